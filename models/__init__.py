@@ -1,0 +1,1 @@
+"""Pure torch and numpy: residuals, lenses, fingerprints, attribution, bundles. Never imports Beam."""

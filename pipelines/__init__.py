@@ -1,0 +1,1 @@
+"""Recipes: argv -> config -> build(root, config). Importing this package never imports torch or Beam."""

@@ -1,0 +1,1 @@
+"""What flows between transforms and what is written: frozen elements, Arrow schemas, configurations."""

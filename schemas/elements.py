@@ -1,0 +1,245 @@
+"""What flows between the transforms: shards, slices of shards, their results and the receipts of what was written.
+
+The unit of work, of retry and of commit is the **slice**: up to ``slice_images`` images or ``slice_bytes`` bytes of
+encoded images, in order, from one shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def digest(*parts: object) -> str:
+    """Lower-case hex SHA-256 over ``parts``, each as text, unambiguously separated."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        text = str(part).encode()
+        hasher.update(f"{len(text)}:".encode())
+        hasher.update(text)
+    return hasher.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One object of the input: a tar, a Parquet file, a TFRecord file, or a folder of image files.
+
+    Attributes:
+        uri: where it is, with its protocol (``s3://bucket/00000.tar``, ``file:///data/00000.tar``).
+        size: bytes; of a folder, those of its image files together.
+        generation: what tells this version of the object from any other: etag, or size and modification time.
+        format: a key of ``causalprint.transforms.formats.FORMATS``.
+        limit: read no more than this many images (``--limit``); ``None`` reads all.
+    """
+
+    uri: str
+    size: int
+    generation: str
+    format: str
+    limit: int | None = None
+
+    def shard_id(self, bundle_id: str) -> str:
+        """The name of this shard's account: 32 hex digits, the same on every run over the same bytes."""
+        return digest(self.uri, self.generation, bundle_id)[:32]
+
+    def slice_id(self, bundle_id: str, index: int) -> str:
+        """The name of slice ``index`` (from 0): 32 hex digits, the same on every run over the same bytes."""
+        return digest(self.uri, self.generation, bundle_id, index)[:32]
+
+
+class EncodedImage(NamedTuple):
+    """One image as the shard holds it.
+
+    Attributes:
+        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number).
+        offset: where it is: tar and TFRecord, the byte at which its data or record begins (in the decompressed
+            stream); Parquet, its row; folder, 0.
+        data: the encoded bytes.
+        metadata: the sidecar (WebDataset ``.json``, the other columns of a Parquet row, …) as JSON text, or ``None``.
+    """
+
+    member: str
+    offset: int
+    data: bytes
+    metadata: str | None = None
+
+    @property
+    def image_id(self) -> str:
+        """SHA-256 of the encoded bytes, lower-case hex: the key of every table of images."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+class Reject(NamedTuple):
+    """One image that gets no verdict, and why.
+
+    Attributes:
+        member: its name within the shard; empty where damage hides it.
+        offset: as of :class:`EncodedImage`.
+        stage: ``read``, ``decode``, ``compute``.
+        reason: a member of :class:`causalprint.schemas.reasons.Reason`, as text: short, stable, made for GROUP BY.
+        detail: one sentence for a person, with the offending value.
+        image_id: SHA-256 of the encoded bytes where they were read, else ``None``.
+        metadata: the sidecar as JSON text where one was read, else ``None``.
+    """
+
+    member: str
+    offset: int
+    stage: str
+    reason: str
+    detail: str
+    image_id: str | None = None
+    metadata: str | None = None
+
+
+class Skipped(NamedTuple):
+    """A member that is no image and no sidecar of one: counted, never lost silently."""
+
+    member: str
+    offset: int
+
+
+class ShardDamageError(Exception):
+    """The shard cannot be read further (or a part of it could not), said in one sentence with the byte offset.
+
+    Attributes:
+        retryable: True where another run may read more (a broken connection); False where the bytes themselves are damaged.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSlice:
+    """Up to ``slice_images`` images or ``slice_bytes`` bytes of one shard, in order.
+
+    Attributes:
+        slice_id: :meth:`Shard.slice_id`.
+        shard: the shard it was cut from.
+        index: its place in the shard, from 0.
+        images: those that were read.
+        rejects: those that could not be.
+        skipped: members that are no images.
+        last: whether the shard ends with this slice.
+        damage: on the last slice, what is missing from the shard, in one sentence; ``None`` where nothing is.
+        retryable: on the last slice, whether another run may read more. Such a slice holds no images and is never written.
+    """
+
+    slice_id: str
+    shard: Shard
+    index: int
+    images: tuple[EncodedImage, ...]
+    rejects: tuple[Reject, ...] = ()
+    skipped: int = 0
+    last: bool = False
+    damage: str | None = None
+    retryable: bool = False
+
+    @property
+    def seen(self) -> int:
+        """Images met in the shard, read or not."""
+        return len(self.images) + len(self.rejects)
+
+    def without_bytes(self) -> ImageSlice:
+        """The same slice without its images: what goes on once they are computed."""
+        return replace(self, images=(), rejects=())
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintedSlice:
+    """A slice after computing; each table as one record batch with the schema of ``causalprint.schemas.tables``.
+
+    Attributes:
+        source: the slice, its images dropped.
+        seen: images met in the shard by this slice.
+        images: table ``images``, a row an image that was decoded.
+        embeddings: table ``embeddings``, the same rows in the same order.
+        rejects: table ``rejects``: ``len(images) + len(rejects) == seen``.
+    """
+
+    source: ImageSlice
+    seen: int
+    images: pa.RecordBatch
+    embeddings: pa.RecordBatch
+    rejects: pa.RecordBatch
+
+
+@dataclass(frozen=True, slots=True)
+class AttributedSlice:
+    """A fingerprinted slice with its verdicts: table ``attributions``, the rows of ``fingerprinted.images`` in order."""
+
+    fingerprinted: FingerprintedSlice
+    attributions: pa.RecordBatch
+
+
+class WrittenFile(NamedTuple):
+    """One file of the output: its path below OUT, its SHA-256 (hex), its bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SliceReceipt:
+    """What a slice came to. Kept in the footer of its attributions file, which is its commit mark.
+
+    Attributes:
+        slice_id: :meth:`Shard.slice_id`.
+        shard: the shard it was cut from.
+        index: its place in the shard, from 0.
+        last, damage, retryable, skipped: as of :class:`ImageSlice`.
+        seen, attributed, rejected: images; ``seen == attributed + rejected``.
+        files: what was written for it (the attributions file, which holds this receipt, is named by slice and not listed).
+        computed: whether this run computed it; False where an earlier one had.
+    """
+
+    slice_id: str
+    shard: Shard
+    index: int
+    last: bool
+    damage: str | None
+    retryable: bool
+    skipped: int
+    seen: int
+    attributed: int
+    rejected: int
+    files: tuple[WrittenFile, ...] = field(default=())
+    computed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ShardAccount:
+    """The closed account of one shard: a row of table ``shards``.
+
+    Attributes:
+        shard_id: :meth:`Shard.shard_id`.
+        uri, generation, size, format: as of :class:`Shard`.
+        slices: slices it was cut into.
+        seen, attributed, rejected: images; ``seen == attributed + rejected``.
+        skipped: members that are no images.
+        complete: whether every member was read to the shard's own end mark and size, and every slice is committed.
+        damage: what is missing, in one sentence; ``None`` where nothing is.
+        retryable: whether another run may read more.
+        computed: slices of it that this run computed (not a column of the table: it would differ between runs).
+    """
+
+    shard_id: str
+    uri: str
+    generation: str
+    size: int
+    format: str
+    slices: int
+    seen: int
+    attributed: int
+    rejected: int
+    skipped: int
+    complete: bool
+    damage: str | None
+    retryable: bool
+    computed: int = 0

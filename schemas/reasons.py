@@ -1,0 +1,48 @@
+"""The closed vocabulary of ``rejects.reason`` and ``attributions.reason``: short, stable, made for GROUP BY."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """Where an image was rejected."""
+
+    READ = "read"
+    DECODE = "decode"
+    COMPUTE = "compute"
+
+
+class Reason(StrEnum):
+    """Why an image was rejected: it has a row in ``rejects`` and none in ``attributions``."""
+
+    TRUNCATED_MEMBER = "truncated-member"  # the shard ends, or is damaged, inside this member
+    CORRUPT_HEADER = "corrupt-header"  # the member's header in the shard fails its checksum
+    CORRUPT_RECORD = "corrupt-record"  # the record's own checksum fails (TFRecord), or its encoding is broken
+    NO_BYTES = "no-bytes"  # the row or record holds no image bytes (null, or a path outside the shard)
+    EMPTY = "empty"  # zero bytes
+    TOO_LARGE = "too-large"  # more encoded bytes than one image may have
+    UNSUPPORTED_FORMAT = "unsupported-format"  # not on the allow-list
+    TOO_MANY_PIXELS = "too-many-pixels"  # by its header, before decoding
+    TRUNCATED_IMAGE = "truncated-image"  # the image file itself ends early
+    CORRUPT_IMAGE = "corrupt-image"  # the decoder refuses it
+    MODEL_ERROR = "model-error"  # computing failed for this image alone
+    NON_FINITE = "non-finite"  # the fingerprint is not a number
+
+
+class Abstention(StrEnum):
+    """Why an image with a fingerprint got the verdict ``abstain``."""
+
+    TOO_SMALL = "too-small"  # smaller than the crop; never resized
+    UNDECIDED = "undecided"  # no candidate is probable enough
+    FLAT = "flat"  # no texture, so the residual carries no evidence
+    UNCALIBRATED = "uncalibrated"  # the residual was overridden, and the bundle's attributor was not trained on it
+
+
+class Verdict(StrEnum):
+    """What the system says of an image."""
+
+    REAL = "real"
+    KNOWN = "known"
+    UNKNOWN = "unknown"
+    ABSTAIN = "abstain"

@@ -1,0 +1,60 @@
+"""The build. Beam workers take it with ``--setup_file ./setup.py``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "causalprint" / "__init__.py").read_text())
+
+setup(
+    name="causalprint",
+    version=VERSION.group(1) if VERSION else "0",
+    description="Which generative model made each image of a web-scale dataset, with the evidence in Parquet",
+    long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["causalprint", "causalprint.*"]),
+    package_data={
+        "causalprint": ["py.typed"],
+        "causalprint.models": ["weights/**/*.json", "weights/**/*.safetensors", "weights/**/*.md"],
+    },
+    install_requires=[
+        "apache-beam>=2.76",
+        "diffusers>=0.42,<0.43",
+        "fsspec>=2025.9",
+        "gcsfs>=2025.9",
+        "numpy>=2.0,<2.5",
+        "pandas>=2.2",
+        "pillow>=12.3,<13",
+        "pyarrow>=21,<26",
+        "rich>=14",
+        "s3fs>=2025.9",
+        "safetensors>=0.6",
+        "torch>=2.8",
+        "transformers>=5",
+        "typer>=0.20",
+        "zstandard>=0.23",
+    ],
+    extras_require={
+        "test": [
+            "duckdb>=2",
+            "gcp-storage-emulator>=2026.7",
+            "hypothesis>=6.150",
+            "import-linter>=2.10",
+            "moto[s3,server]>=5.2",
+            "mypy>=2.4",
+            "pandas-stubs>=2.2",
+            "polars>=2",
+            "pytest>=9",
+            "pytest-timeout>=2.4",
+            "ruff>=0.17",
+        ],
+        "demo": ["matplotlib>=3.10", "scikit-image>=0.26", "scikit-learn>=1.7"],
+    },
+    entry_points={"console_scripts": ["causalprint = causalprint.pipelines.cli:main"]},
+)
