@@ -1,0 +1,38 @@
+# `make demo` and `make test` do all the set-up they need from a fresh clone.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test fast lint types layers format docs clean
+
+$(INSTALLED): setup.py constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,test]'
+	touch $@
+
+demo: $(INSTALLED)  ## the main job: build shards of real and generated images, audit them, show the verdicts beside the truth
+	$(BIN)/causalprint demo --output demo
+
+test: $(INSTALLED)  ## the whole suite, slow tests included
+	$(BIN)/python -m pytest
+
+fast: $(INSTALLED)  ## the suite without its slow tests
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+layers: $(INSTALLED)
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info
