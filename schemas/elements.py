@@ -185,6 +185,22 @@ class WrittenFile(NamedTuple):
     size: int
 
 
+class VerdictCount(NamedTuple):
+    """So many images of one verdict and source (``None`` unless the verdict is known): rows of ``attributions``."""
+
+    verdict: str
+    source: str | None
+    images: int
+
+
+class RejectCount(NamedTuple):
+    """So many images rejected at one stage for one reason: rows of ``rejects``."""
+
+    stage: str
+    reason: str
+    images: int
+
+
 @dataclass(frozen=True, slots=True)
 class SliceReceipt:
     """What a slice came to. Kept in the footer of its attributions file, which is its commit mark.
@@ -197,6 +213,8 @@ class SliceReceipt:
         seen, attributed, rejected: images; ``seen == attributed + rejected``.
         files: what was written for it (the attributions file, which holds this receipt, is named by slice and not listed).
         computed: whether this run computed it; False where an earlier one had.
+        verdicts: how the attributed images divide, sorted; sums to ``attributed``.
+        reasons: how the rejected ones do, sorted; sums to ``rejected``.
     """
 
     slice_id: str
@@ -211,6 +229,8 @@ class SliceReceipt:
     rejected: int
     files: tuple[WrittenFile, ...] = field(default=())
     computed: bool = True
+    verdicts: tuple[VerdictCount, ...] = ()
+    reasons: tuple[RejectCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +247,7 @@ class ShardAccount:
         damage: what is missing, in one sentence; ``None`` where nothing is.
         retryable: whether another run may read more.
         computed: slices of it that this run computed (not a column of the table: it would differ between runs).
+        verdicts, reasons: as of :class:`SliceReceipt`, summed; kept in the footer of the account's file, not as columns.
     """
 
     shard_id: str
@@ -243,3 +264,5 @@ class ShardAccount:
     damage: str | None
     retryable: bool
     computed: int = 0
+    verdicts: tuple[VerdictCount, ...] = ()
+    reasons: tuple[RejectCount, ...] = ()
