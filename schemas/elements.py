@@ -24,6 +24,11 @@ def digest(*parts: object) -> str:
     return hasher.hexdigest()
 
 
+def limit_damage(limit: int) -> str:
+    """What is missing from a shard of which no more than ``limit`` images were to be read."""
+    return f"stopped at --limit {limit}"
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """One object of the input: a tar, a Parquet file, a TFRecord file, or a folder of image files.
@@ -240,12 +245,14 @@ class ShardAccount:
     Attributes:
         shard_id: :meth:`Shard.shard_id`.
         uri, generation, size, format: as of :class:`Shard`.
-        slices: slices it was cut into.
+        slices: slices of it that are committed.
         seen, attributed, rejected: images; ``seen == attributed + rejected``.
         skipped: members that are no images.
         complete: whether every member was read to the shard's own end mark and size, and every slice is committed.
         damage: what is missing, in one sentence; ``None`` where nothing is.
         retryable: whether another run may read more.
+        limit: as of :class:`Shard` (column ``image_limit``).
+        slice_ids: the slices that are committed, in order: ``len(slice_ids) == slices``.
         computed: slices of it that this run computed (not a column of the table: it would differ between runs).
         verdicts, reasons: as of :class:`SliceReceipt`, summed; kept in the footer of the account's file, not as columns.
     """
@@ -263,6 +270,13 @@ class ShardAccount:
     complete: bool
     damage: str | None
     retryable: bool
+    limit: int | None = None
+    slice_ids: tuple[str, ...] = ()
     computed: int = 0
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether nothing is missing but what ``--limit`` left out."""
+        return self.limit is not None and self.damage == limit_damage(self.limit)

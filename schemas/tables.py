@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+import causalprint
+
+SCHEMA_VERSION = 1
+"""Changes when a column changes its name, type or meaning, or the layout of the output does."""
+
 FINGERPRINT_DIM = 128
 
 
@@ -151,7 +156,13 @@ SHARDS = _table(
     _column("generation", pa.string(), "the version that was read: etag, or size and modification time"),
     _column("size", pa.int64(), "of the shard", "byte"),
     _column("format", pa.string(), "tar, parquet, tfrecord or folder"),
-    _column("slices", pa.int64(), "slices that it was cut into"),
+    _column("slices", pa.int64(), "slices of it that are committed", "slice"),
+    _column(
+        "slice_ids",
+        pa.list_(pa.field("element", pa.string(), nullable=False)),
+        "those slices in order: `slice_id` of every other table, which tells one generation's rows from another's",
+    ),
+    _column("image_limit", pa.int64(), "no more images than this were read (--limit); null: all", "image", nullable=True),
     _column("seen", pa.int64(), "images met", "image"),
     _column("attributed", pa.int64(), "images with a row in attributions", "image"),
     _column("rejected", pa.int64(), "images with a row in rejects", "image"),
@@ -169,3 +180,48 @@ TABLES: dict[str, pa.Schema] = {
     "shards": SHARDS,
 }
 """Every table by name, which is also the name of its folder below OUT."""
+
+
+def file_schema(table: str, bundle_id: str, bundle_digest: str) -> pa.Schema:
+    """The schema of a file of ``table``: its columns, and in its metadata what made it.
+
+    Metadata keys: ``description``, ``schema_version``, ``code_version``, ``bundle_id``, ``bundle_digest``.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+    schema = TABLES[table]
+    made_by = {
+        "schema_version": str(SCHEMA_VERSION),
+        "code_version": causalprint.__version__,
+        "bundle_id": bundle_id,
+        "bundle_digest": bundle_digest,
+    }
+    return schema.with_metadata(schema.metadata | {key.encode(): value.encode() for key, value in made_by.items()})
+
+
+def conform(table: str, rows: pa.RecordBatch) -> pa.RecordBatch:
+    """``rows`` with exactly the schema of ``table``, once they are found to have its columns.
+
+    Nothing is converted. Only what pickling drops comes back (pyarrow forgets the name and nullability inside fixed-size lists).
+
+    Raises:
+        ValueError: a column is missing, misplaced, unknown, of another type, or has nulls where it may not.
+    """
+    schema = TABLES[table]
+    if rows.schema.names != schema.names:
+        raise ValueError(
+            f"table {table} has the columns {', '.join(schema.names)}, in this order; not {', '.join(rows.schema.names)}"
+        )
+    for field, column in zip(schema, rows.columns, strict=True):
+        if _bare(column.type) != _bare(field.type):
+            raise ValueError(f"column {field.name} of {table} is {field.type}, not {column.type}")
+        if column.null_count and not field.nullable:
+            raise ValueError(
+                f"column {field.name} of {table} may hold no null, and {column.null_count} of {len(column)} values are"
+            )
+    return pa.record_batch([column.cast(field.type) for field, column in zip(schema, rows.columns, strict=True)], schema=schema)
+
+
+def _bare(kind: pa.DataType) -> pa.DataType:
+    return pa.list_(kind.value_type, kind.list_size) if pa.types.is_fixed_size_list(kind) else kind

@@ -1,0 +1,107 @@
+"""The manifest of a run: what was asked, with which weights and code, and what it came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from causalprint.schemas.config import AuditConfig
+from causalprint.schemas.elements import RejectCount, VerdictCount
+
+NAMED = 100
+"""At most so many incomplete shards are named in a manifest; table ``shards`` has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """A file of weights and the SHA-256 of its bytes, lower-case hex."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run, as far as it is known when it starts.
+
+    Attributes:
+        run_id: the name of its manifest; sorts by time: ``20260131T235959Z-1a2b3c4d``.
+        started: UTC, ISO 8601.
+        config: what was asked; in the manifest the values of storage options are left out, for they may be secrets.
+        bundle_id: name and digest, of the partition that was written.
+        bundle_digest: SHA-256 of the bundle, lower-case hex.
+        residual: ``kind:location?option=value``.
+        residual_digests: its weights.
+        device: what computed it.
+    """
+
+    run_id: str
+    started: str
+    config: AuditConfig
+    bundle_id: str
+    bundle_digest: str
+    residual: str
+    residual_digests: tuple[FileDigest, ...] = ()
+    device: str = ""
+
+
+class IncompleteShard(NamedTuple):
+    """A shard of which something is missing, what, and whether another run may read more."""
+
+    uri: str
+    damage: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All accounts of a run added up.
+
+    Attributes:
+        shards: ``complete + limited + incomplete``.
+        complete: of which nothing is missing.
+        limited: of which nothing is missing but what ``--limit`` left out.
+        incomplete: of which anything else is missing; of these ``retryable`` may come out better in another run.
+        shard_bytes: sizes of the shards.
+        slices: committed ones; ``computed`` of them by this run, the others by an earlier one.
+        seen, attributed, rejected: images; ``seen == attributed + rejected``.
+        skipped: members that are no images.
+        verdicts: how the attributed images divide, sorted.
+        reasons: how the rejected ones do, sorted.
+        named: the first :data:`NAMED` incomplete shards by URI.
+    """
+
+    shards: int = 0
+    complete: int = 0
+    limited: int = 0
+    incomplete: int = 0
+    retryable: int = 0
+    shard_bytes: int = 0
+    slices: int = 0
+    computed: int = 0
+    seen: int = 0
+    attributed: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    verdicts: tuple[VerdictCount, ...] = ()
+    reasons: tuple[RejectCount, ...] = ()
+    named: tuple[IncompleteShard, ...] = ()
+
+
+class Version(NamedTuple):
+    """A package and its version."""
+
+    package: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on."""
+
+    schema_version: int
+    run: Run
+    finished: str
+    totals: Totals
+    versions: tuple[Version, ...]
+    platform: str
