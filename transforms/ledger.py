@@ -1,0 +1,140 @@
+"""Receipts of one shard added up, in bounded memory, and closed to an account."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from causalprint.schemas.elements import RejectCount, Shard, ShardAccount, SliceReceipt, VerdictCount
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known of one shard so far. Ledgers of different slices add up in any order.
+
+    Attributes:
+        shard: the shard.
+        present: bit ``i`` is set where slice ``i`` is committed: an eighth of a byte a slice.
+        shortest, longest: how many slices the shard has, by the receipts of slices that end it; they should agree.
+        damage, retryable: by the same receipts.
+        seen, attributed, rejected, skipped, computed, verdicts, reasons: sums; see :class:`ShardAccount`.
+    """
+
+    shard: Shard
+    present: int = 0
+    shortest: int | None = None
+    longest: int | None = None
+    damage: str | None = None
+    retryable: bool = False
+    seen: int = 0
+    attributed: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    computed: int = 0
+    verdicts: tuple[VerdictCount, ...] = ()
+    reasons: tuple[RejectCount, ...] = ()
+
+    def add(self, receipt: SliceReceipt) -> Ledger:
+        """With one more slice; a slice that is in already is not counted twice.
+
+        A retryable receipt stands for no slice: it only says that reading ended before slice ``receipt.index``.
+        """
+        bit = 0 if receipt.retryable else 1 << receipt.index
+        if self.present & bit:
+            return self
+        slices = receipt.index + (not receipt.retryable) if receipt.last else None
+        return self.plus(
+            Ledger(
+                self.shard,
+                bit,
+                slices,
+                slices,
+                receipt.damage,
+                receipt.retryable,
+                receipt.seen,
+                receipt.attributed,
+                receipt.rejected,
+                receipt.skipped,
+                int(receipt.computed and bit > 0),
+                receipt.verdicts,
+                receipt.reasons,
+            )
+        )
+
+    def plus(self, other: Ledger) -> Ledger:
+        """The sum of two ledgers of one shard that share no slice."""
+        return Ledger(
+            self.shard,
+            self.present | other.present,
+            min((n for n in (self.shortest, other.shortest) if n is not None), default=None),
+            max((n for n in (self.longest, other.longest) if n is not None), default=None),
+            min((text for text in (self.damage, other.damage) if text is not None), default=None),
+            self.retryable or other.retryable,
+            self.seen + other.seen,
+            self.attributed + other.attributed,
+            self.rejected + other.rejected,
+            self.skipped + other.skipped,
+            self.computed + other.computed,
+            sum_verdicts((*self.verdicts, *other.verdicts)),
+            sum_reasons((*self.reasons, *other.reasons)),
+        )
+
+    def close(self, bundle_id: str) -> ShardAccount:
+        """The account. It is complete when nothing is damaged and slices 0 to the one that ends the shard are all there."""
+        ids = tuple(self.shard.slice_id(bundle_id, i) for i in range(self.present.bit_length()) if self.present >> i & 1)
+        gap = self._gap()
+        damage = "; ".join(text for text in (self.damage, gap) if text is not None) or None
+        return ShardAccount(
+            shard_id=self.shard.shard_id(bundle_id),
+            uri=self.shard.uri,
+            generation=self.shard.generation,
+            size=self.shard.size,
+            format=self.shard.format,
+            slices=len(ids),
+            seen=self.seen,
+            attributed=self.attributed,
+            rejected=self.rejected,
+            skipped=self.skipped,
+            complete=damage is None,
+            damage=damage,
+            retryable=self.retryable or gap is not None,  # what is not there may be there after another run
+            limit=self.shard.limit,
+            slice_ids=ids,
+            computed=self.computed,
+            verdicts=self.verdicts,
+            reasons=self.reasons,
+        )
+
+    def _gap(self) -> str | None:
+        if self.longest is None:
+            return f"the slice that ends the shard is missing, after slice {self.present.bit_length() - 1}"
+        if self.shortest != self.longest:
+            return f"the shard ends twice, after {self.shortest} slices and after {self.longest}"
+        missing = ~self.present & ((1 << self.longest) - 1)
+        if missing:
+            first = (missing & -missing).bit_length() - 1
+            return (
+                f"slice {first} is missing"
+                if missing.bit_count() == 1
+                else f"slice {first} and {missing.bit_count() - 1} more are missing"
+            )
+        if self.present.bit_length() > self.longest:
+            return f"slice {self.present.bit_length() - 1} lies beyond the shard's end, after {self.longest} slices"
+        return None
+
+
+def sum_verdicts(counts: Iterable[VerdictCount]) -> tuple[VerdictCount, ...]:
+    """Counts of the same verdict and source added up, sorted."""
+    total: Counter[tuple[str, str | None]] = Counter()
+    for count in counts:
+        total[count.verdict, count.source] += count.images
+    return tuple(VerdictCount(*key, total[key]) for key in sorted(total, key=lambda key: (key[0], key[1] or "")))
+
+
+def sum_reasons(counts: Iterable[RejectCount]) -> tuple[RejectCount, ...]:
+    """Counts of the same stage and reason added up, sorted."""
+    total: Counter[tuple[str, str]] = Counter()
+    for count in counts:
+        total[count.stage, count.reason] += count.images
+    return tuple(RejectCount(*key, total[key]) for key in sorted(total))

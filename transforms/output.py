@@ -1,0 +1,148 @@
+"""The output's root: names of files below it, and how one is put there whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from causalprint.schemas.config import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where one run writes.
+
+    Attributes:
+        root: URL of the output's root.
+        bundle_id: names the partition ``bundle=<bundle_id>`` of every table.
+        bundle_digest: SHA-256 of the bundle, lower-case hex, for the files' metadata.
+        storage: fsspec options.
+    """
+
+    root: str
+    bundle_id: str
+    bundle_digest: str
+    storage: Storage
+
+    def path(self, table: str, name: str) -> str:
+        """Where file ``name`` (a slice's or shard's id) of ``table`` lies below the root."""
+        return f"{table}/bundle={self.bundle_id}/{name}.parquet"
+
+    def put(self, path: str, data: bytes) -> None:
+        """Writes one file below the root; see :func:`put`."""
+        put(self.root, path, data, self.storage)
+
+    def get(self, path: str, *, tail: int | None = None) -> bytes | None:
+        """Reads one file below the root; see :func:`get`."""
+        return get(self.root, path, self.storage, tail=tail)
+
+
+def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool = False, part: str | None = None) -> None:
+    """Writes ``data`` to ``root/path``, durably and in one step: readers see the old file, or none, or all of the new one.
+
+    On an object store that is one put. On a local disk the bytes go to ``.<name>.part`` beside the file, which is renamed
+    when they are safe. A process killed in between leaves that part; whoever writes the file next overwrites it.
+
+    Args:
+        root: URL of the output.
+        path: below the root, with ``/``.
+        data: all of it.
+        storage: fsspec options.
+        exclusive: refuse to replace a file.
+        part: name of the part, where nobody is going to write this very file again and clear up.
+
+    Raises:
+        FileExistsError: ``exclusive``, and there is one.
+    """
+    fs, base = _filesystem(root, storage)
+    target = f"{base}/{path}"
+    if isinstance(fs, LocalFileSystem):
+        # The dot keeps readers that take a whole folder (pyarrow.dataset, Spark) from opening a part as a table.
+        _put_local(Path(target), data, Path(target).with_name(f".{part or Path(target).name}.part"), exclusive=exclusive)
+    else:
+        fs.pipe_file(target, data, mode="create" if exclusive else "overwrite")
+
+
+def get(root: str, path: str, storage: Storage, *, tail: int | None = None) -> bytes | None:
+    """Reads ``root/path``, or its last ``tail`` bytes (all of it where it is shorter); ``None`` where there is no such file."""
+    fs, base = _filesystem(root, storage)
+    try:
+        data: bytes = fs.cat_file(f"{base}/{path}", start=None if tail is None else -tail)
+    except FileNotFoundError:
+        return None
+    return data
+
+
+def folder_names(root: str, folder: str, storage: Storage, prefix: str = "") -> list[str]:
+    """Names in ``root/folder`` that begin with ``prefix``, sorted; none where there is no such folder."""
+    fs, base = _filesystem(root, storage)
+    path = f"{base}/{folder}"
+    if isinstance(fs, LocalFileSystem):
+        if not Path(path).is_dir():
+            return []
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if entry.name.startswith(prefix))
+    # Object stores list by prefix, so that a part of a huge folder costs no more than that part.
+    found = fs.find(path, maxdepth=1, withdirs=True, prefix=prefix) if prefix else _ls(fs, path)
+    names = {str(name).rstrip("/").rpartition("/")[2] for name in found if str(name).rstrip("/") != path}
+    return sorted(name for name in names if name.startswith(prefix))
+
+
+def _ls(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
+    try:
+        names: list[str] = fs.ls(path, detail=False)
+    except FileNotFoundError:
+        return []
+    return names
+
+
+def _filesystem(root: str, storage: Storage) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The filesystem (fsspec keeps one per process and options) and the root's path in it, without a slash at the end."""
+    protocol, _ = fsspec.core.split_protocol(root)
+    fs, base = fsspec.url_to_fs(root, use_listings_cache=False, **storage.for_protocol(protocol or "file"))
+    return fs, base.rstrip("/")
+
+
+def _put_local(path: Path, data: bytes, part: Path, *, exclusive: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(part) as stream:
+        if exclusive and path.exists():
+            part.unlink()
+            raise FileExistsError(path)
+        stream.truncate()
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+        part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power cut could undo this rename and keep a later one: the commit mark's
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _alone(part: Path) -> Iterator[BinaryIO]:
+    """Opens ``part`` for this process and thread alone; the kernel frees it when either ends, however it ends."""
+    while True:
+        with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if _is(part, stream):
+                yield stream
+                return
+        # While this one waited, another writer renamed the part it held: what was opened is the finished file now.
+
+
+def _is(path: Path, stream: BinaryIO) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(stream.fileno()).st_ino
+    except FileNotFoundError:
+        return False
