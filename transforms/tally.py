@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FILE = "tally"
-_RECORD = struct.Struct("<6q")
+_RECORD = struct.Struct("<7q")
 
 
 class Tally(NamedTuple):
@@ -19,8 +19,9 @@ class Tally(NamedTuple):
         rejects: those of them that were rejected.
         encoded_bytes: their encoded bytes.
         kept: images that an earlier run had committed.
-        shards: shards read to their end.
+        shards: shards that are done with.
         shard_bytes: bytes of those shards.
+        kept_bytes: bytes of those of them that an earlier run had done.
     """
 
     images: int = 0
@@ -29,6 +30,7 @@ class Tally(NamedTuple):
     kept: int = 0
     shards: int = 0
     shard_bytes: int = 0
+    kept_bytes: int = 0
 
     def plus(self, other: Tally) -> Tally:
         """The sum, field by field."""
@@ -44,6 +46,7 @@ def tally(
     kept: int = 0,
     shards: int = 0,
     shard_bytes: int = 0,
+    kept_bytes: int = 0,
 ) -> None:
     """Add to the count that the command line watches; see :class:`Tally` for the fields.
 
@@ -52,7 +55,7 @@ def tally(
     """
     if folder is None:
         return
-    record = _RECORD.pack(*Tally(images, rejects, encoded_bytes, kept, shards, shard_bytes))
+    record = _RECORD.pack(*Tally(images, rejects, encoded_bytes, kept, shards, shard_bytes, kept_bytes))
     try:
         descriptor = os.open(Path(folder) / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError:

@@ -1,0 +1,60 @@
+"""Failures in one line a person can act on, and the codes the command leaves with."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+
+_WHILE = re.compile(r"\s*\[while running [^\]]*\]")
+_LAST = re.compile(r"^(?:[\w]+\.)*(?P<kind>[A-Z]\w*): (?P<text>.+)$")
+_CREDENTIALS = ("botocore.exceptions", "google.auth.exceptions", "gcsfs.retry", "gcsfs.credentials")
+_PLAIN = (ValueError, OSError, ImportError)
+
+
+class ExitCode(IntEnum):
+    """What a scheduler can act on."""
+
+    COMPLETE = 0
+    ERROR = 1
+    USAGE = 2
+    INCOMPLETE = 3
+
+
+class Interruption(BaseException):
+    """The process was asked to stop.
+
+    Attributes:
+        signum: the signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell reports it: 128 and the signal."""
+        return 128 + self.signum
+
+
+def explain(error: BaseException) -> str:
+    """One line: what is wrong, and the remedy where the error names one.
+
+    Errors of workers arrive as the text of their traceback, and with the name of the failing Beam step at the end; both are
+    taken off. Kinds that nobody expected keep their name.
+    """
+    text = _WHILE.sub("", str(error)).strip()
+    if "Traceback (most recent call last)" in text:
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        last = next((found for line in reversed(lines) if (found := _LAST.match(line))), None)
+        text = lines[-1] if last is None else last["text"] if last["kind"].endswith("Error") else last[0]
+    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    elif not text:
+        text = type(error).__name__
+    elif not isinstance(error, _PLAIN) and not type(error).__module__.startswith("causalprint"):
+        text = f"{type(error).__name__}: {text}"
+    line = " ".join(text.split())
+    if type(error).__module__.startswith(_CREDENTIALS):
+        line += "; set up the credentials that s3fs or gcsfs look for, or give --storage-options"
+    return line

@@ -1,0 +1,200 @@
+"""What a person sees while an audit runs: one live line on a terminal, a plain line now and then in a log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from causalprint.transforms.tally import Tally, read_tally
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+REFRESH_SECONDS = 0.25
+LINE_SECONDS = 30.0
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a run is.
+
+    Attributes:
+        done: what the workers have told so far.
+        shards, shard_bytes: what there is to do.
+        seconds: since the first image was computed.
+    """
+
+    done: Tally
+    shards: int
+    shard_bytes: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Images computed a second."""
+        return self.done.images / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def share(self) -> float:
+        """Of the input's bytes, how many are done, 0 to 1. Shards under way count by the images computed so far."""
+        if self.done.shards >= self.shards:
+            return 1.0
+        return min(1.0, max(self.done.shard_bytes, self.done.kept_bytes + self.done.encoded_bytes) / max(1, self.shard_bytes))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate of bytes so far; ``None`` while there is none."""
+        if self.done.shards >= self.shards:
+            return 0.0
+        if self.done.encoded_bytes == 0 or self.seconds <= 0:
+            return None
+        return (1 - self.share) * self.shard_bytes * self.seconds / self.done.encoded_bytes
+
+    def __str__(self) -> str:
+        """One line."""
+        left = self.seconds_left
+        parts = [
+            f"{self.done.shards:,}/{self.shards:,} shards",
+            f"{self.done.images:,} images",
+            f"{self.rate:,.1f} images/s",
+            f"{self.done.rejects:,} rejects",
+            *([f"{self.done.kept:,} images there already"] if self.done.kept else []),
+            "time left unknown" if left is None else f"about {duration(left)} left",
+        ]
+        return ", ".join(parts)
+
+
+class Follower:
+    """Adds up the tally of a run's folder as it grows."""
+
+    def __init__(self, folder: str, shards: int, shard_bytes: int) -> None:
+        self._folder = folder
+        self._shards = shards
+        self._shard_bytes = shard_bytes
+        self._offset = 0
+        self._done = Tally()
+        self._began: float | None = None
+
+    def poll(self) -> Status:
+        """The status now."""
+        more, self._offset = read_tally(self._folder, self._offset)
+        self._done = self._done.plus(more)
+        if self._began is None and self._done.images:
+            self._began = time.monotonic()
+        seconds = 0.0 if self._began is None else time.monotonic() - self._began
+        return Status(self._done, self._shards, self._shard_bytes, seconds)
+
+
+class Display(Protocol):
+    """Shows a status."""
+
+    def __enter__(self) -> Display:
+        """Begins."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Ends, also after a failure: the terminal is as before."""
+        ...
+
+    def show(self, status: Status) -> None:
+        """Called a few times a second."""
+        ...
+
+
+class Lines:
+    """A plain line every :data:`LINE_SECONDS`, for logs."""
+
+    def __init__(self, console: Console, every: float = LINE_SECONDS) -> None:
+        self._console = console
+        self._every = every
+        self._last = time.monotonic()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, status: Status) -> None:
+        """Prints when it is time."""
+        if time.monotonic() - self._last >= self._every:
+            self._last = time.monotonic()
+            self._console.print(str(status), highlight=False, soft_wrap=True)
+
+
+class LiveLine:
+    """A bar and the status, redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        self._progress = Progress(
+            SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.description}"), console=console, transient=True
+        )
+        self._task = self._progress.add_task("loading the models", total=None)
+
+    def __enter__(self) -> LiveLine:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, status: Status) -> None:
+        """Updates the line."""
+        if status.done != Tally():
+            self._progress.update(self._task, description=str(status), total=1.0, completed=status.share)
+
+
+def display(console: Console) -> Display:
+    """The display that suits ``console``: live on a terminal, lines elsewhere."""
+    return LiveLine(console) if console.is_terminal else Lines(console)
+
+
+def follow(work: Callable[[], ResultT], follower: Follower, shown: Display) -> ResultT:
+    """Does ``work`` in a thread while this one shows how far it is, and stays free to act on signals at once.
+
+    Returns:
+        what ``work`` returns.
+
+    Raises:
+        BaseException: what ``work`` raises.
+    """
+    outcome: Future[ResultT] = Future()
+    finished = threading.Event()
+
+    def target() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            outcome.set_exception(error)
+        finally:
+            finished.set()
+
+    # A daemon: when a signal ends the wait, the process must not wait for the work.
+    threading.Thread(target=target, name="audit", daemon=True).start()
+    with shown:
+        while not finished.wait(REFRESH_SECONDS):
+            shown.show(follower.poll())
+    return outcome.result()
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: ``42 s``, ``7 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    whole = round(seconds)
+    if whole < 90:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 36:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"

@@ -1,0 +1,134 @@
+"""Where a pipeline runs. A new runner is one function and one line in :data:`RUNNERS`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.runner import PipelineRunner
+
+SHIPPING = ("--setup_file", "--sdk_container_image", "--environment_type", "--environment_config", "--sdk_location")
+"""Beam options that bring this package to workers on other machines."""
+
+
+class RunnerError(Exception):
+    """A runner cannot be used as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One place to run.
+
+    Attributes:
+        about: one line for ``--help``.
+        local: whether workers share this machine's disk, processor and devices.
+        create: makes Beam's runner from the options, which it may complete.
+    """
+
+    about: str
+    local: bool
+    create: Callable[[PipelineOptions], PipelineRunner]
+
+
+def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
+    """Beam's options for runner ``name``, from those given after ``--``.
+
+    Raises:
+        RunnerError: one of them is unknown, or belongs to this command.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    if any(option.partition("=")[0] == "--runner" for option in beam_options):
+        raise RunnerError(f"--runner stands before the two dashes; it takes {', '.join(RUNNERS)}")
+    # Everything a worker needs is imported by name; a pickled main session would only drag this process's state along.
+    options = PipelineOptions([*beam_options, "--no_save_main_session"])
+    try:
+        known = options.get_all_options()
+        unknown = sorted(options.get_all_options(retain_unknown_options=True).keys() - known.keys())
+    except SystemExit as error:  # argparse has printed which option and why
+        raise RunnerError("Beam refused an option given after the two dashes; the line above says which") from error
+    # The job server of another runner may know more options than Beam's Python side does.
+    if unknown and RUNNERS[name].local:
+        raise RunnerError(f"Beam knows no option --{unknown[0]}; its PipelineOptions lists those that it knows")
+    if beam_options and not beam_options[0].startswith("--"):
+        raise RunnerError(f"after the two dashes come Beam options (--name=value), not {beam_options[0]!r}")
+    return options
+
+
+def worker_processes(options: PipelineOptions) -> int:
+    """How many worker processes the direct runner is to start; 1 means none besides this one."""
+    from apache_beam.options.pipeline_options import DirectOptions
+
+    wanted = options.view_as(DirectOptions).direct_num_workers
+    return cores() if wanted == 0 else int(wanted or 1)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ships_package(beam_options: Sequence[str]) -> bool:
+    """Whether ``beam_options`` say how workers on other machines get this package."""
+    return any(option.partition("=")[0] in SHIPPING for option in beam_options)
+
+
+def _direct(options: PipelineOptions) -> PipelineRunner:
+    # Named explicitly: Beam's DirectRunner would first try to download another runner.
+    from apache_beam.options.pipeline_options import DirectOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+    direct = options.view_as(DirectOptions)
+    workers = worker_processes(options)
+    if direct.direct_running_mode == "multi_threading" or (workers == 1 and direct.direct_running_mode == "in_memory"):
+        return FnApiRunner()
+    direct.direct_num_workers = workers
+    # None, or Beam would start its own worker command, which outlives a launcher that was killed.
+    direct.direct_running_mode = None
+    command = f"exec {shlex.quote(sys.executable)} -m causalprint.pipelines.worker {os.getpid()}"
+    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
+
+
+def _flink(options: PipelineOptions) -> PipelineRunner:
+    from apache_beam.runners.portability.flink_runner import FlinkRunner
+
+    del options
+    return FlinkRunner()
+
+
+def _spark(options: PipelineOptions) -> PipelineRunner:
+    from apache_beam.runners.portability.spark_runner import SparkRunner
+
+    del options
+    return SparkRunner()
+
+
+def _dataflow(options: PipelineOptions) -> PipelineRunner:
+    del options
+    try:
+        importlib.import_module("apitools")  # Beam imports without it and fails much later
+        from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+    except ImportError as error:
+        raise RunnerError(
+            f"--runner dataflow needs Beam's Google Cloud extra ({error}): pip install 'apache-beam[gcp]'"
+        ) from error
+    return DataflowRunner()
+
+
+RUNNERS: dict[str, Runner] = {
+    "direct": Runner("this machine; more processes by -- --direct_num_workers=N", local=True, create=_direct),
+    "flink": Runner("an Apache Flink cluster, by -- --flink_master=HOST:PORT", local=False, create=_flink),
+    "spark": Runner("an Apache Spark cluster, by -- --spark_master_url=URL", local=False, create=_spark),
+    "dataflow": Runner(
+        "Google Cloud Dataflow, by -- --project=P --region=R --temp_location=gs://…", local=False, create=_dataflow
+    ),
+}
+"""Every runner by the name that ``--runner`` takes."""
