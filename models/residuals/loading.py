@@ -1,0 +1,34 @@
+"""Loads a diffusers model from files that were found, in float32 and inference mode, and refuses a partial fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import diffusers
+import torch
+
+from causalprint.models.residuals.spec import ResidualError, ResidualSpec
+from causalprint.models.residuals.weights import ModelFiles
+
+
+def load_model(spec: ResidualSpec, found: ModelFiles, device: torch.device | str) -> Any:
+    """The model of ``found``, an instance of the class its config names, float32, in evaluation mode, without gradients.
+
+    Raises:
+        ResidualError: the weights do not fit the config. Diffusers itself would fill the gaps with random numbers.
+    """
+    try:
+        model, report = getattr(diffusers, found.class_name).from_pretrained(
+            str(found.folder), use_safetensors=True, torch_dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        message = f"residual {str(spec)!r}: {found.folder} could not be loaded as {found.class_name}: {error}"
+        raise ResidualError(message) from error
+    gaps = [*report["missing_keys"], *report["unexpected_keys"], *(str(item) for item in report["mismatched_keys"])]
+    if gaps:
+        message = (
+            f"residual {str(spec)!r}: the weights in {found.folder} do not fit its config.json "
+            f"({len(gaps)} tensors, {gaps[0]} the first); save the model again with save_pretrained"
+        )
+        raise ResidualError(message)
+    return model.to(device).eval().requires_grad_(False)

@@ -1,0 +1,137 @@
+"""Finds the files of a pretrained model, by path or by hub name, and takes their digests. Safetensors only, never pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from causalprint.models.residuals.spec import ResidualError, ResidualSpec
+
+WEIGHTS = "diffusion_pytorch_model"
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+VARIANTS = ("*.fp16.*", "*.bf16.*", "*.non_ema.*", "*.ema.*")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """One model of a pipeline, found on disk.
+
+    Attributes:
+        root: the directory that the spec named, or the hub's snapshot of it.
+        folder: the model's own, ``root`` or one below it.
+        config: its ``config.json``, parsed.
+        files: the config and every weight file.
+    """
+
+    root: Path
+    folder: Path
+    config: dict[str, Any]
+    files: tuple[Path, ...]
+
+    @property
+    def class_name(self) -> str:
+        """The diffusers class that the config names."""
+        return str(self.config.get("_class_name", ""))
+
+
+def locate(spec: ResidualSpec, folders: tuple[str, ...]) -> Path:
+    """The directory that ``spec.location`` names: itself where it is one, else the hub's snapshot of that name.
+
+    Of a hub's repository, only configs and the safetensors in the root and in ``folders`` are fetched; option ``revision``
+    picks a branch, tag or commit.
+
+    Raises:
+        ResidualError: there is no such directory and no such name, or the hub cannot be reached.
+    """
+    path = Path(spec.location).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        message = f"residual {str(spec)!r}: {spec.location} is a file; give the directory that holds config.json and safetensors"
+        raise ResidualError(message)
+    if not HUB_NAME.fullmatch(spec.location):
+        message = (
+            f"residual {str(spec)!r}: there is no directory {spec.location}; give the path of one, or owner/name of a hub model"
+        )
+        raise ResidualError(message)
+    wanted = [f"{WEIGHTS}*.safetensors", "encoder.safetensors", "decoder.safetensors", "*.json"]
+    wanted += [f"{folder}/{WEIGHTS}*.safetensors" for folder in folders]
+    try:
+        snapshot = snapshot_download(
+            spec.location, revision=spec.text("revision", "") or None, allow_patterns=wanted, ignore_patterns=list(VARIANTS)
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        message = (
+            f"residual {str(spec)!r}: {spec.location} is no directory here, and the model hub did not give it "
+            f"({type(error).__name__}); check the name and the network, or fetch it elsewhere and give its path"
+        )
+        raise ResidualError(message) from error
+    return Path(snapshot)
+
+
+def find_model(spec: ResidualSpec, root: Path, folders: tuple[str, ...], classes: tuple[str, ...]) -> ModelFiles:
+    """The model of one of ``classes`` in ``root`` or else in the first of ``folders`` below it that holds one.
+
+    Raises:
+        ResidualError: no config, another class, or no safetensors.
+    """
+    places = [root, *(root / folder for folder in folders)]
+    configs = {place: _read_json(spec, place / "config.json") for place in places if (place / "config.json").is_file()}
+    named = {place: config for place, config in configs.items() if config.get("_class_name")}
+    if not named:
+        looked = ", ".join(str(place / "config.json") for place in places)
+        message = (
+            f"residual {str(spec)!r}: no diffusers model found (looked for {looked}); give a directory saved by save_pretrained"
+        )
+        raise ResidualError(message)
+    fitting = [place for place, config in named.items() if config["_class_name"] in classes]
+    if not fitting:
+        place, config = next(iter(named.items()))
+        message = (
+            f"residual {str(spec)!r}: {place} holds a {config['_class_name']}, and {spec.kind} needs one of "
+            f"{', '.join(classes)}; give another model or another kind"
+        )
+        raise ResidualError(message)
+    folder = fitting[0]
+    return ModelFiles(root, folder, named[folder], (folder / "config.json", *_weight_files(spec, folder)))
+
+
+def take_digests(root: Path, files: tuple[Path, ...]) -> dict[str, str]:
+    """SHA-256 (hex) of each of ``files``, by its path below ``root``, with slashes."""
+    digests = {}
+    for file in files:
+        with file.open("rb") as stream:
+            digests[file.relative_to(root).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digests
+
+
+def _weight_files(spec: ResidualSpec, folder: Path) -> tuple[Path, ...]:
+    whole, index = folder / f"{WEIGHTS}.safetensors", folder / f"{WEIGHTS}.safetensors.index.json"
+    if whole.is_file():
+        return (whole,)
+    if index.is_file():
+        parts = {str(part) for part in _read_json(spec, index).get("weight_map", {}).values()}
+        return (index, *(folder / part for part in sorted(parts)))
+    pickles = sorted(file.name for pattern in ("*.bin", "*.ckpt", "*.pt", "*.pth") for file in folder.glob(pattern))
+    why = f"only {', '.join(pickles)}, and pickles are never loaded" if pickles else f"no {whole.name}"
+    message = (
+        f"residual {str(spec)!r}: {folder} holds {why}; load the model where you trust it and "
+        "save it again with save_pretrained(…, safe_serialization=True)"
+    )
+    raise ResidualError(message)
+
+
+def _read_json(spec: ResidualSpec, file: Path) -> dict[str, Any]:
+    try:
+        parsed = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = f"residual {str(spec)!r}: {file} is no JSON; save the model again with save_pretrained"
+        raise ResidualError(message) from error
+    return parsed if isinstance(parsed, dict) else {}
