@@ -1,0 +1,100 @@
+"""From a stored fingerprint to a verdict: numpy only, so that an analyst can recompute every row of ``attributions``.
+
+A linear classifier gives scores, temperature scaling (Guo et al., ICML 2017) makes them probabilities, and the squared
+Mahalanobis distance to the nearest source's centre (Lee et al., NeurIPS 2018, eq. 2, one covariance for all sources) tells what
+is like none of them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+
+from causalprint.models.bundle import ATTRIBUTION_FILE, Bundle
+from causalprint.models.manifest import REAL
+from causalprint.schemas.reasons import Abstention, Verdict
+
+CANDIDATES = 5
+
+
+class Candidate(NamedTuple):
+    """A source and its calibrated probability."""
+
+    source: str
+    probability: float
+
+
+class Attribution(NamedTuple):
+    """A row of table ``attributions``, less its keys; probability and novelty are ``None`` where nothing was computed."""
+
+    verdict: str
+    source: str | None = None
+    probability: float | None = None
+    novelty: float | None = None
+    candidates: tuple[Candidate, ...] = ()
+    reason: str | None = None
+
+
+class Attributor:
+    """The attribution head of a bundle."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._manifest = bundle.manifest
+        self._calibrated = bundle.calibrated
+        stored = load_file(bundle.directory / ATTRIBUTION_FILE)
+        self._weight, self._bias, self._centre, self._whitening = (
+            stored[key].astype(np.float32) for key in ("weight", "bias", "centre", "whitening")
+        )
+
+    def __call__(self, fingerprints: npt.NDArray[np.float16]) -> list[Attribution]:
+        """One verdict for each row of fingerprints float16 (N, 128); a flat image's is the zero vector.
+
+        Rows are computed one by one, since a matrix product's rounding may depend on the number of rows.
+        """
+        return [self._attribute(row.astype(np.float32)) for row in fingerprints]
+
+    def probabilities(self, fingerprint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Calibrated probabilities (K,), in the order of the manifest's sources, of a fingerprint (128,)."""
+        scores = (self._weight @ fingerprint + self._bias) / np.float32(self._manifest.decision.temperature)
+        powers = np.exp(scores - scores.max())
+        shares: npt.NDArray[np.float32] = powers / powers.sum()
+        return shares
+
+    def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
+        """Squared distance of a fingerprint (128,) to the nearest source's centre, over the bundle's limit: above 1, unknown."""
+        offsets = (fingerprint - self._centre) @ self._whitening
+        return float(np.square(offsets).sum(axis=1).min() / np.float32(self._manifest.decision.novelty_limit))
+
+    def _attribute(self, fingerprint: npt.NDArray[np.float32]) -> Attribution:
+        if not self._calibrated:
+            return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNCALIBRATED.value)
+        if not fingerprint.any():
+            return Attribution(Verdict.ABSTAIN.value, reason=Abstention.FLAT.value)
+        probabilities = self.probabilities(fingerprint)
+        novelty = self.novelty(fingerprint)
+        candidates = self._candidates(probabilities)
+        best = candidates[0]
+        computed = Attribution(Verdict.UNKNOWN.value, None, best.probability, novelty, candidates)
+        if novelty > 1:
+            return computed
+        if best.probability < self._manifest.decision.minimum_probability:
+            return computed._replace(verdict=Verdict.ABSTAIN.value, reason=Abstention.UNDECIDED.value)
+        if best.source == REAL:
+            return computed._replace(verdict=Verdict.REAL.value)
+        return computed._replace(verdict=Verdict.KNOWN.value, source=best.source)
+
+    def _candidates(self, probabilities: npt.NDArray[np.float32]) -> tuple[Candidate, ...]:
+        order = np.argsort(-probabilities, kind="stable").tolist()
+        real = self._manifest.sources.index(REAL)
+        chosen = order[:CANDIDATES]
+        if real not in chosen:
+            chosen[-1] = real
+        return tuple(Candidate(self._manifest.sources[index], float(probabilities[index])) for index in chosen)
+
+
+def too_small() -> Attribution:
+    """The verdict on an image that is smaller than the crop and therefore has no fingerprint."""
+    return Attribution(Verdict.ABSTAIN.value, reason=Abstention.TOO_SMALL.value)

@@ -1,0 +1,177 @@
+"""A bundle: the directory that holds all that a run depends on besides its input.
+
+``bundle.json`` names every other file with its SHA-256, so the digest of ``bundle.json`` stands for all of them. Reading a
+bundle's identity needs neither torch nor the weights' values: json, hashlib and the safetensors headers are enough.
+``card.md`` is prose made from ``bundle.json`` and is no part of the identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from causalprint.models.manifest import (
+    BundleError,
+    BundleFile,
+    Manifest,
+    attribution_shapes,
+    fingerprint_shapes,
+    manifest_text,
+    parse_manifest,
+)
+from causalprint.schemas.elements import digest
+
+DEFAULT = Path(__file__).parent / "weights" / "default"
+MANIFEST = "bundle.json"
+FINGERPRINT_FILE = "fingerprint.safetensors"
+ATTRIBUTION_FILE = "attribution.safetensors"
+RESIDUAL_FOLDER = "residual"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that was found whole.
+
+    Attributes:
+        directory: where it is.
+        manifest: its ``bundle.json``.
+        digest: SHA-256 over everything that rows depend on, lower-case hex.
+        residual: the residual to load, its location absolute where it is a path.
+        calibrated: False where another residual stands in for the bundle's own: its attribution was not trained on that one.
+    """
+
+    directory: Path
+    manifest: Manifest
+    digest: str
+    residual: str
+    calibrated: bool = True
+
+    @property
+    def bundle_id(self) -> str:
+        """Name and digest; begins with a letter, so that a hive partition ``bundle=<id>`` is read as text."""
+        return f"{self.manifest.name}-{self.digest[:12]}"
+
+
+def load_bundle(path: str | Path | None = None) -> Bundle:
+    """Reads and checks the bundle at ``path``; ``None`` is the one inside the package.
+
+    Raises:
+        BundleError: something is missing, damaged, or from another version.
+    """
+    directory = DEFAULT if path is None else Path(path)
+    try:
+        text = (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"no {MANIFEST} in {directory}: {error.strerror}; give the directory that `causalprint train` wrote"
+        ) from error
+    manifest = parse_manifest(text, str(directory / MANIFEST))
+    for file in manifest.files:
+        _check_file(directory, file)
+    _check_shapes(directory, manifest)
+    return Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory))
+
+
+def with_residual(bundle: Bundle, spec: str) -> Bundle:
+    """The same bundle computing another residual: another id, and every verdict abstains as ``uncalibrated``.
+
+    The id covers the files below ``spec``'s location where that is a local path; of a hub name, the name as written.
+    """
+    location = Path(spec.partition(":")[2].partition("?")[0])
+    files = (
+        [location] if location.is_file() else sorted(p for p in location.rglob("*") if p.is_file()) if location.is_dir() else []
+    )
+    inside = [(p.relative_to(location).as_posix(), _sha256(p)) for p in files if p.suffix in (".json", ".safetensors")]
+    name = spec.replace(str(location), "", 1) if files else spec
+    return replace(bundle, digest=digest(bundle.digest, name, *inside), residual=spec, calibrated=False)
+
+
+def save_bundle(
+    directory: Path,
+    manifest: Manifest,
+    fingerprint: Mapping[str, np.ndarray],
+    attribution: Mapping[str, np.ndarray],
+    licences: Mapping[str, str],
+) -> Bundle:
+    """Writes a bundle and loads it back; ``bundle.json`` is written last.
+
+    Args:
+        directory: already holds the residual's files where the residual lies in the bundle.
+        manifest: without ``files``.
+        fingerprint: tensors, see :func:`fingerprint_shapes`.
+        attribution: tensors, see :func:`attribution_shapes`.
+        licences: licence of each file by its path (or by the folder it is in), ``""`` for all others.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file({key: np.ascontiguousarray(value) for key, value in fingerprint.items()}, directory / FINGERPRINT_FILE)
+    save_file({key: np.ascontiguousarray(value) for key, value in attribution.items()}, directory / ATTRIBUTION_FILE)
+    paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
+    if _inside(manifest.residual):
+        folder = directory / RESIDUAL_FOLDER
+        paths += sorted(p.relative_to(directory).as_posix() for p in folder.rglob("*") if p.suffix in (".json", ".safetensors"))
+
+    def licence(path: str) -> str:
+        return licences.get(path, licences.get(path.partition("/")[0], licences.get("", manifest.licence)))
+
+    files = tuple(BundleFile(path, _sha256(directory / path), licence(path)) for path in paths)
+    text = manifest_text(replace(manifest, files=files))
+    (directory / MANIFEST).write_text(text, encoding="utf-8")
+    return load_bundle(directory)
+
+
+def _check_file(directory: Path, file: BundleFile) -> None:
+    path = directory / file.path
+    if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
+        raise BundleError(f"{directory / MANIFEST} names {file.path!r}, which lies outside the bundle")
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise BundleError(
+            f"{path} is named in {MANIFEST} and cannot be read: {error.strerror}; fetch the bundle again"
+        ) from error
+    if found != file.sha256:
+        raise BundleError(
+            f"{path} has SHA-256 {found}, {MANIFEST} says {file.sha256}; the file is damaged or was changed: fetch it again"
+        )
+
+
+def _check_shapes(directory: Path, manifest: Manifest) -> None:
+    expected = {
+        FINGERPRINT_FILE: fingerprint_shapes(manifest.features),
+        ATTRIBUTION_FILE: attribution_shapes(manifest.sources),
+    }
+    listed = {file.path for file in manifest.files}
+    for name, shapes in expected.items():
+        if name not in listed:
+            raise BundleError(f"{directory / MANIFEST} lists no {name}; every bundle has one")
+        try:
+            with safe_open(directory / name, framework="np") as tensors:
+                found = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118 - no mapping
+        except SafetensorError as error:
+            raise BundleError(f"{directory / name} is no safetensors file: {error}") from error
+        for key in shapes.keys() | found.keys():
+            if shapes.get(key) != found.get(key):
+                raise BundleError(
+                    f"{directory / name}: tensor {key!r} has shape {found.get(key)}, {MANIFEST} implies {shapes.get(key)}"
+                )
+
+
+def _inside(residual: str) -> bool:
+    return residual.partition(":")[2].startswith("./")
+
+
+def _resolve(residual: str, directory: Path) -> str:
+    if not _inside(residual):
+        return residual
+    kind, _, rest = residual.partition(":")
+    return f"{kind}:{directory.resolve()}/{rest.removeprefix('./')}"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,182 @@
+"""``bundle.json``: what a bundle says of itself, as frozen values, read and checked."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+
+from causalprint.models.records import from_json
+from causalprint.schemas.tables import FINGERPRINT_DIM
+
+SCHEMA = 1
+REAL = "real"
+READINGS = ("residual", "difference", "image")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class BundleError(ValueError):
+    """The bundle cannot be used; the message names the file, the value and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What of an image is analysed, at its own resolution (never resized).
+
+    Attributes:
+        crop: side of the square crop, in pixels.
+        views: crops that vote: the central one, then the corners (top left, bottom right, top right, bottom left).
+            Corners of crops lie on multiples of 8 pixels, in phase with the blocks of a JPEG. Crops that coincide vote once.
+        micro_batch: crops that a GPU computes in one call, padded to exactly this number; a CPU computes one by one.
+    """
+
+    crop: int = 256
+    views: int = 1
+    micro_batch: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One lens in one reading: a key of ``causalprint.models.lenses.LENSES``, one of :data:`READINGS`, and its length."""
+
+    lens: str
+    reading: str
+    size: int
+
+    @property
+    def key(self) -> str:
+        """The prefix of its tensors."""
+        return f"{self.lens}.{self.reading}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """From scores to a verdict. All but ``flat`` were set on validation images.
+
+    Attributes:
+        temperature: divides the scores before the softmax.
+        minimum_probability: below it, no candidate is named and the verdict is ``abstain``, ``undecided``.
+        novelty_limit: squared distance to the nearest source beyond which the verdict is ``unknown``.
+        flat: standard deviation of the residual (image range 0 to 1) below which it carries no evidence.
+    """
+
+    temperature: float
+    minimum_probability: float
+    novelty_limit: float
+    flat: float
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Training images of one source from one place, and their licence as it is stated there."""
+
+    source: str
+    origin: str
+    training: int
+    validation: int
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value with its bootstrap 95 % interval and what it was measured on."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """One file of the bundle: its SHA-256, lower-case hex, and its licence."""
+
+    path: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """``bundle.json``.
+
+    Attributes:
+        schema: :data:`SCHEMA`.
+        name: starts the bundle's id: lower-case letters, digits and hyphens, a letter first.
+        licence: of the bundle as a whole.
+        sources: the taxonomy, in the order of the attribution head's rows; ``real`` among them.
+        geometry: which pixels.
+        residual: ``kind:location?option=value``; a location that starts with ``./`` lies in the bundle.
+        features: what the fingerprint is computed from, in order.
+        decision: temperature and limits.
+        data: training data card.
+        figures: evaluation.
+        files: every file that the result depends on.
+    """
+
+    schema: int
+    name: str
+    licence: str
+    sources: tuple[str, ...]
+    geometry: Geometry
+    residual: str
+    features: tuple[Feature, ...]
+    decision: Decision
+    data: tuple[Origin, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    files: tuple[BundleFile, ...] = ()
+
+
+def parse_manifest(text: bytes, where: str) -> Manifest:
+    """The manifest in ``text``; ``where`` names it in errors.
+
+    Raises:
+        BundleError: it is no manifest of this version.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise BundleError(f"{where} is no JSON: {error}; fetch the bundle again") from error
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise BundleError(f"{where} has schema {found!r}, this version reads {SCHEMA}; train it again or install another version")
+    try:
+        manifest = from_json(Manifest, data)
+    except ValueError as error:
+        raise BundleError(f"{where}: {error}; train it again") from error
+    if not _NAME.fullmatch(manifest.name):
+        raise BundleError(f"{where}: name {manifest.name!r} must match {_NAME.pattern}")
+    sources = manifest.sources
+    if REAL not in sources or len(set(sources)) != len(sources) or len(sources) < 2:
+        raise BundleError(f"{where}: sources must be distinct and hold {REAL!r} and at least one generator, not {sources}")
+    for feature in manifest.features:
+        if feature.reading not in READINGS:
+            raise BundleError(f"{where}: reading {feature.reading!r} of lens {feature.lens!r} is none of {', '.join(READINGS)}")
+    return manifest
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """The text that :func:`parse_manifest` reads back."""
+    return json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n"
+
+
+def fingerprint_shapes(features: tuple[Feature, ...]) -> dict[str, tuple[int, ...]]:
+    """Shapes in ``fingerprint.safetensors``: of each feature its standardisation and projection, and one bias."""
+    shapes: dict[str, tuple[int, ...]] = {"bias": (FINGERPRINT_DIM,)}
+    for feature in features:
+        shapes[f"{feature.key}.mean"] = (feature.size,)
+        shapes[f"{feature.key}.scale"] = (feature.size,)
+        shapes[f"{feature.key}.projection"] = (FINGERPRINT_DIM, feature.size)
+    return shapes
+
+
+def attribution_shapes(sources: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """Shapes in ``attribution.safetensors``: a linear classifier; of each source its centre, and one metric for all."""
+    count = len(sources)
+    return {
+        "weight": (count, FINGERPRINT_DIM),
+        "bias": (count,),
+        "centre": (count, FINGERPRINT_DIM),
+        "whitening": (FINGERPRINT_DIM, FINGERPRINT_DIM),
+    }

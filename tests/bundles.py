@@ -1,0 +1,110 @@
+"""A tiny but real bundle, made in a moment: a random U-Net as residual, random projections, a random head.
+
+It computes everything that the shipped one computes (its verdicts mean nothing), in a few milliseconds an image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+
+from causalprint.models.bundle import RESIDUAL_FOLDER, Bundle, save_bundle
+from causalprint.models.fingerprint import Fingerprinter
+from causalprint.models.lenses import LENSES
+from causalprint.models.manifest import Decision, Feature, Geometry, Manifest
+from causalprint.schemas.tables import FINGERPRINT_DIM
+
+SOURCES = ("real", "alpha", "beta", "gamma", "delta", "epsilon")
+
+
+def photograph(seed: int, height: int = 256, width: int = 256) -> npt.NDArray[np.uint8]:
+    """Something with edges, shades and grain, uint8 (height, width, 3), another for every seed."""
+    draw = np.random.default_rng(seed)
+    coarse = draw.uniform(0, 255, (height // 32 + 2, width // 32 + 2, 3))
+    shades = np.kron(coarse, np.ones((32, 32, 1)))[:height, :width]
+    grain = draw.normal(0, draw.uniform(1, 12), shades.shape)
+    pixels: npt.NDArray[np.uint8] = np.clip(shades + grain, 0, 255).astype(np.uint8)
+    return pixels
+
+
+def tiny_prior(directory: Path, seed: int = 0) -> Path:
+    """A random diffusers pipeline folder (``unet``, ``scheduler``) in the layout of the shipped prior."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet: Any = UNet2DModel(
+            in_channels=3,
+            out_channels=3,
+            block_out_channels=(2, 2),
+            layers_per_block=1,
+            norm_num_groups=2,
+            down_block_types=("DownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "UpBlock2D"),
+            add_attention=False,
+        )
+    unet.save_pretrained(directory / "unet", safe_serialization=True)
+    scheduler: Any = DDPMScheduler(num_train_timesteps=1000)
+    scheduler.save_pretrained(directory / "scheduler")
+    return directory
+
+
+def tiny_bundle(
+    directory: Path, *, sources: tuple[str, ...] = SOURCES, name: str = "tiny", views: int = 1, seed: int = 0
+) -> Bundle:
+    """A bundle in ``directory`` whose verdicts on :func:`photograph` are of every kind."""
+    draw = np.random.default_rng(seed)
+    tiny_prior(directory / RESIDUAL_FOLDER, seed)
+    features = tuple(Feature(lens, "residual", LENSES[lens].size) for lens in ("dct", "radial", "stats"))
+    manifest = Manifest(
+        schema=1,
+        name=name,
+        licence="Apache-2.0",
+        sources=sources,
+        geometry=Geometry(views=views),
+        residual=f"denoise:./{RESIDUAL_FOLDER}",
+        features=features,
+        decision=Decision(temperature=1.0, minimum_probability=0.0, novelty_limit=1.0, flat=1e-4),
+    )
+    fingerprint = {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}
+    for feature in features:
+        fingerprint[f"{feature.key}.mean"] = np.zeros(feature.size, np.float32)
+        fingerprint[f"{feature.key}.scale"] = np.ones(feature.size, np.float32)
+        projection = draw.normal(0, feature.size**-0.5, (FINGERPRINT_DIM, feature.size))
+        fingerprint[f"{feature.key}.projection"] = projection.astype(np.float16)
+    attribution = {
+        "weight": np.zeros((len(sources), FINGERPRINT_DIM), np.float32),
+        "bias": np.zeros(len(sources), np.float32),
+        "centre": np.zeros((len(sources), FINGERPRINT_DIM), np.float32),
+        "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
+    }
+    first = save_bundle(directory, manifest, fingerprint, attribution, {})
+    # Standardised by a few images, so that the fingerprints of others differ; then a head that tells those few apart.
+    samples = np.stack([photograph(1000 + index) for index in range(4 * len(sources))])
+    fingerprinter = Fingerprinter(first, "cpu")
+    values = fingerprinter.features(samples)
+    start = 0
+    for feature in features:
+        part = values[:, start : start + feature.size]
+        fingerprint[f"{feature.key}.mean"] = part.mean(axis=0)
+        fingerprint[f"{feature.key}.scale"] = part.std(axis=0) + 1e-6
+        start += feature.size
+    standardised = Fingerprinter(save_bundle(directory, manifest, fingerprint, attribution, {}), "cpu")(
+        samples
+    ).fingerprint.astype(np.float32)
+    centre = standardised.reshape(len(sources), -1, FINGERPRINT_DIM).mean(axis=1)
+    attribution["centre"] = centre
+    attribution["weight"] = centre
+    attribution["bias"] = -0.5 * np.square(centre).sum(axis=1)
+    distances = np.square(standardised[:, None] - centre).sum(axis=2).min(axis=1)
+    decision = replace(
+        manifest.decision,
+        temperature=float(distances.mean()),
+        minimum_probability=0.3,
+        novelty_limit=float(np.quantile(distances, 0.8)),
+    )
+    return save_bundle(directory, replace(manifest, decision=decision), fingerprint, attribution, {})
