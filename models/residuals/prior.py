@@ -88,8 +88,8 @@ def load_prior(spec: ResidualSpec, device: torch.device | str) -> Prior:
     if model.config.in_channels != 3 or model.config.out_channels not in (3, 6) or model.class_embedding is not None:
         message = (
             f"residual {str(spec)!r}: {found.folder} takes {model.config.in_channels} channels, gives "
-            f"{model.config.out_channels} and {'needs' if model.class_embedding is not None else 'needs no'} class; give an unconditional model of RGB images "
-            "(3 channels to 3, or to 6 with a learned variance)"
+            f"{model.config.out_channels}, needs {'no' if model.class_embedding is None else 'a'} class; give an unconditional "
+            "model of RGB images (3 channels to 3, or to 6 with a learned variance)"
         )
         raise ResidualError(message)
     factor = 2 ** (len(model.config.block_out_channels) - 1)

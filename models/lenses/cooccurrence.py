@@ -1,0 +1,45 @@
+"""Co-occurrences of the quantised high-pass residual (rich models: Fridrich & Kodovsky, TIFS 2012; Nataraj et al. 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from causalprint.models.lenses.spectrum import FLOOR, grey
+
+LEVELS = 5
+TRIPLES = LEVELS**3
+COOCCURRENCES = 3 * TRIPLES
+
+
+def cooccurrences(z: Tensor) -> Tensor:
+    """Square roots of the shares of all triples of quantised second differences of ``z`` (N, 3, H, W), as (N, 375), 0 to 1.
+
+    Second differences of luma along rows, three neighbours in a row (125); along columns (125); and of the three channels at
+    one place, the sum of both directions (125). Quantised to -2 … 2 in steps of their own mean absolute value, so that the
+    figures tell the shape of the texture and not its strength. Square roots, so that Euclidean distance is Hellinger's.
+    """
+    luma = grey(z)[:, 0]
+    along = quantised(luma.diff(n=2, dim=2))
+    down = quantised(luma.diff(n=2, dim=1))
+    both = quantised(z.diff(n=2, dim=3)[:, :, 1:-1] + z.diff(n=2, dim=2)[:, :, :, 1:-1])
+    triples = (
+        (along[:, :, :-2], along[:, :, 1:-1], along[:, :, 2:]),
+        (down[:, :-2], down[:, 1:-1], down[:, 2:]),
+        (both[:, 0], both[:, 1], both[:, 2]),
+    )
+    return torch.cat([shares(*triple) for triple in triples], dim=1).sqrt()
+
+
+def quantised(values: Tensor) -> Tensor:
+    """``values`` (N, …) in steps of their mean absolute value, rounded and clipped, as whole numbers 0 … 4; all 2 if constant."""
+    step = values.abs().flatten(1).mean(dim=1) + FLOOR
+    return (values / step.view(-1, *[1] * (values.dim() - 1))).round().clamp(-2, 2).long() + 2
+
+
+def shares(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """Shares of the 125 triples of whole numbers 0 … 4, (N, H, W) each, as (N, 125)."""
+    code = ((first * LEVELS + second) * LEVELS + third).flatten(1)
+    image = torch.arange(code.shape[0], device=code.device)[:, None] * TRIPLES
+    counts = torch.bincount((code + image).flatten(), minlength=code.shape[0] * TRIPLES)
+    return counts.view(-1, TRIPLES) / code.shape[1]
