@@ -163,7 +163,7 @@ class FingerprintedSlice:
         source: the slice, its images dropped.
         seen: images met in the shard by this slice.
         images: table ``images``, a row an image that was decoded.
-        embeddings: table ``embeddings``, the same rows in the same order.
+        embeddings: table ``embeddings``, the same rows in the same order; those whose fingerprint is null are not written.
         rejects: table ``rejects``: ``len(images) + len(rejects) == seen``.
     """
 

@@ -60,7 +60,7 @@ IMAGES = _table(
 )
 
 EMBEDDINGS = _table(
-    "The causal fingerprint and one scalar a lens: a row for every row of images. Null where the image is too small to analyse.",
+    "The causal fingerprint and one scalar a lens: a row for every row of images but those too small to analyse.",
     *_key_columns(),
     _column(
         "fingerprint",
@@ -190,7 +190,7 @@ def file_schema(table: str, bundle_id: str, bundle_digest: str) -> pa.Schema:
     Raises:
         KeyError: there is no such table.
     """
-    schema = TABLES[table]
+    schema = stored_schema(table)
     made_by = {
         "schema_version": str(SCHEMA_VERSION),
         "code_version": causalprint.__version__,
@@ -200,19 +200,33 @@ def file_schema(table: str, bundle_id: str, bundle_digest: str) -> pa.Schema:
     return schema.with_metadata(schema.metadata | {key.encode(): value.encode() for key, value in made_by.items()})
 
 
-def conform(table: str, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """``rows`` with exactly the schema of ``table``, once they are found to have its columns.
+def stored_schema(table: str) -> pa.Schema:
+    """The columns of ``table`` in files: as between transforms, but a fingerprint is never null (see :func:`stored_rows`)."""
+    schema = TABLES[table]
+    for index, field in enumerate(schema):
+        if pa.types.is_fixed_size_list(field.type):
+            schema = schema.set(index, field.with_nullable(False))
+    return schema
 
-    Nothing is converted. Only what pickling drops comes back (pyarrow forgets the name and nullability inside fixed-size lists).
+
+def stored_rows(table: str, rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows to write to a file of ``table``, once they are found to have its columns, with :func:`stored_schema`.
+
+    Rows without a fingerprint stay out of ``embeddings``: pyarrow up to 25, and pandas on it, cannot open a file with a null in a
+    fixed-size list (https://github.com/apache/arrow/issues/35692). What pickling drops comes back: pyarrow forgets the name and
+    nullability inside such lists. No value is converted.
 
     Raises:
         ValueError: a column is missing, misplaced, unknown, of another type, or has nulls where it may not.
     """
-    schema = TABLES[table]
+    schema = stored_schema(table)
     if rows.schema.names != schema.names:
         raise ValueError(
             f"table {table} has the columns {', '.join(schema.names)}, in this order; not {', '.join(rows.schema.names)}"
         )
+    for field, column in zip(schema, rows.columns, strict=True):
+        if pa.types.is_fixed_size_list(field.type):
+            rows = rows.filter(column.is_valid())
     for field, column in zip(schema, rows.columns, strict=True):
         if _bare(column.type) != _bare(field.type):
             raise ValueError(f"column {field.name} of {table} is {field.type}, not {column.type}")

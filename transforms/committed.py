@@ -82,7 +82,7 @@ def iter_accounts(output: Output) -> Iterator[ShardAccount]:
 
 
 def iter_receipts(output: Output) -> Iterator[SliceReceipt]:
-    """The receipt of every committed slice below the output, ``computed=False``; memory and errors as of :func:`iter_accounts`."""
+    """The receipt of every committed slice below the output, ``computed=False``; otherwise as :func:`iter_accounts`."""
     for path, record in _records(output, "attributions"):
         yield replace(from_json(SliceReceipt, record, path), computed=False)
 

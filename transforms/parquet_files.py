@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from causalprint.schemas.tables import conform, file_schema
+from causalprint.schemas.tables import file_schema, stored_rows
 from causalprint.transforms.output import Output
 
 ROW_GROUP = 8192
@@ -33,7 +33,7 @@ def encode(table: str, rows: pa.RecordBatch, output: Output, record: str | None 
 
     Args:
         table: a key of ``causalprint.schemas.tables.TABLES``.
-        rows: its columns.
+        rows: its columns; those without a fingerprint are left out, see :func:`causalprint.schemas.tables.stored_rows`.
         output: what is written into the file's metadata.
         record: goes to the footer below :data:`RECORD`.
 
@@ -48,7 +48,7 @@ def encode(table: str, rows: pa.RecordBatch, output: Output, record: str | None 
         compression="zstd",
         use_dictionary=[column for column in _FEW_VALUES if column.partition(".")[0] in schema.names],
     ) as writer:
-        writer.write_table(pa.table(conform(table, rows).columns, schema=schema), row_group_size=ROW_GROUP)
+        writer.write_table(pa.table(stored_rows(table, rows).columns, schema=schema), row_group_size=ROW_GROUP)
         if record is not None:
             writer.add_key_value_metadata({RECORD: record})
     data: bytes = sink.getvalue().to_pybytes()

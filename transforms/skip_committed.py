@@ -97,7 +97,7 @@ class _SkipShard(beam.DoFn):
         if account is None:
             yield element
             return
-        tally(self.progress, kept=account.seen, shards=1, shard_bytes=account.size)
+        tally(self.progress, kept=account.seen, shards=1, shard_bytes=account.size, kept_bytes=account.size)
         yield TaggedOutput(ACCOUNTS, account)
 
 
@@ -111,7 +111,8 @@ class _SkipSlice(beam.DoFn):
         for receipt in skip_slice(element, self.output):
             compute = False
             ended = int(receipt.last)
-            tally(self.progress, kept=receipt.seen, shards=ended, shard_bytes=ended * receipt.shard.size)
+            size = ended * receipt.shard.size
+            tally(self.progress, kept=receipt.seen, shards=ended, shard_bytes=size, kept_bytes=size)
             yield TaggedOutput(RECEIPTS, receipt)
         if compute:
             yield element
