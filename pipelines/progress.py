@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from causalprint.transforms.tally import Tally, read_tally
 
@@ -94,7 +94,7 @@ class Follower:
 class Display(Protocol):
     """Shows a status."""
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         """Begins."""
         ...
 
@@ -115,7 +115,7 @@ class Lines:
         self._every = every
         self._last = time.monotonic()
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +125,7 @@ class Lines:
         """Prints when it is time."""
         if time.monotonic() - self._last >= self._every:
             self._last = time.monotonic()
-            self._console.print(str(status), highlight=False, soft_wrap=True)
+            self._console.print(str(status), soft_wrap=True)
 
 
 class LiveLine:
@@ -135,11 +135,15 @@ class LiveLine:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         self._progress = Progress(
-            SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.description}"), console=console, transient=True
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            transient=True,
         )
         self._task = self._progress.add_task("loading the models", total=None)
 
-    def __enter__(self) -> LiveLine:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

@@ -44,12 +44,12 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
         OutputSettingsError: they differ from an earlier run's, or the file is none of ours.
     """
     asked = Settings(SCHEMA_VERSION, slicing or Slicing(), limit)
-    found = _read(root, storage)
+    found = read_settings(root, storage)
     if found is None:
         try:
             put(root, FILE, to_json(asked, indent=1).encode(), storage, exclusive=True)
         except FileExistsError:  # another run began at the same moment: its word counts
-            found = _read(root, storage)
+            found = read_settings(root, storage)
         else:
             return asked
     if found is None:
@@ -75,7 +75,12 @@ def _text(value: int | None) -> str:
     return "none" if value is None else str(value)
 
 
-def _read(root: str, storage: Storage) -> Settings | None:
+def read_settings(root: str, storage: Storage) -> Settings | None:
+    """What an earlier run decided for the output at ``root``; ``None`` where there was none.
+
+    Raises:
+        OutputSettingsError: the file is none of ours.
+    """
     data = get(root, FILE, storage)
     if data is None:
         return None

@@ -1,0 +1,172 @@
+"""The main job: shards of images in, tables of verdicts out.
+
+``MatchShards | SkipCommitted | ReadImageShards | ComputeFingerprints | AttributeSources | WriteTables | CloseAccounts``
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from causalprint.pipelines.runners import RUNNERS, cores, pipeline_options, worker_processes
+from causalprint.schemas.config import AuditConfig, Slicing
+from causalprint.schemas.elements import Shard
+from causalprint.schemas.runs import FileDigest, Manifest, Run
+
+if TYPE_CHECKING:
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.pvalue import PCollection
+
+    from causalprint.models.bundle import Bundle
+    from causalprint.transforms.output import Output
+
+
+class AuditError(Exception):
+    """An audit ended without its manifest; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An audit that was found possible: what is to be read, by what, to where.
+
+    Attributes:
+        config: as asked, with the threads of a worker filled in.
+        run: the run's name and what it runs with.
+        output: where it writes.
+        slicing: where slices are cut: as asked, or as the output was begun.
+        shards: the input, in the order of the matching.
+    """
+
+    config: AuditConfig
+    run: Run
+    output: Output
+    slicing: Slicing
+    shards: tuple[Shard, ...]
+
+    @property
+    def shard_bytes(self) -> int:
+        """Bytes of the input."""
+        return sum(shard.size for shard in self.shards)
+
+
+def plan(config: AuditConfig) -> Plan:
+    """Checks everything that can be checked before the work, the device and the weights first, and finds the shards.
+
+    Writes nothing but the output's settings, where it has none.
+
+    Raises:
+        RunnerError: the runner or its options cannot be used.
+        ValueError: the bundle, residual, device, input or the output's settings do not allow the audit.
+        OSError: something cannot be read or written.
+    """
+    options = pipeline_options(config.runner, config.beam_options)
+    RUNNERS[config.runner].create(options)
+    bundle, digests = _load(config)
+    device = _device(config)
+
+    from causalprint.transforms.match_shards import match_shards
+    from causalprint.transforms.output import Output
+    from causalprint.transforms.settings import agree
+
+    shards = tuple(match_shards(config.inputs, config.storage, config.limit))
+    settings = agree(config.output, config.storage, config.slicing, config.limit)
+    now = datetime.now(UTC)
+    run = Run(
+        run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
+        started=now.isoformat(timespec="seconds"),
+        config=config,
+        bundle_id=bundle.bundle_id,
+        bundle_digest=bundle.digest,
+        residual=bundle.residual,
+        residual_digests=digests,
+        device=device,
+    )
+    output = Output(config.output, bundle.bundle_id, bundle.digest, config.storage)
+    return Plan(replace(config, threads=_threads(config, options)), run, output, settings.slicing, shards)
+
+
+def build(root: Pipeline, planned: Plan) -> PCollection[Manifest]:
+    """Adds the audit to the pipeline ``root``; its one result is the manifest, once that is written."""
+    import apache_beam as beam
+
+    from causalprint.transforms.attribute_sources import AttributeSources
+    from causalprint.transforms.close_accounts import CloseAccounts
+    from causalprint.transforms.compute_fingerprints import ComputeFingerprints
+    from causalprint.transforms.read_image_shards import ReadImageShards
+    from causalprint.transforms.skip_committed import SkipCommittedShards, SkipCommittedSlices
+    from causalprint.transforms.write_manifest import WriteManifest
+    from causalprint.transforms.write_tables import WriteTables
+
+    config, output, progress = planned.config, planned.output, planned.config.progress
+    # Shards are dealt out here, once; from here to the receipts nothing is shuffled, so a slice stays in its worker.
+    matched = root | "MatchShards" >> beam.Create(planned.shards, reshuffle=False) | "Deal" >> beam.Reshuffle()
+    skipped = matched | "SkipShards" >> SkipCommittedShards(output, progress)
+    read = skipped.shards | ReadImageShards(output.bundle_id, planned.slicing, config.storage)
+    slices = read | "SkipSlices" >> SkipCommittedSlices(output, progress)
+    written = (
+        slices.slices
+        | ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, config.threads, progress)
+        | AttributeSources(config.bundle, config.residual)
+        | WriteTables(output, progress)
+    )
+    closed = (written, slices.receipts) | "Receipts" >> beam.Flatten() | CloseAccounts(output)
+    return (closed, skipped.accounts) | "Accounts" >> beam.Flatten() | WriteManifest(planned.run)
+
+
+def execute(planned: Plan) -> Manifest:
+    """Runs the plan to its end.
+
+    Raises:
+        AuditError: the runner ended without writing the manifest.
+        Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
+    """
+    import apache_beam as beam
+
+    from causalprint.transforms.write_manifest import read_manifest
+
+    config = planned.config
+    options = pipeline_options(config.runner, config.beam_options)
+    root = beam.Pipeline(runner=RUNNERS[config.runner].create(options), options=options)
+    build(root, planned)
+    state = root.run().wait_until_finish()
+    manifest = read_manifest(config.output, planned.run.run_id, config.storage)
+    if manifest is None:
+        raise AuditError(f"the runner {config.runner} ended in state {state} and no manifest was written; look at its own log")
+    return manifest
+
+
+def run(config: AuditConfig) -> Manifest:
+    """An audit from its beginning to its end; raises what :func:`plan` and :func:`execute` do."""
+    return execute(plan(config))
+
+
+def _load(config: AuditConfig) -> tuple[Bundle, tuple[FileDigest, ...]]:
+    """The bundle with its residual, and the digests of the residual's weights; another residual is loaded once, to be sure."""
+    from causalprint.models.bundle import RESIDUAL_FOLDER, load_bundle, with_residual
+
+    bundle = load_bundle(config.bundle)
+    if config.residual is None:
+        own = (file for file in bundle.manifest.files if file.path.startswith(f"{RESIDUAL_FOLDER}/"))
+        return bundle, tuple(FileDigest(file.path, file.sha256) for file in own)
+    from causalprint.models.residuals import load_residual
+
+    digests = load_residual(config.residual).digests
+    return with_residual(bundle, config.residual), tuple(FileDigest(name, digests[name]) for name in sorted(digests))
+
+
+def _device(config: AuditConfig) -> str:
+    """What computes: here, the device that was found; elsewhere, only what was asked is known."""
+    if not RUNNERS[config.runner].local:
+        return config.device
+    from causalprint.models.fingerprint import pick_device
+
+    return str(pick_device(config.device))
+
+
+def _threads(config: AuditConfig, options: PipelineOptions) -> int | None:
+    if config.threads is not None or not RUNNERS[config.runner].local:
+        return config.threads
+    return max(1, cores() // worker_processes(options))

@@ -1,0 +1,227 @@
+"""The command line: argv to a configuration, and the configuration to its recipe. Imports nothing heavy before it must."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+import causalprint
+from causalprint.pipelines.errors import ExitCode
+from causalprint.pipelines.runners import RUNNERS
+from causalprint.pipelines.session import Session, guarded
+from causalprint.schemas.config import BATCH_SIZE, SLICE_BYTES, SLICE_IMAGES, AuditConfig, Slicing, Storage
+
+
+class DeviceName(StrEnum):
+    """What ``--device`` takes."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+EXIT_CODES = (
+    "Exit codes: 0 complete; 1 error; 2 usage; 3 finished, but some shard is incomplete; 130, 143 stopped by Ctrl-C or SIGTERM."
+)
+
+app = typer.Typer(
+    name="causalprint",
+    help="Which generative model made each image of a web-scale dataset, with the evidence in Parquet.",
+    epilog=EXIT_CODES,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output, also for an error.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks and the libraries' own logs on standard error.")]
+StorageOptions = Annotated[
+    str,
+    typer.Option(
+        metavar="JSON",
+        help='Options for fsspec, flat or by protocol: \'{"anon": true}\', \'{"s3": {"endpoint_url": "http://…"}}\'. '
+        "By default s3fs and gcsfs find the credentials.",
+    ),
+]
+
+
+def _known_runner(name: str) -> str:
+    if name not in RUNNERS:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(RUNNERS)}")
+    return name
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code.
+
+    Args:
+        argv: arguments without the program's name; ``None``: the process's.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    own, beam_options = arguments[:cut], tuple(arguments[cut + 1 :])
+    session = Session("--json" in own, "--verbose" in own, beam_options)
+    if not own:
+        app(["--help"], prog_name="causalprint", standalone_mode=False)
+        return ExitCode.USAGE
+    try:
+        code = app(own, prog_name="causalprint", standalone_mode=False, obj=session)
+    except Exception as error:
+        # Errors of usage have this method, whether typer brings click along or depends on it.
+        if not hasattr(error, "format_message"):
+            raise
+        return session.fail(f"{error.format_message().rstrip('.')}; see causalprint --help", ExitCode.USAGE)
+    return int(code or 0)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Options before the command."""
+    if show:
+        typer.echo(f"causalprint {causalprint.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand != "audit" and _session(context).beam_options:
+        raise typer.BadParameter("only audit takes options for Beam after two dashes")
+
+
+@app.command(epilog=EXIT_CODES)
+def audit(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT…",
+            help="Shards or images: URLs, globs, ranges or folders: gs://bucket/{000..099}.tar, s3://bucket/*.parquet, photos/",
+        ),
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="URL", help="Root of the tables: a folder, s3://…, gs://…")],
+    bundle: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Bundle to attribute with.", show_default="the one in the package")
+    ] = None,
+    residual: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Residual in place of the bundle's own, kind:path-or-hub-name; the verdicts then abstain as uncalibrated.",
+        ),
+    ] = None,
+    device: Annotated[DeviceName, typer.Option(help="What computes; one that is missing is an error.")] = DeviceName.AUTO,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Images decoded and computed together; bounds memory, never changes a row.")
+    ] = BATCH_SIZE,
+    slice_images: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Cut shards into slices of so many images", show_default=str(SLICE_IMAGES)),
+    ] = None,
+    slice_bytes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="or of so many encoded bytes, whichever is less.", show_default=str(SLICE_BYTES)),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Read at most so many images in all.")] = None,
+    runner: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(RUNNERS),
+            help="; ".join(f"{name}: {known.about}" for name, known in RUNNERS.items()) + ".",
+            callback=_known_runner,
+        ),
+    ] = "direct",
+    storage_options: StorageOptions = "{}",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Audit image shards: write who made each image, with the evidence, to Parquet tables.
+
+    The same command resumes an audit that was stopped, and reads only what is new in one that was finished. Options for Beam
+    follow two dashes: causalprint audit … -- --direct_num_workers=4
+    """
+    session = replace(_session(context), as_json=as_json, verbose=verbose)
+    cut = (
+        None
+        if slice_images is None and slice_bytes is None
+        else Slicing(slice_images or SLICE_IMAGES, slice_bytes or SLICE_BYTES)
+    )
+    config = AuditConfig(
+        inputs=tuple(inputs),
+        output=output,
+        bundle=bundle,
+        residual=residual,
+        device=device.value,
+        batch_size=batch_size,
+        slicing=cut,
+        limit=limit,
+        storage=_storage(storage_options),
+        runner=runner,
+        beam_options=session.beam_options,
+    )
+    return guarded(session, lambda: _audit(config, session))
+
+
+@app.command()
+def inspect(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="OUT|BUNDLE|SHARD", help="An audit's output, a bundle, or a shard of images.")],
+    storage_options: StorageOptions = "{}",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show what an audit's output, a bundle or a shard holds."""
+    session = replace(_session(context), as_json=as_json, verbose=verbose)
+    storage = _storage(storage_options)
+
+    def work() -> int:
+        from causalprint.pipelines.show import show
+
+        return show(what, storage, session)
+
+    return guarded(session, work)
+
+
+def _audit(config: AuditConfig, session: Session) -> int:
+    from causalprint.pipelines.audit import execute, plan
+    from causalprint.pipelines.progress import Follower, display, follow
+    from causalprint.pipelines.report import print_report, report
+    from causalprint.pipelines.runners import ships_package
+    from causalprint.schemas.records import to_json
+
+    began = time.monotonic()
+    local = RUNNERS[config.runner].local
+    if not local and not ships_package(config.beam_options):
+        hint = "workers must have causalprint installed; without an image that has it, add -- --setup_file=./setup.py"
+        session.log.print(f"causalprint: {hint}", soft_wrap=True)
+    with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
+        with session.log.status("looking at the input"):
+            planned = plan(replace(config, progress=folder if local else None))
+        follower = Follower(folder, len(planned.shards), planned.shard_bytes)
+        manifest = follow(lambda: execute(planned), follower, display(session.log))
+    found = report(manifest, time.monotonic() - began)
+    if session.as_json:
+        session.answer(to_json(found))
+    else:
+        print_report(found, session.out)
+    return found.exit_code
+
+
+def _session(context: typer.Context) -> Session:
+    return context.obj if isinstance(context.obj, Session) else Session()
+
+
+def _storage(options: str) -> Storage:
+    try:
+        parsed = json.loads(options)
+    except ValueError as error:
+        raise typer.BadParameter(f"--storage-options is no JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise typer.BadParameter(f"--storage-options must be a JSON object such as '{{\"anon\": true}}', not {options!r}")
+    return Storage(options)

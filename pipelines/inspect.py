@@ -1,0 +1,207 @@
+"""``causalprint inspect``: what an audit's output, a bundle or a shard holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalprint.pipelines.report import NAMED
+from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.elements import RejectCount, VerdictCount
+from causalprint.schemas.runs import IncompleteShard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    from causalprint.models.bundle import Bundle
+    from causalprint.schemas.elements import Shard
+    from causalprint.transforms.settings import Settings
+
+MEMBERS = 10
+"""Members of a shard that are listed."""
+_SLICING = Slicing(images=256, bytes=32 * 1024 * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class TableSummary:
+    """One table of one bundle: its files, their bytes and rows."""
+
+    table: str
+    files: int
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSummary:
+    """What one bundle has written into an output.
+
+    Attributes:
+        bundle_id: the bundle.
+        tables: each table.
+        verdicts: images by verdict and source.
+        rejects: images by stage and reason.
+        shards, complete: closed accounts, and those of them of which nothing is missing.
+        incomplete_shards: the first of the others.
+    """
+
+    bundle_id: str
+    tables: tuple[TableSummary, ...]
+    verdicts: tuple[VerdictCount, ...]
+    rejects: tuple[RejectCount, ...]
+    shards: int
+    complete: int
+    incomplete_shards: tuple[IncompleteShard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSummary:
+    """An audit's output: its settings, its finished runs by name, and its bundles."""
+
+    output: str
+    slicing: Slicing
+    limit: int | None
+    runs: tuple[str, ...]
+    bundles: tuple[PartitionSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSummary:
+    """One shard, read to its end and not decoded.
+
+    Attributes:
+        uri, format, size, generation: as of :class:`causalprint.schemas.elements.Shard`.
+        images: that could be read; ``image_bytes`` in all.
+        rejects: that could not.
+        skipped: members that are no images.
+        members: names of the first images.
+        damage: what is missing; ``None`` where nothing is.
+    """
+
+    uri: str
+    format: str
+    size: int
+    generation: str
+    images: int
+    image_bytes: int
+    rejects: tuple[RejectCount, ...]
+    skipped: int
+    members: tuple[str, ...]
+    damage: str | None
+
+
+def summarise(what: str, storage: Storage) -> OutputSummary | Bundle | tuple[ShardSummary, ...]:
+    """Finds out what lies at ``what`` and sums it up.
+
+    Raises:
+        ValueError: it is neither an output, nor a bundle, nor shards; or it is a damaged one.
+        OSError: it cannot be read.
+    """
+    from causalprint.transforms.settings import read_settings
+
+    if "://" not in what and (Path(what) / "bundle.json").is_file():
+        from causalprint.models.bundle import load_bundle
+
+        return load_bundle(what)
+    settings = None if "://" not in what and Path(what).is_file() else read_settings(what, storage)
+    if settings is not None:
+        return summarise_output(what, settings, storage)
+    from causalprint.transforms.match_shards import match_shards
+
+    return tuple(summarise_shard(shard, storage) for shard in match_shards((what,), storage, None))
+
+
+def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
+    """Reads ``shard`` to its end, a few images at a time."""
+    from causalprint.transforms.formats.slices import read_slices
+
+    members: list[str] = []
+    rejects: Counter[tuple[str, str]] = Counter()
+    images = image_bytes = skipped = 0
+    damage: str | None = None
+    for part in read_slices(shard, "inspect", _SLICING, storage):
+        images += len(part.images)
+        image_bytes += sum(len(image.data) for image in part.images)
+        skipped += part.skipped
+        rejects.update((reject.stage, reject.reason) for reject in part.rejects)
+        members += [image.member for image in part.images[: MEMBERS - len(members)]]
+        damage = part.damage
+    return ShardSummary(
+        uri=shard.uri,
+        format=shard.format,
+        size=shard.size,
+        generation=shard.generation,
+        images=images,
+        image_bytes=image_bytes,
+        rejects=tuple(RejectCount(*key, rejects[key]) for key in sorted(rejects)),
+        skipped=skipped,
+        members=tuple(members),
+        damage=damage,
+    )
+
+
+def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputSummary:
+    """Counts the rows of every table. Reads the footers of all files, and of some tables one or two columns."""
+    from causalprint.transforms.formats.storage import filesystem
+
+    fs, base = filesystem(root, storage)
+    runs = sorted(Path(path).stem for path in fs.glob(f"{base}/runs/*.json"))
+    names = sorted({path.rstrip("/").rpartition("/")[2] for path in fs.glob(f"{base}/*/bundle=*")})
+    partitions = tuple(_summarise_partition(fs, base, name.removeprefix("bundle=")) for name in names)
+    return OutputSummary(root, settings.slicing, settings.limit, tuple(runs), partitions)
+
+
+def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary:
+    from causalprint.schemas.tables import TABLES
+
+    tables = {name: _files(fs, f"{base}/{name}/bundle={bundle_id}") for name in TABLES}
+    opened = {name: _open(fs, name, list(files)) for name, files in tables.items()}
+    verdicts = _count(opened["attributions"], "verdict", "source")
+    rejects = _count(opened["rejects"], "stage", "reason")
+    complete, incomplete = 0, list[IncompleteShard]()
+    for uri, whole, damage, retryable in _rows(opened["shards"], "uri", "complete", "damage", "retryable"):
+        complete += whole
+        if not whole:
+            incomplete = sorted([*incomplete, IncompleteShard(uri, damage or "", retryable)])[:NAMED]
+    summaries = tuple(
+        TableSummary(name, len(files), sum(files.values()), opened[name].count_rows()) for name, files in tables.items()
+    )
+    return PartitionSummary(
+        bundle_id=bundle_id,
+        tables=summaries,
+        verdicts=tuple(VerdictCount(*key, verdicts[key]) for key in sorted(verdicts, key=lambda key: (key[0], key[1] or ""))),
+        rejects=tuple(RejectCount(*key, rejects[key]) for key in sorted(rejects)),
+        shards=next(summary.rows for summary in summaries if summary.table == "shards"),
+        complete=complete,
+        incomplete_shards=tuple(incomplete),
+    )
+
+
+def _files(fs: Any, folder: str) -> dict[str, int]:
+    try:
+        found = fs.ls(folder, detail=True)
+    except FileNotFoundError:
+        return {}
+    return {info["name"]: int(info["size"]) for info in found if info["name"].endswith(".parquet")}
+
+
+def _open(fs: Any, table: str, files: list[str]) -> ds.Dataset:
+    import pyarrow.dataset as ds
+
+    from causalprint.schemas.tables import TABLES
+
+    return ds.dataset(files, schema=TABLES[table], format="parquet", filesystem=fs)
+
+
+def _count(dataset: ds.Dataset, first: str, second: str) -> Counter[tuple[Any, Any]]:
+    return Counter((one, other) for one, other in _rows(dataset, first, second))
+
+
+def _rows(dataset: ds.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:
+    batch: pa.RecordBatch
+    for batch in dataset.to_batches(columns=list(columns)):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

@@ -1,0 +1,156 @@
+"""What an audit came to: tables for a person, one JSON object for a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from causalprint.pipelines.errors import ExitCode
+from causalprint.pipelines.progress import duration
+from causalprint.schemas.elements import RejectCount, VerdictCount
+from causalprint.schemas.runs import IncompleteShard, Manifest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+NAMED = 10
+"""Incomplete shards that the closing table names; the manifest names more, table ``shards`` all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """The object that ``audit --json`` prints.
+
+    Attributes:
+        exit_code: what the process leaves with.
+        output: root of the tables.
+        manifest: URL of the run's manifest.
+        run_id, bundle_id, residual, device: as of the manifest's run.
+        seconds: that the command took.
+        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, skipped: as of
+            :class:`causalprint.schemas.runs.Totals`.
+        verdicts: images by verdict and source.
+        rejects: images by stage and reason.
+        incomplete_shards: the first of them by URI, with what is missing.
+    """
+
+    exit_code: int
+    output: str
+    manifest: str
+    run_id: str
+    bundle_id: str
+    residual: str
+    device: str
+    seconds: float
+    shards: int
+    complete: int
+    limited: int
+    incomplete: int
+    retryable: int
+    slices: int
+    computed: int
+    seen: int
+    attributed: int
+    rejected: int
+    skipped: int
+    verdicts: tuple[VerdictCount, ...]
+    rejects: tuple[RejectCount, ...]
+    incomplete_shards: tuple[IncompleteShard, ...]
+
+
+def report(manifest: Manifest, seconds: float) -> AuditReport:
+    """The report on a run that ended with ``manifest`` after ``seconds``."""
+    run, totals = manifest.run, manifest.totals
+    return AuditReport(
+        exit_code=ExitCode.INCOMPLETE if totals.incomplete else ExitCode.COMPLETE,
+        output=run.config.output,
+        manifest=f"{run.config.output.rstrip('/')}/runs/{run.run_id}.json",
+        run_id=run.run_id,
+        bundle_id=run.bundle_id,
+        residual=run.residual,
+        device=run.device,
+        seconds=round(seconds, 3),
+        shards=totals.shards,
+        complete=totals.complete,
+        limited=totals.limited,
+        incomplete=totals.incomplete,
+        retryable=totals.retryable,
+        slices=totals.slices,
+        computed=totals.computed,
+        seen=totals.seen,
+        attributed=totals.attributed,
+        rejected=totals.rejected,
+        skipped=totals.skipped,
+        verdicts=totals.verdicts,
+        rejects=totals.reasons,
+        incomplete_shards=totals.named,
+    )
+
+
+def print_report(found: AuditReport, console: Console) -> None:
+    """The closing tables."""
+    print_counts(found.verdicts, found.rejects, console)
+    accounted = f"{found.seen:,} images seen = {found.attributed:,} attributed + {found.rejected:,} rejected"
+    kept = (
+        f" ({found.slices - found.computed:,} of {found.slices:,} slices were there already)"
+        if found.computed < found.slices
+        else ""
+    )
+    _line(console, f"{accounted}, in {found.shards:,} shards and {duration(found.seconds)}{kept}")
+    if found.limited:
+        _line(console, f"{found.limited:,} shards were not read to their end, as --limit asks")
+    if found.incomplete:
+        _print_incomplete(found, console)
+    _line(console, f"tables: {found.output}   manifest: {found.manifest}")
+    if found.retryable:
+        _line(console, "next: the same command again, to read what could not be read this time")
+    else:
+        _line(console, f"next: causalprint inspect {found.output}")
+
+
+def print_counts(verdicts: tuple[VerdictCount, ...], rejects: tuple[RejectCount, ...], console: Console) -> None:
+    """Verdicts by source, and rejects by reason, each with its share."""
+    attributed = sum(count.images for count in verdicts)
+    if verdicts:
+        table = new_table("verdict", "source", numbers=("images", "share"))
+        for verdict in sorted(verdicts, key=lambda count: -count.images):
+            table.add_row(verdict.verdict, verdict.source or "", f"{verdict.images:,}", share(verdict.images, attributed))
+        console.print(table)
+    if rejects:
+        rejected = sum(count.images for count in rejects)
+        table = new_table("rejected at", "reason", numbers=("images", "share"))
+        for reject in sorted(rejects, key=lambda count: -count.images):
+            table.add_row(reject.stage, reject.reason, f"{reject.images:,}", share(reject.images, attributed + rejected))
+        console.print(table)
+
+
+def new_table(*names: str, numbers: tuple[str, ...] = ()) -> Table:
+    """An empty table: columns of text, then columns of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage with one decimal."""
+    return f"{100 * part / whole:.1f} %" if whole else ""
+
+
+def _print_incomplete(found: AuditReport, console: Console) -> None:
+    table = new_table("incomplete shard", "what is missing")
+    for shard in found.incomplete_shards[:NAMED]:
+        table.add_row(shard.uri, shard.damage + (" (another run may read more)" if shard.retryable else ""))
+    console.print(table)
+    if found.incomplete > NAMED:
+        _line(console, f"and {found.incomplete - NAMED:,} more: table `shards` has them all")
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True)  # paths must stay whole, to be copied

@@ -1,0 +1,121 @@
+"""One call of the command: where it prints, what it leaves with, and how signals end it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from causalprint.pipelines.errors import ExitCode, Interruption, explain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Session:
+    """How this call speaks.
+
+    Attributes:
+        as_json: exactly one JSON object on standard output, whatever happens.
+        verbose: tracebacks and library logs on standard error.
+        beam_options: what stood after ``--``.
+    """
+
+    as_json: bool = False
+    verbose: bool = False
+    beam_options: tuple[str, ...] = ()
+
+    @cached_property
+    def out(self) -> Console:
+        """Standard output: results."""
+        return _console(stderr=False)
+
+    @cached_property
+    def log(self) -> Console:
+        """Standard error: progress and failures."""
+        return _console(stderr=True)
+
+    def answer(self, text: str) -> None:
+        """Prints the one JSON object."""
+        sys.stdout.write(text.rstrip() + "\n")
+
+    def fail(self, message: str, exit_code: int) -> int:
+        """Says in one line what is wrong; returns ``exit_code``."""
+        if self.as_json:
+            self.answer(json.dumps({"error": message, "exit_code": int(exit_code)}, ensure_ascii=False))
+        self.log.print(f"causalprint: {message}", soft_wrap=True)
+        return exit_code
+
+
+def guarded(session: Session, command: Callable[[], int]) -> int:
+    """Runs ``command``; a failure becomes one line and an exit code.
+
+    A signal ends the process here and now: threads may still be at work, and every write they could be in is one that a
+    ``kill -9`` may cut short as well.
+    """
+    _quiet(session)
+    try:
+        with _interruptible():
+            return command()
+    except Interruption as stop:
+        session.fail("stopped; the same command resumes", stop.exit_code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(stop.exit_code)
+    except Exception as error:
+        if session.verbose:
+            logging.getLogger(__name__).exception("the traceback, as --verbose asks")
+        return session.fail(explain(error), ExitCode.ERROR)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise :class:`Interruption` in the main thread."""
+
+    def interrupt(signum: int, _frame: FrameType | None) -> None:
+        # A second one must not cut the tidying short.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise Interruption(signum)
+
+    before = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except Interruption:
+        raise
+    except BaseException:
+        _restore(before)
+        raise
+    else:
+        _restore(before)
+
+
+def _restore(handlers: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None]) -> None:
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+
+
+def _quiet(session: Session) -> None:
+    """Beam logs a failure several times, each with a traceback of a hundred lines; a user gets one line instead."""
+    if session.verbose:
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+        return
+    # A handler of our own, or Beam's first warning at import would install one that prints everything.
+    logging.basicConfig(handlers=[logging.NullHandler()])
+    warnings.simplefilter("ignore")
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, highlight=False)

@@ -1,0 +1,117 @@
+"""What ``causalprint inspect`` prints."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from causalprint.pipelines.inspect import MEMBERS, OutputSummary, PartitionSummary, ShardSummary, summarise
+from causalprint.pipelines.report import new_table, print_counts
+from causalprint.schemas.records import to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from causalprint.models.bundle import Bundle
+    from causalprint.pipelines.session import Session
+    from causalprint.schemas.config import Storage
+
+
+def show(what: str, storage: Storage, session: Session) -> int:
+    """Prints what lies at ``what``; returns the exit code 0."""
+    found = summarise(what, storage)
+    if session.as_json:
+        session.answer(as_json(found))
+    elif isinstance(found, OutputSummary):
+        _show_output(found, session.out)
+    elif isinstance(found, tuple):
+        _show_shards(found, session.out)
+    else:
+        _show_bundle(found, session.out)
+    return 0
+
+
+def as_json(found: OutputSummary | Bundle | tuple[ShardSummary, ...]) -> str:
+    """One JSON object, with ``kind`` (output, bundle, shards) first."""
+    if isinstance(found, OutputSummary):
+        text = to_json(found)
+    elif isinstance(found, tuple):
+        return json.dumps({"kind": "shards", "shards": json.loads(to_json(found))}, ensure_ascii=False)
+    else:
+        manifest = json.loads(to_json(found.manifest))
+        return json.dumps(
+            {"kind": "bundle", "bundle_id": found.bundle_id, "digest": found.digest, "manifest": manifest}, ensure_ascii=False
+        )
+    return json.dumps({"kind": "output"} | json.loads(text), ensure_ascii=False)
+
+
+def _show_output(found: OutputSummary, out: Console) -> None:
+    limit = "" if found.limit is None else f", at most {found.limit:,} images"
+    cut = f"slices of {found.slicing.images:,} images or {found.slicing.bytes:,} bytes"
+    out.print(f"output {found.output}: {cut}{limit}; {len(found.runs)} finished runs", soft_wrap=True)
+    if found.runs:
+        out.print(f"last run: {found.runs[-1]}", soft_wrap=True)
+    for partition in found.bundles:
+        _show_partition(partition, out)
+
+
+def _show_partition(found: PartitionSummary, out: Console) -> None:
+    out.print(f"\nbundle {found.bundle_id}", soft_wrap=True)
+    table = new_table("table", numbers=("rows", "files", "bytes"))
+    for summary in found.tables:
+        table.add_row(summary.table, f"{summary.rows:,}", f"{summary.files:,}", f"{summary.bytes:,}")
+    out.print(table)
+    print_counts(found.verdicts, found.rejects, out)
+    out.print(f"{found.complete:,} of {found.shards:,} closed shards complete", soft_wrap=True)
+    if found.incomplete_shards:
+        shards = new_table("incomplete shard", "what is missing")
+        for shard in found.incomplete_shards:
+            shards.add_row(shard.uri, shard.damage)
+        out.print(shards)
+
+
+def _show_shards(found: tuple[ShardSummary, ...], out: Console) -> None:
+    table = new_table("shard", "format", numbers=("bytes", "images", "rejects", "skipped"))
+    for shard in found:
+        rejects = sum(count.images for count in shard.rejects)
+        table.add_row(shard.uri, shard.format, f"{shard.size:,}", f"{shard.images:,}", f"{rejects:,}", f"{shard.skipped:,}")
+    out.print(table)
+    for shard in found:
+        for count in shard.rejects:
+            out.print(f"{shard.uri}: {count.images:,} rejected at {count.stage}: {count.reason}", soft_wrap=True)
+        if shard.damage is not None:
+            out.print(f"{shard.uri}: incomplete: {shard.damage}", soft_wrap=True)
+    if len(found) == 1:
+        for member in found[0].members:
+            out.print(f"  {member}", soft_wrap=True)
+        if found[0].images > MEMBERS:
+            out.print(f"  and {found[0].images - MEMBERS:,} more", soft_wrap=True)
+
+
+def _show_bundle(bundle: Bundle, out: Console) -> None:
+    manifest = bundle.manifest
+    geometry = manifest.geometry
+    lines = new_table("bundle", bundle.bundle_id)
+    lines.add_row("digest", bundle.digest)
+    lines.add_row("licence", manifest.licence)
+    lines.add_row("sources", ", ".join(manifest.sources))
+    lines.add_row("geometry", f"{geometry.views} crops of {geometry.crop} by {geometry.crop} pixels")
+    lines.add_row("residual", manifest.residual)
+    lines.add_row(
+        "lenses", ", ".join(f"{feature.lens} of the {feature.reading} ({feature.size})" for feature in manifest.features)
+    )
+    out.print(lines)
+    if manifest.figures:
+        figures = new_table("figure", "measured on", numbers=("value", "95 % interval"))
+        for figure in manifest.figures:
+            figures.add_row(figure.name, figure.note, f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}")
+        out.print(figures)
+    if manifest.data:
+        data = new_table("source", "origin", "licence", numbers=("training", "validation"))
+        for origin in manifest.data:
+            data.add_row(origin.source, origin.origin, origin.licence, f"{origin.training:,}", f"{origin.validation:,}")
+        out.print(data)
+    files = new_table("file", "licence", "SHA-256")
+    for file in manifest.files:
+        files.add_row(file.path, file.licence, file.sha256)
+    out.print(files)
