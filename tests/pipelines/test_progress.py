@@ -1,0 +1,144 @@
+"""What a person sees of a running audit."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from causalprint.pipelines.progress import Follower, Lines, LiveLine, Status, display, duration, follow
+from causalprint.transforms.tally import FILE, Tally, read_tally, tally
+
+COUNTS = st.integers(0, 10**12)
+TALLIES = st.builds(Tally, *[COUNTS] * len(Tally._fields))
+
+
+def test_counts_of_processes_and_threads_add_up(tmp_path: Path) -> None:
+    code = f"from causalprint.transforms.tally import tally\nfor _ in range(500): tally({str(tmp_path)!r}, images=2, rejects=1)"
+    others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    threads = [threading.Thread(target=_tell, args=(str(tmp_path), 500)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    follower = Follower(str(tmp_path), shards=1, shard_bytes=1)
+    while any(other.poll() is None for other in others) or any(thread.is_alive() for thread in threads):
+        follower.poll()  # reading while they write must neither lose nor double a count
+    assert [other.returncode for other in others] == [0, 0]
+    assert follower.poll().done == Tally(images=2 * 1000 + 1500, rejects=1000)
+
+
+def test_a_record_that_is_half_there_is_read_once_it_is_whole(tmp_path: Path) -> None:
+    tally(str(tmp_path), images=3)
+    tally(str(tmp_path), images=4)
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[:-1])
+    first, offset = read_tally(str(tmp_path))
+    (tmp_path / FILE).write_bytes(whole)
+    second, _ = read_tally(str(tmp_path), offset)
+    assert (first.images, second.images) == (3, 4)
+
+
+def test_nobody_watching_and_a_folder_that_is_gone_are_no_errors(tmp_path: Path) -> None:
+    tally(None, images=1)
+    tally(str(tmp_path / "gone"), images=1)
+    assert read_tally(str(tmp_path / "gone")) == (Tally(), 0)
+
+
+@given(done=TALLIES, shards=COUNTS, shard_bytes=COUNTS, seconds=st.floats(0, 1e9))
+def test_a_status_is_sane_whatever_the_workers_told(done: Tally, shards: int, shard_bytes: int, seconds: float) -> None:
+    status = Status(done, shards, shard_bytes, seconds)
+    assert 0 <= status.share <= 1
+    assert status.seconds_left is None or status.seconds_left >= 0
+    assert f"{done.images:,} images" in str(status)
+
+
+def test_time_left_follows_from_this_runs_own_rate() -> None:
+    # 400 of 1000 bytes are done, 300 of them by an earlier run: the other 600 take six times as long as these 100 did.
+    done = Tally(images=10, encoded_bytes=100, kept=30, shards=1, shard_bytes=300, kept_bytes=300)
+    status = Status(done, shards=4, shard_bytes=1000, seconds=5.0)
+    assert status.share == pytest.approx(0.4)
+    assert status.seconds_left == pytest.approx(30.0)
+    assert str(status) == "1/4 shards, 10 images, 2.0 images/s, 0 rejects, 30 images there already, about 30 s left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "0 s"), (89, "89 s"), (150, "2 min"), (12_000, "3 h 20 min"), (187_200, "2 d 4 h")]
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_log_gets_a_plain_line_when_it_is_time() -> None:
+    console = Console(file=io.StringIO(), markup=False, highlight=False)
+    shown = display(console)
+    assert isinstance(shown, Lines)
+    status = Status(Tally(images=7), 3, 100, 1.0)
+    Lines(console, every=3600).show(status)
+    assert _text(console) == ""
+    Lines(console, every=0).show(status)
+    assert _text(console) == f"{status}\n"
+
+
+def test_a_terminal_gets_a_live_line_that_is_gone_at_the_end() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=200, markup=False, highlight=False)
+    shown = display(console)
+    assert isinstance(shown, LiveLine)
+    status = Status(Tally(images=7, encoded_bytes=10), 3, 100, 1.0)
+    with shown:
+        shown.show(Status(Tally(), 3, 100, 0.0))
+        shown.show(status)
+        time.sleep(0.2)
+    assert "loading the models" in _text(console)
+    assert str(status) in _text(console)
+    assert _text(console).endswith("\x1b[2K")  # the line is erased
+
+
+def test_following_gives_the_result_or_the_failure_of_the_work(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO())
+    follower = Follower(str(tmp_path), 1, 1)
+    assert follow(lambda: 42, follower, display(console)) == 42
+    with pytest.raises(LookupError, match="no such thing"):
+        follow(lambda: _fail(LookupError("no such thing")), follower, display(console))
+
+
+def test_a_signal_ends_the_wait_while_the_work_goes_on(tmp_path: Path) -> None:
+    class Stop(BaseException):
+        pass
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    release = threading.Event()
+    try:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(Stop):
+            follow(lambda: release.wait(60), Follower(str(tmp_path), 1, 1), display(Console(file=io.StringIO())))
+        assert not release.is_set()
+    finally:
+        release.set()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def _tell(folder: str, times: int) -> None:
+    for _ in range(times):
+        tally(folder, images=1)
+
+
+def _fail(error: Exception) -> None:
+    raise error
+
+
+def _text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
