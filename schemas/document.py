@@ -14,26 +14,27 @@ _HEAD = """\
 
 Made from `schemas/tables.py` by `python -m causalprint.schemas.document > docs/tables.md`; a test keeps it true.
 
-Every slice of a shard is one Parquet file in each table of images, below `OUT/<table>/bundle=<bundle_id>/`, and every shard one in
-`shards`. A table opens by one glob, `OUT/<table>/*/*.parquet`, with the hive partition as column `bundle` (text). Each column's
-meaning and unit are in the files too, as metadata of its field, and so are, as metadata of the file, the version of these tables,
-of the code, and the bundle with its digest.
+Every slice of a shard is one Parquet file in each table of images, below `OUT/<table>/bundle=<bundle_id>/`, and every shard
+one in `shards`. A table opens by one glob, `OUT/<table>/*/*.parquet`, with the hive partition as column `bundle` (text).
+Each column's meaning and unit are in the files too, as metadata of its field, and so are, as metadata of the file, the
+version of these tables, of the code, and the bundle with its digest.
 
-Rows of the tables of images join on `slice_id`, `member`, `offset`: one image of one version of one shard. `image_id` alone finds the
-same bytes wherever they turn up. When a shard has changed, its new version is audited beside the old one: `shards.slice_ids` tells
-which rows belong to which. A file of `images`, `embeddings` or `rejects` counts only where `attributions` has the same slice: that
-file is written last, and its footer holds the slice's receipt (counts, and the SHA-256 of the other three files).
+Rows of the tables of images join on `slice_id`, `member`, `offset`: one image of one version of one shard. `image_id` alone
+finds the same bytes wherever they turn up. When a shard has changed, its new version is audited beside the old one:
+`shards.slice_ids` tells which rows belong to which. A file of `images`, `embeddings` or `rejects` counts only where
+`attributions` has the same slice: that file is written last, and its footer holds the slice's receipt (counts, and the
+SHA-256 of the other three files).
 """
 
 
 _RUNS = """\
 ## runs
 
-`OUT/runs/<run_id>.json`, the manifest, is the last file that a run writes: what was asked (of storage options only the names), the
-bundle, the residual and their digests, the device, start and end (UTC), versions of this package, of Python and of the packages that
-rows depend on, and the totals: shards (complete, limited by `--limit`, incomplete, and those of them that another run may complete),
-slices and how many of them this run computed, images by verdict and source, rejects by stage and reason, and the first 100
-incomplete shards with what they miss.
+`OUT/runs/<run_id>.json`, the manifest, is the last file that a run writes: what was asked (of storage options only the
+names), the bundle, the residual and their digests, the device, start and end (UTC), versions of this package, of Python and
+of the packages that rows depend on, and the totals: shards (complete, limited by `--limit`, incomplete, and those of them
+that another run may complete), slices and how many of them this run computed, images by verdict and source, rejects by
+stage and reason, and the first 100 incomplete shards with what they miss.
 """
 
 

@@ -105,7 +105,7 @@ EMBEDDINGS = _table(
         nullable=True,
     ),
     _column("stats_kurtosis", pa.float32(), "excess kurtosis of the residual", "1", nullable=True),
-    _column("crops", pa.int16(), "crops that voted", nullable=False),
+    _column("crops", pa.int16(), "crops that voted", "crop"),
 )
 
 ATTRIBUTIONS = _table(

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from causalprint.schemas.config import AuditConfig, Slicing
+from causalprint.schemas.elements import ShardAccount, SliceReceipt
+from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.runs import Manifest, Run, Totals
+
+
+@given(st.from_type(SliceReceipt))
+def test_a_receipt_comes_back_as_it_went(receipt: SliceReceipt) -> None:
+    assert from_json(SliceReceipt, to_json(receipt)) == receipt
+
+
+@given(st.from_type(ShardAccount))
+def test_an_account_comes_back_as_it_went(account: ShardAccount) -> None:
+    assert from_json(ShardAccount, to_json(account)) == account
+
+
+@given(st.from_type(Totals))
+def test_a_manifest_comes_back_as_it_went(totals: Totals) -> None:
+    config = AuditConfig(("s3://crawl/*.tar", "é"), "file:///out", slicing=Slicing(10, 100), beam_options=("--a=b",))
+    manifest = Manifest(1, Run("id", "then", config, "default-abc", "d" * 64, "prior:./residual"), "now", totals, (), "Linux")
+    assert from_json(Manifest, to_json(manifest, indent=1)) == manifest
+
+
+class Point(NamedTuple):
+    x: int
+    y: float = 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "there is no JSON"),
+        ("[1]", "there must be dict, not"),
+        ("{}", "there: 'x' is missing"),
+        ('{"x": 1, "z": 2}', "there: 'z' is unknown; Point has x, y"),
+        ('{"x": "1"}', "there.x must be int, not '1'"),
+        ('{"x": true}', "there.x must be int, not True"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_json(Point, text, "there")
+
+
+def test_defaults_fill_in_and_whole_numbers_are_numbers() -> None:
+    assert from_json(Point, '{"x": 1}') == Point(1)
+    assert from_json(Point, '{"x": 1, "y": 2}') == Point(1, 2.0)
+
+
+def test_text_is_readable_json() -> None:
+    assert json.loads(to_json(AuditConfig(("é",), "out")))["inputs"] == ["é"]
+    assert "é" in to_json(AuditConfig(("é",), "out"))
