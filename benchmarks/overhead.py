@@ -1,0 +1,134 @@
+"""What the pipeline costs beside its model: images per second of an audit over those of the bare model on decoded pixels.
+
+    python benchmarks/overhead.py [--images 256] [--rounds 3] [--input SHARD …]
+
+Both run in one process, in turn, with the same threads; the ratio is taken pair by pair and its median is printed. Each
+stage is then timed alone over the same images (read, decode, compute, write), and the slowest is named. Without
+``--input`` the images are made here: textured gradients of 512 x 512 pixels, as JPEG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import statistics
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from causalprint.models.attribution import Attributor
+from causalprint.models.bundle import Bundle, load_bundle
+from causalprint.models.fingerprint import Fingerprinter
+from causalprint.pipelines.audit import execute, plan
+from causalprint.schemas.config import AuditConfig, Slicing, Storage
+from causalprint.schemas.elements import ImageSlice
+from causalprint.transforms.attribute_sources import attribute_slice
+from causalprint.transforms.compute_fingerprints import fingerprint_slice
+from causalprint.transforms.formats.images import decode
+from causalprint.transforms.formats.slices import read_slices
+from causalprint.transforms.match_shards import match_shards
+from causalprint.transforms.output import Output
+from causalprint.transforms.write_tables import write_slice
+
+SIDE = 512
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Measures and prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        inputs = tuple(arguments.input) or (str(make_shard(root / "00000.tar", arguments.images)),)
+        bundle = load_bundle(None)
+        slices = read(inputs, bundle)
+        images = sum(len(part.images) for part in slices)
+        fingerprinter = Fingerprinter(bundle, "cpu")
+        pool = ThreadPoolExecutor(os.cpu_count())
+        crops = [fingerprinter.crops(decode(image.data).pixels) for part in slices for image in part.images]
+
+        pairs = [
+            (
+                timed(lambda turn=turn: execute(plan(AuditConfig(inputs, str(root / f"out-{turn}"), device="cpu")))),
+                timed(lambda: list(pool.map(fingerprinter, crops))),
+            )
+            for turn in range(arguments.rounds)
+        ]
+        audits, bares = zip(*pairs, strict=True)
+        print(f"{images} images, {os.cpu_count()} threads, median of {arguments.rounds} rounds")
+        print(f"audit       {images / statistics.median(audits):8.2f} images/s")
+        print(f"bare model  {images / statistics.median(bares):8.2f} images/s")
+        print(
+            f"ratio       {statistics.median(bare / audit for audit, bare in pairs):8.3f}  (audit over bare model, pair by pair)"
+        )
+
+        stages = time_stages(inputs, bundle, slices, fingerprinter, pool, root)
+        for name, seconds in stages.items():
+            print(f"{name:10}  {1000 * seconds / images:8.2f} ms/image alone")
+        print(f"bottleneck: {max(stages, key=stages.__getitem__)}")
+
+
+def time_stages(
+    inputs: Sequence[str],
+    bundle: Bundle,
+    slices: Sequence[ImageSlice],
+    fingerprinter: Fingerprinter,
+    pool: ThreadPoolExecutor,
+    root: Path,
+) -> dict[str, float]:
+    """Seconds that each stage takes alone over all images."""
+    encoded = [image.data for part in slices for image in part.images]
+    crops = [fingerprinter.crops(decode(data).pixels) for data in encoded]
+    attributor = Attributor(bundle)
+    attributed = [attribute_slice(fingerprint_slice(part, fingerprinter, pool), attributor) for part in slices]
+    output = Output(str(root / "stage"), bundle.bundle_id, bundle.digest, Storage())
+    return {
+        "read": timed(lambda: read(inputs, bundle)),
+        "decode": timed(lambda: list(pool.map(decode, encoded))),
+        "compute": timed(lambda: list(pool.map(fingerprinter, crops))),
+        "write": timed(lambda: [write_slice(part, output) for part in attributed]),
+    }
+
+
+def read(inputs: Sequence[str], bundle: Bundle) -> list[ImageSlice]:
+    """Every slice of the input."""
+    storage = Storage()
+    shards = match_shards(inputs, storage)
+    return [part for shard in shards for part in read_slices(shard, bundle.bundle_id, Slicing(), storage)]
+
+
+def make_shard(path: Path, images: int) -> Path:
+    """A WebDataset tar of JPEGs whose content costs a decoder about what a photograph does."""
+    rng = np.random.default_rng(0)
+    with tarfile.open(path, "w") as tar:
+        for index in range(images):
+            coarse = rng.integers(0, 256, (SIDE // 16, SIDE // 16, 3), np.uint8)
+            smooth = np.asarray(Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.float32)
+            pixels = np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
+            member = tarfile.TarInfo(f"{index:06d}.jpg")
+            member.size = buffer.tell()
+            buffer.seek(0)
+            tar.addfile(member, buffer)
+    return path
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of wall time."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=256, help="images to make, without --input")
+    parser.add_argument("--rounds", type=int, default=3, help="pairs of runs")
+    parser.add_argument("--input", nargs="*", default=[], help="shards to read instead")
+    main(parser.parse_args())
