@@ -50,14 +50,17 @@ def blockiness(z: Tensor) -> Tensor:
     Mean square of the differences between neighbours across block edges over that of neighbours inside blocks.
     """
     steps = (z.diff(dim=2).square().mean(dim=(1, 3)), z.diff(dim=3).square().mean(dim=(1, 2)))  # (N, H - 1), (N, W - 1)
-    across, within = torch.zeros(2, z.shape[0], device=z.device)
-    for step in steps:
-        edge = torch.arange(1, step.shape[1] + 1, device=z.device) % BLOCK == 0
-        across, within = across + step[:, edge].mean(dim=1), within + step[:, ~edge].mean(dim=1)
+    across = torch.stack([step[:, BLOCK - 1 :: BLOCK].mean(dim=1) for step in steps]).mean(dim=0)
+    within = torch.stack([step[:, _inside(step)].mean(dim=1) for step in steps]).mean(dim=0)
     return (across + FLOOR) / (within + FLOOR)
 
 
+def _inside(step: Tensor) -> Tensor:
+    return torch.arange(1, step.shape[1] + 1, device=step.device) % BLOCK != 0
+
+
 @lru_cache(maxsize=8)
+@torch.inference_mode(mode=False)  # so that a cached matrix also serves where gradients are taken
 def cosines(length: int, device: torch.device) -> Tensor:
     """Orthonormal DCT-II basis, (length, length): row k holds frequency k / (2·length) cycles per pixel. Not to be written to."""
     place = torch.arange(length, dtype=torch.float64)

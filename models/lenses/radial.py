@@ -52,6 +52,7 @@ def slope(z: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(mode=False)  # so that a cached matrix also serves where gradients are taken
 def ring_means(height: int, width: int, device: torch.device) -> Tensor:
     """The matrix (H · (W // 2 + 1), 46) that takes a half plane to its means over rings. Not to be written to.
 
