@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +27,7 @@ class DeviceName(StrEnum):
     CUDA = "cuda"
 
 
+DEMO = Path("demo")
 EXIT_CODES = (
     "Exit codes: 0 complete; 1 error; 2 usage; 3 finished, but some shard is incomplete; 130, 143 stopped by Ctrl-C or SIGTERM."
 )
@@ -165,7 +165,33 @@ def audit(
         runner=runner,
         beam_options=session.beam_options,
     )
-    return guarded(session, lambda: _audit(config, session))
+
+    def work() -> int:
+        from causalprint.pipelines.commands import audit as run
+
+        return run(config, session)
+
+    return guarded(session, work)
+
+
+@app.command(epilog=EXIT_CODES)
+def demo(
+    context: typer.Context,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the demo: its shards and its tables.")
+    ] = DEMO,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Audit real photographs and images that real generative models make on the spot; show the verdicts beside the truth."""
+    session = replace(_session(context), as_json=as_json, verbose=verbose)
+
+    def work() -> int:
+        from causalprint.pipelines.commands import demo as run
+
+        return run(output, session)
+
+    return guarded(session, work)
 
 
 @app.command()
@@ -181,36 +207,11 @@ def inspect(
     storage = _storage(storage_options)
 
     def work() -> int:
-        from causalprint.pipelines.show import show
+        from causalprint.pipelines.commands import inspect as run
 
-        return show(what, storage, session)
+        return run(what, storage, session)
 
     return guarded(session, work)
-
-
-def _audit(config: AuditConfig, session: Session) -> int:
-    from causalprint.pipelines.audit import execute, plan
-    from causalprint.pipelines.progress import Follower, display, follow
-    from causalprint.pipelines.report import print_report, report
-    from causalprint.pipelines.runners import ships_package
-    from causalprint.schemas.records import to_json
-
-    began = time.monotonic()
-    local = RUNNERS[config.runner].local
-    if not local and not ships_package(config.beam_options):
-        hint = "workers must have causalprint installed; without an image that has it, add -- --setup_file=./setup.py"
-        session.log.print(f"causalprint: {hint}", soft_wrap=True)
-    with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
-        with session.log.status("looking at the input"):
-            planned = plan(replace(config, progress=folder if local else None))
-        follower = Follower(folder, len(planned.shards), planned.shard_bytes)
-        manifest = follow(lambda: execute(planned), follower, display(session.log))
-    found = report(manifest, time.monotonic() - began)
-    if session.as_json:
-        session.answer(to_json(found))
-    else:
-        print_report(found, session.out)
-    return found.exit_code
 
 
 def _session(context: typer.Context) -> Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from causalprint.pipelines.inspect import MEMBERS, OutputSummary, PartitionSummary, ShardSummary, summarise
+from causalprint.pipelines.inspect import MEMBERS, OutputSummary, PartitionSummary, ShardSummary
 from causalprint.pipelines.report import new_table, print_counts
 from causalprint.schemas.records import to_json
 
@@ -13,22 +13,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from causalprint.models.bundle import Bundle
-    from causalprint.pipelines.session import Session
-    from causalprint.schemas.config import Storage
 
 
-def show(what: str, storage: Storage, session: Session) -> int:
-    """Prints what lies at ``what``; returns the exit code 0."""
-    found = summarise(what, storage)
-    if session.as_json:
-        session.answer(as_json(found))
-    elif isinstance(found, OutputSummary):
-        _show_output(found, session.out)
+def show(found: OutputSummary | Bundle | tuple[ShardSummary, ...], out: Console) -> None:
+    """Prints the summary as tables."""
+    if isinstance(found, OutputSummary):
+        _show_output(found, out)
     elif isinstance(found, tuple):
-        _show_shards(found, session.out)
+        _show_shards(found, out)
     else:
-        _show_bundle(found, session.out)
-    return 0
+        _show_bundle(found, out)
 
 
 def as_json(found: OutputSummary | Bundle | tuple[ShardSummary, ...]) -> str:
