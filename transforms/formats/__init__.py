@@ -1,0 +1,45 @@
+"""Shard formats, a file each. Adding one is a file and a line here; ``tests/formats`` runs the same properties over all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
+from causalprint.transforms.formats import tar
+from causalprint.transforms.formats.options import ReadOptions
+from causalprint.transforms.formats.storage import ShardSource
+
+Reader = Callable[[ShardSource, Shard, ReadOptions], Iterator[EncodedImage | Reject | Skipped]]
+
+
+class Format(NamedTuple):
+    """One shard format.
+
+    Attributes:
+        name: as in :class:`~causalprint.schemas.elements.Shard`.
+        suffixes: of its files, lower case; empty where it is recognised otherwise.
+        begins: whether the first 512 bytes of a file, fewer where it is shorter, are those of a shard of this format.
+        read: all members of a shard in order; raises ``ShardDamageError`` when all that can be given was given.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    begins: Callable[[bytes], bool]
+    read: Reader
+
+
+FORMATS: dict[str, Format] = {
+    "tar": Format("tar", tar.SUFFIXES, tar.is_tar, tar.read),
+}
+
+
+def format_of(uri: str) -> str | None:
+    """The format that the suffix of ``uri`` says, or ``None``."""
+    name = uri.rsplit("/", 1)[-1].lower()
+    return next((each.name for each in FORMATS.values() if name.endswith(each.suffixes)), None)
+
+
+def sniff_format(head: bytes) -> str | None:
+    """The format that the first 512 bytes of a file begin, or ``None``."""
+    return next((each.name for each in FORMATS.values() if each.begins(head)), None)

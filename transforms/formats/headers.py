@@ -1,0 +1,90 @@
+"""What an image file says before it is decoded: sizes where Pillow would allocate first, and the EXIF orientation."""
+
+from __future__ import annotations
+
+import struct
+from struct import unpack_from
+
+ORIENTATION = 0x0112
+SHORT = 3
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a WebP file's canvas (RFC 9649, section 2), or ``None`` where its first chunk does not say."""
+    kind, body = data[12:16], data[20:30]
+    if len(body) < 10:
+        return None
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 ":
+        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
+    return None
+
+
+def gif_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that hold a GIF file's screen and its first frame, or ``None`` where no frame is reached."""
+    try:
+        width, height, flags = unpack_from("<HHB", data, 6)
+        at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+        while data[at] == 0x21:
+            at = _after_blocks(data, at + 2)
+        if data[at] != 0x2C:
+            return None
+        left, top, frame_width, frame_height = unpack_from("<4H", data, at + 1)
+    except (struct.error, IndexError):
+        return None
+    return max(width, left + frame_width), max(height, top + frame_height)
+
+
+def exif_orientation(exif: bytes) -> int | None:
+    """The orientation, 1 to 8, in an EXIF block (CIPA DC-008: a TIFF structure), or ``None`` where it has none that is valid."""
+    block = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return None
+    try:
+        (directory,) = unpack_from(order + "I", block, 4)
+        (entries,) = unpack_from(order + "H", block, directory)
+        for entry in range(entries):
+            tag, kind, count, value = unpack_from(order + "HHIH", block, directory + 2 + 12 * entry)
+            if tag == ORIENTATION:
+                return value if kind == SHORT and count == 1 and 1 <= value <= 8 else None
+    except struct.error:
+        pass
+    return None
+
+
+def ends_early(data: bytes, name: str) -> bool:
+    """Whether a file of format ``name`` that does not decode lacks its end, as far as its own marks and lengths tell."""
+    marks = {"JPEG": b"\xff\xd9", "GIF": b";", "PNG": b"IEND\xaeB`\x82"}
+    if name in marks:
+        return not data.rstrip(b"\0").endswith(marks[name])
+    if name == "WEBP":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if name == "BMP":
+        return len(data) < int.from_bytes(data[2:6], "little")
+    if name == "TIFF":  # its directory often stands at its end
+        return len(data) < int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") + 2
+    return _boxes_end_early(data)
+
+
+def _boxes_end_early(data: bytes) -> bool:
+    """Whether the last box of an ISO base media file (ISO/IEC 14496-12) goes beyond its end."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size < 8:
+            return False
+        at += size
+    return at != len(data)
+
+
+def _after_blocks(data: bytes, at: int) -> int:
+    while data[at]:
+        at += 1 + data[at]
+    return at + 1

@@ -1,0 +1,126 @@
+"""A shard as slices: the unit of work, of retry and of commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+
+from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, limit_damage
+from causalprint.transforms.formats import FORMATS
+from causalprint.transforms.formats.options import ReadOptions
+from causalprint.transforms.formats.samples import Item
+from causalprint.transforms.formats.storage import ShardSource
+
+logger = logging.getLogger(__name__)
+
+
+def read_slices(
+    shard: Shard, bundle_id: str, slicing: Slicing, storage: Storage, options: ReadOptions | None = None
+) -> Iterator[ImageSlice]:
+    """The shard's slices in order; the last one, and no other, has ``last`` set.
+
+    A slice is cut before the image or reject that would be one more than ``slicing.images``, or that would bring its encoded
+    bytes and metadata above ``slicing.bytes`` (an image that is larger stands alone). Where it is cut and all that it holds
+    depends on the shard's bytes, the slicing and the limit alone, so that a slice is the same on every run:
+
+    - Damage of the bytes themselves ends the last slice, which keeps what it has.
+    - A broken connection, and a shard that changed since it was matched, would cut anywhere. The slice under construction is
+      dropped, and an empty one that is ``retryable`` ends the shard. So does an error that no reader foresaw.
+
+    Yields:
+        At least one slice. Before each one the shard's generation is looked up, so that none mixes two versions.
+
+    Raises:
+        ImportError: the shard needs a package that is not installed.
+    """
+    options = options or ReadOptions()
+    index = 0
+    pending = _Pending()
+    end: ShardDamageError | None = None
+    try:
+        source = ShardSource(shard, storage, options)
+        source.check_generation()
+        for item in stop_at_limit(FORMATS[shard.format].read(source, shard, options), shard.limit):
+            if pending.is_full_for(item, slicing):
+                source.check_generation()
+                yield pending.as_slice(shard, bundle_id, index)
+                index += 1
+                pending = _Pending()
+            pending.add(item)
+    except ShardDamageError as error:
+        end = error
+    except ImportError:
+        raise
+    except Exception as error:
+        logger.exception("reading %s failed", shard.uri)
+        end = ShardDamageError(f"the reader failed, {type(error).__name__}: {error}; please report this", retryable=True)
+    if end is None or not end.retryable:
+        try:
+            source.check_generation()
+        except ShardDamageError as error:
+            end = error
+    if end is not None and end.retryable:
+        pending = _Pending()
+    yield pending.as_slice(shard, bundle_id, index, last=True, end=end)
+
+
+def stop_at_limit(items: Iterable[Item], limit: int | None) -> Iterator[Item]:
+    """``items`` up to ``limit`` images and rejects.
+
+    Raises:
+        ShardDamageError: there are more; not retryable.
+    """
+    seen = 0
+    for item in items:
+        if not isinstance(item, Skipped):
+            if seen == limit:
+                raise ShardDamageError(limit_damage(seen))
+            seen += 1
+        yield item
+
+
+class _Pending:
+    """A slice under construction."""
+
+    def __init__(self) -> None:
+        self._images: list[EncodedImage] = []
+        self._rejects: list[Reject] = []
+        self._skipped = 0
+        self._bytes = 0
+
+    def is_full_for(self, item: Item, slicing: Slicing) -> bool:
+        seen = len(self._images) + len(self._rejects)
+        if isinstance(item, Skipped) or not seen:
+            return False
+        return seen >= slicing.images or self._bytes + _bytes_of(item) > slicing.bytes
+
+    def add(self, item: Item) -> None:
+        if isinstance(item, EncodedImage):
+            self._images.append(item)
+        elif isinstance(item, Reject):
+            self._rejects.append(item)
+        else:
+            self._skipped += 1
+            return
+        self._bytes += _bytes_of(item)
+
+    def as_slice(
+        self, shard: Shard, bundle_id: str, index: int, *, last: bool = False, end: ShardDamageError | None = None
+    ) -> ImageSlice:
+        return ImageSlice(
+            slice_id=shard.slice_id(bundle_id, index),
+            shard=shard,
+            index=index,
+            images=tuple(self._images),
+            rejects=tuple(self._rejects),
+            skipped=self._skipped,
+            last=last,
+            damage=None if end is None else str(end),
+            retryable=end is not None and end.retryable,
+        )
+
+
+def _bytes_of(item: EncodedImage | Reject) -> int:
+    data = len(item.data) if isinstance(item, EncodedImage) else 0
+    return data + len(item.metadata or "")

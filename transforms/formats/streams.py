@@ -1,0 +1,221 @@
+"""Streams of bytes read once from the start: blocks fetched ahead, and what a decompressor makes of them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+PIECE_BYTES = 2048
+"""Compressed bytes given to a decompressor at once: at zstd's highest ratio they make 64 MiB, and an error loses no more."""
+
+
+class Stream(Protocol):
+    """Bytes in order.
+
+    Attributes:
+        position: bytes passed so far.
+        length: bytes in all, where that is known.
+        failure: why the stream ended before its end, with the byte of the shard; ``None`` while nothing is wrong.
+    """
+
+    position: int
+    length: int | None
+    failure: str | None
+
+    def read(self, size: int) -> bytes:
+        """The next ``size`` bytes; fewer only at the end."""
+
+    def skip(self, size: int) -> int:
+        """Passes over ``size`` bytes; the number passed, smaller only at the end."""
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
+
+
+class BlockStream:
+    """A stream over ranges of an object, fetched in aligned blocks, some of them ahead and in the background."""
+
+    def __init__(
+        self, fetch: Callable[[int, int], bytes], length: int, block_bytes: int, read_ahead: int, start: int = 0
+    ) -> None:
+        self.position = start
+        self.length: int | None = length
+        self.failure: str | None = None
+        self._end = length
+        self._fetch = fetch
+        self._block_bytes = block_bytes
+        self._read_ahead = read_ahead
+        self._pool = ThreadPoolExecutor(read_ahead, thread_name_prefix="read-ahead") if read_ahead else None
+        self._ahead: dict[int, Future[bytes]] = {}
+        self._index = -1
+        self._block = b""
+
+    def read(self, size: int) -> bytes:
+        """As of :class:`Stream`."""
+        parts = []
+        end = min(self.position + size, self._end)
+        while self.position < end:
+            index, start = divmod(self.position, self._block_bytes)
+            if index != self._index:
+                self._block, self._index = self._take(index), index
+            part = self._block[start : start + end - self.position]
+            self.position += len(part)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def peek(self, size: int) -> bytes:
+        """What :meth:`read` would give, without passing it."""
+        data = self.read(size)
+        self.position -= len(data)
+        return data
+
+    def skip(self, size: int) -> int:
+        """As of :class:`Stream`; what lies between is not fetched."""
+        passed = max(0, min(size, self._end - self.position))
+        self.position += passed
+        return passed
+
+    def close(self) -> None:
+        """Forgets what was fetched ahead."""
+        if self._pool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _take(self, index: int) -> bytes:
+        if self._pool is None:
+            return self._fetch_block(index)
+        last = (self._end - 1) // self._block_bytes
+        wanted = range(index, min(index + self._read_ahead, last) + 1)
+        for late in [key for key in self._ahead if key not in wanted]:
+            self._ahead.pop(late).cancel()
+        for key in wanted:
+            if key not in self._ahead:
+                self._ahead[key] = self._pool.submit(self._fetch_block, key)
+        return self._ahead.pop(index).result()
+
+    def _fetch_block(self, index: int) -> bytes:
+        start = index * self._block_bytes
+        return self._fetch(start, min(start + self._block_bytes, self._end))
+
+
+class Decompressor(Protocol):
+    """What :func:`zlib.decompressobj` and ``zstandard``'s share: one compressed frame."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the frame ended."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What came after its end."""
+
+    def decompress(self, data: bytes, /) -> bytes:
+        """Bytes that ``data`` completes."""
+
+
+class DecompressedStream:
+    """A gzip or zstd stream, decompressed as it is read, frame after frame.
+
+    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
+    """
+
+    def __init__(self, raw: BlockStream, name: str, frame: Callable[[], Decompressor]) -> None:
+        self.position = 0
+        self.length: int | None = None
+        self.failure: str | None = None
+        self._raw = raw
+        self._name = name
+        self._new_frame = frame
+        self._frame: Decompressor | None = None
+        self._input = b""
+        self._output = bytearray()
+        self._start = 0  # of what is left in the output
+
+    def read(self, size: int) -> bytes:
+        """As of :class:`Stream`."""
+        while len(self._output) - self._start < size and self._more():
+            pass
+        data = bytes(self._output[self._start : self._start + size])
+        self._start += len(data)
+        self.position += len(data)
+        if self._start > PIECE_BYTES * PIECE_BYTES or self._start == len(self._output):
+            del self._output[: self._start]
+            self._start = 0
+        return data
+
+    def skip(self, size: int) -> int:
+        """As of :class:`Stream`; what is passed over is decompressed and dropped."""
+        passed = 0
+        while passed < size:
+            data = self.read(min(size - passed, 1 << 20))
+            if not data:
+                break
+            passed += len(data)
+        return passed
+
+    def close(self) -> None:
+        """Closes what it reads from."""
+        self._raw.close()
+
+    def _more(self) -> bool:
+        if self.failure:
+            return False
+        if not self._input:
+            self._input = self._raw.read(PIECE_BYTES)
+        if not self._input:
+            if self._frame is not None:
+                self.failure = f"the {self._name} stream ends early, at byte {self._raw.position}"
+            return False
+        if self._frame is None:
+            if not self._input.strip(b"\0"):  # padding between and after frames
+                self._input = b""
+                return True
+            self._frame = self._new_frame()
+        try:
+            self._output += self._frame.decompress(self._input)
+        except Exception as error:  # noqa: BLE001 - zlib and zstandard raise errors of their own
+            at = self._raw.position - len(self._input)
+            self.failure = f"the {self._name} stream is corrupt near byte {at} ({error})"
+            return False
+        self._input = b""
+        if self._frame.eof:
+            self._input = self._frame.unused_data
+            self._frame = None
+        return True
+
+
+def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> BlockStream | DecompressedStream:
+    """``raw``, or what it decompresses to: by content, since names lie.
+
+    Args:
+        raw: the shard's bytes.
+        is_plain: whether the first 512 bytes are those of the format itself, not compressed.
+
+    Raises:
+        ImportError: zstd, and the package ``zstandard`` is not installed.
+    """
+    head = raw.peek(512)
+    if is_plain(head):
+        return raw
+    if head.startswith(b"\x1f\x8b\x08"):
+        return DecompressedStream(raw, "gzip", _gzip_member)
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        return DecompressedStream(raw, "zstd", _zstd_frame())
+    return raw
+
+
+def _gzip_member() -> Decompressor:
+    return zlib.decompressobj(wbits=31)
+
+
+def _zstd_frame() -> Callable[[], Decompressor]:
+    try:
+        import zstandard  # noqa: PLC0415 - needed by few
+    except ImportError as error:
+        raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
+
+    def frame() -> Decompressor:
+        return zstandard.ZstdDecompressor().decompressobj()
+
+    return frame

@@ -1,0 +1,272 @@
+"""WebDataset tars, plain or compressed, read block by block.
+
+Python's ``tarfile`` ends without an error where a shard is cut at a member's boundary or inside a header, and where one byte of
+a header is wrong. This reader believes only what is checked: every header by its checksum, the end by its two zero blocks and by
+the object's size. Behind a header that fails it looks for the next good one, on 512-byte boundaries, and goes on.
+Nothing is extracted; names are data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
+from causalprint.schemas.reasons import Reason, Stage
+from causalprint.transforms.formats.damage import Damage
+from causalprint.transforms.formats.kinds import is_image_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.formats.options import ReadOptions
+from causalprint.transforms.formats.samples import Item, Sidecar, group_samples
+from causalprint.transforms.formats.storage import ShardSource
+from causalprint.transforms.formats.streams import Stream, decompressed
+from causalprint.transforms.formats.tar_headers import (
+    BLOCK,
+    DATALESS_KINDS,
+    EXTENDED_KINDS,
+    MAX_PLAIN_SIZE,
+    SPARSE_KIND,
+    SPECIAL_KINDS,
+    ZERO_BLOCK,
+    Extended,
+    Header,
+    decode_name,
+    guess_name,
+    parse_header,
+    parse_pax,
+)
+
+SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
+MAX_EXTENDED_BYTES = 1024 * 1024
+SNIFFED_BYTES = 64
+FEW_BYTES = 16  # set in a block that was all zeros before it was damaged
+
+Entries = Generator[Item | Sidecar, None, bytes | None]
+"""Gives entries, and returns the block to go on with: short where the stream ends, ``None`` where the end is settled."""
+
+
+def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[Item]:
+    """Every member of the shard, in order.
+
+    Yields:
+        Images, rejects and skipped members; of a damaged shard all that can be made out.
+
+    Raises:
+        ShardDamageError: something is missing, after everything else was given; or the connection broke (retryable).
+    """
+    del shard
+    stream = decompressed(source.stream(), is_tar)
+    damage = Damage()
+    try:
+        yield from group_samples(_TarReader(stream, options, damage).entries(), options)
+    finally:
+        stream.close()
+    damage.raise_if_any()
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether ``head`` (at least 512 bytes) is a tar's first block."""
+    return parse_header(head[:BLOCK]) is not None
+
+
+class _TarReader:
+    """Members of a tar over a stream of its bytes. What is wrong goes to ``damage``."""
+
+    def __init__(self, stream: Stream, options: ReadOptions, damage: Damage) -> None:
+        self._stream = stream
+        self._options = options
+        self._damage = damage
+        self._extended = Extended()  # said of the member to come
+        self._members = 0
+        self._ended = False  # an end mark was met
+
+    def entries(self) -> Iterator[Item | Sidecar]:
+        """Members in order, to the end of the stream."""
+        block: bytes | None = self._stream.read(BLOCK)
+        while block is not None and len(block) == BLOCK:
+            header = parse_header(block)
+            if block == ZERO_BLOCK:
+                block = self._zeros()
+            elif header is None:
+                block = yield from self._hole(block)
+            elif header.kind in EXTENDED_KINDS:
+                block = self._describe(header)
+            else:
+                self._members += 1
+                block = yield from self._member(header)
+        if block is not None:
+            yield from self._no_end(block)
+
+    def _zeros(self) -> bytes | None:
+        start = self._stream.position - BLOCK
+        count = 1
+        while (block := self._stream.read(BLOCK)) == ZERO_BLOCK:
+            count += 1
+        self._ended = count >= 2
+        if block.strip(b"\0"):
+            self._damage.note(
+                f"data at byte {start + count * BLOCK} follow {count} zero blocks, which mark the end, at byte {start}"
+            )
+            return block
+        if self._ended and self._stream.failure:
+            self._damage.note(f"all members were read, but {self._stream.failure}")
+        return None if self._ended else b""
+
+    def _hole(self, first: bytes) -> Entries:
+        """From a block that is no header to the next one that is."""
+        start = self._stream.position - BLOCK
+        name = self._extended.name or guess_name(first)
+        self._extended = Extended()
+        block = self._next_header()
+        end = self._stream.position - len(block or b"")
+        if not block and not self._members and first[257:262] != b"ustar":
+            self._damage.note(f"this is no tar: no header in {end} bytes")
+            return None
+        called = f" of {name!r}" if name else ""
+        self._damage.note(f"the header{called} at byte {start} is corrupt, so bytes {start} to {end} could not be read")
+        was_padding = self._ended or BLOCK - first.count(0) <= FEW_BYTES
+        if block or not was_padding:
+            self._members += 1
+            yield _lost(name, start + BLOCK, Reason.CORRUPT_HEADER, f"the header{called} at byte {start} fails its checksum")
+        return block
+
+    def _describe(self, header: Header) -> bytes | None:
+        """An extended header, said of the member after it. Kinds ``g`` (of all members) and ``K`` (of links) tell nothing."""
+        start = self._stream.position
+        if self._beyond(header.size):
+            self._damage.note(f"the extended header at byte {start} claims {header.size} bytes, beyond the shard's end")
+            return self._next_header()
+        if header.size > MAX_EXTENDED_BYTES:
+            self._damage.note(
+                f"the extended header at byte {start} has {header.size} bytes, more than {MAX_EXTENDED_BYTES}; ignored"
+            )
+            self._stream.skip(header.size)
+        else:
+            data = self._stream.read(header.size)
+            told = self._extended
+            if header.kind == "L":
+                told = Extended(decode_name(data), self._extended.size, self._extended.sparse)
+            elif header.kind in "xX":
+                parsed = parse_pax(data)
+                if parsed is None:
+                    self._damage.note(f"the extended header at byte {start} is corrupt; the next member keeps its short name")
+                told = parsed or told
+            self._extended = told
+        self._stream.skip(-header.size % BLOCK)
+        return self._stream.read(BLOCK)
+
+    def _member(self, header: Header) -> Entries:
+        extended, self._extended = self._extended, Extended()
+        name = extended.name or header.name
+        size = self._size_of(name, header, extended)
+        if header.kind in DATALESS_KINDS:
+            yield Skipped(name, self._stream.position)
+            return self._stream.read(BLOCK)
+        more = header.sparse_map_follows
+        while more:
+            block = self._stream.read(BLOCK)
+            more = len(block) == BLOCK and block[504] != 0
+        offset = self._stream.position
+        if self._beyond(size):
+            self._damage.note(
+                f"member {name!r} at byte {offset} has {size} bytes, but the shard ends at byte {self._stream.length}"
+            )
+            yield _lost(
+                name, offset, Reason.TRUNCATED_MEMBER, f"{self._stream.length} is the shard's end, {offset + size} the member's"
+            )
+            return self._next_header() or None
+        if header.kind == SPARSE_KIND or extended.sparse:
+            yield _unless_image(name, offset, "stored as a sparse file, which is not read")
+        elif header.kind in SPECIAL_KINDS:
+            yield Skipped(name, offset)
+        else:
+            yield self._content(name, offset, size)
+        self._stream.skip(offset + size - self._stream.position)
+        if self._stream.position < offset + size:
+            return None
+        self._stream.skip(-size % BLOCK)
+        return self._stream.read(BLOCK)
+
+    def _content(self, name: str, offset: int, size: int) -> Item | Sidecar:  # noqa: PLR0911 - one a case
+        """A regular member; what it does not need of its data is left in the stream."""
+        if is_sidecar_name(name):
+            if size > self._options.max_sidecar_bytes:
+                return Skipped(name, offset)
+            data = self._stream.read(size)
+            return Sidecar(name, offset, data) if self._whole(name, offset, size, data) else Skipped(name, offset)
+        head = self._stream.read(min(size, SNIFFED_BYTES))
+        if not (is_image_name(name) or looks_like_image(head)):
+            self._stream.skip(size - len(head))
+            self._whole(name, offset, size)
+            return Skipped(name, offset)
+        if size == 0:
+            return _reject(name, offset, Reason.EMPTY, "0 bytes")
+        if size > self._options.max_encoded_bytes:
+            self._stream.skip(size - len(head))
+            detail = f"{size} bytes, more than {self._options.max_encoded_bytes}"
+            whole = self._whole(name, offset, size)
+            return _reject(name, offset, Reason.TOO_LARGE if whole else Reason.TRUNCATED_MEMBER, detail)
+        data = head + self._stream.read(size - len(head))
+        if not self._whole(name, offset, size, data):
+            return _reject(name, offset, Reason.TRUNCATED_MEMBER, f"{len(data)} of {size} bytes are there")
+        return EncodedImage(name, offset, data)
+
+    def _whole(self, name: str, offset: int, size: int, data: bytes | None = None) -> bool:
+        """Whether the member was read, or passed over, to its end; if not, that is damage."""
+        there = self._stream.position - offset if data is None else len(data)
+        if there < size:
+            why = self._stream.failure or f"the stream ends at byte {self._stream.position}"
+            self._damage.note(f"{there} of {size} bytes of member {name!r} at byte {offset} are there: {why}")
+        return there == size
+
+    def _size_of(self, name: str, header: Header, extended: Extended) -> int:
+        if extended.size is None or extended.size == header.size:
+            return header.size
+        if header.size == 0 or extended.size > MAX_PLAIN_SIZE:
+            return extended.size
+        # No checksum covers an extended header, so the plain one is believed.
+        self._damage.note(
+            f"the extended header of {name!r} says {extended.size} bytes, its header {header.size}; the latter were read"
+        )
+        return header.size
+
+    def _beyond(self, size: int) -> bool:
+        return self._stream.length is not None and self._stream.position + size > self._stream.length
+
+    def _next_header(self) -> bytes | None:
+        """The next block that is a header. At the end of the stream ``None`` where it ends in zero blocks, else too short."""
+        zeros = 0
+        while len(block := self._stream.read(BLOCK)) == BLOCK:
+            if block == ZERO_BLOCK:
+                zeros += 1
+            elif parse_header(block):
+                return block
+            else:
+                zeros = 0
+        return None if zeros >= 2 else b""
+
+    def _no_end(self, rest: bytes) -> Iterator[Reject | Skipped]:
+        """The stream ended with ``rest``, part of a header or nothing, and without its end mark."""
+        end = self._stream.position
+        why = f" ({self._stream.failure})" if self._stream.failure else ""
+        name = self._extended.name or guess_name(rest)
+        if end == 0:
+            self._damage.note(f"the shard is empty: no member and no end-of-archive mark{why}")
+        elif rest.strip(b"\0") or self._extended.name:
+            self._damage.note(f"the shard ends inside a header, at byte {end}, without an end-of-archive mark{why}")
+            if self._members or name:
+                yield _lost(name, end, Reason.TRUNCATED_MEMBER, f"the shard ends inside its header, at byte {end}")
+        else:
+            self._damage.note(f"no end-of-archive mark: the shard ends at byte {end} after {self._members} members{why}")
+
+
+def _reject(name: str, offset: int, reason: Reason, detail: str) -> Reject:
+    return Reject(name, offset, Stage.READ, reason, detail)
+
+
+def _lost(name: str, offset: int, reason: Reason, detail: str) -> Reject | Skipped:
+    """A member that damage hides: a rejected image, unless its name says that it was none."""
+    return Skipped(name, offset) if is_sidecar_name(name) else _reject(name, offset, reason, detail)
+
+
+def _unless_image(name: str, offset: int, why: str) -> Reject | Skipped:
+    """A member that is not read: a rejected image where its name says that it is one."""
+    return _reject(name, offset, Reason.UNSUPPORTED_FORMAT, why) if is_image_name(name) else Skipped(name, offset)

@@ -1,0 +1,116 @@
+"""Headers of tar members: ustar, GNU and PAX (POSIX.1-2001), each checked before it is believed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BLOCK = 512
+ZERO_BLOCK = bytes(BLOCK)
+
+EXTENDED_KINDS = frozenset("xgLKX")  # their data describe the next member, or all that follow
+DATALESS_KINDS = frozenset("123456")  # links, devices, folders, pipes
+SPARSE_KIND = "S"
+SPECIAL_KINDS = frozenset("VMND")  # GNU: volume labels, parts of files, old names, listings
+MAX_PLAIN_SIZE = 8**11 - 1  # the most that a plain header can say
+
+
+class Header(NamedTuple):
+    """One header block.
+
+    Attributes:
+        name: of the member, cut to 255 bytes by the format.
+        size: of its data, in bytes.
+        kind: the type flag.
+        sparse_map_follows: whether blocks with a map stand between the header and the data (GNU sparse files).
+    """
+
+    name: str
+    size: int
+    kind: str
+    sparse_map_follows: bool
+
+
+class Extended(NamedTuple):
+    """What extended headers say of the member after them; ``None`` where they say nothing."""
+
+    name: str | None = None
+    size: int | None = None
+    sparse: bool = False
+
+
+def parse_header(block: bytes) -> Header | None:
+    """The header in ``block`` (512 bytes), or ``None`` where its checksum or its fields are wrong.
+
+    The checksum counts the block's bytes with the checksum's own field as spaces; some old writers counted signed bytes.
+    """
+    if len(block) != BLOCK:
+        return None
+    stated = _octal(block[148:156])
+    if not stated:
+        return None
+    rest = block[:148] + b" " * 8 + block[156:]
+    unsigned = sum(rest)
+    if stated not in (unsigned, unsigned - 256 * sum(byte > 127 for byte in rest)):
+        return None
+    size = _number(block[124:136])
+    if size is None:
+        return None
+    kind = chr(block[156])
+    name = decode_name(block[:100])
+    if block[257:263] == b"ustar\0" and block[345]:
+        name = f"{decode_name(block[345:500])}/{name}"
+    return Header(name, size, kind, kind == SPARSE_KIND and block[482] != 0)
+
+
+def guess_name(block: bytes) -> str:
+    """The name in the part of a header that was read, though its checksum fails; empty where it cannot be made out."""
+    name, end, _ = block[:100].partition(b"\0")
+    kind = block[156:157].decode("latin-1")
+    if not end or kind in EXTENDED_KINDS or any(byte < 32 for byte in name):
+        return ""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def parse_pax(data: bytes) -> Extended | None:
+    r"""Records ``b"27 path=some/name\n"`` of a PAX header (its length counts itself), or ``None`` where they are not such."""
+    records = {}
+    while data.strip(b"\0"):
+        digits, space, _ = data[:20].partition(b" ")
+        if not space or not digits.isdigit():
+            return None
+        length = int(digits)
+        record = data[len(digits) + 1 : length]
+        keyword, equals, value = record[:-1].partition(b"=")
+        if not equals or record[-1:] != b"\n" or length > len(data):
+            return None
+        records[keyword] = value
+        data = data[length:]
+    size = records.get(b"size")
+    if size is not None and not size.isdigit():
+        return None
+    name = records.get(b"GNU.sparse.name", records.get(b"path"))
+    return Extended(
+        name=None if name is None else decode_name(name),
+        size=None if size is None else int(size),
+        sparse=any(keyword.startswith(b"GNU.sparse.") for keyword in records),
+    )
+
+
+def decode_name(field: bytes) -> str:
+    r"""A name as text that any table can hold: UTF-8, other bytes as ``\xff``, up to the first NUL."""
+    return field.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+
+
+def _octal(field: bytes) -> int | None:
+    digits = field.replace(b"\0", b" ").strip(b" ")
+    if not digits:
+        return 0
+    if any(digit not in b"01234567" for digit in digits):
+        return None
+    return int(digits, 8)
+
+
+def _number(field: bytes) -> int | None:
+    if field[0] == 0x80:  # GNU: base 256
+        return int.from_bytes(field[1:], "big")
+    return _octal(field)

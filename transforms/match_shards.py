@@ -1,0 +1,150 @@
+"""From the inputs of an audit to its shards: braces, globs, single objects and folders, on any store."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
+from causalprint.transforms.formats import FORMATS, format_of, sniff_format
+from causalprint.transforms.formats.kinds import is_image_name, is_other_name, is_sidecar_name
+from causalprint.transforms.formats.lookup import Found, InputError, Store
+from causalprint.transforms.formats.options import ReadOptions
+from causalprint.transforms.formats.storage import ShardSource, StoredFile, filesystem, folder_generation
+
+logger = logging.getLogger(__name__)
+
+WILD = re.compile(r"[*?\[]")
+BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
+NUMBERED = re.compile(r"-\d+-of-\d+$")
+MAX_NAMED = 5
+SNIFFED_BYTES = 512
+
+
+def match_shards(
+    inputs: Iterable[str], storage: Storage, limit: int | None = None, options: ReadOptions | None = None
+) -> Iterator[Shard]:
+    """The shards of ``inputs``, ordered by URI, each once.
+
+    An input is a URL or a local path of
+
+    - one shard; or several by braces, ``{00000..00099}`` or ``{a,b}``, all of which must be there;
+    - a glob (``*``, ``?``, ``[…]``, ``**``), of which files that are no shards are left out, and folders are as below;
+    - a folder: every shard in and below it, and every folder there that holds image files, as one shard of format ``folder``.
+      Left out are folders that begin with a dot, links to folders, and outputs of this program.
+
+    A format is told by its suffix, else (``train-00000-of-00100``) by its first bytes.
+
+    Args:
+        inputs: what to audit.
+        storage: fsspec options.
+        limit: at most this many images in all. They are counted by reading; the shard in which the limit is reached is the last,
+            with its share as :attr:`Shard.limit`.
+        options: of reading, for the retries and for the counting.
+
+    Raises:
+        InputError: an input matches nothing.
+        ImportError: an input needs a package that is not installed.
+    """
+    options = options or ReadOptions()
+    shards = {shard.uri: shard for each in inputs for shard in _match(each, storage, options)}
+    in_order = [shards[uri] for uri in sorted(shards)]
+    yield from in_order if limit is None else _up_to(limit, in_order, storage, options)
+
+
+def expand_braces(text: str) -> list[str]:
+    """``text`` with each ``{000..099}`` and ``{a,b}`` replaced by every one of its values; numbers keep the first one's width."""
+    found = BRACES.search(text)
+    if not found:
+        return [text]
+    first, last, names = found.groups()
+    if names is None:
+        low, high = sorted((int(first), int(last)))
+        values = [str(number).zfill(len(first)) for number in range(low, high + 1)]
+    else:
+        values = names.split(",")
+    before, after = text[: found.start()], text[found.end() :]
+    return [each for value in values for each in expand_braces(before + value + after)]
+
+
+def _match(given: str, storage: Storage, options: ReadOptions) -> list[Shard]:
+    fs, path = filesystem(given, storage)
+    store = Store(given, fs, options)
+    literal = store.info(path)  # first, since a name may hold braces and stars
+    patterns = [] if literal else expand_braces(path)
+    matches: dict[str, list[Found]] = {path: [literal]} if literal else {}
+    matches |= {
+        name: [found] if found else [] for name, found in store.infos([each for each in patterns if not WILD.search(each)])
+    }
+    matches |= {pattern: store.glob(pattern) for pattern in patterns if WILD.search(pattern)}
+    missing = [pattern for pattern, found in matches.items() if not found]
+    if missing:
+        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+        raise InputError(f"input {given!r} matches nothing: there is no {', '.join(missing[:MAX_NAMED])}{more}")
+    shards: list[Shard] = []
+    others: list[str] = []
+    for found in (found for several in matches.values() for found in several):
+        there = list(_shards_at(store, found))
+        shards += there
+        others += [found.path] if found.file and not there else []
+    asked = [path for path in others if path in matches]
+    if asked or not shards:
+        what = f"{asked[0]} is no shard" if asked else "nothing there is a shard"
+        suffixes = " ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
+        raise InputError(f"input {given!r}: {what} ({suffixes}); image files are audited by giving their folder")
+    if others:
+        logger.warning("input %r: left out %d files that are no shards, such as %s", given, len(others), others[0])
+    return shards
+
+
+def _shards_at(store: Store, found: Found) -> Iterator[Shard]:
+    if found.file is not None:
+        shard = _shard(store, found.file, sniff=not _is_named_otherwise(found.file.name))
+        yield from [shard] if shard else []
+        return
+    for files in store.below(found.path):
+        numbered = (_shard(store, file, sniff=bool(NUMBERED.search(file.name))) for file in files)
+        yield from (shard for shard in numbered if shard)
+        images = [file for file in files if is_image_name(file.name)]
+        if images:
+            uri = f"{store.fs.unstrip_protocol(files[0].parent)}/"
+            yield Shard(uri, sum(file.size for file in images), folder_generation(files), "folder")
+
+
+def _shard(store: Store, file: StoredFile, *, sniff: bool) -> Shard | None:
+    kind = format_of(file.name)
+    if kind is None and sniff:
+        kind = sniff_format(store.head(file, SNIFFED_BYTES))
+    return None if kind is None else Shard(store.fs.unstrip_protocol(file.path), file.size, file.generation, kind)
+
+
+def _is_named_otherwise(name: str) -> bool:
+    return is_image_name(name) or is_sidecar_name(name) or is_other_name(name)
+
+
+def _up_to(limit: int, shards: Iterable[Shard], storage: Storage, options: ReadOptions) -> Iterator[Shard]:
+    """The first shards, up to the one in which the ``limit``-th image is, counted by reading them."""
+    left = limit
+    for shard in shards:
+        if left <= 0:
+            return
+        seen = _count(shard, left, storage, options)
+        yield replace(shard, limit=left) if seen == left else shard
+        left -= seen
+
+
+def _count(shard: Shard, most: int, storage: Storage, options: ReadOptions) -> int:
+    """Images and rejects in the shard, counted up to ``most``."""
+    seen = 0
+    source = ShardSource(shard, storage, options)
+    try:
+        for item in FORMATS[shard.format].read(source, shard, options):
+            seen += not isinstance(item, Skipped)
+            if seen == most:
+                break
+    except ShardDamageError as error:
+        logger.info("counting images of %s ended early: %s", shard.uri, error)
+    return seen
