@@ -1,0 +1,152 @@
+"""One-step denoising by the prior, and how far it surpasses the best classical filter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, UNet2DModel
+from numpy.typing import NDArray
+from torch.nn.functional import conv2d, pad
+
+from causalprint.models.prior import nearest_timesteps, noise_levels
+
+SIGMAS = tuple(level / 255 for level in (5, 10, 15, 25, 35, 50))
+"""Noise levels at which the prior is judged: standard deviations for images in [0, 1]."""
+
+GAUSSIAN_WIDTHS = tuple(tenths / 10 for tenths in range(3, 31))
+MEDIAN_SIDES = (3, 5, 7)
+
+
+class DenoisingFigure(NamedTuple):
+    """Mean PSNR in dB over the photographs at one noise level.
+
+    Attributes:
+        timestep: where the prior was asked.
+        sigma: standard deviation of the noise there, images in [0, 1].
+        noisy: of the noisy image itself.
+        prior: of the prior's one-step estimate.
+        gaussian: of the Gaussian filter whose width, chosen in hindsight for this level, does best.
+        gaussian_width: that width in pixels.
+        median: of the median filter whose side, chosen likewise, does best.
+        median_side: that side in pixels.
+    """
+
+    timestep: int
+    sigma: float
+    noisy: float
+    prior: float
+    gaussian: float
+    gaussian_width: float
+    median: float
+    median_side: int
+
+
+@torch.inference_mode()
+def denoise(model: UNet2DModel, scheduler: DDIMScheduler, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
+    """The clean image that ``model`` expects behind ``noisy``, in one step.
+
+    Args:
+        model: predicts ``v``, as :func:`causalprint.models.prior.build_prior`'s does.
+        scheduler: its schedule.
+        noisy: (n, 3, height, width): an image in [0, 1] plus noise of the timestep's standard deviation, unclipped;
+            sides are multiples of 8.
+        timestep: in 0…999.
+
+    Returns:
+        (n, 3, height, width) in [0, 1].
+    """
+    alpha = float(scheduler.alphas_cumprod[timestep])
+    sample = math.sqrt(alpha) * (2 * noisy - 1)
+    velocity = model(sample, timestep).sample
+    image: torch.Tensor = math.sqrt(alpha) * sample - math.sqrt(1 - alpha) * velocity
+    return ((image + 1) / 2).clamp(0, 1)
+
+
+def gaussian_filter(images: torch.Tensor, width: float) -> torch.Tensor:
+    """Gaussian blur of standard deviation ``width`` pixels, cut at four of them, mirrored at the borders; same shape."""
+    reach = math.ceil(4 * width)
+    offsets = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
+    kernel = torch.exp(-0.5 * (offsets / width) ** 2)
+    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
+    padded = pad(images, (reach, reach, reach, reach), mode="reflect")
+    blurred = conv2d(padded, kernel, groups=images.shape[1])
+    return conv2d(blurred, kernel.transpose(2, 3), groups=images.shape[1])
+
+
+def median_filter(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Median over a ``side`` x ``side`` window (odd), mirrored at the borders; same shape."""
+    reach = side // 2
+    padded = pad(images, (reach, reach, reach, reach), mode="reflect")
+    windows = padded.unfold(2, side, 1).unfold(3, side, 1)
+    return windows.flatten(-2).median(dim=-1).values
+
+
+def psnr(images: torch.Tensor, others: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of (n, 3, height, width) in [0, 1], averaged over the n images."""
+    errors = (images - others).square().mean(dim=(1, 2, 3))
+    return float((-10 * torch.log10(errors.clamp_min(1e-12))).mean())
+
+
+def judge(
+    model: UNet2DModel,
+    scheduler: DDIMScheduler,
+    photographs: Sequence[NDArray[np.uint8]],
+    sigmas: Sequence[float] = SIGMAS,
+    side: int = 256,
+) -> tuple[DenoisingFigure, ...]:
+    """The prior against the best Gaussian and the best median filter, on the centres of ``photographs``.
+
+    Args:
+        model: the prior.
+        scheduler: its schedule.
+        photographs: (height, width, 3) uint8 each; those with a side shorter than ``side`` are left out.
+        sigmas: wanted noise levels; each is judged at the nearest timestep's exact level.
+        side: of the square that is cut from each centre, in pixels.
+
+    Raises:
+        ValueError: no photograph is large enough.
+    """
+    crops = [_centre(photograph, side) for photograph in photographs if min(photograph.shape[:2]) >= side]
+    if not crops:
+        raise ValueError(f"none of {len(photographs)} held-out photographs has {side} pixels each way; hold out larger ones")
+    images = torch.stack([torch.from_numpy(crop.copy()).permute(2, 0, 1) for crop in crops]).float() / 255
+    levels = noise_levels(scheduler)
+    return tuple(
+        _judge_level(model, scheduler, images, int(timestep), float(levels[timestep]))
+        for timestep in nearest_timesteps(scheduler, sigmas)
+    )
+
+
+def _judge_level(
+    model: UNet2DModel, scheduler: DDIMScheduler, images: torch.Tensor, timestep: int, sigma: float
+) -> DenoisingFigure:
+    rng = np.random.default_rng(timestep)
+    noisy = images + sigma * torch.from_numpy(rng.standard_normal(tuple(images.shape), dtype=np.float32))
+
+    def score(apply: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        # One image at a time: that bounds memory, and is how the prior is used.
+        return psnr(images, torch.cat([apply(image).clamp(0, 1) for image in noisy.split(1)]))
+
+    gaussians = {width: score(partial(gaussian_filter, width=width)) for width in GAUSSIAN_WIDTHS}
+    medians = {window: score(partial(median_filter, side=window)) for window in MEDIAN_SIDES}
+    width, window = max(gaussians, key=gaussians.__getitem__), max(medians, key=medians.__getitem__)
+    return DenoisingFigure(
+        timestep=timestep,
+        sigma=sigma,
+        noisy=psnr(images, noisy.clamp(0, 1)),
+        prior=score(partial(denoise, model, scheduler, timestep=timestep)),
+        gaussian=gaussians[width],
+        gaussian_width=width,
+        median=medians[window],
+        median_side=window,
+    )
+
+
+def _centre(photograph: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    top, left = (photograph.shape[0] - side) // 2, (photograph.shape[1] - side) // 2
+    return photograph[top : top + side, left : left + side]
