@@ -5,8 +5,8 @@ The DDIM step (Song et al., ICLR 2021, equation 12 with sigma = 0) is an Euler s
     x_s = √ᾱ_s · x̂_0(x_t, t) + √(1 - ᾱ_s) · ε̂(x_t, t)
 
 for either direction, with the network asked **at the level t that the image is at**, never at the level s it goes to. (Asking
-at s, or shifting the table of ᾱ by one entry between the two directions, still gives plausible images, yet no longer
-solves the equation.) DIRE's defaults are 20 steps each way; its absolute value is taken nowhere here, since
+at s, or at t's neighbour in the table of ᾱ, still gives plausible images, with an error of its own that would be taken for
+the generator's.) DIRE's defaults are 20 steps each way; its absolute value is taken nowhere here, since
 arXiv 2509.15406 keeps the sign.
 """
 

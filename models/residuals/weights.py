@@ -57,9 +57,7 @@ def locate(spec: ResidualSpec, folders: tuple[str, ...]) -> Path:
         message = f"residual {str(spec)!r}: {spec.location} is a file; give the directory that holds config.json and safetensors"
         raise ResidualError(message)
     if not HUB_NAME.fullmatch(spec.location):
-        message = (
-            f"residual {str(spec)!r}: there is no directory {spec.location}; give the path of one, or owner/name of a hub model"
-        )
+        message = f"residual {str(spec)!r}: there is no directory {spec.location}; give that of a model, or owner/name on the hub"
         raise ResidualError(message)
     wanted = [f"{WEIGHTS}*.safetensors", "encoder.safetensors", "decoder.safetensors", "*.json"]
     wanted += [f"{folder}/{WEIGHTS}*.safetensors" for folder in folders]
@@ -87,9 +85,7 @@ def find_model(spec: ResidualSpec, root: Path, folders: tuple[str, ...], classes
     named = {place: config for place, config in configs.items() if config.get("_class_name")}
     if not named:
         looked = ", ".join(str(place / "config.json") for place in places)
-        message = (
-            f"residual {str(spec)!r}: no diffusers model found (looked for {looked}); give a directory saved by save_pretrained"
-        )
+        message = f"residual {str(spec)!r}: no diffusers model there (looked for {looked}); give a directory of save_pretrained"
         raise ResidualError(message)
     fitting = [place for place, config in named.items() if config["_class_name"] in classes]
     if not fitting:
