@@ -59,7 +59,7 @@ class CloseAccounts(beam.PTransform[PCollection[SliceReceipt], PCollection[Shard
 
 
 def _by_slice(receipt: SliceReceipt) -> tuple[str, SliceReceipt]:
-    return receipt.slice_id, receipt
+    return receipt.slice_id, replace(receipt, files=())  # no account needs them, and they are most of what would be shuffled
 
 
 def _by_shard(_slice_id: str, receipt: SliceReceipt) -> tuple[tuple[str, str], SliceReceipt]:

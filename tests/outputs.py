@@ -1,0 +1,95 @@
+"""An audit's writing half over made-up slices, with no model and no images, and what tests compare of its output."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from causalprint.schemas.config import AuditConfig, Storage
+from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount
+from causalprint.schemas.runs import Run, Totals
+from causalprint.schemas.samples import sample_shard, sample_slice
+from causalprint.transforms.close_accounts import write_account
+from causalprint.transforms.ledger import Ledger
+from causalprint.transforms.output import Output
+from causalprint.transforms.skip_committed import skip_shard, skip_slice
+from causalprint.transforms.write_manifest import add_account, write_manifest
+from causalprint.transforms.write_tables import write_slice
+
+BUNDLE_ID = "sample-000000000000"
+BUNDLE_DIGEST = "0" * 64
+TABLES_OF_IMAGES = ("images", "embeddings", "rejects", "attributions")
+
+
+def output_at(root: Path | str, storage: Storage | None = None) -> Output:
+    return Output(str(root), BUNDLE_ID, BUNDLE_DIGEST, storage or Storage())
+
+
+def run_into(output: Output, run_id: str = "run") -> Run:
+    config = AuditConfig(("s3://crawl/*.tar",), output.root, storage=output.storage)
+    return Run(run_id, "2026-01-31T23:59:59+00:00", config, BUNDLE_ID, BUNDLE_DIGEST, "prior:./residual", device="cpu")
+
+
+def slices_of(shard: Shard, count: int = 3, images: int = 5, rejects: int = 2) -> list[AttributedSlice]:
+    return [sample_slice(shard, index, images=images, rejects=rejects, last=index == count - 1) for index in range(count)]
+
+
+def audit(shards: list[Shard], output: Output, run_id: str = "run", count: int = 3) -> list[str]:
+    """What the pipeline does with these shards, one slice after another; returns the ids of the slices that it computed."""
+    computed: list[str] = []
+    totals = Totals()
+    for shard in shards:
+        account = skip_shard(shard, output) or _read(shard, output, computed, count)
+        totals = add_account(totals, account)
+    write_manifest(totals, run_into(output, run_id))
+    return computed
+
+
+def _read(shard: Shard, output: Output, computed: list[str], count: int) -> ShardAccount:
+    ledger = Ledger(shard)
+    for attributed in slices_of(shard, count):
+        source = attributed.fingerprinted.source
+        receipts = list(skip_slice(source, output))
+        if not receipts:
+            computed.append(source.slice_id)
+            receipts = [write_slice(attributed, output)]
+        for receipt in receipts:
+            ledger = ledger.add(receipt)
+    return write_account(ledger.close(output.bundle_id), output)
+
+
+def audit_and_kill(root: str, shard_count: int, count: int, seed: int, kills: int) -> None:
+    """Starts an audit again and again and kills it soon, with -9; leaves what there is then. For a process of its own."""
+    generator = random.Random(seed)
+    for _ in range(kills):
+        child = os.fork()
+        if child == 0:
+            audit(list(shards(shard_count)), output_at(root), count=count)
+            os._exit(0)
+        time.sleep(generator.uniform(0.02, 0.3))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def files_below(root: Path) -> dict[str, bytes]:
+    """Every file below ``root`` but the manifests, which tell the time, by its path."""
+    paths = sorted(path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if path.parent.name != "runs"}
+
+
+def rows(root: Path, table: str) -> pa.Table:
+    """All rows of a table in one order."""
+    found = pa.concat_tables(pq.read_table(path, partitioning=None) for path in sorted((root / table).glob("*/*.parquet")))
+    keys = [name for name in ("slice_id", "member", "uri", "generation") if name in found.column_names]
+    return found.sort_by([(name, "ascending") for name in keys])
+
+
+def shards(count: int) -> Iterator[Shard]:
+    return (sample_shard(number) for number in range(count))
