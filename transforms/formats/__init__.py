@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
-from causalprint.transforms.formats import tar
+from causalprint.transforms.formats import folder, parquet, tar, tfrecord
 from causalprint.transforms.formats.options import ReadOptions
 from causalprint.transforms.formats.storage import ShardSource
 
 Reader = Callable[[ShardSource, Shard, ReadOptions], Iterator[EncodedImage | Reject | Skipped]]
+OneReader = Callable[[ShardSource, str, int, ReadOptions], EncodedImage | None]
 
 
 class Format(NamedTuple):
@@ -21,16 +22,21 @@ class Format(NamedTuple):
         suffixes: of its files, lower case; empty where it is recognised otherwise.
         begins: whether the first 512 bytes of a file, fewer where it is shorter, are those of a shard of this format.
         read: all members of a shard in order; raises ``ShardDamageError`` when all that can be given was given.
+        read_one: one image again, by member and offset, without reading all before it; ``None`` where it cannot tell.
     """
 
     name: str
     suffixes: tuple[str, ...]
     begins: Callable[[bytes], bool]
     read: Reader
+    read_one: OneReader
 
 
 FORMATS: dict[str, Format] = {
-    "tar": Format("tar", tar.SUFFIXES, tar.is_tar, tar.read),
+    "tar": Format("tar", tar.SUFFIXES, tar.is_tar, tar.read, tar.read_one),
+    "parquet": Format("parquet", parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one),
+    "tfrecord": Format("tfrecord", tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
+    "folder": Format("folder", (), folder.is_folder, folder.read, folder.read_one),
 }
 
 

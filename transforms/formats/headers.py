@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from struct import unpack_from
+from typing import Literal
 
 ORIENTATION = 0x0112
 SHORT = 3
@@ -66,9 +67,15 @@ def ends_early(data: bytes, name: str) -> bool:
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     if name == "BMP":
         return len(data) < int.from_bytes(data[2:6], "little")
-    if name == "TIFF":  # its directory often stands at its end
-        return len(data) < int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") + 2
-    return _boxes_end_early(data)
+    return _tiff_ends_early(data) if name == "TIFF" else _boxes_end_early(data)
+
+
+def _tiff_ends_early(data: bytes) -> bool:
+    """Whether the first directory of a TIFF file (TIFF 6.0, section 2), which often stands at its end, goes beyond it."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    directory = int.from_bytes(data[4:8], order)
+    entries = int.from_bytes(data[directory : directory + 2], order)
+    return len(data) < directory + 2 + 12 * entries + 4
 
 
 def _boxes_end_early(data: bytes) -> bool:

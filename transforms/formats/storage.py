@@ -112,6 +112,7 @@ class ShardSource:
 
     Attributes:
         uri, size, generation: as of :class:`~causalprint.schemas.elements.Shard`.
+        is_local: whether it lies on a local disk, so that fetching ahead gains nothing.
     """
 
     def __init__(self, shard: Shard, storage: Storage, options: ReadOptions) -> None:
@@ -121,11 +122,11 @@ class ShardSource:
         self._fs, self._path = filesystem(shard.uri, storage)
         self._options = options
         self._is_folder = shard.format == "folder"
-        self._local = get_protocol(shard.uri) in ("file", "local")
+        self.is_local = get_protocol(shard.uri) in ("file", "local")
 
     def stream(self, start: int = 0) -> BlockStream:
         """The shard's bytes in order from ``start``, fetched ahead."""
-        read_ahead = 0 if self._local else self._options.read_ahead
+        read_ahead = 0 if self.is_local else self._options.read_ahead
         return BlockStream(self.fetch, self.size, self._options.block_bytes, read_ahead, start)
 
     def file(self) -> RangeFile:
@@ -207,13 +208,27 @@ def followed(fs: Any, info: dict[str, Any]) -> dict[str, Any]:
 
 
 class RangeFile(io.RawIOBase):
-    """A read-only file over ranges: each read fetches just what it asks for."""
+    """A read-only file over ranges: each read fetches just what it asks for.
+
+    Attributes:
+        size: bytes.
+    """
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
         super().__init__()
+        self.size = size
         self._range = fetch
-        self._size = size
         self._position = 0
+        self._failure: ShardDamageError | None = None
+
+    def raise_failure(self) -> None:
+        """Raises what the store failed with, if it did: libraries in between may have made another error of it.
+
+        Raises:
+            ShardDamageError: retryable.
+        """
+        if self._failure:
+            raise self._failure
 
     def readable(self) -> bool:
         """Always."""
@@ -229,13 +244,17 @@ class RangeFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """As of :class:`io.IOBase`."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def read(self, size: int | None = -1) -> bytes:
         """As of :class:`io.RawIOBase`, but short only at the end of the file."""
-        end = self._size if size is None or size < 0 else min(self._position + size, self._size)
-        data = self._range(self._position, end)
+        end = self.size if size is None or size < 0 else min(self._position + size, self.size)
+        try:
+            data = self._range(self._position, end)
+        except ShardDamageError as error:
+            self._failure = error
+            raise
         self._position += len(data)
         return data

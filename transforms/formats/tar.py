@@ -62,6 +62,19 @@ def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[It
     damage.raise_if_any()
 
 
+def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
+    """The image whose data begin at byte ``offset`` of a plain tar, by the header right before it.
+
+    ``None`` where that is none of a member ``member``, or of one whose name or size an extended header may say.
+    """
+    if offset < BLOCK or offset > source.size:
+        return None
+    header = parse_header(source.fetch(offset - BLOCK, offset))
+    if header is None or header.name != member or not 0 < header.size <= min(options.max_encoded_bytes, source.size - offset):
+        return None
+    return EncodedImage(member, offset, source.fetch(offset, offset + header.size))
+
+
 def is_tar(head: bytes) -> bool:
     """Whether ``head`` (at least 512 bytes) is a tar's first block."""
     return parse_header(head[:BLOCK]) is not None

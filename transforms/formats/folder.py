@@ -1,0 +1,107 @@
+"""A folder of image files: every image file in it, and none below it, is one member."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
+from causalprint.schemas.reasons import Reason, Stage
+from causalprint.transforms.formats.checks import checked_image, too_large
+from causalprint.transforms.formats.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.formats.options import ReadOptions
+from causalprint.transforms.formats.samples import Item, sidecar_metadata
+from causalprint.transforms.formats.storage import ShardSource, StoredFile
+
+SIDECARS = (".json", ".txt")
+SNIFFED_BYTES = 64
+FETCHED_TOGETHER = 8
+
+
+def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[Item]:
+    """Every file of the folder, ordered by name.
+
+    An image's sidecars are ``.json`` and ``.txt`` files of the same stem (``a.json``) or name (``a.jpg.json``). A file
+    whose suffix says nothing is an image if its first bytes are one's.
+
+    Raises:
+        ShardDamageError: retryable; a file could not be read, or is no longer there.
+    """
+    del shard
+    files = source.files()
+    sidecars = _sidecars(files, options)
+    used = {each.name for several in sidecars.values() for each in several}
+
+    def load(file: StoredFile) -> Item | None:
+        if file.name in used:
+            return None
+        return _load(source, file, sidecars.get(file.name, []), options)
+
+    for item in _ahead(files, load, 1 if source.is_local else FETCHED_TOGETHER, options.max_sample_bytes):
+        if item is not None:
+            yield item
+
+
+def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
+    """The image file named ``member``, if the folder lists it."""
+    del offset
+    file = next((each for each in source.files() if each.name == member), None)
+    item = _load(source, file, [], options) if file else None
+    return item if isinstance(item, EncodedImage) else None
+
+
+def is_folder(head: bytes) -> bool:
+    """Never: a folder has no bytes."""
+    del head
+    return False
+
+
+def _load(source: ShardSource, file: StoredFile, sidecars: list[StoredFile], options: ReadOptions) -> Item:
+    image = is_image_name(file.name)
+    if not image and not is_sidecar_name(file.name) and not is_other_name(file.name):
+        image = looks_like_image(source.fetch_file(file, 0, min(file.size, SNIFFED_BYTES)))
+    if not image:
+        return Skipped(file.name, 0)
+    told = [(each.name.rsplit(".", 1)[-1].lower(), source.fetch_file(each, 0, each.size)) for each in sidecars]
+    metadata = sidecar_metadata(told)
+    if file.size > options.max_encoded_bytes:
+        return Reject(file.name, 0, Stage.READ, Reason.TOO_LARGE, too_large(file.size, options), metadata=metadata)
+    return checked_image(file.name, 0, source.fetch_file(file, 0, file.size), metadata, options)
+
+
+def _sidecars(files: list[StoredFile], options: ReadOptions) -> dict[str, list[StoredFile]]:
+    """The sidecars of each image file."""
+    images = defaultdict(list)
+    for file in files:
+        if is_image_name(file.name):
+            images[file.name].append(file.name)
+            images[_stem(file.name)].append(file.name)
+    found: dict[str, list[StoredFile]] = defaultdict(list)
+    for file in files:
+        if file.name.lower().endswith(SIDECARS) and file.size <= options.max_sidecar_bytes:
+            for name in images.get(_stem(file.name), []):
+                found[name].append(file)
+    return found
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
+
+
+def _ahead(files: list[StoredFile], load: Callable[[StoredFile], Item | None], together: int, most: int) -> Iterator[Item | None]:
+    """``load`` of each file, in order; of some files at once, in the background, while they have no more than ``most`` bytes."""
+    if together == 1:
+        yield from map(load, files)
+        return
+    waiting: deque[tuple[int, Future[Item | None]]] = deque()
+    with ThreadPoolExecutor(together, thread_name_prefix="read-ahead") as pool:
+        try:
+            for file in files:
+                while waiting and (len(waiting) >= together or sum(size for size, _ in waiting) + file.size > most):
+                    yield waiting.popleft()[1].result()
+                waiting.append((file.size, pool.submit(load, file)))
+            while waiting:
+                yield waiting.popleft()[1].result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

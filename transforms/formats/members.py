@@ -1,0 +1,65 @@
+"""One image again, by the key that every row holds: so that any finding can be fetched and proved."""
+
+from __future__ import annotations
+
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
+from causalprint.transforms.formats import FORMATS, format_of, sniff_format
+from causalprint.transforms.formats.options import ReadOptions
+from causalprint.transforms.formats.storage import ShardSource, filesystem, folder_generation, list_files, stored_file
+
+
+def read_member(
+    uri: str, member: str, offset: int, storage: Storage | None = None, options: ReadOptions | None = None
+) -> EncodedImage:
+    """The image that a row of the tables names by ``shard``, ``member`` and ``offset``, without its metadata or with it.
+
+    Of a plain tar, a TFRecord file and a folder just its bytes are fetched; of a Parquet file its row group is read; a compressed
+    shard is read up to it. That it is the image of the row is proved by its ``image_id``.
+
+    Args:
+        uri: column ``shard``.
+        member: column ``member``.
+        offset: column ``offset``.
+        storage: fsspec options.
+        options: of reading.
+
+    Raises:
+        FileNotFoundError: the shard is not there.
+        KeyError: the shard has no such image.
+        ShardDamageError: the store did not give it.
+    """
+    options = options or ReadOptions()
+    shard = open_shard(uri, storage or Storage())
+    source = ShardSource(shard, storage or Storage(), options)
+    reader = FORMATS[shard.format]
+    found = reader.read_one(source, member, offset, options)
+    if found is None:
+        try:
+            items = (item for item in reader.read(source, shard, options) if item.offset == offset and item.member == member)
+            found = next((item for item in items if isinstance(item, EncodedImage)), None)
+        except ShardDamageError as error:
+            if error.retryable:
+                raise
+    if found is None:
+        raise KeyError(f"no image {member!r} at offset {offset} of {uri}; has the shard changed?")
+    return found
+
+
+def open_shard(uri: str, storage: Storage) -> Shard:
+    """The shard at ``uri`` as it is now.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ValueError: it is in no known format.
+    """
+    fs, path = filesystem(uri, storage)
+    info = fs.info(path)
+    if info["type"] == "directory":
+        files = list_files(fs, path)
+        return Shard(uri, sum(file.size for file in files), folder_generation(files), "folder")
+    file = stored_file(info)
+    kind = format_of(uri) or sniff_format(fs.cat_file(path, start=0, end=min(512, file.size)))
+    if kind is None:
+        raise ValueError(f"{uri} is in none of the formats {', '.join(FORMATS)}")
+    return Shard(uri, file.size, file.generation, kind)
