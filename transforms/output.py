@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import fsspec
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from causalprint.schemas.config import Storage
+from causalprint.transforms.formats.storage import filesystem
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool 
     Raises:
         FileExistsError: ``exclusive``, and there is one.
     """
-    fs, base = _filesystem(root, storage)
+    fs, base = filesystem(root, storage)
     target = f"{base}/{path}"
     if isinstance(fs, LocalFileSystem):
         # The dot keeps readers that take a whole folder (pyarrow.dataset, Spark) from opening a part as a table.
@@ -73,7 +74,7 @@ def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool 
 
 def get(root: str, path: str, storage: Storage, *, tail: int | None = None) -> bytes | None:
     """Reads ``root/path``, or its last ``tail`` bytes (all of it where it is shorter); ``None`` where there is no such file."""
-    fs, base = _filesystem(root, storage)
+    fs, base = filesystem(root, storage)
     try:
         data: bytes = fs.cat_file(f"{base}/{path}", start=None if tail is None else -tail)
     except FileNotFoundError:
@@ -83,7 +84,7 @@ def get(root: str, path: str, storage: Storage, *, tail: int | None = None) -> b
 
 def folder_names(root: str, folder: str, storage: Storage, prefix: str = "") -> list[str]:
     """Names in ``root/folder`` that begin with ``prefix``, sorted; none where there is no such folder."""
-    fs, base = _filesystem(root, storage)
+    fs, base = filesystem(root, storage)
     path = f"{base}/{folder}"
     if isinstance(fs, LocalFileSystem):
         if not Path(path).is_dir():
@@ -96,19 +97,12 @@ def folder_names(root: str, folder: str, storage: Storage, prefix: str = "") -> 
     return sorted(name for name in names if name.startswith(prefix))
 
 
-def _ls(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
+def _ls(fs: AbstractFileSystem, path: str) -> list[str]:
     try:
         names: list[str] = fs.ls(path, detail=False)
     except FileNotFoundError:
         return []
     return names
-
-
-def _filesystem(root: str, storage: Storage) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The filesystem (fsspec keeps one per process and options) and the root's path in it, without a slash at the end."""
-    protocol, _ = fsspec.core.split_protocol(root)
-    fs, base = fsspec.url_to_fs(root, use_listings_cache=False, **storage.for_protocol(protocol or "file"))
-    return fs, base.rstrip("/")
 
 
 def _put_local(path: Path, data: bytes, part: Path, *, exclusive: bool) -> None:
