@@ -57,7 +57,7 @@ class Decision:
         temperature: divides the scores before the softmax.
         minimum_probability: below it, no candidate is named and the verdict is ``abstain``, ``undecided``.
         novelty_limit: squared distance to the nearest source beyond which the verdict is ``unknown``.
-        flat: standard deviation of the residual (image range 0 to 1) below which it carries no evidence.
+        flat: root mean square difference of neighbouring pixels (image range 0 to 1) below which an image has no texture.
     """
 
     temperature: float

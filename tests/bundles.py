@@ -15,9 +15,9 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 from causalprint.models.bundle import RESIDUAL_FOLDER, Bundle, save_bundle
+from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
-from causalprint.models.lenses import LENSES
-from causalprint.models.manifest import Decision, Feature, Geometry, Manifest
+from causalprint.models.manifest import Decision, Geometry, Manifest
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SOURCES = ("real", "alpha", "beta", "gamma", "delta", "epsilon")
@@ -59,7 +59,7 @@ def tiny_bundle(
     """A bundle in ``directory`` whose verdicts on :func:`photograph` are of every kind."""
     draw = np.random.default_rng(seed)
     tiny_prior(directory / RESIDUAL_FOLDER, seed)
-    features = tuple(Feature(lens, "residual", LENSES[lens].size) for lens in ("dct", "radial", "stats"))
+    features = tuple(feature(lens, "residual") for lens in ("dct", "radial", "stats"))
     manifest = Manifest(
         schema=1,
         name=name,
@@ -68,14 +68,14 @@ def tiny_bundle(
         geometry=Geometry(views=views),
         residual=f"denoise:./{RESIDUAL_FOLDER}",
         features=features,
-        decision=Decision(temperature=1.0, minimum_probability=0.0, novelty_limit=1.0, flat=1e-4),
+        decision=Decision(temperature=1.0, minimum_probability=0.0, novelty_limit=1.0, flat=0.5 / 255),
     )
     fingerprint = {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}
-    for feature in features:
-        fingerprint[f"{feature.key}.mean"] = np.zeros(feature.size, np.float32)
-        fingerprint[f"{feature.key}.scale"] = np.ones(feature.size, np.float32)
-        projection = draw.normal(0, feature.size**-0.5, (FINGERPRINT_DIM, feature.size))
-        fingerprint[f"{feature.key}.projection"] = projection.astype(np.float16)
+    for one in features:
+        fingerprint[f"{one.key}.mean"] = np.zeros(one.size, np.float32)
+        fingerprint[f"{one.key}.scale"] = np.ones(one.size, np.float32)
+        projection = draw.normal(0, one.size**-0.5, (FINGERPRINT_DIM, one.size))
+        fingerprint[f"{one.key}.projection"] = projection.astype(np.float16)
     attribution = {
         "weight": np.zeros((len(sources), FINGERPRINT_DIM), np.float32),
         "bias": np.zeros(len(sources), np.float32),
@@ -85,14 +85,13 @@ def tiny_bundle(
     first = save_bundle(directory, manifest, fingerprint, attribution, {})
     # Standardised by a few images, so that the fingerprints of others differ; then a head that tells those few apart.
     samples = np.stack([photograph(1000 + index) for index in range(4 * len(sources))])
-    fingerprinter = Fingerprinter(first, "cpu")
-    values = fingerprinter.features(samples)
+    values = FeatureExtractor(first.residual, features, torch.device("cpu"), "the test")(samples)
     start = 0
-    for feature in features:
-        part = values[:, start : start + feature.size]
-        fingerprint[f"{feature.key}.mean"] = part.mean(axis=0)
-        fingerprint[f"{feature.key}.scale"] = part.std(axis=0) + 1e-6
-        start += feature.size
+    for one in features:
+        part = values[:, start : start + one.size]
+        fingerprint[f"{one.key}.mean"] = part.mean(axis=0)
+        fingerprint[f"{one.key}.scale"] = part.std(axis=0) + 1e-6
+        start += one.size
     standardised = Fingerprinter(save_bundle(directory, manifest, fingerprint, attribution, {}), "cpu")(
         samples
     ).fingerprint.astype(np.float32)
@@ -103,8 +102,8 @@ def tiny_bundle(
     distances = np.square(standardised[:, None] - centre).sum(axis=2).min(axis=1)
     decision = replace(
         manifest.decision,
-        temperature=float(distances.mean()),
-        minimum_probability=0.3,
-        novelty_limit=float(np.quantile(distances, 0.8)),
+        temperature=float(distances.mean() / 20),
+        minimum_probability=0.5,
+        novelty_limit=float(np.quantile(distances, 0.9)),
     )
     return save_bundle(directory, replace(manifest, decision=decision), fingerprint, attribution, {})

@@ -21,7 +21,6 @@ import numpy.typing as npt
 import torch
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
-from causalprint.transforms.formats.images import ImageRejectError, decode
 
 from causalprint.models.bundle import load_bundle, with_residual
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints, combine
@@ -30,6 +29,7 @@ from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, Image
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import FINGERPRINT_DIM
 from causalprint.transforms.fingerprint_rows import Computed, embedding_rows, image_rows, reject_rows
+from causalprint.transforms.formats.images import ImageRejectError, decode
 from causalprint.transforms.tally import tally
 
 Progress = Callable[[int, int, int], None]

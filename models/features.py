@@ -1,0 +1,113 @@
+"""Crops to features: residual and lenses, before anything is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from causalprint.models.lenses import LENSES, Reading, read
+from causalprint.models.manifest import BundleError, Feature, Geometry
+from causalprint.models.residuals import load_residual
+from causalprint.models.residuals.base import Reconstruction
+
+GRID = 8
+"""Crops begin on multiples of this many pixels, in phase with JPEG's blocks."""
+
+Crops = npt.NDArray[np.uint8]
+
+
+class FeatureExtractor:
+    """A residual and the lenses that read it, on one device. Thread safe."""
+
+    def __init__(self, residual: str, features: Sequence[Feature], device: torch.device, where: str) -> None:
+        """Loads the residual.
+
+        Args:
+            residual: its spec.
+            features: lenses and readings, in order.
+            device: as of :func:`pick_device`. On a CPU torch is told to use one thread: the caller runs crops in parallel.
+            where: names what asks for the features, in errors.
+
+        Raises:
+            BundleError: a lens is missing or of another size.
+            ResidualError: the residual cannot be loaded.
+        """
+        if device.type == "cpu":
+            torch.set_num_threads(1)
+        for feature in features:
+            _check(feature, where)
+        self.device = device
+        self.features = tuple(features)
+        self.residual = load_residual(residual, device)
+
+    def reconstruct(self, crops: Crops) -> tuple[torch.Tensor, Reconstruction]:
+        """Crops uint8 (N, C, C, 3) as images float32 (N, 3, C, C), 0 to 1, and what the residual makes of them."""
+        x = torch.tensor(crops, device=self.device).permute(0, 3, 1, 2).to(torch.float32).div(255).contiguous()
+        with torch.inference_mode():
+            return x, self.residual(x)
+
+    def read(self, x: torch.Tensor, reconstruction: Reconstruction) -> list[torch.Tensor]:
+        """Each feature, float32 (N, size), in order."""
+        with torch.inference_mode():
+            return [read(LENSES[feature.lens], _reading(feature), x, reconstruction) for feature in self.features]
+
+    def __call__(self, crops: Crops) -> npt.NDArray[np.float32]:
+        """All features side by side, float32 (N, sum of sizes), of crops uint8 (N, C, C, 3), one crop at a time."""
+        rows = [torch.cat(self.read(*self.reconstruct(crop[None])), dim=1).cpu().numpy() for crop in crops]
+        return np.concatenate([np.zeros((0, sum(feature.size for feature in self.features)), np.float32), *rows])
+
+
+def feature(lens: str, reading: Reading) -> Feature:
+    """A feature of the lens of that name, with the size that it has in this version."""
+    return Feature(lens, reading, LENSES[lens].size)
+
+
+def cut(pixels: npt.NDArray[np.uint8], geometry: Geometry) -> Crops:
+    """Crops uint8 (V, C, C, 3) of an image uint8 (H, W, 3), by the rule of :class:`~causalprint.models.manifest.Geometry`.
+
+    V = 0 where the image is smaller than the crop.
+    """
+    side = geometry.crop
+    height, width = pixels.shape[:2]
+    if height < side or width < side:
+        return np.zeros((0, side, side, 3), np.uint8)
+    bottom, right = ((length - side) // GRID * GRID for length in (height, width))
+    centre = ((height - side) // 2 // GRID * GRID, (width - side) // 2 // GRID * GRID)
+    corners = [centre, (0, 0), (bottom, right), (0, right), (bottom, 0)]
+    chosen = list(dict.fromkeys(corners[: geometry.views]))
+    return np.stack([pixels[top : top + side, left : left + side] for top, left in chosen])
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ValueError: it is missing or unknown; never another one in its place.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device {name!r} is unknown; choose auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r} is not supported; choose auto, cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name!r} was asked for and torch sees {torch.cuda.device_count()} GPUs; choose cpu or auto")
+    return device
+
+
+def _reading(feature: Feature) -> Reading:
+    if feature.reading == "residual":
+        return "residual"
+    return "difference" if feature.reading == "difference" else "image"
+
+
+def _check(feature: Feature, where: str) -> None:
+    lens = LENSES.get(feature.lens)
+    if lens is None or lens.size != feature.size:
+        found = "there is none" if lens is None else f"it gives {lens.size}"
+        raise BundleError(f"{where} was made for a lens {feature.lens!r} of {feature.size} numbers; here {found}: train it again")
