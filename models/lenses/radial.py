@@ -10,7 +10,7 @@ from torch import Tensor
 from causalprint.models.lenses.base import Lens
 from causalprint.models.lenses.spectrum import FLOOR, log_power, square_norm
 
-RINGS = 46
+RINGS = 45
 PER_CYCLE = 64
 FIRST, LAST = 2, 32
 SIZE = 9 * RINGS
@@ -18,7 +18,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def features(z: Tensor) -> Tensor:
-    """(N, 3, H, W) -> (N, 414): nine profiles of 46 rings, ring k around k / 64 cycles per pixel, out to the corners at 0.707.
+    """(N, 3, H, W) -> (N, 405): nine profiles of 45 rings, k / 64 cycles per pixel for k = 1 … 45, out to the corners at 0.707.
 
     Of each channel and of luma log10 of the mean power (4); of luma the mean cosine and sine of the phase over the half plane
     (2), which are zero on average unless something is tied to the pixel grid's origin; of each pair of channels the cosine
@@ -48,21 +48,21 @@ def slope(z: Tensor) -> Tensor:
     profile = square_norm(torch.fft.rfft2(luma)).flatten(1) @ rings / (z.shape[-2] * z.shape[-1])
     frequency = torch.arange(FIRST, LAST + 1, device=z.device, dtype=torch.float32).log10()
     centred = frequency - frequency.mean()
-    return log_power(profile[:, FIRST : LAST + 1]) @ centred / centred.square().sum()
+    return log_power(profile[:, FIRST - 1 : LAST]) @ centred / centred.square().sum()
 
 
 @lru_cache(maxsize=4)
 @torch.inference_mode(mode=False)  # so that a cached matrix also serves where gradients are taken
 def ring_means(height: int, width: int, device: torch.device) -> Tensor:
-    """The matrix (H · (W // 2 + 1), 46) that takes a half plane to its means over rings. Not to be written to.
+    """The matrix (H · (W // 2 + 1), 45) that takes a half plane to its means over rings. Not to be written to.
 
-    A matrix and not a scatter, whose order of addition is not fixed on a GPU. Ring k holds the frequencies nearest to k / 64
-    cycles per pixel, the origin left out; no ring is empty from 64 pixels on.
+    A matrix and not a scatter, whose order of addition is not fixed on a GPU. Column k - 1 holds the frequencies nearest to
+    k / 64 cycles per pixel, the first also all below, without the origin; none is empty from 64 pixels on.
     """
     rows = torch.fft.fftfreq(height, dtype=torch.float64)
     columns = torch.fft.rfftfreq(width, dtype=torch.float64)
     frequency = (rows[:, None].square() + columns[None, :].square()).sqrt()
-    ring = (frequency * PER_CYCLE).round().long().clamp(max=RINGS - 1).flatten()
+    ring = (frequency * PER_CYCLE).round().long().clamp(1, RINGS).flatten() - 1
     member = torch.nn.functional.one_hot(ring, RINGS).to(torch.float64)
     member[0] = 0
     return (member / member.sum(dim=0).clamp(min=1)).to(device, torch.float32)

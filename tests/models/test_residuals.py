@@ -183,8 +183,8 @@ def test_taef2_reconstructs_photographs_as_published() -> None:
         pixels = np.asarray(Image.fromarray(photograph).crop((60, 40, 316, 296)))
         x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
         figures.append(-10 * residual(x).residual.square().mean().log10().item())
-    # Stock AutoencoderTiny blocks, without the normalised branch, give below 15 dB with these weights.
-    assert 29 < np.mean(figures) < 36
+    # Without the normalised branch, which stock AutoencoderTiny has not, these weights give 16 dB.
+    assert 30 < np.mean(figures) < 33
 
 
 def test_a_spec_parses_without_torch() -> None:
