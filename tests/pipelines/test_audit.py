@@ -1,0 +1,179 @@
+"""The main job, end to end: shards in, tables out, through the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from causalprint.pipelines.cli import main
+from tests.audits import command, jpeg, photographs_tar, tar
+from tests.outputs import files_below, rows
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def crawl(tmp_path: Path) -> Path:
+    """Two tars and a folder of images: 11 images, one of them damaged, one too small, and a readme."""
+    root = tmp_path / "crawl"
+    photographs_tar(root / "00000.tar", range(4))
+    tar(root / "00001.tar", [("a.jpg", jpeg(10)), ("b.jpg", jpeg(11)[:2000]), ("c.jpg", jpeg(12, side=64)), ("README.md", b"#")])
+    (root / "photos").mkdir()
+    for seed in range(20, 24):
+        (root / "photos" / f"{seed}.jpg").write_bytes(jpeg(seed))
+    return root
+
+
+def test_every_image_is_accounted_for(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    code, found, _ = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny, "--slice-images", 3)
+    assert code == found["exit_code"] == 0
+    assert (found["shards"], found["complete"], found["incomplete"]) == (3, 3, 0)
+    assert (found["seen"], found["attributed"], found["rejected"], found["skipped"]) == (11, 10, 1, 1)
+    assert found["rejects"] == [{"stage": "decode", "reason": "truncated-image", "images": 1}]
+    assert sum(count["images"] for count in found["verdicts"]) == 10
+    assert Path(found["manifest"]).is_file()
+    for table, count in {"images": 10, "embeddings": 9, "attributions": 10, "rejects": 1, "shards": 3}.items():
+        assert rows(out, table).num_rows == count
+    by_member = {row["member"]: row for row in rows(out, "attributions").to_pylist()}
+    assert by_member["c.jpg"]["verdict"] == "abstain"
+    assert by_member["c.jpg"]["reason"] == "too-small"
+    assert rows(out, "images").to_pylist()[0]["metadata"] is not None
+    assert found["slices"] == found["computed"] == len(list((out / "attributions").glob("*/*.parquet"))) == 5
+
+
+def test_what_is_committed_is_not_computed_again_and_what_is_new_is(
+    crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "out"
+    first = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny).found
+    before = files_below(out)
+    again = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny).found
+    assert again["computed"] == 0
+    assert {name: again[name] for name in ("seen", "verdicts", "rejects")} == {
+        name: first[name] for name in ("seen", "verdicts", "rejects")
+    }
+    assert files_below(out) == before
+    photographs_tar(crawl / "00002.tar", range(40, 42))  # new
+    photographs_tar(crawl / "00000.tar", range(50, 53))  # changed
+    more = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny).found
+    assert (more["shards"], more["computed"], more["seen"]) == (4, 2, 12)
+    assert before.items() <= files_below(out).items()
+
+
+def test_a_damaged_shard_leaves_with_3_and_is_named(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    cut = photographs_tar(crawl / "00002.tar", range(60, 64))
+    cut.write_bytes(cut.read_bytes()[:-40_000])
+    arguments = ["audit", crawl, "-o", tmp_path / "out", "--bundle", tiny]
+    code, found, _ = command(capsys, *arguments)
+    assert code == found["exit_code"] == 3
+    assert (found["complete"], found["incomplete"]) == (3, 1)
+    assert found["seen"] == found["attributed"] + found["rejected"]
+    assert [Path(shard["uri"]).name for shard in found["incomplete_shards"]] == ["00002.tar"]
+    assert main([str(argument) for argument in arguments]) == 3
+    text = " ".join(capsys.readouterr().out.split())
+    assert "incomplete shard" in text
+    assert found["incomplete_shards"][0]["damage"].split()[0] in text
+
+
+def test_the_closing_tables_tell_what_it_came_to(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert main(["audit", str(crawl), "-o", str(out), "--bundle", str(tiny)]) == 0
+    captured = capsys.readouterr()
+    text = captured.out
+    assert "11 images seen = 10 attributed + 1 rejected, in 3 shards" in text
+    assert "truncated-image" in text
+    assert f"tables: {out}" in text
+    assert f"next: causalprint inspect {out}" in text
+    assert "Traceback" not in captured.err
+    verdicts = rows(out, "attributions").column("verdict").to_pylist()
+    for verdict in set(verdicts):
+        assert verdict in text
+
+
+def test_a_limit_is_kept_and_is_no_failure(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    code, found, _ = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny, "--limit", 5)
+    assert code == 0
+    assert (found["seen"], found["limited"], found["incomplete"]) == (5, 1, 0)
+    refused = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny)
+    assert refused.code == 1
+    assert "--limit 5" in refused.found["error"]
+    assert command(capsys, "audit", crawl, "-o", out, "--bundle", tiny, "--limit", 5).found["computed"] == 0
+
+
+def test_another_residual_writes_beside_and_names_nobody(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    own = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny).found
+    before = files_below(out)
+    other = command(
+        capsys, "audit", crawl, "-o", out, "--bundle", tiny, "--residual", f"denoise:{tiny}/residual?timestep=200"
+    ).found
+    assert other["bundle_id"] != own["bundle_id"]
+    assert [count["verdict"] for count in other["verdicts"]] == ["abstain"]
+    assert before.items() <= files_below(out).items()
+    written = pq.read_table(next((out / "attributions" / f"bundle={other['bundle_id']}").glob("*.parquet")))
+    assert set(written.column("reason").to_pylist()) <= {"uncalibrated", "too-small"}
+
+
+def test_inputs_may_be_globs_and_ranges(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    ranged = command(capsys, "audit", f"{crawl}/{{00000..00001}}.tar", "-o", tmp_path / "a", "--bundle", tiny).found
+    globbed = command(capsys, "audit", f"{crawl}/*.tar", crawl / "00000.tar", "-o", tmp_path / "b", "--bundle", tiny).found
+    assert ranged["shards"] == globbed["shards"] == 2
+    assert files_below(tmp_path / "a") == files_below(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--bundle", "nowhere"], "nowhere"),
+        (["--residual", "magic:beans"], "magic"),
+        (["--residual", "denoise:/no/such/folder"], "/no/such/folder"),
+        pytest.param(
+            ["--device", "cuda"], "cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+        ),
+        (["--runner", "direct", "--", "--no_such_option=1"], "no_such_option"),
+    ],
+)
+def test_what_cannot_work_is_one_line_before_anything_is_read_or_written(
+    options: list[str], says: str, crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "out"
+    bundle = [] if "--bundle" in options else ["--bundle", tiny]
+    code, found, log = command(capsys, "audit", crawl, "-o", out, *bundle, *options)
+    assert code == found["exit_code"] == 1
+    assert says in found["error"]
+    assert log.count("\n") == 1
+    assert not out.exists()
+
+
+def test_an_input_that_matches_nothing_is_one_line(tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    code, found, _ = command(capsys, "audit", tmp_path / "*.tar", "-o", tmp_path / "out", "--bundle", tiny)
+    assert code == 1
+    assert "*.tar" in found["error"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_worker_that_fails_is_one_line_and_with_verbose_a_traceback(
+    crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "images").write_text("a file where a folder must be")
+    code, found, log = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny)
+    assert code == 1
+    assert "images" in found["error"]
+    assert "Traceback" not in log
+    assert main(["audit", str(crawl), "-o", str(out), "--bundle", str(tiny), "--verbose"]) == 1
+
+
+def test_the_same_settings_are_kept_or_refused(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    arguments = ["audit", crawl, "-o", tmp_path / "out", "--bundle", tiny]
+    command(capsys, *arguments, "--slice-images", 2)
+    assert command(capsys, *arguments).found["computed"] == 0
+    refused = command(capsys, *arguments, "--slice-images", 3)
+    assert refused.code == 1
+    assert "leave out --slice-images" in refused.found["error"]
