@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -68,8 +69,10 @@ def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool 
     if isinstance(fs, LocalFileSystem):
         # The dot keeps readers that take a whole folder (pyarrow.dataset, Spark) from opening a part as a table.
         _put_local(Path(target), data, Path(target).with_name(f".{part or Path(target).name}.part"), exclusive=exclusive)
+    elif exclusive:
+        _create(fs, target, data)
     else:
-        fs.pipe_file(target, data, mode="create" if exclusive else "overwrite")
+        fs.pipe_file(target, data)
 
 
 def get(root: str, path: str, storage: Storage, *, tail: int | None = None) -> bytes | None:
@@ -79,7 +82,7 @@ def get(root: str, path: str, storage: Storage, *, tail: int | None = None) -> b
         data: bytes = fs.cat_file(f"{base}/{path}", start=None if tail is None else -tail)
     except FileNotFoundError:
         return None
-    return data
+    return data if tail is None else data[-tail:]  # a server may answer a range with everything
 
 
 def folder_names(root: str, folder: str, storage: Storage, prefix: str = "") -> list[str]:
@@ -103,6 +106,18 @@ def _ls(fs: AbstractFileSystem, path: str) -> list[str]:
     except FileNotFoundError:
         return []
     return names
+
+
+def _create(fs: AbstractFileSystem, target: str, data: bytes) -> None:
+    try:
+        fs.pipe_file(target, data, mode="create")
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        # Some stores that speak S3 know no conditional put: look first, which is as near as one gets.
+        if fs.exists(target):
+            raise FileExistsError(target) from error
+        fs.pipe_file(target, data)
 
 
 def _put_local(path: Path, data: bytes, part: Path, *, exclusive: bool) -> None:
