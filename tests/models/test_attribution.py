@@ -1,0 +1,142 @@
+"""Verdicts follow from the stored fingerprint alone, and the system says so when it cannot tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from causalprint.models.attribution import Attribution, Attributor, too_small
+from causalprint.models.bundle import Bundle, save_bundle, with_residual
+from causalprint.models.manifest import Decision, Geometry, Manifest
+from causalprint.schemas.tables import FINGERPRINT_DIM
+
+SOURCES = ("alpha", "beta", "real", "gamma", "delta", "epsilon", "zeta")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Seven sources, the k-th centred on 10 along axis k, told apart by that axis."""
+    centre = np.zeros((len(SOURCES), FINGERPRINT_DIM), np.float32)
+    centre[np.arange(len(SOURCES)), np.arange(len(SOURCES))] = 10
+    manifest = Manifest(
+        schema=1,
+        name="axes",
+        licence="Apache-2.0",
+        sources=SOURCES,
+        geometry=Geometry(),
+        residual="denoise:someone/some-model",
+        features=(),
+        decision=Decision(temperature=2.0, minimum_probability=0.6, novelty_limit=100.0, flat=0.0),
+    )
+    attribution = {
+        "weight": centre / 10,
+        "bias": np.zeros(len(SOURCES), np.float32),
+        "centre": centre,
+        "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
+    }
+    return save_bundle(
+        tmp_path_factory.mktemp("bundle"), manifest, {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}, attribution, {}
+    )
+
+
+def _at(**axes: float) -> npt.NDArray[np.float16]:
+    row = np.zeros(FINGERPRINT_DIM, np.float16)
+    for name, value in axes.items():
+        row[SOURCES.index(name)] = value
+    return row
+
+
+def _one(bundle: Bundle, row: npt.NDArray[np.float16]) -> Attribution:
+    (found,) = Attributor(bundle)(row[None])
+    return found
+
+
+def test_a_photograph_is_real_and_names_no_generator(bundle: Bundle) -> None:
+    found = _one(bundle, _at(real=10))
+    assert (found.verdict, found.source, found.reason) == ("real", None, None)
+    assert found.candidates[0].source == "real"
+
+
+def test_a_known_generator_is_named_with_its_calibrated_probability(bundle: Bundle) -> None:
+    found = _one(bundle, _at(delta=10, alpha=1))
+    assert (found.verdict, found.source) == ("known", "delta")
+    powers = np.exp(np.array([10, 1, 0, 0, 0, 0, 0]) / 2)
+    assert found.probability == pytest.approx(powers[0] / powers.sum(), rel=1e-5)
+    assert found.novelty == pytest.approx(1 / 100)
+
+
+def test_what_is_far_from_every_source_is_unknown(bundle: Bundle) -> None:
+    row = _at(beta=10)
+    row[100] = 12
+    found = _one(bundle, row)
+    assert (found.verdict, found.source, found.reason) == ("unknown", None, None)
+    assert found.novelty == pytest.approx(144 / 100)
+    assert found.candidates[0].source == "beta"
+
+
+def test_between_two_sources_it_abstains(bundle: Bundle) -> None:
+    found = _one(bundle, _at(beta=7, gamma=7.5))
+    assert (found.verdict, found.source, found.reason) == ("abstain", None, "undecided")
+    assert found.candidates[0].source == "gamma"
+
+
+def test_the_zero_vector_is_a_flat_image(bundle: Bundle) -> None:
+    found = _one(bundle, _at())
+    assert found == Attribution("abstain", None, None, None, (), "flat")
+
+
+def test_too_small_is_said_without_candidates() -> None:
+    assert too_small() == Attribution("abstain", None, None, None, (), "too-small")
+
+
+def test_with_another_residual_it_never_claims_anything(bundle: Bundle) -> None:
+    rows = np.stack([_at(real=10), _at(delta=10), _at()])
+    found = Attributor(with_residual(bundle, "autoencoder:someone/another"))(rows)
+    assert found == [Attribution("abstain", None, None, None, (), "uncalibrated")] * 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(-40, 40, width=16), min_size=len(SOURCES), max_size=len(SOURCES)))
+def test_candidates_are_the_best_first_with_real_among_them(bundle: Bundle, values: list[float]) -> None:
+    row = np.zeros(FINGERPRINT_DIM, np.float16)
+    row[: len(SOURCES)] = values
+    row[-1] = 1
+    found = _one(bundle, row)
+    names = [candidate.source for candidate in found.candidates]
+    chances = [candidate.probability for candidate in found.candidates]
+    assert len(set(names)) == 5
+    assert "real" in names
+    assert chances == sorted(chances, reverse=True)
+    assert 0 <= sum(chances) <= 1 + 1e-5
+    assert found.probability == chances[0]
+    assert (found.source is not None) == (found.verdict == "known")
+    assert (found.reason is not None) == (found.verdict == "abstain")
+    assert (found.novelty is not None and found.novelty > 1) == (found.verdict == "unknown")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_a_row_is_the_same_alone_and_in_any_batch(bundle: Bundle, seed: int, count: int) -> None:
+    rows = np.random.default_rng(seed).normal(0, 6, (count, FINGERPRINT_DIM)).astype(np.float16)
+    attributor = Attributor(bundle)
+    assert attributor(rows) == [attributor(row[None])[0] for row in rows]
+    assert attributor(rows[::-1]) == attributor(rows)[::-1]
+
+
+def test_with_few_sources_all_are_candidates(bundle: Bundle, tmp_path: Path) -> None:
+    two = {
+        "weight": np.eye(2, FINGERPRINT_DIM, dtype=np.float32),
+        "bias": np.zeros(2, np.float32),
+        "centre": np.eye(2, FINGERPRINT_DIM, dtype=np.float32),
+        "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
+    }
+    small = save_bundle(
+        tmp_path, replace(bundle.manifest, sources=("real", "alpha")), {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}, two, {}
+    )
+    assert [candidate.source for candidate in _one(small, _at(beta=3)).candidates] == ["alpha", "real"]
