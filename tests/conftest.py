@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import gcs_server, gcs_store, object_store, s3_server, s3_store
 
 __all__ = ["gcs_server", "gcs_store", "object_store", "s3_server", "s3_store", "tiny"]
 
+# A busy machine is no failure: pytest's own timeout is the only clock.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a tiny, real bundle; nothing changes it."""
+    """The directory of a tiny, real bundle."""
     from tests.bundles import tiny_bundle
 
     return tiny_bundle(tmp_path_factory.mktemp("tiny")).directory
