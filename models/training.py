@@ -48,12 +48,21 @@ class TrainingConfig:
 
 @dataclass
 class TrainingState:
-    """What a checkpoint holds: the weights, their moving average, the optimizer and the number of steps done."""
+    """What a checkpoint holds.
+
+    Attributes:
+        model: the weights as the last step left them.
+        average: their moving average, which is what gets exported.
+        optimizer: of ``model``.
+        step: steps done.
+        seconds: time spent on them, over every run that had a part in it.
+    """
 
     model: torch.nn.Module
     average: torch.nn.Module
     optimizer: torch.optim.Adam
     step: int
+    seconds: float = 0.0
 
 
 def start(build: Callable[[], torch.nn.Module], config: TrainingConfig, device: torch.device) -> TrainingState:
@@ -61,7 +70,7 @@ def start(build: Callable[[], torch.nn.Module], config: TrainingConfig, device: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = build().to(device)
-    average = build().to(device).requires_grad_(False)
+        average = build().to(device).requires_grad_(False)
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
     return TrainingState(model, average, optimizer, 0)
@@ -111,29 +120,42 @@ def train_step(state: TrainingState, photographs: Photographs, config: TrainingC
     return float(value.detach())
 
 
-def save_checkpoint(state: TrainingState, path: Path) -> None:
-    """Writes everything that the next step depends on; a kill at any moment leaves the old file or the new."""
+def save_checkpoint(state: TrainingState, run: str, path: Path) -> None:
+    """Write everything that the next step depends on; a kill at any moment leaves the old file or the new.
+
+    Args:
+        state: what to keep.
+        run: what must be the same when the run goes on: a digest of the configuration and of the photographs.
+        path: where to.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}
     for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+    metadata = {"step": str(state.step), "seconds": repr(state.seconds), "run": run}
     temporary = path.with_name(path.name + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {"step": str(state.step)})
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
     temporary.replace(path)
 
 
-def load_checkpoint(
-    path: Path, build: Callable[[], torch.nn.Module], config: TrainingConfig, device: torch.device
-) -> TrainingState:
-    """Reads what :func:`save_checkpoint` wrote."""
+def load_checkpoint(state: TrainingState, run: str, path: Path) -> None:
+    """Bring ``state``, fresh from :func:`start`, to where :func:`save_checkpoint` left off.
+
+    Raises:
+        ValueError: the checkpoint is of another run.
+    """
     with safe_open(path, "pt") as opened:
-        step = int(opened.metadata()["step"])
+        metadata = opened.metadata()
+    if metadata["run"] != run:
+        raise ValueError(
+            f"{path} was written with other photographs, another seed or another configuration; "
+            "resume with the same ones, or train into another folder"
+        )
     tensors = load_file(path)
 
     def part(prefix: str) -> dict[str, torch.Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-    state = start(build, config, device)
     state.model.load_state_dict(part("model."))
     state.average.load_state_dict(part("average."))
     moments: dict[int, dict[str, torch.Tensor]] = {}
@@ -141,5 +163,4 @@ def load_checkpoint(
         index, key = name.split(".")
         moments.setdefault(int(index), {})[key] = tensor
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
-    state.step = step
-    return state
+    state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])

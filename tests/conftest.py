@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import settings
 from tests.servers import gcs_server, gcs_store, object_store, s3_server, s3_store
 
 __all__ = ["gcs_server", "gcs_store", "object_store", "s3_server", "s3_store", "tiny"]
+
+# The models of the tests are tiny: threads waiting for each other would take most of the time, by far on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is no failure: pytest's own timeout is the only clock.
 settings.register_profile("unhurried", deadline=None)
