@@ -47,18 +47,18 @@ class Ledger:
         return self.plus(
             Ledger(
                 self.shard,
-                bit,
-                slices,
-                slices,
-                receipt.damage,
-                receipt.retryable,
-                receipt.seen,
-                receipt.attributed,
-                receipt.rejected,
-                receipt.skipped,
-                int(receipt.computed and bit > 0),
-                receipt.verdicts,
-                receipt.reasons,
+                present=bit,
+                shortest=slices,
+                longest=slices,
+                damage=receipt.damage,
+                retryable=receipt.retryable,
+                seen=receipt.seen,
+                attributed=receipt.attributed,
+                rejected=receipt.rejected,
+                skipped=receipt.skipped,
+                computed=int(receipt.computed and not receipt.retryable),
+                verdicts=receipt.verdicts,
+                reasons=receipt.reasons,
             )
         )
 
@@ -66,18 +66,18 @@ class Ledger:
         """The sum of two ledgers of one shard that share no slice."""
         return Ledger(
             self.shard,
-            self.present | other.present,
-            min((n for n in (self.shortest, other.shortest) if n is not None), default=None),
-            max((n for n in (self.longest, other.longest) if n is not None), default=None),
-            min((text for text in (self.damage, other.damage) if text is not None), default=None),
-            self.retryable or other.retryable,
-            self.seen + other.seen,
-            self.attributed + other.attributed,
-            self.rejected + other.rejected,
-            self.skipped + other.skipped,
-            self.computed + other.computed,
-            sum_verdicts((*self.verdicts, *other.verdicts)),
-            sum_reasons((*self.reasons, *other.reasons)),
+            present=self.present | other.present,
+            shortest=min((n for n in (self.shortest, other.shortest) if n is not None), default=None),
+            longest=max((n for n in (self.longest, other.longest) if n is not None), default=None),
+            damage=min((text for text in (self.damage, other.damage) if text is not None), default=None),
+            retryable=self.retryable or other.retryable,
+            seen=self.seen + other.seen,
+            attributed=self.attributed + other.attributed,
+            rejected=self.rejected + other.rejected,
+            skipped=self.skipped + other.skipped,
+            computed=self.computed + other.computed,
+            verdicts=sum_verdicts((*self.verdicts, *other.verdicts)),
+            reasons=sum_reasons((*self.reasons, *other.reasons)),
         )
 
     def close(self, bundle_id: str) -> ShardAccount:

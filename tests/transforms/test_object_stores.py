@@ -21,9 +21,7 @@ from causalprint.transforms.output import folder_names, get, put
 from causalprint.transforms.settings import OutputSettingsError, agree
 from causalprint.transforms.write_manifest import read_manifest
 from tests.outputs import BUNDLE_ID, TABLES_OF_IMAGES, audit, files_below, output_at, shards
-from tests.servers import ObjectStore, gcs_server, gcs_store, object_store, s3_server, s3_store
-
-__all__ = ["gcs_server", "gcs_store", "object_store", "s3_server", "s3_store"]
+from tests.servers import ObjectStore
 
 
 def test_what_is_put_is_got(object_store: ObjectStore) -> None:
