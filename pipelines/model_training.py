@@ -80,7 +80,7 @@ def fit(
         FloatingPointError: the loss is no finite number any more.
         ValueError: the device is missing; the checkpoint is of another run.
     """
-    from causalprint.models.fingerprint import pick_device
+    from causalprint.models.features import pick_device
     from causalprint.models.training import load_checkpoint, save_checkpoint, start, train_step
     from causalprint.schemas.elements import digest
 

@@ -109,7 +109,7 @@ def test_the_shipped_prior_beats_every_classical_filter_on_photographs_it_never_
     held_out = [photograph.pixels for photograph in photographs() if photograph.name in ("camera", "grass")]
     if not held_out:
         pytest.skip("scikit-image is not installed: pip install causalprint[demo]")
-    for figure in judge(load_prior(ResidualSpec("denoise", str(SHIPPED)), "cpu"), held_out):
+    for figure in judge(load_prior(ResidualSpec("denoise", str(SHIPPED)), "cpu"), held_out, side=128):
         assert figure.prior > max(figure.gaussian, figure.median, figure.noisy), figure
 
 
