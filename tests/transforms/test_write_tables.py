@@ -143,8 +143,9 @@ def test_the_same_slice_gives_the_same_bytes_here_and_in_another_process(tmp_pat
     write_slice(attributed, output_at(tmp_path / "once"))
     receipt = write_slice(pickle.loads(pickle.dumps(attributed)), output_at(tmp_path / "twice"))
     assert files_below(tmp_path / "once") == files_below(tmp_path / "twice")
+    environment = {"PYTHONHASHSEED": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", OTHER_PROCESS]
-    there = subprocess.run(command, env={"PYTHONHASHSEED": "1"}, capture_output=True, text=True, check=True).stdout.split()
+    there = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
     assert sorted(there) == sorted(file.sha256 for file in receipt.files)
 
 
