@@ -28,6 +28,8 @@ setup(
         "diffusers>=0.42,<0.43",
         "fsspec>=2025.9",
         "gcsfs>=2025.9",
+        "google-crc32c>=1.7",
+        "huggingface-hub>=1.0",
         "numpy>=2.0,<2.5",
         "pandas>=2.2",
         "pillow>=12.3,<13",
@@ -41,6 +43,7 @@ setup(
         "zstandard>=0.23",
     ],
     extras_require={
+        "dataflow": ["apache-beam[gcp]>=2.76"],
         "test": [
             "duckdb>=2",
             "gcp-storage-emulator>=2026.7",
@@ -53,6 +56,7 @@ setup(
             "pytest>=9",
             "pytest-timeout>=2.4",
             "ruff>=0.17",
+            "scipy>=1.15",
         ],
         "demo": ["matplotlib>=3.10", "scikit-image>=0.26", "scikit-learn>=1.7"],
     },
