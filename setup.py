@@ -38,7 +38,6 @@ setup(
         "s3fs>=2025.9",
         "safetensors>=0.6",
         "torch>=2.8",
-        "transformers>=5",
         "typer>=0.20",
         "zstandard>=0.23",
     ],
