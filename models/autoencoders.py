@@ -7,6 +7,7 @@ convolves and rearranges channels into pixels (``AutoencoderDC``, Chen et al., I
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -82,3 +83,8 @@ def export_autoencoder(average: torch.nn.Module, decoder: Decoder, directory: Pa
     model = build_autoencoder(decoder)
     model.load_state_dict(average.state_dict())
     model.half().save_pretrained(directory)
+    # AutoencoderTiny notes down an argument that it does not take, and warns of it whenever it is loaded.
+    path = directory / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("block_out_channels", None)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

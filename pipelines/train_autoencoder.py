@@ -74,12 +74,10 @@ def train_autoencoder(
     state = fit(trainee, training, config, split, report)
 
     output = Path(config.output)
-    scores = []
-    for photograph in split.held_out:
-        pixels = photograph.pixels[:256, :256]
-        error = reconstruct(output, pixels[None])[0].astype(np.float64) - pixels
-        scores.append(20 * np.log10(255) - 10 * np.log10(np.mean(error**2)))
-    psnr = float(np.mean(scores))
+    side = min(256, *(min(photograph.pixels.shape[:2]) for photograph in split.held_out))
+    originals = np.stack([photograph.pixels[:side, :side] for photograph in split.held_out])
+    errors = np.square(reconstruct(output, originals).astype(np.float32) - originals).mean(axis=(1, 2, 3))
+    psnr = float(np.mean(20 * np.log10(255) - 10 * np.log10(errors)))
     write_card(
         output / "card.md",
         f"autoencoder-{decoder}",
