@@ -113,7 +113,7 @@ def compress(data: bytes, compression: str) -> bytes:
     """``data`` as it is, or as ``gz`` or ``zst``."""
     if compression == "gz":
         return gzip.compress(data, mtime=0)
-    return zstandard.ZstdCompressor().compress(data) if compression == "zst" else data
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data) if compression == "zst" else data
 
 
 def tar_spans(tar: bytes) -> list[Span]:
@@ -208,13 +208,20 @@ def _bomb(data: bytes) -> bytes:
     return bytes(png)
 
 
+def _garble(data: bytes) -> bytes:
+    """A PNG, whole, whose header fails its checksum."""
+    png = bytearray(encode(picture(len(data)), "PNG"))
+    png[29] ^= 0xFF
+    return bytes(png)
+
+
 IMAGE_WAYS: dict[str, ImageWay] = {
     "cut short": ImageWay(lambda data: data[: len(data) // 2], Reason.TRUNCATED_IMAGE),
     "empty": ImageWay(lambda _: b"", Reason.EMPTY),
     "text": ImageWay(lambda _: b"404: not found", Reason.UNSUPPORTED_FORMAT),
     "heic": ImageWay(lambda data: b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1" + data, Reason.UNSUPPORTED_FORMAT),
     "bomb": ImageWay(_bomb, Reason.TOO_MANY_PIXELS),
-    "garbled": ImageWay(lambda data: b"\xff\xd8\xff\xe0" + data[::-1] + b"\xff\xd9", Reason.CORRUPT_IMAGE),
+    "garbled": ImageWay(_garble, Reason.CORRUPT_IMAGE),
 }
 """Ways of damaging one image, whatever shard it is in."""
 

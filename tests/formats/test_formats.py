@@ -71,7 +71,7 @@ def test_a_finding_can_be_fetched_again_by_its_key(kind: str, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_key_that_is_not_there_is_an_error(kind: str, tmp_path: Path) -> None:
     path = write_shard(kind, make_samples(3), tmp_path / f"shard.{kind}")
-    with pytest.raises(KeyError, match="no image 'elsewhere.jpg' at offset 512"):
+    with pytest.raises(KeyError, match=r"no image 'elsewhere.jpg' at offset 512"):
         read_member(path.as_uri(), "elsewhere.jpg", 512)
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-PIECE_BYTES = 2048
-"""Compressed bytes given to a decompressor at once: at zstd's highest ratio they make 64 MiB, and an error loses no more."""
+PIECE_BYTES = 512
+"""Compressed bytes given to a decompressor at once: at zstd's highest ratio they become 16 MiB."""
+DROPPED_BYTES = 4 * 1024 * 1024
+"""Read bytes are cut from the front of a decompressed buffer when they are so many."""
 
 
 class Stream(Protocol):
@@ -99,8 +101,16 @@ class BlockStream:
         return self._fetch(start, min(start + self._block_bytes, self._end))
 
 
-class Decompressor(Protocol):
-    """What :func:`zlib.decompressobj` and ``zstandard``'s share: one compressed frame."""
+class FrameError(Exception):
+    """A compressed frame is corrupt. ``before`` is what was decompressed of the last piece, as far as it can be had."""
+
+    def __init__(self, message: str, before: bytes = b"") -> None:
+        super().__init__(message)
+        self.before = before
+
+
+class Frame(Protocol):
+    """The decompressor of one compressed frame."""
 
     @property
     def eof(self) -> bool:
@@ -111,7 +121,7 @@ class Decompressor(Protocol):
         """What came after its end."""
 
     def decompress(self, data: bytes, /) -> bytes:
-        """Bytes that ``data`` completes."""
+        """The bytes that ``data`` completes; raises :class:`FrameError`."""
 
 
 class DecompressedStream:
@@ -120,14 +130,14 @@ class DecompressedStream:
     A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
     """
 
-    def __init__(self, raw: BlockStream, name: str, frame: Callable[[], Decompressor]) -> None:
+    def __init__(self, raw: BlockStream, name: str, frame: Callable[[], Frame]) -> None:
         self.position = 0
         self.length: int | None = None
         self.failure: str | None = None
         self._raw = raw
         self._name = name
         self._new_frame = frame
-        self._frame: Decompressor | None = None
+        self._frame: Frame | None = None
         self._input = b""
         self._output = bytearray()
         self._start = 0  # of what is left in the output
@@ -139,7 +149,7 @@ class DecompressedStream:
         data = bytes(self._output[self._start : self._start + size])
         self._start += len(data)
         self.position += len(data)
-        if self._start > PIECE_BYTES * PIECE_BYTES or self._start == len(self._output):
+        if self._start > DROPPED_BYTES or self._start == len(self._output):
             del self._output[: self._start]
             self._start = 0
         return data
@@ -174,10 +184,10 @@ class DecompressedStream:
             self._frame = self._new_frame()
         try:
             self._output += self._frame.decompress(self._input)
-        except Exception as error:  # noqa: BLE001 - zlib and zstandard raise errors of their own
-            at = self._raw.position - len(self._input)
-            self.failure = f"the {self._name} stream is corrupt near byte {at} ({error})"
-            return False
+        except FrameError as error:
+            self._output += error.before
+            self.failure = f"the {self._name} stream is corrupt near byte {self._raw.position - len(self._input)} ({error})"
+            return bool(error.before)
         self._input = b""
         if self._frame.eof:
             self._input = self._frame.unused_data
@@ -199,23 +209,67 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> BlockSt
     if is_plain(head):
         return raw
     if head.startswith(b"\x1f\x8b\x08"):
-        return DecompressedStream(raw, "gzip", _gzip_member)
+        return DecompressedStream(raw, "gzip", _GzipMember)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return DecompressedStream(raw, "zstd", _zstd_frame())
+        return DecompressedStream(raw, "zstd", _zstd_frames())
     return raw
 
 
-def _gzip_member() -> Decompressor:
-    return zlib.decompressobj(wbits=31)
+class _GzipMember:
+    """One gzip member; a copy of it before each piece tells what comes before an error in that piece."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._member.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._member.unused_data
+
+    def decompress(self, data: bytes, /) -> bytes:
+        before = self._member.copy()
+        try:
+            return self._member.decompress(data)
+        except zlib.error as error:
+            raise FrameError(str(error), _until_error(before.decompress, data)) from error
 
 
-def _zstd_frame() -> Callable[[], Decompressor]:
+def _until_error(decompress: Callable[[bytes], bytes], data: bytes) -> bytes:
+    done = bytearray()
+    try:
+        for byte in data:
+            done += decompress(bytes([byte]))
+    except zlib.error:
+        pass
+    return bytes(done)
+
+
+def _zstd_frames() -> Callable[[], Frame]:
+    """Makes decompressors of zstd frames, which have checksums only if their writer wished so."""
     try:
         import zstandard  # noqa: PLC0415 - needed by few
     except ImportError as error:
         raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
 
-    def frame() -> Decompressor:
-        return zstandard.ZstdDecompressor().decompressobj()
+    class ZstdFrame:
+        def __init__(self) -> None:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
 
-    return frame
+        @property
+        def eof(self) -> bool:
+            return self._frame.eof
+
+        @property
+        def unused_data(self) -> bytes:
+            return self._frame.unused_data
+
+        def decompress(self, data: bytes, /) -> bytes:
+            try:
+                return self._frame.decompress(data)
+            except zstandard.ZstdError as error:
+                raise FrameError(str(error)) from error
+
+    return ZstdFrame

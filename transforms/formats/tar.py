@@ -29,6 +29,7 @@ from causalprint.transforms.formats.tar_headers import (
     Extended,
     Header,
     decode_name,
+    describes_next,
     guess_name,
     parse_header,
     parse_pax,
@@ -104,6 +105,7 @@ class _TarReader:
                 block = self._describe(header)
             else:
                 self._members += 1
+                self._ended = False
                 block = yield from self._member(header)
         if block is not None:
             yield from self._no_end(block)
@@ -116,7 +118,7 @@ class _TarReader:
         self._ended = count >= 2
         if block.strip(b"\0"):
             self._damage.note(
-                f"data at byte {start + count * BLOCK} follow {count} zero blocks, which mark the end, at byte {start}"
+                f"{count} zero blocks at byte {start} mark the end, but data follow at byte {start + count * BLOCK}"
             )
             return block
         if self._ended and self._stream.failure:
@@ -130,13 +132,14 @@ class _TarReader:
         self._extended = Extended()
         block = self._next_header()
         end = self._stream.position - len(block or b"")
+        if not block and self._ended:  # rubbish behind the end, which has been noted
+            return None
         if not block and not self._members and first[257:262] != b"ustar":
             self._damage.note(f"this is no tar: no header in {end} bytes")
             return None
         called = f" of {name!r}" if name else ""
         self._damage.note(f"the header{called} at byte {start} is corrupt, so bytes {start} to {end} could not be read")
-        was_padding = self._ended or BLOCK - first.count(0) <= FEW_BYTES
-        if block or not was_padding:
+        if not describes_next(first) and (block or BLOCK - first.count(0) > FEW_BYTES):
             self._members += 1
             yield _lost(name, start + BLOCK, Reason.CORRUPT_HEADER, f"the header{called} at byte {start} fails its checksum")
         return block
@@ -261,6 +264,8 @@ class _TarReader:
         end = self._stream.position
         why = f" ({self._stream.failure})" if self._stream.failure else ""
         name = self._extended.name or guess_name(rest)
+        if self._ended:  # what follows the end mark has been noted
+            return
         if end == 0:
             self._damage.note(f"the shard is empty: no member and no end-of-archive mark{why}")
         elif rest.strip(b"\0") or self._extended.name:

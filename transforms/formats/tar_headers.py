@@ -65,10 +65,14 @@ def parse_header(block: bytes) -> Header | None:
 def guess_name(block: bytes) -> str:
     """The name in the part of a header that was read, though its checksum fails; empty where it cannot be made out."""
     name, end, _ = block[:100].partition(b"\0")
-    kind = block[156:157].decode("latin-1")
-    if not end or kind in EXTENDED_KINDS or any(byte < 32 for byte in name):
+    if not end or describes_next(block) or any(byte < 32 for byte in name):
         return ""
     return name.decode("utf-8", "backslashreplace")
+
+
+def describes_next(block: bytes) -> bool:
+    """Whether a header whose checksum fails was one that describes the next member, by the names that writers give those."""
+    return any(name in block[:100] for name in (b"PaxHeader", b"@LongLink"))
 
 
 def parse_pax(data: bytes) -> Extended | None:
