@@ -66,16 +66,24 @@ def _read(shard: Shard, output: Output, computed: list[str], count: int) -> Shar
 
 
 def audit_and_kill(root: str, shard_count: int, count: int, seed: int, kills: int) -> None:
-    """Starts an audit again and again and kills it soon, with -9; leaves what there is then. For a process of its own."""
+    """Starts an audit again and again and kills it, with -9, a moment after its next commit. For a process of its own."""
     generator = random.Random(seed)
     for _ in range(kills):
+        committed = _marks(root)
         child = os.fork()
         if child == 0:
             audit(list(shards(shard_count)), output_at(root), count=count)
             os._exit(0)
-        time.sleep(generator.uniform(0.02, 0.3))
+        while _marks(root) == committed:
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "the audit ended before it could be killed"
+            time.sleep(0.001)
+        time.sleep(generator.uniform(0, 0.01))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def _marks(root: str) -> int:
+    return sum(1 for _ in Path(root).glob("attributions/*/*.parquet"))
 
 
 def files_below(root: Path) -> dict[str, bytes]:

@@ -198,17 +198,17 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next_which_computes_no_comm
 
 @pytest.mark.slow
 def test_a_run_killed_by_the_kernel_again_and_again_is_finished_at_last(tmp_path: Path) -> None:
-    count = 12
+    count = 25
     audit(list(shards(2)), output_at(tmp_path / "whole"), count=count)
     root = tmp_path / "killed"
     script = (
-        f"import sys; from tests.outputs import *; audit_and_kill(sys.argv[1], shard_count=2, count={count}, seed=0, kills=6)"
+        f"import sys; from tests.outputs import *; audit_and_kill(sys.argv[1], shard_count=2, count={count}, seed=0, kills=5)"
     )
     environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([sys.executable, "-c", script, str(root)], env=environment, check=True)
     output = output_at(root)
     committed = {receipt.slice_id for receipt in iter_receipts(output)}
-    assert committed
+    assert 5 <= len(committed) < 2 * count
     again = audit(list(shards(2)), output, "again", count=count)
     assert len(again) == 2 * count - len(committed)
     assert not set(again) & committed
