@@ -150,7 +150,7 @@ def write_card(
         f"    {command}",
         "",
         f"{state.step:,} steps in {state.seconds / 60:.0f} minutes on {device.type}"
-        + (f" ({torch.get_num_threads()} threads)" if device.type == "cpu" else "")
+        + (f" (torch threads: {torch.get_num_threads()})" if device.type == "cpu" else "")
         + f", torch {torch.__version__}. The weights are an exponential moving average.",
         "",
         "## Photographs",
