@@ -146,13 +146,12 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
 
 def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputSummary:
     """Counts the rows of every table. Reads the footers of all files, and of some tables one or two columns."""
+    from causalprint.transforms.committed import bundle_ids, run_ids
     from causalprint.transforms.formats.storage import filesystem
 
     fs, base = filesystem(root, storage)
-    runs = sorted(Path(path).stem for path in fs.glob(f"{base}/runs/*.json"))
-    names = sorted({path.rstrip("/").rpartition("/")[2] for path in fs.glob(f"{base}/*/bundle=*")})
-    partitions = tuple(_summarise_partition(fs, base, name.removeprefix("bundle=")) for name in names)
-    return OutputSummary(root, settings.slicing, settings.limit, tuple(runs), partitions)
+    partitions = tuple(_summarise_partition(fs, base, bundle_id) for bundle_id in bundle_ids(root, storage))
+    return OutputSummary(root, settings.slicing, settings.limit, tuple(run_ids(root, storage)), partitions)
 
 
 def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import torch
 from causalprint.pipelines.cli import main
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.outputs import files_below, rows
+from tests.servers import ObjectStore
 
 Capture = pytest.CaptureFixture[str]
 
@@ -177,3 +179,25 @@ def test_the_same_settings_are_kept_or_refused(crawl: Path, tmp_path: Path, tiny
     refused = command(capsys, *arguments, "--slice-images", 3)
     assert refused.code == 1
     assert "leave out --slice-images" in refused.found["error"]
+
+
+@pytest.mark.slow
+def test_from_an_object_store_to_an_object_store(object_store: ObjectStore, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    local = photographs_tar(tmp_path / "in" / "00000.tar", range(4))
+    object_store.put("in/00000.tar", local.read_bytes())
+    object_store.put("in/00001.tar", local.read_bytes()[:-30_000])
+    url, out = f"{object_store.url}/in/{{00000..00001}}.tar", f"{object_store.url}/out"
+    options = ["--bundle", tiny, "--slice-images", 3, "--storage-options", object_store.storage.options]
+    code, found, _ = command(capsys, "audit", url, "-o", out, *options)
+    assert code == 3
+    assert 4 < found["seen"] == found["attributed"] + found["rejected"]
+    assert [shard["uri"] for shard in found["incomplete_shards"]] == [f"{object_store.url}/in/00001.tar"]
+    names = object_store.names()
+    again = command(capsys, "audit", url, "-o", out, *options).found
+    assert again["computed"] == 0
+    assert {*object_store.names()} - {*names} == {again["manifest"].removeprefix(f"{object_store.url}/")}
+    written = pq.read_table(io.BytesIO(object_store.get(next(name for name in names if "out/attributions/" in name))))
+    assert written.column("shard")[0].as_py().startswith(object_store.url)
+    seen = command(capsys, "inspect", out, "--storage-options", object_store.storage.options).found
+    assert seen["bundles"][0]["verdicts"] == found["verdicts"]
+    assert len(seen["runs"]) == 2
