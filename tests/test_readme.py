@@ -85,7 +85,7 @@ def test_every_query_runs_over_the_demo(demo: Path, page: str, monkeypatch: pyte
 def test_every_table_opens_by_one_glob(demo: Path, table: str) -> None:
     folder = demo / "demo" / "tables" / table
     counts = {
-        "duckdb": len(duckdb.sql(f"FROM '{folder}/*/*.parquet'").fetchall()),
+        "duckdb": len(duckdb.execute(f"FROM '{folder}/*/*.parquet'").fetchall()),
         "polars": pl.read_parquet(f"{folder}/*/*.parquet").height,
         "pandas": len(pd.read_parquet(folder)),
         "pyarrow": ds.dataset(folder, partitioning="hive").count_rows(),
