@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, UNet2DModel
 from numpy.typing import NDArray
 from torch.nn.functional import conv2d, pad
 
-from causalprint.models.prior import nearest_timesteps, noise_levels
+from causalprint.models.residuals.prior import Prior
 
 SIGMAS = tuple(level / 255 for level in (5, 10, 15, 25, 35, 50))
 """Noise levels at which the prior is judged: standard deviations for images in [0, 1]."""
@@ -47,24 +46,21 @@ class DenoisingFigure(NamedTuple):
 
 
 @torch.inference_mode()
-def denoise(model: UNet2DModel, scheduler: DDIMScheduler, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
-    """The clean image that ``model`` expects behind ``noisy``, in one step.
+def denoise(prior: Prior, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
+    """The clean image that ``prior`` expects behind ``noisy``, in one step.
 
     Args:
-        model: predicts ``v``, as :func:`causalprint.models.prior.build_prior`'s does.
-        scheduler: its schedule.
+        prior: the diffusion model.
         noisy: (n, 3, height, width): an image in [0, 1] plus noise of the timestep's standard deviation, unclipped;
-            sides are multiples of 8.
-        timestep: in 0…999.
+            sides are multiples of ``prior.factor``.
+        timestep: of the prior's schedule.
 
     Returns:
         (n, 3, height, width) in [0, 1].
     """
-    alpha = float(scheduler.alphas_cumprod[timestep])
-    sample = math.sqrt(alpha) * (2 * noisy - 1)
-    velocity = model(sample, timestep).sample
-    image: torch.Tensor = math.sqrt(alpha) * sample - math.sqrt(1 - alpha) * velocity
-    return ((image + 1) / 2).clamp(0, 1)
+    signal, _ = prior.levels(timestep)
+    clean = prior.predict(signal * (2 * noisy - 1), timestep).clean
+    return ((clean + 1) / 2).clamp(0, 1)
 
 
 def gaussian_filter(images: torch.Tensor, width: float) -> torch.Tensor:
@@ -93,8 +89,7 @@ def psnr(images: torch.Tensor, others: torch.Tensor) -> float:
 
 
 def judge(
-    model: UNet2DModel,
-    scheduler: DDIMScheduler,
+    prior: Prior,
     photographs: Sequence[NDArray[np.uint8]],
     sigmas: Sequence[float] = SIGMAS,
     side: int = 256,
@@ -102,8 +97,7 @@ def judge(
     """The prior against the best Gaussian and the best median filter, on the centres of ``photographs``.
 
     Args:
-        model: the prior.
-        scheduler: its schedule.
+        prior: the diffusion model.
         photographs: (height, width, 3) uint8 each; those with a side shorter than ``side`` are left out.
         sigmas: wanted noise levels; each is judged at the nearest timestep's exact level.
         side: of the square that is cut from each centre, in pixels.
@@ -115,16 +109,11 @@ def judge(
     if not crops:
         raise ValueError(f"none of {len(photographs)} held-out photographs has {side} pixels each way; hold out larger ones")
     images = torch.stack([torch.from_numpy(crop.copy()).permute(2, 0, 1) for crop in crops]).float() / 255
-    levels = noise_levels(scheduler)
-    return tuple(
-        _judge_level(model, scheduler, images, int(timestep), float(levels[timestep]))
-        for timestep in nearest_timesteps(scheduler, sigmas)
-    )
+    return tuple(_judge_level(prior, images, prior.nearest_timestep(sigma)) for sigma in sigmas)
 
 
-def _judge_level(
-    model: UNet2DModel, scheduler: DDIMScheduler, images: torch.Tensor, timestep: int, sigma: float
-) -> DenoisingFigure:
+def _judge_level(prior: Prior, images: torch.Tensor, timestep: int) -> DenoisingFigure:
+    sigma = prior.noise_level(timestep)
     rng = np.random.default_rng(timestep)
     noisy = images + sigma * torch.from_numpy(rng.standard_normal(tuple(images.shape), dtype=np.float32))
 
@@ -139,7 +128,7 @@ def _judge_level(
         timestep=timestep,
         sigma=sigma,
         noisy=psnr(images, noisy.clamp(0, 1)),
-        prior=score(partial(denoise, model, scheduler, timestep=timestep)),
+        prior=score(partial(denoise, prior, timestep=timestep)),
         gaussian=gaussians[width],
         gaussian_width=width,
         median=medians[window],

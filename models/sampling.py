@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import diffusers
 import numpy as np
 import torch
 from diffusers import DDIMPipeline
 from numpy.typing import NDArray
 
-from causalprint.models.autoencoders import FACTOR, decode_encoded
+from causalprint.models.residuals import ResidualSpec, load_residual
 
 
 def sample(prior: Path, count: int, size: int, steps: int, seed: int) -> NDArray[np.uint8]:
@@ -42,27 +40,20 @@ def sample(prior: Path, count: int, size: int, steps: int, seed: int) -> NDArray
 
 
 def reconstruct(autoencoder: Path, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``D(E(x))`` of each image through one of :mod:`causalprint.models.autoencoders`' models.
+    """``D(E(x))`` of each image, one at a time.
 
     Args:
-        autoencoder: directory that diffusers' ``from_pretrained`` reads.
-        images: uint8 (n, height, width, 3), sides multiples of 4.
+        autoencoder: directory of a diffusers autoencoder.
+        images: uint8 (n, height, width, 3).
 
     Returns:
         uint8, the shape of ``images``.
-
-    Raises:
-        ValueError: a side is no multiple of 4.
     """
-    if images.shape[1] % FACTOR or images.shape[2] % FACTOR:
-        raise ValueError(f"images of {images.shape[2]} x {images.shape[1]} pixels: crop each side to a multiple of {FACTOR}")
-    name = json.loads((autoencoder / "config.json").read_text())["_class_name"]
-    model = getattr(diffusers, name).from_pretrained(autoencoder).eval()
+    residual = load_residual(ResidualSpec("autoencoder", str(autoencoder), ()))
     decoded = np.empty_like(images)
     for index, image in enumerate(images):
-        with torch.inference_mode():
-            x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-            decoded[index] = _to_bytes(decode_encoded(model, x))[0]
+        x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+        decoded[index] = _to_bytes(2 * residual(x).reconstruction - 1)[0]
     return decoded
 
 
