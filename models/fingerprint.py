@@ -98,8 +98,8 @@ class Fingerprinter:
         return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars)
 
     def _project(self, feature: Feature, values: torch.Tensor) -> torch.Tensor:
-        mean, scale, matrix = (self._tensors[f"{feature.key}.{part}"] for part in ("mean", "scale", "projection"))
-        return torch.clamp((values - mean) / scale, -CLIP, CLIP) @ matrix.T
+        mean, scale, gain, matrix = (self._tensors[f"{feature.key}.{part}"] for part in ("mean", "scale", "gain", "projection"))
+        return torch.clamp((values - mean) / scale, -CLIP, CLIP) @ matrix.T * gain
 
 
 def combine(crops: Fingerprints) -> Fingerprints:

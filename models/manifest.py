@@ -162,11 +162,12 @@ def manifest_text(manifest: Manifest) -> str:
 
 
 def fingerprint_shapes(features: tuple[Feature, ...]) -> dict[str, tuple[int, ...]]:
-    """Shapes in ``fingerprint.safetensors``: of each feature its standardisation and projection, and one bias."""
+    """Shapes in ``fingerprint.safetensors``: standardisation, projection and its factor of each feature; one bias."""
     shapes: dict[str, tuple[int, ...]] = {"bias": (FINGERPRINT_DIM,)}
     for feature in features:
         shapes[f"{feature.key}.mean"] = (feature.size,)
         shapes[f"{feature.key}.scale"] = (feature.size,)
+        shapes[f"{feature.key}.gain"] = (1,)
         shapes[f"{feature.key}.projection"] = (FINGERPRINT_DIM, feature.size)
     return shapes
 

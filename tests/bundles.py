@@ -74,6 +74,7 @@ def tiny_bundle(
     for one in features:
         fingerprint[f"{one.key}.mean"] = np.zeros(one.size, np.float32)
         fingerprint[f"{one.key}.scale"] = np.ones(one.size, np.float32)
+        fingerprint[f"{one.key}.gain"] = np.ones(1, np.float32)
         projection = draw.normal(0, one.size**-0.5, (FINGERPRINT_DIM, one.size))
         fingerprint[f"{one.key}.projection"] = projection.astype(np.float16)
     attribution = {

@@ -1,0 +1,201 @@
+"""``causalprint train``: labelled shards to a bundle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causalprint.schemas.config import Storage
+
+if TYPE_CHECKING:
+    from causalprint.models.bundle import Bundle
+    from causalprint.models.features import FeatureExtractor
+    from causalprint.models.manifest import Feature, Origin
+    from causalprint.transforms.training_examples import Examples
+
+Report = Callable[[str], None]
+"""Told in a few words what is being done."""
+
+LEAST_IMAGES = 8
+
+
+class TrainingError(ValueError):
+    """What was given cannot be trained from; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training.
+
+    Attributes:
+        inputs: URLs, globs or folders of labelled images.
+        output: directory of the bundle to write.
+        validation: as ``inputs``, to set temperature and limits on; empty cross-validates ``inputs`` by origin.
+        label_field: key of the sidecar that names the source; where there is none, the image's folder names it.
+        residual: ``kind:path-or-hub-name``; ``None`` for that of the bundle inside the package. The files of a local path are
+            copied into the bundle.
+        name: of the bundle; starts its id.
+        licence: of the bundle as a whole.
+        views: of each image; the first as it is, the others after interventions on content and style.
+        seed: of everything drawn.
+        device: ``auto``, ``cpu`` or ``cuda``; of the residual and the lenses.
+        threads: in which images are decoded and computed; ``None`` for every core.
+        resume: keep the features that an interrupted training of the same inputs left beside ``output``.
+        storage: fsspec options.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    validation: tuple[str, ...] = ()
+    label_field: str = "source"
+    residual: str | None = None
+    name: str = "trained"
+    licence: str = "unstated"
+    views: int = 2
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    resume: bool = False
+    storage: Storage = field(default_factory=Storage)
+
+
+def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
+    """Computes features, fits the head, evaluates it and writes the bundle with its card.
+
+    Features are kept in ``<output>.features`` until the bundle is written, shard by shard.
+
+    Raises:
+        TrainingError: too few sources or images, or an output that is there.
+        InputError: an input matches nothing.
+        LabelError: an image has no label.
+        ResidualError: the residual cannot be loaded.
+    """
+    import shutil
+
+    import torch
+
+    from causalprint.models.bundle import MANIFEST, load_bundle
+    from causalprint.models.features import FeatureExtractor, feature, pick_device
+    from causalprint.models.lenses import LENSES
+
+    output = Path(config.output)
+    if (output / MANIFEST).exists():
+        raise TrainingError(f"{output} already holds a bundle; give another --output or remove it")
+    cache = output.with_name(output.name + ".features")
+    if cache.exists() and not config.resume:
+        shutil.rmtree(cache)
+    residual = config.residual or load_bundle().residual
+    features = [feature(lens, reading) for reading in ("residual", "image") for lens in LENSES]
+    extractor = FeatureExtractor(residual, features, pick_device(config.device), "causalprint train")
+    training = _examples(config.inputs, config, extractor, cache, report)
+    validation = _examples(config.validation, config, extractor, cache, report) if config.validation else None
+    examples = training.join(validation) if validation else training
+    report(f"fitting {len(examples.source)} images")
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    bundle = _fit(config, residual, features, examples, len(training.source))
+    shutil.rmtree(cache, ignore_errors=True)
+    return bundle
+
+
+def _examples(inputs: tuple[str, ...], config: TrainConfig, extractor: FeatureExtractor, cache: Path, report: Report) -> Examples:
+    from causalprint.transforms.match_shards import match_shards
+    from causalprint.transforms.training_examples import Extraction, cached_examples, join_examples
+
+    extraction = Extraction(label_field=config.label_field, views=config.views, seed=config.seed)
+    shards = list(match_shards(inputs, config.storage))
+    parts = []
+    with ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool:
+        for number, shard in enumerate(shards, 1):
+            report(f"features of shard {number} of {len(shards)}: {shard.uri}")
+            parts.append(cached_examples(shard, extractor, extraction, cache, config.storage, pool))
+    return join_examples(iter(parts))
+
+
+def _fit(config: TrainConfig, residual: str, features: Sequence[Feature], examples: Examples, learned: int) -> Bundle:
+    import numpy as np
+
+    from causalprint.models.bundle import save_bundle
+    from causalprint.models.card import card
+    from causalprint.models.evaluation import audit_shortcuts, evaluate_head
+    from causalprint.models.head import HeadConfig, fit_head
+    from causalprint.models.manifest import REAL, SCHEMA, Geometry, Manifest
+    from causalprint.models.ridge import split_folds
+
+    sources = (REAL, *sorted(set(examples.source[:learned].tolist()) - {REAL}))
+    _check_sources(sources, examples, learned)
+    labels = np.array([sources.index(source) for source in examples.source.tolist()])
+    known = (labels, examples.origin, examples.content)
+    head_config = HeadConfig(seed=config.seed)
+    held_out = np.arange(len(labels)) >= learned if learned < len(labels) else None
+    sizes = tuple(one.size for one in features)
+    head = fit_head(examples.features, sizes, *known, len(sources), head_config, held_out)
+    folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]
+    figures = evaluate_head(head, *known, sources.index(REAL), config.seed)
+    figures += audit_shortcuts(examples.encoded_bytes, examples.thumbnail, *known, folds, config.seed)
+    output = Path(config.output)
+    manifest = Manifest(
+        schema=SCHEMA,
+        name=config.name,
+        licence=config.licence,
+        sources=sources,
+        geometry=Geometry(),
+        residual=_take_in(residual, output),
+        features=tuple(features),
+        decision=head.decision,
+        data=_data(examples, learned),
+        figures=tuple(figures),
+    )
+    fingerprint = head.fingerprint_tensors(features)
+    bundle = save_bundle(output, manifest, fingerprint, head.attribution_tensors(), {})
+    (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
+    return bundle
+
+
+def _check_sources(sources: tuple[str, ...], examples: Examples, learned: int) -> None:
+    found = examples.source.tolist()
+    counts = {source: found[:learned].count(source) for source in sources}
+    scarce = {source: count for source, count in counts.items() if count < LEAST_IMAGES}
+    if scarce or len(sources) < 2:
+        raise TrainingError(
+            f"training needs at least {LEAST_IMAGES} images of `real` and of each generator, as large as the crop at least; "
+            f"found {counts}, and {int(examples.left_out[0])} that are smaller or damaged"
+        )
+    if strangers := set(found[learned:]) - set(sources):
+        raise TrainingError(f"validation has sources that training has not: {', '.join(sorted(strangers))}; leave them out")
+
+
+def _data(examples: Examples, learned: int) -> tuple[Origin, ...]:
+    from collections import Counter
+
+    from causalprint.models.manifest import Origin
+
+    rows = list(zip(examples.source.tolist(), examples.origin.tolist(), examples.licence.tolist(), strict=True))
+    training, validation = Counter(rows[:learned]), Counter(rows[learned:])
+    keys = sorted(training.keys() | validation.keys())
+    return tuple(
+        Origin(source, origin, training[key], validation[key], licence) for key in keys for source, origin, licence in [key]
+    )
+
+
+def _take_in(residual: str, output: Path) -> str:
+    """Copies a local residual's files into the bundle; returns the spec that the manifest holds."""
+    import shutil
+
+    from causalprint.models.bundle import RESIDUAL_FOLDER
+    from causalprint.models.residuals import parse_spec
+
+    spec = parse_spec(residual)
+    folder = Path(spec.location)
+    if not folder.is_dir():
+        return residual
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".json", ".safetensors", ".md"):
+            target = output / RESIDUAL_FOLDER / file.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    options = "&".join(f"{name}={value}" for name, value in spec.options)
+    return f"{spec.kind}:./{RESIDUAL_FOLDER}" + (f"?{options}" if options else "")
