@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from causalprint.models.records import from_json
+from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SCHEMA = 1
@@ -142,9 +142,9 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     if found != SCHEMA:
         raise BundleError(f"{where} has schema {found!r}, this version reads {SCHEMA}; train it again or install another version")
     try:
-        manifest = from_json(Manifest, data)
+        manifest = from_json(Manifest, text, where)
     except ValueError as error:
-        raise BundleError(f"{where}: {error}; train it again") from error
+        raise BundleError(f"{error}; train it again") from error
     if not _NAME.fullmatch(manifest.name):
         raise BundleError(f"{where}: name {manifest.name!r} must match {_NAME.pattern}")
     sources = manifest.sources
@@ -158,7 +158,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
 
 def manifest_text(manifest: Manifest) -> str:
     """The text that :func:`parse_manifest` reads back."""
-    return json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n"
+    return to_json(manifest, indent=1) + "\n"
 
 
 def fingerprint_shapes(features: tuple[Feature, ...]) -> dict[str, tuple[int, ...]]:
