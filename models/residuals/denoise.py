@@ -28,7 +28,8 @@ class DenoiseResidual:
             nearest timestep is taken); where neither is given, sigma = 0.03 (7.7 grey levels): above the rounding of 8 bits and
             mild compression, so that the network looks for structure at all, and below the texture that it would smooth away.
             ``noise`` = 1 adds fixed Gaussian noise of that level (``seed``, 0), the same to every image; ``noise`` = 0, the
-            default, adds none: then r holds no noise but the image's own, and is the same under any cut into batches.
+            default, adds none: then r holds no noise but the image's own. Generators were told apart on images of other
+            origins equally well at 0.01 and 0.03, less well at 0.08, and less well with noise added.
         prior: the diffusion model.
         timestep: the level that the network is asked at.
         seed: of the noise; ``None`` adds none.
