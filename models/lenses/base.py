@@ -10,9 +10,6 @@ from torch import Tensor
 
 from causalprint.models.residuals.base import Reconstruction
 
-SMALLEST_SIDE = 64
-"""Every lens takes any height and width from this, in pixels."""
-
 Reading = Literal["residual", "difference", "image"]
 READINGS: tuple[Reading, ...] = ("residual", "difference", "image")
 
