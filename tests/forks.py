@@ -58,8 +58,7 @@ class Forks:
     """Starts forks. A context manager; what it started is gone at the end."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self._folder = folder
+        self.folder = folder
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -69,7 +68,7 @@ class Forks:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "TMPDIR": str(self._folder), "OPENBLAS_NUM_THREADS": "1"},
+            env={**os.environ, "TMPDIR": str(self.folder), "OPENBLAS_NUM_THREADS": "1"},
         )
         return self
 
@@ -83,7 +82,7 @@ class Forks:
     def start(self, *arguments: object) -> Fork:
         """Runs ``causalprint`` with ``arguments``."""
         self._count += 1
-        out, err = (self._folder / f"{self._count}.{name}" for name in ("out", "err"))
+        out, err = (self.folder / f"{self._count}.{name}" for name in ("out", "err"))
         pid = int(self.ask(["start", str(out), str(err), *map(str, arguments)]))
         return Fork(pid, out, err, self)
 
@@ -125,6 +124,8 @@ def serve() -> None:
 
 def _import_everything() -> None:
     logging.basicConfig(handlers=[logging.NullHandler()])  # as the command does, before Beam's import warns
+    from diffusers import DDPMScheduler, UNet2DModel  # noqa: F401 - diffusers imports a class when it is asked for
+
     import causalprint.models.residuals.denoise
     import causalprint.pipelines.commands
     import causalprint.transforms.attribute_sources

@@ -33,18 +33,17 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_cleanly_and_the_same_command_resumes(
-    signum: signal.Signals, crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture
+    signum: signal.Signals, forks: Forks, crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "out"
     arguments = ["audit", crawl, "-o", out, "--bundle", tiny, "--slice-images", 2, "--json"]
-    with Forks(tmp_path / "temporary") as forks:
-        running = forks.start(*arguments)
-        _wait_for_a_slice(out)
-        running.kill(signum)
-        assert running.wait().code == 128 + signum
-        assert json.loads(running.out.read_text()) == {"error": "stopped; the same command resumes", "exit_code": 128 + signum}
-        assert running.err.read_text().splitlines() == ["causalprint: stopped; the same command resumes"]
-        assert not list((tmp_path / "temporary").glob("causalprint-*"))
+    running = forks.start(*arguments)
+    _wait_for_a_slice(out)
+    running.kill(signum)
+    assert running.wait().code == 128 + signum
+    assert json.loads(running.out.read_text()) == {"error": "stopped; the same command resumes", "exit_code": 128 + signum}
+    assert running.err.read_text().splitlines() == ["causalprint: stopped; the same command resumes"]
+    assert not list(forks.folder.glob("causalprint-*"))
     kept = len(list(out.glob("attributions/*/*.parquet")))
     assert 0 < kept < SLICES
     found = command(capsys, *arguments[:-1]).found
