@@ -34,5 +34,8 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+docs: $(INSTALLED)  ## what is generated from the code
+	$(BIN)/python -m causalprint.schemas.document > docs/tables.md
+
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

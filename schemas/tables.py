@@ -86,14 +86,14 @@ EMBEDDINGS = _table(
     _column(
         "dct_blockiness",
         pa.float32(),
-        "residual energy at 8-pixel block edges over that inside blocks",
+        "mean square of the residual's steps across 8-pixel block edges over that of steps inside blocks",
         "1",
         nullable=True,
     ),
     _column(
         "qft_share",
         pa.float32(),
-        "share of the grey residual's energy in its 32 lowest frequencies",
+        "share of the grey residual's energy in its 32 x 32 lowest frequencies",
         "1",
         nullable=True,
     ),
