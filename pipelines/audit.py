@@ -161,7 +161,7 @@ def _device(config: AuditConfig) -> str:
     """What computes: here, the device that was found; elsewhere, only what was asked is known."""
     if not RUNNERS[config.runner].local:
         return config.device
-    from causalprint.models.fingerprint import pick_device
+    from causalprint.models.features import pick_device
 
     return str(pick_device(config.device))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
@@ -154,6 +155,24 @@ class LiveLine:
         """Updates the line."""
         if status.done != Tally():
             self._progress.update(self._task, description=str(status), total=1.0, completed=status.share)
+
+
+@contextmanager
+def telling(console: Console) -> Iterator[Callable[[str], None]]:
+    """A function that tells in a few words what is being done: in one live line, or in a plain line now and then."""
+    if console.is_terminal:
+        with console.status("beginning") as status:
+            yield status.update
+        return
+    last = -LINE_SECONDS
+
+    def tell(words: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            console.print(words, soft_wrap=True)
+
+    yield tell
 
 
 def display(console: Console) -> Display:

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.errors import ExitCode, Interruption, explain
+from causalprint.pipelines.runners import stop_workers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,18 +58,24 @@ class Session:
         return exit_code
 
 
-def guarded(session: Session, command: Callable[[], int]) -> int:
+def guarded(session: Session, command: Callable[[], int], *, resumes: str = "the same command resumes") -> int:
     """Runs ``command``; a failure becomes one line and an exit code.
 
     A signal ends the process here and now: threads may still be at work, and every write they could be in is one that a
     ``kill -9`` may cut short as well.
+
+    Args:
+        session: how to speak.
+        command: returns its exit code.
+        resumes: how to go on after a signal, for the line that says it.
     """
     _quiet(session)
     try:
         with _interruptible():
             return command()
     except Interruption as stop:
-        session.fail("stopped; the same command resumes", stop.exit_code)
+        stop_workers()
+        session.fail(f"stopped; {resumes}", stop.exit_code)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(stop.exit_code)
