@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from causalprint.models.manifest import (
     BundleError,
@@ -109,8 +109,9 @@ def save_bundle(
         licences: licence of each file by its path (or by the folder it is in), ``""`` for all others.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    save_file({key: np.ascontiguousarray(value) for key, value in fingerprint.items()}, directory / FINGERPRINT_FILE)
-    save_file({key: np.ascontiguousarray(value) for key, value in attribution.items()}, directory / ATTRIBUTION_FILE)
+    for name, tensors in ((FINGERPRINT_FILE, fingerprint), (ATTRIBUTION_FILE, attribution)):
+        # Not by save_file, which gives the file to its owner alone.
+        (directory / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
     paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
     if _inside(manifest.residual):
         folder = directory / RESIDUAL_FOLDER

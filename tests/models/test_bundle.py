@@ -147,7 +147,7 @@ def _no_json(directory: Path) -> None:
         (_set("name", "Erste/r"), "name 'Erste/r' must match"),
         (_set("licence", 3), "licence must be str, not 3"),
         (_set("geometry", {"crop": "64"}), "geometry.crop must be int, not '64'"),
-        (_set("decision", {"temperature": 1}), "decision: 'minimum_probability' is missing"),
+        (_set("decision", {"temperature": 1}), "bundle.json.decision: 'flat' is missing"),
         (_set("colour", "red"), "'colour' is unknown"),
         (_set("features", [{"lens": "dct", "reading": "backwards", "size": 6}]), "reading 'backwards' of lens 'dct'"),
         (_set("files", []), "lists no fingerprint.safetensors"),

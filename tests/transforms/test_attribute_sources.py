@@ -1,0 +1,95 @@
+"""A verdict for every row that was decoded, recomputable from the stored fingerprint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.util import assert_that
+
+from causalprint.models.attribution import Attributor
+from causalprint.models.bundle import Bundle, with_residual
+from causalprint.models.fingerprint import Fingerprinter
+from causalprint.schemas.elements import FingerprintedSlice, ImageSlice, Shard
+from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
+from causalprint.transforms.attribute_sources import AttributeSources, attribute_slice
+from tests.bundles import photograph, tiny_bundle
+
+PHOTOGRAPHS = 24
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def fingerprinted(bundle: Bundle) -> FingerprintedSlice:
+    """Photographs, one flat image, one that is too small."""
+    crops = np.stack([*(photograph(seed) for seed in range(PHOTOGRAPHS)), np.zeros((256, 256, 3), np.uint8)])
+    rows = [*Fingerprinter(bundle, "cpu")(crops).fingerprint, None]
+    filled = np.concatenate([np.zeros(FINGERPRINT_DIM, np.float16) if row is None else row for row in rows])
+    columns = {
+        "image_id": [f"{place:064x}" for place in range(len(rows))],
+        "shard": ["file:///data/00000.tar"] * len(rows),
+        "member": [f"{place}.png" for place in range(len(rows))],
+        "offset": [512 * place for place in range(len(rows))],
+        "slice_id": ["0" * 32] * len(rows),
+        "crops": [0 if row is None else 1 for row in rows],
+    }
+    arrays = {field.name: pa.array(columns.get(field.name, [None] * len(rows)), field.type) for field in EMBEDDINGS}
+    mask = pa.array([row is None for row in rows])
+    kind = EMBEDDINGS.field("fingerprint").type
+    arrays["fingerprint"] = pa.FixedSizeListArray.from_arrays(pa.array(filled), type=kind, mask=mask)
+    shard = Shard("file:///data/00000.tar", 1, "etag", "tar")
+    return FingerprintedSlice(
+        ImageSlice("0" * 32, shard, 0, (), last=True),
+        len(rows),
+        pa.RecordBatch.from_pylist([], schema=IMAGES),
+        pa.RecordBatch.from_arrays([arrays[name] for name in EMBEDDINGS.names], schema=EMBEDDINGS),
+        pa.RecordBatch.from_pylist([], schema=REJECTS),
+    )
+
+
+def test_every_row_has_a_verdict_in_its_place(fingerprinted: FingerprintedSlice, bundle: Bundle) -> None:
+    attributions = attribute_slice(fingerprinted, Attributor(bundle)).attributions
+    assert attributions.schema.equals(ATTRIBUTIONS, check_metadata=True)
+    attributions.validate(full=True)
+    for name in ("image_id", "shard", "member", "offset", "slice_id"):
+        assert attributions.column(name).equals(fingerprinted.embeddings.column(name))
+    rows = attributions.to_pylist()
+    assert [row["reason"] for row in rows[-2:]] == ["flat", "too-small"]
+    assert all(row["candidates"] == [] and row["probability"] is None for row in rows[-2:])
+    assert {row["verdict"] for row in rows} == {"real", "known", "unknown", "abstain"}, (
+        "the tiny bundle gives verdicts of every kind"
+    )
+    assert all((row["source"] is not None) == (row["verdict"] == "known") for row in rows)
+    assert all("real" in {candidate["source"] for candidate in row["candidates"]} for row in rows[:-2])
+
+
+def test_an_analyst_can_recompute_a_verdict_from_the_stored_row(fingerprinted: FingerprintedSlice, bundle: Bundle) -> None:
+    stored = attribute_slice(fingerprinted, Attributor(bundle)).attributions.to_pylist()
+    row = np.array(fingerprinted.embeddings.column("fingerprint")[3].as_py(), np.float16)
+    (again,) = Attributor(bundle)(row[None])
+    assert (again.verdict, again.source, again.reason) == (stored[3]["verdict"], stored[3]["source"], stored[3]["reason"])
+    assert np.float32(again.probability) == np.float32(stored[3]["probability"])
+
+
+def test_through_beam_the_rows_are_the_same(fingerprinted: FingerprintedSlice, bundle: Bundle) -> None:
+    expected = attribute_slice(fingerprinted, Attributor(bundle)).attributions
+
+    def check(found: list[Any]) -> None:
+        assert [item.attributions.equals(expected) for item in found] == [True]
+
+    with beam.Pipeline(runner=FnApiRunner()) as root:
+        assert_that(root | beam.Create([fingerprinted]) | AttributeSources(str(bundle.directory)), check)
+
+
+def test_with_another_residual_every_verdict_abstains(fingerprinted: FingerprintedSlice, bundle: Bundle) -> None:
+    other = with_residual(bundle, f"denoise:{bundle.directory / 'residual'}?sigma=0.2")
+    rows = attribute_slice(fingerprinted, Attributor(other)).attributions.to_pylist()
+    assert {(row["verdict"], row["reason"]) for row in rows} == {("abstain", "uncalibrated"), ("abstain", "too-small")}
