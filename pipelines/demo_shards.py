@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 CROP = 256
 AUTOENCODERS = ("autoencoder-nearest", "autoencoder-pixelshuffle")
 PRIOR = "causalprint-prior"
-SAMPLES = 40
-SAMPLING_STEPS = 16
+SAMPLES = 70
+SAMPLING_STEPS = 8
 SHARDS = 4
 
 
