@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import causalprint
+from causalprint.pipelines import cli_training
 from causalprint.pipelines.errors import ExitCode
+from causalprint.pipelines.options import Device, DeviceName, Json, StorageOptions, Verbose, parse_storage, session_of
 from causalprint.pipelines.runners import RUNNERS
 from causalprint.pipelines.session import Session, guarded
-from causalprint.schemas.config import BATCH_SIZE, SLICE_BYTES, SLICE_IMAGES, AuditConfig, Slicing, Storage
-
-
-class DeviceName(StrEnum):
-    """What ``--device`` takes."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
+from causalprint.schemas.config import BATCH_SIZE, SLICE_BYTES, SLICE_IMAGES, AuditConfig, Slicing
 
 DEMO = Path("demo")
 EXIT_CODES = (
@@ -40,17 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output, also for an error.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks and the libraries' own logs on standard error.")]
-StorageOptions = Annotated[
-    str,
-    typer.Option(
-        metavar="JSON",
-        help='Options for fsspec, flat or by protocol: \'{"anon": true}\', \'{"s3": {"endpoint_url": "http://…"}}\'. '
-        "By default s3fs and gcsfs find the credentials.",
-    ),
-]
 
 
 def _known_runner(name: str) -> str:
@@ -91,7 +70,7 @@ def version(
     if show:
         typer.echo(f"causalprint {causalprint.__version__}")
         raise typer.Exit
-    if context.invoked_subcommand != "audit" and _session(context).beam_options:
+    if context.invoked_subcommand != "audit" and session_of(context, as_json=False, verbose=False).beam_options:
         raise typer.BadParameter("only audit takes options for Beam after two dashes")
 
 
@@ -116,7 +95,7 @@ def audit(
             help="Residual in place of the bundle's own, kind:path-or-hub-name; the verdicts then abstain as uncalibrated.",
         ),
     ] = None,
-    device: Annotated[DeviceName, typer.Option(help="What computes; one that is missing is an error.")] = DeviceName.AUTO,
+    device: Device = DeviceName.AUTO,
     batch_size: Annotated[
         int, typer.Option(metavar="N", min=1, help="Images decoded and computed together; bounds memory, never changes a row.")
     ] = BATCH_SIZE,
@@ -146,7 +125,7 @@ def audit(
     The same command resumes an audit that was stopped, and reads only what is new in one that was finished. Options for Beam
     follow two dashes: causalprint audit … -- --direct_num_workers=4
     """
-    session = replace(_session(context), as_json=as_json, verbose=verbose)
+    session = session_of(context, as_json=as_json, verbose=verbose)
     cut = (
         None
         if slice_images is None and slice_bytes is None
@@ -161,7 +140,7 @@ def audit(
         batch_size=batch_size,
         slicing=cut,
         limit=limit,
-        storage=_storage(storage_options),
+        storage=parse_storage(storage_options),
         runner=runner,
         beam_options=session.beam_options,
     )
@@ -184,7 +163,7 @@ def demo(
     verbose: Verbose = False,
 ) -> int:
     """Audit real photographs and images that real generative models make on the spot; show the verdicts beside the truth."""
-    session = replace(_session(context), as_json=as_json, verbose=verbose)
+    session = session_of(context, as_json=as_json, verbose=verbose)
 
     def work() -> int:
         from causalprint.pipelines.commands import demo as run
@@ -194,7 +173,7 @@ def demo(
     return guarded(session, work)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def inspect(
     context: typer.Context,
     what: Annotated[str, typer.Argument(metavar="OUT|BUNDLE|SHARD", help="An audit's output, a bundle, or a shard of images.")],
@@ -203,8 +182,8 @@ def inspect(
     verbose: Verbose = False,
 ) -> int:
     """Show what an audit's output, a bundle or a shard holds."""
-    session = replace(_session(context), as_json=as_json, verbose=verbose)
-    storage = _storage(storage_options)
+    session = session_of(context, as_json=as_json, verbose=verbose)
+    storage = parse_storage(storage_options)
 
     def work() -> int:
         from causalprint.pipelines.commands import inspect as run
@@ -214,15 +193,5 @@ def inspect(
     return guarded(session, work)
 
 
-def _session(context: typer.Context) -> Session:
-    return context.obj if isinstance(context.obj, Session) else Session()
-
-
-def _storage(options: str) -> Storage:
-    try:
-        parsed = json.loads(options)
-    except ValueError as error:
-        raise typer.BadParameter(f"--storage-options is no JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise typer.BadParameter(f"--storage-options must be a JSON object such as '{{\"anon\": true}}', not {options!r}")
-    return Storage(options)
+app.command(name="train", epilog=EXIT_CODES)(cli_training.train)
+app.command(name="train-prior", epilog=EXIT_CODES)(cli_training.train_prior)

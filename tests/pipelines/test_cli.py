@@ -14,7 +14,7 @@ from causalprint.pipelines.cli import app, main
 from causalprint.pipelines.errors import explain
 from causalprint.pipelines.runners import RUNNERS
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback is not None]
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback is not None]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["--version"]])

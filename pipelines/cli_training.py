@@ -1,0 +1,117 @@
+"""The commands that train: a bundle from labelled images, the diffusion prior from photographs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from causalprint.pipelines.options import (
+    Device,
+    DeviceName,
+    Json,
+    Seed,
+    StorageOptions,
+    Verbose,
+    parse_storage,
+    session_of,
+)
+from causalprint.pipelines.session import guarded
+
+RESUMES = "the same command with --resume goes on"
+
+Output = Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")]
+Validation = Annotated[list[str] | None, typer.Option("--val", metavar="INPUT", help="Inputs held out; may be given again.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted training left.")]
+
+
+def train(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT…", help="Shards or folders of images whose source is known, as audit takes them."),
+    ],
+    output: Output,
+    val: Validation = None,
+    label_field: Annotated[
+        str, typer.Option(metavar="KEY", help="Key of the sidecar that names the source; else the image's folder names it.")
+    ] = "source",
+    residual: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="kind:path-or-hub-name", show_default="that of the bundle in the package"),
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Of the bundle; begins its id.")] = "trained",
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Of the bundle as a whole.")] = "unstated",
+    views: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Of each image: as it is, then after interventions on content and style.")
+    ] = 2,
+    seed: Seed = 0,
+    device: Device = DeviceName.AUTO,
+    resume: Resume = False,
+    storage_options: StorageOptions = "{}",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Train a bundle: the fingerprint and attribution over real and the sources of labelled images."""
+    session = session_of(context, as_json=as_json, verbose=verbose)
+    storage = parse_storage(storage_options)
+
+    def work() -> int:
+        from causalprint.pipelines.commands_training import train_bundle
+        from causalprint.pipelines.train import TrainConfig
+
+        config = TrainConfig(
+            inputs=tuple(inputs),
+            output=output,
+            validation=tuple(val or ()),
+            label_field=label_field,
+            residual=residual,
+            name=name,
+            licence=licence,
+            views=views,
+            seed=seed,
+            device=device.value,
+            resume=resume,
+            storage=storage,
+        )
+        return train_bundle(config, session)
+
+    return guarded(session, work, resumes=RESUMES)
+
+
+def train_prior(
+    context: typer.Context,
+    output: Output,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUT…", help="Shards or folders of photographs, beside those inside well-kept packages."),
+    ] = None,
+    val: Validation = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Train up to this step.")] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="N", min=0.01, help="Stop after so many minutes.")] = None,
+    seed: Seed = 0,
+    device: Device = DeviceName.AUTO,
+    resume: Resume = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Train the diffusion prior, the residual that ships inside the package, on photographs."""
+    session = session_of(context, as_json=as_json, verbose=verbose)
+
+    def work() -> int:
+        from causalprint.pipelines.commands_training import train_the_prior
+        from causalprint.pipelines.model_training import ModelTrainingConfig
+
+        config = ModelTrainingConfig(
+            inputs=tuple(inputs or ()),
+            output=output,
+            val=tuple(val or ()),
+            steps=steps,
+            minutes=minutes,
+            seed=seed,
+            device=device.value,
+            resume=resume,
+        )
+        return train_the_prior(config, session)
+
+    return guarded(session, work, resumes=RESUMES)
