@@ -127,7 +127,7 @@ class ShardSource:
     def stream(self, start: int = 0) -> BlockStream:
         """The shard's bytes in order from ``start``, fetched ahead."""
         read_ahead = 0 if self.is_local else self._options.read_ahead
-        return BlockStream(self.fetch, self.size, self._options.block_bytes, read_ahead, start)
+        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, read_ahead, start)
 
     def file(self) -> RangeFile:
         """The shard as a file to seek in."""
@@ -172,16 +172,16 @@ class ShardSource:
             raise ShardDamageError(message, retryable=True)
 
     def _fetch(self, path: str, start: int, end: int) -> bytes:
+        what = f"bytes {start} to {end} of {self._fs.unstrip_protocol(path)} could not be read"
+        return retried(lambda: self._attempt(start, end, path), what, self._options)
+
+    def _attempt(self, start: int, end: int, path: str | None = None) -> bytes:
         if start >= end:
             return b""
-
-        def once() -> bytes:
-            data: bytes = self._fs.cat_file(path, start=start, end=end)
-            if len(data) != end - start:
-                raise EOFError(f"got {len(data)} of {end - start} bytes")
-            return data
-
-        return retried(once, f"bytes {start} to {end} of {self._fs.unstrip_protocol(path)} could not be read", self._options)
+        data: bytes = self._fs.cat_file(path or self._path, start=start, end=end)
+        if len(data) != end - start:
+            raise EOFError(f"got {len(data)} of {end - start} bytes")
+        return data
 
 
 def list_files(fs: Any, path: str) -> list[StoredFile]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
+
+Fetch = Callable[[int, int], bytes]
 
 PIECE_BYTES = 512
 """Compressed bytes given to a decompressor at once: at zstd's highest ratio they become 16 MiB."""
@@ -37,16 +42,24 @@ class Stream(Protocol):
 
 
 class BlockStream:
-    """A stream over ranges of an object, fetched in aligned blocks, some of them ahead and in the background."""
+    """A stream over ranges of an object, fetched in aligned blocks, some of them ahead and in the background.
 
-    def __init__(
-        self, fetch: Callable[[int, int], bytes], length: int, block_bytes: int, read_ahead: int, start: int = 0
-    ) -> None:
+    Args:
+        fetch: bytes ``start`` to ``end`` of the object, however often it has to be tried.
+        attempt: the same, tried once; used in the background, so that nothing goes on there when the stream is closed.
+        length: bytes of the object.
+        block_bytes: fetched at once.
+        read_ahead: blocks to fetch ahead.
+        start: the first byte to read.
+    """
+
+    def __init__(self, fetch: Fetch, attempt: Fetch, length: int, block_bytes: int, read_ahead: int, start: int = 0) -> None:
         self.position = start
         self.length: int | None = length
         self.failure: str | None = None
         self._end = length
         self._fetch = fetch
+        self._attempt = attempt
         self._block_bytes = block_bytes
         self._read_ahead = read_ahead
         self._pool = ThreadPoolExecutor(read_ahead, thread_name_prefix="read-ahead") if read_ahead else None
@@ -85,20 +98,25 @@ class BlockStream:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _take(self, index: int) -> bytes:
-        if self._pool is None:
-            return self._fetch_block(index)
-        last = (self._end - 1) // self._block_bytes
-        wanted = range(index, min(index + self._read_ahead, last) + 1)
-        for late in [key for key in self._ahead if key not in wanted]:
-            self._ahead.pop(late).cancel()
-        for key in wanted:
-            if key not in self._ahead:
-                self._ahead[key] = self._pool.submit(self._fetch_block, key)
-        return self._ahead.pop(index).result()
+        ready = self._ahead.pop(index, None)
+        if self._pool:
+            last = (self._end - 1) // self._block_bytes
+            wanted = range(index + 1, min(index + self._read_ahead, last) + 1)
+            for late in [key for key in self._ahead if key not in wanted]:
+                self._ahead.pop(late).cancel()
+            for key in wanted:
+                if key not in self._ahead:
+                    self._ahead[key] = self._pool.submit(self._attempt, *self._range(key))
+        if ready:
+            try:
+                return ready.result()
+            except Exception as error:  # noqa: BLE001 - it is tried again, and then told
+                logger.info("reading ahead failed: %r", error)
+        return self._fetch(*self._range(index))
 
-    def _fetch_block(self, index: int) -> bytes:
+    def _range(self, index: int) -> tuple[int, int]:
         start = index * self._block_bytes
-        return self._fetch(start, min(start + self._block_bytes, self._end))
+        return start, min(start + self._block_bytes, self._end)
 
 
 class FrameError(Exception):
