@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -43,7 +44,8 @@ def test_every_image_is_accounted_for(crawl: Path, tmp_path: Path, tiny: Path, c
     by_member = {row["member"]: row for row in rows(out, "attributions").to_pylist()}
     assert by_member["c.jpg"]["verdict"] == "abstain"
     assert by_member["c.jpg"]["reason"] == "too-small"
-    assert rows(out, "images").to_pylist()[0]["metadata"] is not None
+    images = {row["member"]: row for row in rows(out, "images").to_pylist()}
+    assert json.loads(images["00000.jpg"]["metadata"])["url"] == "https://example.org/0.jpg"
     assert found["slices"] == found["computed"] == len(list((out / "attributions").glob("*/*.parquet"))) == 5
 
 
