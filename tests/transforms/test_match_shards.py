@@ -1,0 +1,158 @@
+"""Inputs to shards: what is found, in what order, and what is said where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.elements import Shard
+from causalprint.transforms.formats.lookup import InputError
+from causalprint.transforms.formats.slices import read_slices
+from causalprint.transforms.match_shards import expand_braces, match_shards
+from tests.shards import make_samples, write_shard
+
+SAMPLES = make_samples(3)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Shards of every format in two folders, photographs in a third, and what lies about in any dataset."""
+    root = tmp_path / "data"
+    for folder in ("train", "val", ".cache"):
+        (root / folder).mkdir(parents=True)
+    for number in range(12):
+        write_shard("tar", SAMPLES, root / "train" / f"{number:05d}.tar")
+        (root / "train" / f"{number:05d}.json").write_text("{}")
+    write_shard("parquet", SAMPLES, root / "val" / "a.parquet")
+    write_shard("tfrecord", SAMPLES, root / "val" / "val-00000-of-00001")
+    write_shard("tar.gz", SAMPLES, root / "val" / "b.tar.gz")
+    write_shard("tar", SAMPLES, root / ".cache" / "hidden.tar")
+    write_shard("folder", SAMPLES, root / "photos" / "cats")
+    (root / "photos" / "readme.md").write_text("photographs")
+    return root
+
+
+def found(*inputs: object, limit: int | None = None) -> list[Shard]:
+    return list(match_shards([str(each) for each in inputs], Storage(), limit))
+
+
+def names(root: Path, shards: list[Shard]) -> list[str]:
+    return [shard.uri.removeprefix(root.as_uri() + "/") for shard in shards]
+
+
+TRAIN = [f"train/{number:05d}.tar" for number in range(12)]
+
+
+def test_a_folder_gives_its_shards_and_its_photographs(dataset: Path) -> None:
+    shards = found(dataset)
+    assert names(dataset, shards) == ["photos/cats/", *TRAIN, "val/a.parquet", "val/b.tar.gz", "val/val-00000-of-00001"]
+    kinds = {shard.format for shard in shards}
+    assert kinds == {"folder", "tar", "parquet", "tfrecord"}
+    assert shards[0].size == sum(len(sample.data) for sample in SAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("train/00003.tar", TRAIN[3:4]),
+        ("train/*.tar", TRAIN),
+        ("train/0000?.tar", TRAIN[:10]),
+        ("train/0000[2-4].tar", TRAIN[2:5]),
+        ("train/{00001..00003}.tar", TRAIN[1:4]),
+        ("train/{00000..00011}.tar", TRAIN),
+        ("{train,val}/*.tar*", [*TRAIN, "val/b.tar.gz"]),
+        ("train/*", TRAIN),
+        ("val/*", ["val/a.parquet", "val/b.tar.gz", "val/val-00000-of-00001"]),
+        ("val/val-00000-of-00001", ["val/val-00000-of-00001"]),
+        ("photos/cats", ["photos/cats/"]),
+        ("photos/cats/", ["photos/cats/"]),
+        ("phot*", ["photos/cats/"]),
+        ("**/*.parquet", ["val/a.parquet"]),
+    ],
+)
+def test_globs_braces_files_and_folders(pattern: str, expected: list[str], dataset: Path) -> None:
+    assert names(dataset, found(f"{dataset}/{pattern}")) == expected
+    assert names(dataset, found(f"{dataset.as_uri()}/{pattern}")) == expected
+
+
+def test_shards_are_sorted_and_each_is_given_once(dataset: Path) -> None:
+    shards = found(dataset / "val", dataset / "train" / "*.tar", dataset, f"{dataset.as_uri()}/train/00000.tar")
+    assert shards == found(dataset)
+
+
+def test_a_relative_path_is_a_path(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(dataset)
+    assert found("train/00000.tar") == found(dataset / "train/00000.tar")
+    assert found(".") == found(dataset)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("nowhere/*.tar", "matches nothing: there is no"),
+        ("train/99999.tar", "matches nothing: there is no"),
+        ("train/{00008..00020}.tar", "00012.tar, .*00016.tar and 4 more"),
+        ("train/00000.json", "00000.json is no shard .*giving their folder"),
+        ("photos/cats/*.jpg", "nothing there is a shard .*giving their folder"),
+        ("photos/cats/000000.jpg", "is no shard"),
+    ],
+)
+def test_an_input_that_matches_nothing_is_one_clear_error(pattern: str, words: str, dataset: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        found(f"{dataset}/{pattern}")
+
+
+def test_the_output_of_an_audit_is_no_input(dataset: Path) -> None:
+    before = found(dataset)
+    (dataset / "out" / "images").mkdir(parents=True)
+    (dataset / "out" / "_causalprint.json").write_text("{}")
+    write_shard("parquet", SAMPLES, dataset / "out" / "images" / "x.parquet")
+    assert found(dataset) == before
+
+
+def test_a_name_may_hold_what_globs_and_braces_are_made_of(tmp_path: Path) -> None:
+    path = write_shard("tar", SAMPLES, tmp_path / "a{1,2}[3]*.tar")
+    assert [shard.uri for shard in found(path)] == [f"file://{path}"]
+
+
+def test_links_to_files_are_followed_and_links_to_folders_are_not(dataset: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "here.tar").symlink_to(dataset / "train" / "00000.tar")
+    (linked / "round").symlink_to(linked)
+    (linked / "nowhere.tar").symlink_to(tmp_path / "gone")
+    (shard,) = found(linked)
+    assert shard.uri.endswith("linked/here.tar")
+    (whole,) = read_slices(shard, "b", Slicing(), Storage())
+    assert (whole.seen, whole.damage) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "limits"), [(1, [1]), (3, [3]), (4, [None, 1]), (6, [None, 3]), (7, [None, None, 1]), (1000, [None] * 12)]
+)
+def test_a_limit_is_shared_out_over_shards(limit: int, limits: list[int | None], dataset: Path) -> None:
+    every = found(dataset / "train")
+    shards = found(dataset / "train", limit=limit)
+    assert [shard.limit for shard in shards] == limits
+    assert [replace(shard, limit=None) for shard in shards] == every[: len(limits)]
+    seen = sum(each.seen for shard in shards for each in read_slices(shard, "b", Slicing(), Storage()))
+    assert seen == min(limit, 36)
+
+
+def test_braces_are_those_of_the_shell() -> None:
+    assert expand_braces("a") == ["a"]
+    assert expand_braces("{08..11}") == ["08", "09", "10", "11"]
+    assert expand_braces("x{1,2}y{a,b}") == ["x1ya", "x1yb", "x2ya", "x2yb"]
+    assert expand_braces("{x}{}") == ["{x}{}"]
+
+
+@given(low=st.integers(0, 500), count=st.integers(1, 50), width=st.integers(1, 6))
+def test_a_range_has_every_number_once_at_its_width(low: int, count: int, width: int) -> None:
+    high = low + count - 1
+    expanded = expand_braces(f"s/{{{low:0{width}d}..{high:0{width}d}}}.tar")
+    assert expanded == [f"s/{number:0{width}d}.tar" for number in range(low, high + 1)]
