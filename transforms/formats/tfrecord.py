@@ -104,7 +104,7 @@ def _record(stream: Stream, head: bytes, options: ReadOptions, damage: Damage) -
     end = offset + HEADER + length + TRAILER
     if len(head) < HEADER or (stream.length is not None and is_tfrecord(head) and end > stream.length):
         detail = f"the record at byte {offset} goes beyond the shard's end at byte {stream.length or stream.position}"
-        stream.skip(length)
+        stream.skip(length + TRAILER)
         damage.note(detail)
         return Reason.TRUNCATED_MEMBER, detail
     if not is_tfrecord(head):
