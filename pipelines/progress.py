@@ -28,7 +28,7 @@ class Status:
     Attributes:
         done: what the workers have told so far.
         shards, shard_bytes: what there is to do.
-        seconds: since the first image was computed.
+        seconds: since images are being computed.
     """
 
     done: Tally
@@ -80,16 +80,16 @@ class Follower:
         self._shard_bytes = shard_bytes
         self._offset = 0
         self._done = Tally()
-        self._began: float | None = None
+        self._idle = time.monotonic()
 
     def poll(self) -> Status:
         """The status now."""
         more, self._offset = read_tally(self._folder, self._offset)
         self._done = self._done.plus(more)
-        if self._began is None and self._done.images:
-            self._began = time.monotonic()
-        seconds = 0.0 if self._began is None else time.monotonic() - self._began
-        return Status(self._done, self._shards, self._shard_bytes, seconds)
+        now = time.monotonic()
+        if not self._done.images:
+            self._idle = now  # matching inputs and loading models is no part of the rate
+        return Status(self._done, self._shards, self._shard_bytes, now - self._idle)
 
 
 class Display(Protocol):
