@@ -13,7 +13,7 @@ import torch
 from causalprint.pipelines.cli import main
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.outputs import files_below, rows
-from tests.servers import ObjectStore
+from tests.servers import ObjectStore, breaking_proxy
 
 Capture = pytest.CaptureFixture[str]
 
@@ -203,3 +203,24 @@ def test_from_an_object_store_to_an_object_store(object_store: ObjectStore, tmp_
     seen = command(capsys, "inspect", out, "--storage-options", object_store.storage.options).found
     assert seen["bundles"][0]["verdicts"] == found["verdicts"]
     assert len(seen["runs"]) == 2
+
+
+@pytest.mark.slow
+def test_a_connection_that_stays_broken_leaves_an_incomplete_shard_that_the_next_run_completes(
+    s3_store: ObjectStore, tmp_path: Path, tiny: Path, capsys: Capture
+) -> None:
+    local = photographs_tar(tmp_path / "in" / "00000.tar", range(4))
+    url, out = s3_store.put("00000.tar", local.read_bytes()), tmp_path / "out"
+    arguments = ["audit", url, "-o", out, "--bundle", tiny, "--slice-images", 2]
+    with breaking_proxy(s3_store.port, after=60_000, times=1000) as (port, breaks):
+        code, found, log = command(capsys, *arguments, "--storage-options", s3_store.through(port).storage.options)
+    assert breaks.done > 1
+    assert code == 3
+    assert "Traceback" not in log
+    assert [shard["retryable"] for shard in found["incomplete_shards"]] == [True]
+    assert found["seen"] == found["attributed"] + found["rejected"] < 4
+    again = command(capsys, *arguments, "--storage-options", s3_store.storage.options)
+    assert (again.code, again.found["seen"]) == (0, 4)
+    whole = command(capsys, *arguments[:3], tmp_path / "whole", *arguments[4:], "--storage-options", s3_store.storage.options)
+    assert whole.code == 0
+    assert files_below(out) == files_below(tmp_path / "whole")
