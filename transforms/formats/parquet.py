@@ -14,12 +14,14 @@ from causalprint.schemas.elements import EncodedImage, Reject, Shard, ShardDamag
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.formats.checks import checked_image
 from causalprint.transforms.formats.damage import Damage
-from causalprint.transforms.formats.metadata import MAX_NESTED, metadata_json
+from causalprint.transforms.formats.metadata import metadata_json
 from causalprint.transforms.formats.options import MEBIBYTE, ReadOptions
 from causalprint.transforms.formats.storage import RangeFile, ShardSource
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 BATCH_ROWS = 32
+SAMPLED_ROWS = 8
+UNREADABLE = (pa.ArrowException, OSError, ValueError)  # ValueError: text in a broken footer that is no UTF-8
 BUFFER_BYTES = 4 * MEBIBYTE
 _NAMES = "image images img jpg jpeg png webp image_bytes image_data bytes content data encoded"
 IMAGE_COLUMNS = tuple(_NAMES.split())
@@ -44,6 +46,9 @@ def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[En
     with _open(source, options) as table:
         for group in table.groups:
             yield from _rows(table, group, damage, options)
+        total, listed = table.file.metadata.num_rows, sum(group.rows for group in table.groups)
+        if total != listed:
+            damage.note(f"the footer counts {total} rows, but its row groups hold {listed}")
     damage.raise_if_any()
 
 
@@ -63,7 +68,7 @@ def is_parquet(head: bytes) -> bool:
 
 def image_column(schema: pa.Schema, asked: str | None) -> str | None:
     """The name of the column that holds the images; see :func:`read`."""
-    able = [field.name for field in schema if _holds_images(field.type)]
+    able = [field.name for field in schema if _holds_images(field.type) and schema.names.count(field.name) == 1]
     if asked:
         return asked if asked in able else None
     usual = [name for wanted in IMAGE_COLUMNS for name in able if name.lower() == wanted]
@@ -100,7 +105,7 @@ def _open(source: ShardSource, options: ReadOptions) -> Iterator[_Table]:
         file = pq.ParquetFile(
             pa.PythonFile(stored, mode="r"), pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True
         )
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         stored.raise_failure()
         what = f"no Parquet footer can be read from {source.size} bytes" if source.size else "the shard is an empty file"
         raise ShardDamageError(f"{what}, so none of its rows can: {error}") from error
@@ -112,7 +117,7 @@ def _open(source: ShardSource, options: ReadOptions) -> Iterator[_Table]:
             raise ShardDamageError(
                 f"{wanted} image bytes, so none of {file.metadata.num_rows} rows can be read; there are {names}"
             )
-        rows = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        rows = [max(0, file.metadata.row_group(number).num_rows) for number in range(file.num_row_groups)]
         firsts = accumulate(rows, initial=0)
         groups = [_Group(number, first, count) for number, (first, count) in enumerate(zip(firsts, rows, strict=False))]
         yield _Table(file, stored, groups, image, _small_columns(file, image))
@@ -151,7 +156,7 @@ def _values(table: _Table, group: _Group, columns: list[str], start: int) -> Ite
                 metadata = metadata_json({name: values[row] for name, values in others.items()})
                 yield images[row].as_py(), metadata
             passed += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         table.stored.raise_failure()
         raise _UnreadableError(" ".join(str(error).split())) from error
 
@@ -190,15 +195,27 @@ def _as_text(column: pa.Array) -> list[str | None]:
 
 
 def _small_columns(file: pq.ParquetFile, image: str) -> list[str]:
-    """Columns other than ``image`` whose values take few bytes, on average over the file."""
-    sizes: dict[str, int] = dict.fromkeys(file.schema_arrow.names, 0)
-    for number in range(file.num_row_groups):
-        group = file.metadata.row_group(number)
-        for index in range(group.num_columns):
-            column = group.column(index)
-            sizes[column.path_in_schema.partition(".")[0]] += column.total_uncompressed_size
-    most = MAX_NESTED * file.metadata.num_rows
-    return [name for name, size in sizes.items() if name != image and size <= most]
+    """Columns other than ``image`` that become metadata: all but those of long bytes, lists or structs.
+
+    How long those are is told by the first rows. The footer would tell of all, but pyarrow ends the process where what the footer
+    says of a column's sizes is broken.
+    """
+    schema = file.schema_arrow
+    others = [name for name in schema.names if name != image and schema.names.count(name) == 1]
+    return [name for name in others if not _may_be_long(schema.field(name).type) or _is_short(file, name)]
+
+
+def _may_be_long(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(kind)) or _holds_images(kind)
+
+
+def _is_short(file: pq.ParquetFile, name: str) -> bool:
+    try:
+        batch = next(file.iter_batches(SAMPLED_ROWS, columns=[name], use_threads=False), None)
+    except UNREADABLE:
+        return True  # where it is read, it is told that it cannot be
+    values = [] if batch is None else _plain(batch.column(0))
+    return all(metadata_json({name: value}) for value in values)
 
 
 def _holds_images(kind: pa.DataType) -> bool:
