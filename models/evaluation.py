@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from causalprint.models.head import Head
 from causalprint.models.manifest import Figure
-from causalprint.models.metrics import Scores, area_under_curve, bootstrap, calibration_error, macro_recall
+from causalprint.models.metrics import Estimate, Scores, area_under_curve, bootstrap, calibration_error, macro_recall
 from causalprint.models.ridge import Labels, Penalty, Text, held_out_scores, standard_of, standardise
 
 AUDIT_RIDGE = 0.1
@@ -25,8 +25,7 @@ def evaluate_head(head: Head, labels: Labels, origins: Text, contents: Text, rea
     answered = (best >= head.decision.minimum_probability) & (head.novelty[known] <= 1)
 
     def figure(name: str, metric: Callable[[Labels], float], note: str) -> Figure:
-        estimate = bootstrap(metric, clusters, seed)
-        return Figure(name, *(round(value, 4) for value in estimate), note)
+        return _figure(name, bootstrap(metric, clusters, seed), note)
 
     def right(rows: Labels) -> float:
         given = rows[answered[rows]]
@@ -99,7 +98,11 @@ def _audit(
     known = np.isfinite(scores[:, 0])
     found, right = scores[known].argmax(axis=1), truth[known]
     estimate = bootstrap(lambda rows: macro_recall(right[rows], found[rows]), contents[known].tolist(), seed)
-    return Figure(name, *(round(value, 4) for value in estimate), f"macro recall; chance {1 / classes:.2f}")
+    return _figure(name, estimate, f"macro recall; chance {1 / classes:.2f}")
+
+
+def _figure(name: str, estimate: Estimate, note: str) -> Figure:
+    return Figure(name, round(estimate.value, 4), round(estimate.low, 4), round(estimate.high, 4), note)
 
 
 def _with_several_origins(labels: Labels, origins: Text) -> Labels:

@@ -60,7 +60,8 @@ def balance(labels: Labels, origins: Text) -> Floats:
             here = of_class & (origins == origin)
             weights[here] = here.sum() ** -0.5
         weights[of_class] /= weights[of_class].sum()
-    return (weights * len(labels) / weights.sum()).astype(np.float32)
+    normal: Floats = (weights * len(labels) / weights.sum()).astype(np.float32)
+    return normal
 
 
 def indicators(labels: Labels, classes: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 """Told in a few words what is being done."""
 
-LEAST_IMAGES = 8
+LEAST_IMAGES = 4
 
 
 class TrainingError(ValueError):

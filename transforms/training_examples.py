@@ -184,10 +184,12 @@ def _example(shard: Shard, extractor: FeatureExtractor, extraction: Extraction, 
 def _stack(rows: list[_Example], left_out: int, views: int, width: int) -> Examples:
     if not rows:
         return _none(views, width)._replace(left_out=np.array([left_out]))
-    labels = [np.array(column) for column in zip(*(row.label for row in rows), strict=True)]
     return Examples(
         np.stack([row.features for row in rows]),
-        *labels,
+        np.array([row.label.source for row in rows]),
+        np.array([row.label.origin for row in rows]),
+        np.array([row.label.content for row in rows]),
+        np.array([row.label.licence for row in rows]),
         np.array([row.image_id for row in rows]),
         np.array([row.encoded_bytes for row in rows]),
         np.stack([row.thumbnail for row in rows]),

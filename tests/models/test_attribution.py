@@ -34,8 +34,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         features=(),
         decision=Decision(temperature=2.0, minimum_probability=0.6, novelty_limit=100.0, flat=0.0),
     )
-    attribution = {
-        "weight": centre / 10,
+    attribution: dict[str, npt.NDArray[np.float32]] = {
+        "weight": centre / np.float32(10),
         "bias": np.zeros(len(SOURCES), np.float32),
         "centre": centre,
         "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),

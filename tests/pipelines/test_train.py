@@ -1,0 +1,148 @@
+"""``train`` makes a bundle that audits: labelled shards in, a card and figures out, and it goes on where it was stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from causalprint.models.attribution import Attributor
+from causalprint.models.bundle import load_bundle
+from causalprint.models.fingerprint import Fingerprinter
+from causalprint.pipelines.train import TrainConfig, TrainingError, train
+from causalprint.schemas.elements import EncodedImage, Shard
+from causalprint.transforms.training_examples import LabelError, label_of
+from tests.bundles import photograph, tiny_prior
+
+PER_ORIGIN = 5
+
+
+def a_checkerboard(seed: int) -> npt.NDArray[np.uint8]:
+    """A photograph with the trace of a bad decoder."""
+    trace = 12 * ((np.add.outer(np.arange(256), np.arange(256)) % 2) - 0.5)
+    changed: npt.NDArray[np.uint8] = np.clip(photograph(seed) + trace[..., None], 0, 255).astype(np.uint8)
+    return changed
+
+
+def write_tar(path: Path, rows: Sequence[tuple[npt.NDArray[np.uint8], dict[str, str] | None]]) -> str:
+    with tarfile.open(path, "w") as tar:
+        for place, (pixels, sidecar) in enumerate(rows):
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "PNG")
+            files = [("png", buffer.getvalue())] + ([("json", json.dumps(sidecar).encode())] if sidecar else [])
+            for suffix, data in files:
+                member = tarfile.TarInfo(f"{place:04d}.{suffix}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    return str(path)
+
+
+def labelled(first: int, origins: Sequence[str]) -> list[tuple[npt.NDArray[np.uint8], dict[str, str] | None]]:
+    rows: list[tuple[npt.NDArray[np.uint8], dict[str, str] | None]] = []
+    for number, origin in enumerate(origins):
+        for place in range(PER_ORIGIN):
+            seed = first + 100 * number + place
+            rows.append((photograph(seed), {"source": "real", "origin": origin, "licence": "CC0"}))
+            rows.append((a_checkerboard(seed + 50), {"source": "checkerboard", "origin": origin, "licence": "MIT"}))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"denoise:{tiny_prior(tmp_path_factory.mktemp('prior'))}?sigma=0.05"
+
+
+def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior: str) -> None:
+    shard = write_tar(tmp_path / "train.tar", labelled(0, ["here", "there"]))
+    told: list[str] = []
+    config = TrainConfig((shard,), str(tmp_path / "bundle"), residual=prior, name="checked", licence="CC0", threads=2)
+    bundle = train(config, told.append)
+    assert told
+    assert bundle.bundle_id.startswith("checked-")
+    assert bundle == load_bundle(tmp_path / "bundle")
+    assert bundle.manifest.sources == ("real", "checkerboard")
+    assert bundle.manifest.residual == "denoise:./residual?sigma=0.05"
+    assert {(one.source, one.origin, one.training, one.licence) for one in bundle.manifest.data} == {
+        ("real", "here", 5, "CC0"),
+        ("real", "there", 5, "CC0"),
+        ("checkerboard", "here", 5, "MIT"),
+        ("checkerboard", "there", 5, "MIT"),
+    }
+    assert {figure.name: figure.value for figure in bundle.manifest.figures}["macro recall"] > 0.9
+    card = (tmp_path / "bundle" / "card.md").read_text()
+    assert "| checkerboard | there | 5 | 0 | MIT |" in card
+    assert "must not be used" in card
+    assert not (tmp_path / "bundle.features").exists()
+    crops = np.stack([photograph(7001), a_checkerboard(7002), photograph(7003), a_checkerboard(7004)])
+    verdicts = Attributor(bundle)(Fingerprinter(bundle, "cpu")(crops).fingerprint)
+    assert [verdict.candidates[0].source for verdict in verdicts] == ["real", "checkerboard"] * 2
+
+
+def test_an_interrupted_training_goes_on_and_gives_the_same_bundle(
+    tmp_path: Path, prior: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = (write_tar(tmp_path / "0.tar", labelled(0, ["here"])), write_tar(tmp_path / "1.tar", labelled(500, ["there"])))
+    whole = train(TrainConfig(shards, str(tmp_path / "whole"), residual=prior, views=1, threads=2))
+
+    def stop(text: str) -> None:
+        if "shard 2" in text:
+            raise KeyboardInterrupt
+
+    stopped = TrainConfig(shards, str(tmp_path / "resumed"), residual=prior, views=1, threads=2, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, stop)
+    (kept,) = (tmp_path / "resumed.features").iterdir()
+    read: list[str] = []
+    submit = ThreadPoolExecutor.map
+
+    def count(self: ThreadPoolExecutor, work: object, images: Sequence[EncodedImage]) -> object:
+        read.extend(image.member for image in images)
+        return submit(self, work, images)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ThreadPoolExecutor, "map", count)
+    resumed = train(stopped)
+    assert len(read) == 2 * PER_ORIGIN, f"only the second shard is computed, the first is in {kept}"
+    assert resumed.bundle_id.removeprefix("trained-") == whole.bundle_id.removeprefix("trained-")
+
+
+def test_given_validation_sets_the_limits(tmp_path: Path, prior: str) -> None:
+    shard = write_tar(tmp_path / "train.tar", labelled(0, ["here"]))
+    other = write_tar(tmp_path / "val.tar", labelled(500, ["there"]))
+    config = TrainConfig((shard,), str(tmp_path / "bundle"), (other,), residual=prior, views=1, threads=2)
+    data = train(config).manifest.data
+    assert {(one.origin, one.training, one.validation) for one in data} == {("here", 5, 0), ("there", 0, 5)}
+
+
+def test_what_cannot_be_trained_from_is_said(tmp_path: Path, prior: str) -> None:
+    only_real = write_tar(tmp_path / "real.tar", [(photograph(seed), {"source": "real"}) for seed in range(5)])
+    with pytest.raises(TrainingError, match=r"at least 4 images of `real` and of each generator.*found \{'real': 5\}"):
+        train(TrainConfig((only_real,), str(tmp_path / "a"), residual=prior, views=1))
+    bare = write_tar(tmp_path / "bare.tar", [(photograph(1), None)])
+    with pytest.raises(LabelError, match=r"0000.png in .*bare.tar has no label: .*another --label-field"):
+        train(TrainConfig((bare,), str(tmp_path / "b"), residual=prior, views=1))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "bundle.json").write_text("{}")
+    with pytest.raises(TrainingError, match="already holds a bundle"):
+        train(TrainConfig((only_real,), str(tmp_path / "c"), residual=prior, views=1))
+
+
+def test_a_label_comes_from_the_sidecar_and_else_from_the_folder() -> None:
+    tar = Shard("file:///data/0.tar", 1, "etag", "tar")
+    folder = Shard("file:///data/dalle-3", 1, "etag", "folder")
+    sidecar = '{"source": "alpha", "maker": "beta", "origin": "o", "content": "c", "licence": "MIT"}'
+    assert label_of(EncodedImage("1.png", 0, b"", sidecar), tar, "source") == ("alpha", "o", "c", "MIT")
+    assert label_of(EncodedImage("1.png", 0, b"", sidecar), tar, "maker").source == "beta"
+    assert label_of(EncodedImage("gamma/1.png", 0, b""), tar, "source").source == "gamma"
+    alone = label_of(EncodedImage("1.png", 0, b"x"), folder, "source")
+    assert alone.source == "dalle-3"
+    assert alone.content == EncodedImage("1.png", 0, b"x").image_id
+    with pytest.raises(LabelError, match="no text 'source'"):
+        label_of(EncodedImage("1.png", 0, b"", '{"source": 3}'), tar, "source")
