@@ -211,6 +211,14 @@ def test_broken_exif_costs_the_orientation_only(block: bytes) -> None:
     assert found.orientation is None
 
 
+def test_texts_of_a_png_cost_nothing_however_large_they_unpack() -> None:
+    """Generators write their whole workflow there."""
+    text = b"workflow\0\0" + zlib.compress(bytes(5_000_000))
+    chunk = len(text).to_bytes(4, "big") + b"zTXt" + text + zlib.crc32(b"zTXt" + text).to_bytes(4, "big")
+    png = VARIANTS["PNG"]
+    assert np.array_equal(decode(png[:33] + chunk + png[33:]).pixels, PIXELS)
+
+
 @pytest.mark.parametrize("way", sorted(IMAGE_WAYS))
 def test_each_way_of_damaging_an_image_has_its_reason(way: str) -> None:
     with pytest.raises(ImageRejectError) as caught:

@@ -8,6 +8,9 @@ from typing import Literal
 
 ORIENTATION = 0x0112
 SHORT = 3
+GIF_EXTENSION, GIF_FRAME, GIF_END = b"!,;"
+PNG_START = 8
+PNG_EXTRAS = frozenset((b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"acTL", b"fcTL", b"fdAT"))
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
@@ -30,14 +33,26 @@ def gif_size(data: bytes) -> tuple[int, int] | None:
     try:
         width, height, flags = unpack_from("<HHB", data, 6)
         at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-        while data[at] == 0x21:
-            at = _after_blocks(data, at + 2)
-        if data[at] != 0x2C:
-            return None
+        while data[at] != GIF_FRAME:
+            if data[at] == GIF_END:
+                return None
+            at = _after_blocks(data, at + 2) if data[at] == GIF_EXTENSION else at + 1
         left, top, frame_width, frame_height = unpack_from("<4H", data, at + 1)
     except (struct.error, IndexError):
         return None
     return max(width, left + frame_width), max(height, top + frame_height)
+
+
+def png_image(data: bytes) -> bytes:
+    """A PNG file without its texts, colour profile and animation, none of which may cost the image (PNG, third edition)."""
+    kept = [data[:PNG_START]]
+    at = PNG_START
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in PNG_EXTRAS:
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
 
 
 def exif_orientation(exif: bytes) -> int | None:

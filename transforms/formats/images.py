@@ -23,7 +23,7 @@ from PIL import (
 from PIL.ImageFile import ImageFile
 
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.headers import ends_early, exif_orientation, gif_size, webp_size
+from causalprint.transforms.formats.headers import ends_early, exif_orientation, gif_size, png_image, webp_size
 from causalprint.transforms.formats.jpeg import quality_of
 from causalprint.transforms.formats.kinds import image_format, other_format
 
@@ -181,7 +181,7 @@ def _grey(samples: NDArray[Any], mode: str) -> Pixels:
 def _decode(data: bytes, name: str, limits: ImageLimits) -> DecodedImage:
     declared = {"WEBP": webp_size, "GIF": gif_size}.get(name, lambda _data: None)(data)
     _check_size(declared, limits)  # before Pillow makes room for it
-    with _PLUGINS[name](BytesIO(data)) as image:
+    with _PLUGINS[name](BytesIO(png_image(data) if name == "PNG" else data)) as image:
         _check_size(image.size, limits)
         if isinstance(image, _Tiff):
             _check_size((image.tag_v2.get(322, 1), image.tag_v2.get(323, 1)), limits)  # its tiles
