@@ -33,6 +33,7 @@ setup(
         "numpy>=2.0,<2.5",
         "pandas>=2.2",
         "pillow>=12.3,<13",
+        "protobuf>=5.29",
         "pyarrow>=21,<26",
         "rich>=14",
         "s3fs>=2025.9",
