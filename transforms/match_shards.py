@@ -10,10 +10,11 @@ from dataclasses import replace
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
 from causalprint.transforms.formats import FORMATS, format_of, sniff_format
+from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.formats.kinds import is_image_name, is_other_name, is_sidecar_name
 from causalprint.transforms.formats.lookup import Found, InputError, Store
 from causalprint.transforms.formats.options import ReadOptions
-from causalprint.transforms.formats.storage import ShardSource, StoredFile, filesystem, folder_generation
+from causalprint.transforms.formats.storage import ShardSource, StoredFile, filesystem, is_local
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def expand_braces(text: str) -> list[str]:
 def _match(given: str, storage: Storage, options: ReadOptions) -> list[Shard]:
     fs, path = filesystem(given, storage)
     store = Store(given, fs, options)
-    literal = store.info(path)  # first, since a name may hold braces and stars
+    literal = store.info(path) if is_local(given) else None  # first, since the name of a file may hold braces and stars
     patterns = [] if literal else expand_braces(path)
     matches: dict[str, list[Found]] = {path: [literal]} if literal else {}
     matches |= {
@@ -108,10 +109,8 @@ def _shards_at(store: Store, found: Found) -> Iterator[Shard]:
     for files in store.below(found.path):
         numbered = (_shard(store, file, sniff=bool(NUMBERED.search(file.name))) for file in files)
         yield from (shard for shard in numbered if shard)
-        images = [file for file in files if is_image_name(file.name)]
-        if images:
-            uri = f"{store.fs.unstrip_protocol(files[0].parent)}/"
-            yield Shard(uri, sum(file.size for file in images), folder_generation(files), "folder")
+        if any(is_image_name(file.name) for file in files):
+            yield folder_shard(f"{store.fs.unstrip_protocol(files[0].parent)}/", files)
 
 
 def _shard(store: Store, file: StoredFile, *, sniff: bool) -> Shard | None:

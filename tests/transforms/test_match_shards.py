@@ -107,6 +107,13 @@ def test_an_input_that_matches_nothing_is_one_clear_error(pattern: str, words: s
         found(f"{dataset}/{pattern}")
 
 
+def test_a_folder_of_empty_images_is_a_shard_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (shard,) = found(tmp_path)
+    (whole,) = read_slices(shard, "b", Slicing(), Storage())
+    assert [each.reason for each in whole.rejects] == ["empty"]
+
+
 def test_the_output_of_an_audit_is_no_input(dataset: Path) -> None:
     before = found(dataset)
     (dataset / "out" / "images").mkdir(parents=True)

@@ -12,7 +12,7 @@ from causalprint.transforms.formats.checks import checked_image, too_large
 from causalprint.transforms.formats.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.formats.options import ReadOptions
 from causalprint.transforms.formats.samples import Item, sidecar_metadata
-from causalprint.transforms.formats.storage import ShardSource, StoredFile
+from causalprint.transforms.formats.storage import ShardSource, StoredFile, folder_generation
 
 SIDECARS = (".json", ".txt")
 SNIFFED_BYTES = 64
@@ -41,6 +41,12 @@ def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[It
     for item in _ahead(files, load, 1 if source.is_local else FETCHED_TOGETHER, options.max_sample_bytes):
         if item is not None:
             yield item
+
+
+def folder_shard(uri: str, files: list[StoredFile]) -> Shard:
+    """The shard that a folder of ``files`` is; its size is that of those named as images."""
+    size = sum(file.size for file in files if is_image_name(file.name))
+    return Shard(uri, size, folder_generation(files), "folder")
 
 
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:

@@ -63,14 +63,11 @@ class Store:
         return None if info is None else self._found(info)
 
     def infos(self, paths: Sequence[str]) -> Iterator[tuple[str, Found | None]]:
-        """What is at each path; where many are in one folder, it is listed once."""
+        """What is at each path; where many are in one folder, it is listed once, if it may be."""
         for parent, group in groupby(sorted(set(paths)), key=lambda path: path.rpartition("/")[0]):
             together = list(group)
-            if len(together) <= LISTED_TOGETHER:
-                yield from ((path, self.info(path)) for path in together)
-            else:
-                listing = {found.path: found for found in self._list(parent)}
-                yield from ((path, listing.get(path)) for path in together)
+            listing = self._listing(parent) if len(together) > LISTED_TOGETHER else None
+            yield from ((path, self.info(path) if listing is None else listing.get(path)) for path in together)
 
     def glob(self, pattern: str) -> list[Found]:
         """What matches ``pattern``."""
@@ -95,8 +92,12 @@ class Store:
         end = min(size, file.size)
         return self.ask(lambda: self.fs.cat_file(file.path, start=0, end=end)) or b""
 
-    def _list(self, folder: str) -> list[Found]:
-        return [self._found(info) for info in self.ask(lambda: self.fs.ls(folder, detail=True)) or []]
+    def _listing(self, folder: str) -> dict[str, Found] | None:
+        try:
+            infos = self.ask(lambda: self.fs.ls(folder, detail=True)) or []
+        except InputError:  # objects of a bucket may be open to those who may not list it
+            return None
+        return {info["name"]: self._found(info) for info in infos}
 
     def _found(self, info: dict[str, Any]) -> Found:
         told = followed(self.fs, info)

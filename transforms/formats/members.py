@@ -5,8 +5,9 @@ from __future__ import annotations
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
 from causalprint.transforms.formats import FORMATS, format_of, sniff_format
+from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.formats.options import ReadOptions
-from causalprint.transforms.formats.storage import ShardSource, filesystem, folder_generation, list_files, stored_file
+from causalprint.transforms.formats.storage import ShardSource, filesystem, list_files, stored_file
 
 
 def read_member(
@@ -56,8 +57,7 @@ def open_shard(uri: str, storage: Storage) -> Shard:
     fs, path = filesystem(uri, storage)
     info = fs.info(path)
     if info["type"] == "directory":
-        files = list_files(fs, path)
-        return Shard(uri, sum(file.size for file in files), folder_generation(files), "folder")
+        return folder_shard(uri, list_files(fs, path))
     file = stored_file(info)
     kind = format_of(uri) or sniff_format(fs.cat_file(path, start=0, end=min(512, file.size)))
     if kind is None:

@@ -52,7 +52,7 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
         ValueError: no filesystem speaks the protocol.
     """
     protocol = get_protocol(uri)
-    options: dict[str, Any] = {} if protocol in ("file", "local") else {"use_listings_cache": False}
+    options: dict[str, Any] = {} if is_local(uri) else {"use_listings_cache": False}
     options |= storage.for_protocol(protocol)
     try:
         fs = fsspec.filesystem(protocol, **options)
@@ -62,6 +62,11 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
     except ValueError as error:
         raise ValueError(f"no filesystem for {protocol}:// of {uri!r}; use file://, s3:// or gs://: {error}") from error
     return fs, fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
+
+
+def is_local(uri: str) -> bool:
+    """Whether ``uri`` names something on a disk of this machine."""
+    return get_protocol(uri) in ("file", "local")
 
 
 def stored_file(info: dict[str, Any]) -> StoredFile:
@@ -122,7 +127,7 @@ class ShardSource:
         self._fs, self._path = filesystem(shard.uri, storage)
         self._options = options
         self._is_folder = shard.format == "folder"
-        self.is_local = get_protocol(shard.uri) in ("file", "local")
+        self.is_local = is_local(shard.uri)
 
     def stream(self, start: int = 0) -> BlockStream:
         """The shard's bytes in order from ``start``, fetched ahead."""
