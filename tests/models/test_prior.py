@@ -23,7 +23,7 @@ from causalprint.models.residuals.spec import ResidualSpec
 from causalprint.models.sampling import sample
 from causalprint.transforms.photographs import photographs
 
-SHIPPED = Path(str(files("causalprint.models") / "weights" / "prior"))
+SHIPPED = Path(str(files("causalprint.models") / "weights" / "default" / "residual"))
 TINY = PriorConfig(channels=(8, 8), groups=4)
 
 
