@@ -85,10 +85,12 @@ def _row(source: str, said: Counter[str]) -> TruthRow:
 def print_truth(rows: Iterable[TruthRow], console: Console) -> None:
     """The comparison as a table, with the figures that a reader should take from it."""
     rows = list(rows)
-    table = new_table("truth", "most mistaken for", numbers=("images", "right", "wrong", "unknown", "abstained", "share right"))
+    table = new_table("truth", numbers=("images", "right", "unknown", "abstained", "wrong"))
+    table.columns[0].no_wrap = True
+    table.add_column("mostly as", overflow="fold")
     for row in rows:
-        counts = (row.images, row.right, row.wrong, row.unknown, row.abstained)
-        table.add_row(row.source, row.mistaken_for or "", *(f"{n:,}" for n in counts), share(row.right, row.images))
+        counts = (row.images, row.right, row.unknown, row.abstained, row.wrong)
+        table.add_row(row.source, *(f"{n:,}" for n in counts), row.mistaken_for or "")
     console.print(table)
     images, right, wrong = (sum(getattr(row, name) for row in rows) for name in ("images", "right", "wrong"))
     said = right + wrong

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -117,20 +117,21 @@ def build_shards(folder: Path) -> int:
     rows += _hazards(images[0])
     for number, path in enumerate(paths):
         part = path.with_name(path.name + ".part")
-        (_write_parquet if path.suffix == ".parquet" else _write_tar)(part, rows[number::SHARDS])
+        (_write_parquet if path.suffix == ".parquet" else write_tar)(part, rows[number::SHARDS])
         part.replace(path)
     marker.write_text(json.dumps({"images": len(rows)}))
     return len(rows)
 
 
-_Row = tuple[str, str, bytes, dict[str, str]]
+Row = tuple[str, str, bytes, dict[str, str]]
+"""Key, extension, encoded image, sidecar."""
 
 
 def _sidecar(image: LabelledImage) -> dict[str, str]:
     return {"url": image.url, "source": image.source, "content": image.content}
 
 
-def _hazards(image: LabelledImage) -> list[_Row]:
+def _hazards(image: LabelledImage) -> list[Row]:
     """What an audit must survive and account for."""
     whole, sidecar = encode(image.pixels), _sidecar(image)
     drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
@@ -142,7 +143,8 @@ def _hazards(image: LabelledImage) -> list[_Row]:
     ]
 
 
-def _write_tar(path: Path, rows: Sequence[_Row]) -> None:
+def write_tar(path: Path, rows: Iterable[Row]) -> None:
+    """Writes a WebDataset tar: for each row the image, then its sidecar."""
     with tarfile.open(path, "w") as tar:
         for key, extension, data, sidecar in rows:
             for suffix, content in ((extension, data), ("json", json.dumps(sidecar).encode())):
@@ -151,7 +153,7 @@ def _write_tar(path: Path, rows: Sequence[_Row]) -> None:
                 tar.addfile(member, io.BytesIO(content))
 
 
-def _write_parquet(path: Path, rows: Sequence[_Row]) -> None:
+def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
     table = pa.table(
         {
             "image": pa.array(

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
-import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from causalprint.pipelines.demo_shards import AUTOENCODERS, CROP, PRIOR, encode
+from causalprint.pipelines.demo_shards import AUTOENCODERS, CROP, PRIOR, encode, write_tar
 
 PER_ORIGIN = 70
 SAMPLES = 80
@@ -86,12 +84,7 @@ def write_generated_shards(inputs: Sequence[str], weights: Path, prior: Path, ou
 
 
 def _write(path: Path, images: Iterable[tuple[NDArray[np.uint8], dict[str, str]]]) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for place, (pixels, sidecar) in enumerate(images):
-            for suffix, content in (("jpg", encode(pixels)), ("json", json.dumps(sidecar).encode())):
-                member = tarfile.TarInfo(f"{place:06d}.{suffix}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
+    write_tar(path, ((f"{place:06d}", "jpg", encode(pixels), sidecar) for place, (pixels, sidecar) in enumerate(images)))
     return path
 
 
