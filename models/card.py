@@ -6,11 +6,11 @@ from causalprint.models.manifest import Manifest
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 LIMITS = """\
-- It knows the sources above and no others. What is like none of them is called `unknown`, but not reliably: many images of other
-  generators look like one of these.
-- Probabilities hold where every source is equally frequent and images resemble those it was calibrated on. In a crawl where most
-  images are photographs, even a small share of photographs taken for generated outnumbers what is really generated: look at
-  `probability`, at prevalence, and at the image.
+- It knows the sources above and no others. What is like none of them is called `unknown`, but not reliably: images of other
+  generators mostly look like one of these.
+- Probabilities hold where photographs are twice as frequent as each generator and images resemble those it was calibrated on.
+  In a crawl where most images are photographs, even a small share of them taken for generated outnumbers what is really
+  generated: look at `probability`, at prevalence, and at the image.
 - A fingerprint is fragile: resizing, strong compression, screenshots and filters change or remove it.
 - Figures were taken on crops of 256 pixels of few origins, all encoded once more as JPEG, quality 95. Much of what tells sources
   apart there is the history of their publication (scaling, earlier compression); other origins have other histories.

@@ -58,7 +58,7 @@ class HeadConfig:
     score_gain: float = 8.0
     component_gain: float = 0.5
     shrinkage: float = 0.1
-    answered_right: float = 0.8
+    answered_right: float = 0.9
     answered_least: float = 0.35
     novelty_quantile: float = 0.95
     flat: float = 0.5 / 255
@@ -115,7 +115,7 @@ def fit_head(
     labels: Labels,
     origins: Text,
     contents: Text,
-    classes: int,
+    prior: Floats,
     config: HeadConfig,
     validation: npt.NDArray[np.bool_] | None = None,
 ) -> Head:
@@ -127,12 +127,13 @@ def fit_head(
         labels: (N,), below ``classes``.
         origins: (N,), where an image is from.
         contents: (N,), what images of one scene or prompt share.
-        classes: K, at most 128.
+        prior: (K,), how frequent each source is taken to be, in any unit; K at most 128.
         config: how.
         validation: images to set temperature and limits on, and never to learn from; ``None`` cross-validates by
             :func:`~causalprint.models.ridge.split_folds` and learns from all.
     """
     count, views, width = features.shape
+    classes = len(prior)
     rows = features.reshape(count * views, width)
     standard = standard_of(rows, sizes)
     z = standardise(rows, standard, CLIP)
@@ -154,7 +155,7 @@ def fit_head(
     centre_of_components = z[::views].mean(dim=0)
     offset = -(directions[1] @ centre_of_components)
     fingerprints = _held_out_fingerprints(z[::views], projection, offset, scores * config.score_gain, classes)
-    return _with_limits(fingerprints, projection, torch.cat([intercept, offset]).numpy(), standard, labels, classes, config)
+    return _with_limits(fingerprints, projection, torch.cat([intercept, offset]).numpy(), standard, labels, prior, config)
 
 
 def _components(z: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -179,13 +180,16 @@ def _held_out_fingerprints(z: torch.Tensor, projection: Floats, offset: torch.Te
 
 
 def _with_limits(
-    fingerprints: Floats, projection: Floats, bias: Floats, standard: Standard, labels: Labels, classes: int, config: HeadConfig
+    fingerprints: Floats, projection: Floats, bias: Floats, standard: Standard, labels: Labels, prior: Floats, config: HeadConfig
 ) -> Head:
+    classes = len(prior)
     known = np.isfinite(fingerprints[:, 0])
     rows, truth = fingerprints[known].astype(np.float64), labels[known]
     balanced = (1 / np.bincount(truth, minlength=classes)[truth]).astype(np.float64)
     temperature = _temperature(rows[:, :classes], truth, balanced)
-    chances = _softmax(rows[:, :classes] / temperature)
+    # Bayes' rule: the temperature was found with every source alike.
+    intercept = temperature * np.log(prior / prior.mean())
+    chances = _softmax((rows[:, :classes] + intercept) / temperature)
     centre = np.stack(
         [rows[truth == label].mean(axis=0) if (truth == label).any() else rows.mean(axis=0) for label in range(classes)]
     )
@@ -208,7 +212,7 @@ def _with_limits(
         projection * standard.gain,
         bias,
         weight,
-        np.zeros(classes, np.float32),
+        intercept.astype(np.float32),
         centre.astype(np.float32),
         whitening.astype(np.float32),
         decision,

@@ -21,6 +21,8 @@ Report = Callable[[str], None]
 """Told in a few words what is being done."""
 
 LEAST_IMAGES = 4
+REAL_PRIOR = 2.0
+"""Photographs are taken to be as frequent as this many generators: in a crawl they are far more, on a benchmark as one."""
 
 
 class TrainingError(ValueError):
@@ -132,7 +134,8 @@ def _fit(config: TrainConfig, residual: str, features: Sequence[Feature], exampl
     head_config = HeadConfig(seed=config.seed)
     held_out = np.arange(len(labels)) >= learned if learned < len(labels) else None
     sizes = tuple(one.size for one in features)
-    head = fit_head(examples.features, sizes, *known, len(sources), head_config, held_out)
+    prior = np.array([REAL_PRIOR if source == REAL else 1.0 for source in sources], np.float32)
+    head = fit_head(examples.features, sizes, *known, prior, head_config, held_out)
     folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]
     figures = evaluate_head(head, *known, sources.index(REAL), config.seed)
     figures += audit_shortcuts(examples.encoded_bytes, examples.thumbnail, *known, folds, config.seed)

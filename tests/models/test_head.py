@@ -16,6 +16,7 @@ from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SIZES = (20, 30)
 PER_ORIGIN = 20
+ALIKE = np.ones(3, np.float32)
 
 
 def a_world(
@@ -34,7 +35,7 @@ def a_world(
 
 def fit(gap: float, validation: npt.NDArray[np.bool_] | None = None) -> tuple[Head, npt.NDArray[np.int64]]:
     features, labels, origins, contents = a_world(gap)
-    return fit_head(features, SIZES, labels, origins, contents, 3, HeadConfig(folds=2), validation), labels
+    return fit_head(features, SIZES, labels, origins, contents, ALIKE, HeadConfig(folds=2), validation), labels
 
 
 def fingerprints(head: Head, features: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
@@ -53,6 +54,15 @@ def test_where_nothing_differs_it_claims_nothing() -> None:
     head, labels = fit(0.0)
     assert (head.held_out.argmax(axis=1) == labels).mean() < 0.5
     assert head.held_out.max(axis=1).mean() < 0.6
+
+
+def test_a_source_that_is_taken_to_be_more_frequent_is_named_more_often() -> None:
+    features, labels, origins, contents = a_world(1.0)
+    alike = fit_head(features, SIZES, labels, origins, contents, ALIKE, HeadConfig(folds=2)).held_out
+    often = fit_head(features, SIZES, labels, origins, contents, np.array([4, 1, 1], np.float32), HeadConfig(folds=2)).held_out
+    odds = often[:, 0] / often[:, 1] / (alike[:, 0] / alike[:, 1])
+    np.testing.assert_allclose(odds, 4, rtol=1e-3)
+    np.testing.assert_allclose(often[:, 1] / often[:, 2], alike[:, 1] / alike[:, 2], rtol=1e-3)
 
 
 def test_the_tensors_give_the_scores_that_were_fitted() -> None:
@@ -86,12 +96,12 @@ def test_what_is_like_no_source_is_far_from_all() -> None:
 def test_validation_images_set_limits_and_are_never_learned_from() -> None:
     held_out = np.arange(6 * PER_ORIGIN) % 4 == 0
     features, labels, origins, contents = a_world(6.0)
-    head = fit_head(features, SIZES, labels, origins, contents, 3, HeadConfig(), held_out)
+    head = fit_head(features, SIZES, labels, origins, contents, ALIKE, HeadConfig(), held_out)
     assert np.isnan(head.held_out[~held_out]).all()
     assert np.isfinite(head.held_out[held_out]).all()
     shuffled = labels.copy()
     shuffled[held_out] = (labels[held_out] + 1) % 3
-    other = fit_head(features, SIZES, shuffled, origins, contents, 3, HeadConfig(), held_out)
+    other = fit_head(features, SIZES, shuffled, origins, contents, ALIKE, HeadConfig(), held_out)
     np.testing.assert_array_equal(other.projection, head.projection)
     assert other.decision != head.decision
 
