@@ -87,11 +87,12 @@ def print_truth(rows: Iterable[TruthRow], console: Console) -> None:
     rows = list(rows)
     table = new_table("truth", numbers=("images", "right", "unknown", "abstained", "wrong"))
     table.columns[0].no_wrap = True
-    table.add_column("mostly as", overflow="fold")
     for row in rows:
         counts = (row.images, row.right, row.unknown, row.abstained, row.wrong)
-        table.add_row(row.source, *(f"{n:,}" for n in counts), row.mistaken_for or "")
+        table.add_row(row.source, *(f"{n:,}" for n in counts))
     console.print(table)
+    if mistakes := ", ".join(f"{row.source} for {row.mistaken_for}" for row in rows if row.mistaken_for):
+        console.print(f"Most often mistaken: {mistakes}.", soft_wrap=True)
     images, right, wrong = (sum(getattr(row, name) for row in rows) for name in ("images", "right", "wrong"))
     said = right + wrong
     console.print(
