@@ -69,7 +69,7 @@ def indicators(labels: Labels, classes: int) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.from_numpy(labels), classes).float() - 1 / classes
 
 
-def solve(kernel: torch.Tensor, targets: torch.Tensor, weights: Floats, penalty: Penalty) -> torch.Tensor:
+def solve(kernel: torch.Tensor, targets: torch.Tensor, weights: npt.NDArray[np.floating], penalty: Penalty) -> torch.Tensor:
     """Dual coefficients (N V, K) for a kernel (N V, N V) and images' weights (N,); an intercept's constant feature is added."""
     views, strength = penalty.views, penalty.invariance
     # The inverse of I + invariance * (V I - 1 1'), the Laplacian of views that are all compared with each other.
