@@ -116,8 +116,8 @@ def test_the_dual_solution_is_the_primal_one() -> None:
     draw = np.random.default_rng(3)
     z = torch.from_numpy(draw.normal(size=(12, 5)))  # six images in two views
     targets = indicators(np.repeat(draw.integers(0, 3, 6), 2), 3).double()
-    weights = draw.uniform(0.5, 2, 6)
-    dual = solve(z @ z.T, targets, weights, Penalty(0.3, 1.7, 2))
+    weights = draw.uniform(0.5, 2, 6).astype(np.float32).astype(np.float64)
+    dual = solve(z @ z.T, targets, weights.astype(np.float32), Penalty(0.3, 1.7, 2))
     found = torch.cat([z, torch.ones(12, 1)], dim=1).T @ dual
     design = torch.cat([z, torch.ones(12, 1)], dim=1)
     laplacian = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
@@ -137,7 +137,7 @@ def test_strong_invariance_ignores_what_interventions_move() -> None:
     targets = indicators(np.repeat(labels, 2), 2).double()
     reliance = []
     for strength in (0.0, 100.0):
-        direction = z.T @ solve(kernel, targets, np.ones(60), Penalty(0.1, strength, 2)).numpy()
+        direction = z.T @ solve(kernel, targets, np.ones(60, np.float32), Penalty(0.1, strength, 2)).numpy()
         reliance.append(abs(direction[0, 1] / direction[1, 1]))
     assert reliance[1] < 0.2 * reliance[0]
 
