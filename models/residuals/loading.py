@@ -19,7 +19,12 @@ def load_model(spec: ResidualSpec, found: ModelFiles, device: torch.device | str
     """
     try:
         model, report = getattr(diffusers, found.class_name).from_pretrained(
-            str(found.folder), use_safetensors=True, torch_dtype=torch.float32, local_files_only=True, output_loading_info=True
+            str(found.folder),
+            use_safetensors=True,
+            torch_dtype=torch.float32,
+            local_files_only=True,
+            low_cpu_mem_usage=False,  # what it would save needs another package, accelerate
+            output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         message = f"residual {str(spec)!r}: {found.folder} could not be loaded as {found.class_name}: {error}"
