@@ -55,7 +55,7 @@ def photographs_of(inputs: Sequence[str], per_origin: int = PER_ORIGIN) -> Itera
                     yield Photograph(crops[0], sidecar)
 
 
-def write_generated_shards(inputs: Sequence[str], weights: Path, prior: Path, output: Path) -> list[Path]:
+def write_generated_shards(inputs: Sequence[str], weights: Path, prior: Path, output: Path, samples: int = SAMPLES) -> list[Path]:
     """The photographs through each autoencoder, and samples of the prior, encoded as the demo's; returns the shards.
 
     Args:
@@ -63,6 +63,7 @@ def write_generated_shards(inputs: Sequence[str], weights: Path, prior: Path, ou
         weights: folder of the autoencoders, each under its name.
         prior: the diffusion pipeline's folder.
         output: folder to write into.
+        samples: of the prior, a multiple of four.
     """
     from causalprint.models.sampling import reconstruct, sample
 
@@ -73,13 +74,10 @@ def write_generated_shards(inputs: Sequence[str], weights: Path, prior: Path, ou
         decoded = reconstruct(weights / name, np.stack([photograph.pixels for photograph in photographs]))
         sidecars = [photograph.sidecar | {"source": name} for photograph in photographs]
         paths.append(_write(output / f"{name}.tar", zip(decoded, sidecars, strict=True)))
-    samples = np.concatenate(
-        [sample(prior, SAMPLES // len(SAMPLING_STEPS), CROP, steps, SEED + run) for run, steps in enumerate(SAMPLING_STEPS)]
-    )
-    labels = [
-        {"source": PRIOR, "origin": PRIOR, "content": f"sample-{place}", "licence": LICENCE} for place in range(len(samples))
-    ]
-    paths.append(_write(output / f"{PRIOR}.tar", zip(samples, labels, strict=True)))
+    each = samples // len(SAMPLING_STEPS)
+    drawn = np.concatenate([sample(prior, each, CROP, steps, SEED + run) for run, steps in enumerate(SAMPLING_STEPS)])
+    labels = [{"source": PRIOR, "origin": PRIOR, "content": f"sample-{place}", "licence": LICENCE} for place in range(len(drawn))]
+    paths.append(_write(output / f"{PRIOR}.tar", zip(drawn, labels, strict=True)))
     return paths
 
 
