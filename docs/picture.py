@@ -18,7 +18,7 @@ def main(output: Path) -> None:
     """Draws the report on standard input as the terminal shows it."""
     found = from_json(DemoReport, sys.stdin.read(), "the report")
     with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=96, file=nowhere)
+        console = Console(record=True, width=92, file=nowhere, highlight=False)
         print_report(found.audit, console)
         print_truth(found.truth, console)
         console.save_svg(str(output), title="make demo", theme=MONOKAI)

@@ -92,16 +92,14 @@ def print_truth(rows: Iterable[TruthRow], console: Console) -> None:
         table.add_row(row.source, *(f"{n:,}" for n in counts))
     console.print(table)
     if mistakes := ", ".join(f"{row.source} for {row.mistaken_for}" for row in rows if row.mistaken_for):
-        console.print(f"Most often mistaken: {mistakes}.", soft_wrap=True)
+        console.print(f"Most often mistaken: {mistakes}.")
     images, right, wrong = (sum(getattr(row, name) for row in rows) for name in ("images", "right", "wrong"))
     said = right + wrong
     console.print(
         f"{share(right, images)} of {images:,} images were attributed to their true source; where the audit named one "
-        f"({said:,} images), it was right in {share(right, said)}.",
-        soft_wrap=True,
+        f"({said:,} images), it was right in {share(right, said)}."
     )
     console.print(
         "The photographs also trained the prior and the autoencoders, and every image here is one generation from its source: "
-        "expect less on the open web. The bundle's card has the figures by origin.",
-        soft_wrap=True,
+        "expect less on the open web. The bundle's card has the figures by origin."
     )
