@@ -78,18 +78,18 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     return Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory))
 
 
-def with_residual(bundle: Bundle, spec: str) -> Bundle:
+def with_residual(bundle: Bundle, spec: str, weights: Mapping[str, str] | None = None) -> Bundle:
     """The same bundle computing another residual: another id, and every verdict abstains as ``uncalibrated``.
 
-    The id covers the files below ``spec``'s location where that is a local path; of a hub name, the name as written.
+    Args:
+        bundle: whose fingerprint and geometry.
+        spec: ``kind:path-or-hub-name?option=value``.
+        weights: SHA-256 of the residual's files by their name, as the loaded residual gives them. The id covers them and not
+            where they lie; ``None`` where it is only to compute, and nobody asks for its id.
     """
-    location = Path(spec.partition(":")[2].partition("?")[0])
-    files = (
-        [location] if location.is_file() else sorted(p for p in location.rglob("*") if p.is_file()) if location.is_dir() else []
-    )
-    inside = [(p.relative_to(location).as_posix(), _sha256(p)) for p in files if p.suffix in (".json", ".safetensors")]
-    name = spec.replace(str(location), "", 1) if files else spec
-    return replace(bundle, digest=digest(bundle.digest, name, *inside), residual=spec, calibrated=False)
+    location = spec.partition(":")[2].partition("?")[0]
+    name = spec.replace(location, "", 1) if Path(location).is_dir() else spec
+    return replace(bundle, digest=digest(bundle.digest, name, *sorted((weights or {}).items())), residual=spec, calibrated=False)
 
 
 def save_bundle(

@@ -154,7 +154,7 @@ def _load(config: AuditConfig) -> tuple[Bundle, tuple[FileDigest, ...]]:
     from causalprint.models.residuals import load_residual
 
     digests = load_residual(config.residual).digests
-    return with_residual(bundle, config.residual), tuple(FileDigest(name, digests[name]) for name in sorted(digests))
+    return with_residual(bundle, config.residual, digests), tuple(FileDigest(name, digests[name]) for name in sorted(digests))
 
 
 def _device(config: AuditConfig) -> str:

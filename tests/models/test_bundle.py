@@ -84,23 +84,23 @@ def test_prose_is_no_part_of_its_id(directory: Path) -> None:
 
 def test_another_residual_gives_another_id_that_follows_its_weights(directory: Path, tmp_path: Path) -> None:
     bundle = load_bundle(directory)
-    prior = tmp_path / "prior"
-    prior.mkdir()
-    (prior / "model.safetensors").write_bytes(b"one")
-    first = with_residual(bundle, f"denoise:{prior}?sigma=0.1")
+    here, moved = tmp_path / "here", tmp_path / "moved"
+    here.mkdir()
+    moved.mkdir()
+    one, two = {"model.safetensors": "1" * 64}, {"model.safetensors": "2" * 64}
+    first = with_residual(bundle, f"denoise:{here}?sigma=0.1", one)
     assert not first.calibrated
-    assert first.residual == f"denoise:{prior}?sigma=0.1"
-    moved = shutil.copytree(prior, tmp_path / "moved")
-    assert with_residual(bundle, f"denoise:{moved}?sigma=0.1").bundle_id == first.bundle_id
-    (prior / "model.safetensors").write_bytes(b"two")
+    assert first.residual == f"denoise:{here}?sigma=0.1"
+    assert with_residual(bundle, f"denoise:{moved}?sigma=0.1", one).bundle_id == first.bundle_id
     ids = {
         bundle.bundle_id,
         first.bundle_id,
-        with_residual(bundle, f"denoise:{prior}?sigma=0.1").bundle_id,
-        with_residual(bundle, f"denoise:{prior}?sigma=0.2").bundle_id,
-        with_residual(bundle, "autoencoder:someone/some-model").bundle_id,
+        with_residual(bundle, f"denoise:{here}?sigma=0.1", two).bundle_id,
+        with_residual(bundle, f"denoise:{here}?sigma=0.2", one).bundle_id,
+        with_residual(bundle, "autoencoder:someone/some-model", one).bundle_id,
+        with_residual(bundle, "autoencoder:someone/some-model", two).bundle_id,
     }
-    assert len(ids) == 5
+    assert len(ids) == 6
 
 
 def _set(key: str, value: object) -> Callable[[Path], None]:
