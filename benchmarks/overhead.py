@@ -1,6 +1,6 @@
 """What the pipeline costs beside its model: images per second of an audit over those of the bare model on decoded pixels.
 
-    python benchmarks/overhead.py [--images 256] [--rounds 3] [--input SHARD …]
+    python benchmarks/overhead.py [--images 400] [--rounds 3] [--input SHARD …]
 
 Both run in one process, in turn, with the same threads; the ratio is taken pair by pair and its median is printed. Each
 stage is then timed alone over the same images (read, decode, compute, write), and the slowest is named. Without
@@ -128,7 +128,7 @@ def timed(work: Callable[[], object]) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=256, help="images to make, without --input")
+    parser.add_argument("--images", type=int, default=400, help="images to make, without --input")
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs")
     parser.add_argument("--input", nargs="*", default=[], help="shards to read instead")
     main(parser.parse_args())
