@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from causalprint.models.attribution import Attributor
@@ -67,7 +68,7 @@ def main(arguments: argparse.Namespace) -> None:
             f"ratio       {statistics.median(bare / audit for audit, bare in pairs):8.3f}  (audit over bare model, pair by pair)"
         )
 
-        stages = time_stages(inputs, bundle, slices, fingerprinter, pool, root)
+        stages = time_stages(inputs, bundle, slices, crops, fingerprinter, pool, root)
         for name, seconds in stages.items():
             print(f"{name:10}  {1000 * seconds / images:8.2f} ms/image alone")
         print(f"bottleneck: {max(stages, key=stages.__getitem__)}")
@@ -77,13 +78,13 @@ def time_stages(
     inputs: Sequence[str],
     bundle: Bundle,
     slices: Sequence[ImageSlice],
+    crops: Sequence[NDArray[np.uint8]],
     fingerprinter: Fingerprinter,
     pool: ThreadPoolExecutor,
     root: Path,
 ) -> dict[str, float]:
     """Seconds that each stage takes alone over all images."""
     encoded = [image.data for part in slices for image in part.images]
-    crops = [fingerprinter.crops(decode(data).pixels) for data in encoded]
     attributor = Attributor(bundle)
     attributed = [attribute_slice(fingerprint_slice(part, fingerprinter, pool), attributor) for part in slices]
     output = Output(str(root / "stage"), bundle.bundle_id, bundle.digest, Storage())

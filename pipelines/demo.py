@@ -100,6 +100,6 @@ def print_truth(rows: Iterable[TruthRow], console: Console) -> None:
         f"({said:,} images), it was right in {share(right, said)}."
     )
     console.print(
-        "The photographs also trained the prior and the autoencoders, and every image here is one generation from its source: "
-        "expect less on the open web. The bundle's card has the figures by origin."
+        "Most of the photographs also trained the prior and the autoencoders, and every image here is one generation from its "
+        "source: expect less on the open web. The bundle's card has the figures by origin."
     )

@@ -99,17 +99,16 @@ def encode(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def build_shards(folder: Path) -> int:
-    """Write three WebDataset tars and one Parquet file below ``folder``; return how many images they hold.
+def build_shards(folder: Path) -> None:
+    """Write three WebDataset tars and one Parquet file below ``folder``.
 
     What a crawl would hold too is among them: an image cut short, a drawing that is no raster image, a thumbnail, an
     empty file. Each shard appears whole under its name or not at all, and one that is there is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{index:05d}.{'parquet' if index == SHARDS - 1 else 'tar'}" for index in range(SHARDS)]
-    marker = folder / "count.json"
-    if marker.exists() and all(path.exists() for path in paths):
-        return int(json.loads(marker.read_text())["images"])
+    if all(path.exists() for path in paths):
+        return
     crops = list(native_crops())
     images = [*crops, *generated(crops, weights_folder())]
     order = np.random.default_rng(0).permutation(len(images))
@@ -119,8 +118,6 @@ def build_shards(folder: Path) -> int:
         part = path.with_name(path.name + ".part")
         (_write_parquet if path.suffix == ".parquet" else write_tar)(part, rows[number::SHARDS])
         part.replace(path)
-    marker.write_text(json.dumps({"images": len(rows)}))
-    return len(rows)
 
 
 Row = tuple[str, str, bytes, dict[str, str]]
