@@ -89,10 +89,9 @@ def train_prior(
 
 def _table(figures: Sequence[DenoisingFigure], side: int) -> list[str]:
     return [
-        f"Mean PSNR in dB on the central {side} x {side} pixels of held-out photographs (at most {JUDGED}), in one step "
-        "from an image with Gaussian",
-        "noise of standard deviation sigma (grey levels of 255). The filters' sizes are the best of each level in hindsight:",
-        "Gaussian widths from 0.3 to 3 pixels in steps of 0.1, medians of 3, 5 and 7.",
+        f"Mean PSNR in dB on the central {side} x {side} pixels of held-out photographs (at most {JUDGED}), in one step",
+        "from an image with Gaussian noise of standard deviation sigma (grey levels of 255). The filters' sizes are the",
+        "best of each level in hindsight: Gaussian widths from 0.3 to 3 pixels in steps of 0.1, medians of 3, 5 and 7.",
         "",
         "| timestep | sigma | noisy | **prior** | best Gaussian (width) | best median (side) |",
         "|---|---|---|---|---|---|",
