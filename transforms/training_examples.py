@@ -6,12 +6,11 @@ folder that it lies in.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,15 +24,13 @@ from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, Shard, digest
 from causalprint.transforms.formats.images import ImageRejectError, decode
 from causalprint.transforms.formats.slices import read_slices
+from causalprint.transforms.labels import Label, LabelError, label_of
+
+__all__ = ["LabelError", "label_of"]
 
 THUMBNAIL = 16
-UNKNOWN = "unstated"
 
 Text = npt.NDArray[np.str_]
-
-
-class LabelError(ValueError):
-    """An image that training cannot use since nothing says what made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +80,6 @@ class Examples(NamedTuple):
         return joined._replace(left_out=joined.left_out.sum(keepdims=True))
 
 
-class Label(NamedTuple):
-    """What is known of one image."""
-
-    source: str
-    origin: str
-    content: str
-    licence: str
-
-
 def cached_examples(
     shard: Shard, extractor: FeatureExtractor, extraction: Extraction, cache: Path, storage: Storage, pool: ThreadPoolExecutor
 ) -> Examples:
@@ -132,28 +120,6 @@ def extract_examples(
         if slice_.damage:
             raise ValueError(f"{shard.uri}: {slice_.damage}; train from whole shards")
     return examples
-
-
-def label_of(image: EncodedImage, shard: Shard, label_field: str) -> Label:
-    """What the sidecar says of ``image``.
-
-    Raises:
-        LabelError: neither the sidecar nor a folder names its source.
-    """
-    sidecar = json.loads(image.metadata) if image.metadata else {}
-    folder = PurePosixPath(image.member).parent.name or (PurePosixPath(shard.uri).name if shard.format == "folder" else "")
-    source = sidecar.get(label_field, folder)
-    if not isinstance(source, str) or not source:
-        raise LabelError(
-            f"{image.member} in {shard.uri} has no label: its sidecar has no text {label_field!r} and it lies in no folder; "
-            "add a sidecar or name another --label-field"
-        )
-    return Label(
-        source,
-        str(sidecar.get("origin") or shard.uri),
-        str(sidecar.get("content") or image.image_id),
-        str(sidecar.get("licence") or UNKNOWN),
-    )
 
 
 class _Example(NamedTuple):

@@ -18,8 +18,8 @@ from causalprint.models.attribution import Attributor
 from causalprint.models.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.train import TrainConfig, TrainingError, train
-from causalprint.schemas.elements import EncodedImage, Shard
-from causalprint.transforms.training_examples import LabelError, label_of
+from causalprint.schemas.elements import EncodedImage
+from causalprint.transforms.labels import LabelError
 from tests.bundles import photograph, tiny_prior
 
 PER_ORIGIN = 5
@@ -132,17 +132,3 @@ def test_what_cannot_be_trained_from_is_said(tmp_path: Path, prior: str) -> None
     (tmp_path / "c" / "bundle.json").write_text("{}")
     with pytest.raises(TrainingError, match="already holds a bundle"):
         train(TrainConfig((only_real,), str(tmp_path / "c"), residual=prior, views=1))
-
-
-def test_a_label_comes_from_the_sidecar_and_else_from_the_folder() -> None:
-    tar = Shard("file:///data/0.tar", 1, "etag", "tar")
-    folder = Shard("file:///data/dalle-3", 1, "etag", "folder")
-    sidecar = '{"source": "alpha", "maker": "beta", "origin": "o", "content": "c", "licence": "MIT"}'
-    assert label_of(EncodedImage("1.png", 0, b"", sidecar), tar, "source") == ("alpha", "o", "c", "MIT")
-    assert label_of(EncodedImage("1.png", 0, b"", sidecar), tar, "maker").source == "beta"
-    assert label_of(EncodedImage("gamma/1.png", 0, b""), tar, "source").source == "gamma"
-    alone = label_of(EncodedImage("1.png", 0, b"x"), folder, "source")
-    assert alone.source == "dalle-3"
-    assert alone.content == EncodedImage("1.png", 0, b"x").image_id
-    with pytest.raises(LabelError, match="no text 'source'"):
-        label_of(EncodedImage("1.png", 0, b"", '{"source": 3}'), tar, "source")
