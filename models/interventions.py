@@ -6,14 +6,51 @@ A fingerprint must not move under them (METHODS.md, section 1). Each has its own
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 
 Pixels = npt.NDArray[np.uint8]
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+
+
+class Style(NamedTuple):
+    """What an image went through, each number 0 (``quality``: 1) where it did not; as a vector, the code of its style.
+
+    Attributes:
+        mirror: 1 where left and right were exchanged.
+        scale: natural logarithm of the factor by which it was resized.
+        blur: standard deviation of the Gaussian, in pixels.
+        gamma: natural logarithm of the exponent.
+        contrast, brightness, saturation: natural logarithms of the factors.
+        quality: of the compression over 100.
+        chroma: 1 where that compression halved the chroma.
+    """
+
+    mirror: float = 0.0
+    scale: float = 0.0
+    blur: float = 0.0
+    gamma: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    saturation: float = 0.0
+    quality: float = 1.0
+    chroma: float = 0.0
+
+    def vector(self) -> npt.NDArray[np.float32]:
+        """Float32 (S,), in the order of the attributes."""
+        return np.array(self, np.float32)
+
+
+class Intervened(NamedTuple):
+    """A random crop of a changed image, uint8 (crop, crop, 3), and how it was changed, float32 (S,): :meth:`Style.vector`."""
+
+    pixels: Pixels
+    style: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +62,11 @@ class Interventions:
         scale, scales: chance and range of the factor by which the image is resized; never below what the crop needs.
         blur, blurs: chance and range of a Gaussian's standard deviation, in pixels.
         gamma, gammas: chance and range of the exponent.
+        contrast, contrasts: chance and range of the factor on the distance from the mean grey.
+        brightness, brightnesses: chance and range of the factor on all channels.
+        saturation, saturations: chance and range of the factor on the distance from grey.
         jpeg, qualities: chance and range of one more compression; half of them with halved chroma.
-        encoding: quality of the last compression, at full chroma, that every image gets alike; 0 for none.
+        encoding: quality of the last compression, at full chroma, that every image gets alike; 0 for none. No part of the style.
     """
 
     mirror: float = 0.5
@@ -36,33 +76,66 @@ class Interventions:
     blurs: tuple[float, float] = (0.2, 0.7)
     gamma: float = 0.3
     gammas: tuple[float, float] = (0.75, 1.3)
+    contrast: float = 0.2
+    contrasts: tuple[float, float] = (0.8, 1.2)
+    brightness: float = 0.2
+    brightnesses: tuple[float, float] = (0.85, 1.15)
+    saturation: float = 0.2
+    saturations: tuple[float, float] = (0.7, 1.3)
     jpeg: float = 0.7
     qualities: tuple[int, int] = (70, 95)
     encoding: int = 95
 
-    def __call__(self, pixels: Pixels, crop: int, seed: tuple[int, ...]) -> Pixels:
-        """A random crop of a changed image: uint8 (crop, crop, 3) of uint8 (H, W, 3), both sides at least ``crop``."""
+    def __call__(self, pixels: Pixels, crop: int, seed: tuple[int, ...]) -> Intervened:
+        """Changes an image uint8 (H, W, 3), both sides at least ``crop``; the seed alone decides how."""
         draw = np.random.default_rng(seed)
         image = Image.fromarray(pixels)
-        if draw.random() < self.mirror:
+        style = self._draw(draw, crop / min(image.size))
+        if style.mirror:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        if draw.random() < self.scale:
-            factor = max(draw.uniform(*self.scales), crop / min(image.size))
-            size = (max(crop, round(image.width * factor)), max(crop, round(image.height * factor)))
-            image = image.resize(size, _FILTERS[draw.integers(len(_FILTERS))])
+        if style.scale:
+            width, height = (max(crop, round(length * math.exp(style.scale))) for length in image.size)
+            image = image.resize((width, height), _FILTERS[draw.integers(len(_FILTERS))])
         left, top = (int(draw.integers(0, length - crop + 1)) for length in image.size)
-        image = image.crop((left, top, left + crop, top + crop))
-        if draw.random() < self.blur:
-            image = image.filter(ImageFilter.GaussianBlur(draw.uniform(*self.blurs)))
-        if draw.random() < self.gamma:
-            exponent = draw.uniform(*self.gammas)
-            image = image.point([round(255 * (level / 255) ** exponent) for level in range(256)] * 3)
-        if draw.random() < self.jpeg:
-            image = _recompress(image, int(draw.integers(self.qualities[0], self.qualities[1] + 1)), int(draw.choice([0, 2])))
+        image = _restyle(image.crop((left, top, left + crop, top + crop)), style)
         if self.encoding:
             image = _recompress(image, self.encoding, 0)
         changed: Pixels = np.asarray(image.convert("RGB"))
-        return changed
+        return Intervened(changed, style.vector())
+
+    def _draw(self, draw: np.random.Generator, least_scale: float) -> Style:
+        def some(chance: float, bounds: tuple[float, float]) -> float | None:
+            value = float(draw.uniform(*bounds))
+            return value if draw.random() < chance else None
+
+        scale = some(self.scale, self.scales)
+        quality = some(self.jpeg, (self.qualities[0], self.qualities[1] + 1))
+        return Style(
+            mirror=float(draw.random() < self.mirror),
+            scale=0.0 if scale is None else math.log(max(scale, least_scale)),
+            blur=some(self.blur, self.blurs) or 0.0,
+            gamma=math.log(some(self.gamma, self.gammas) or 1),
+            contrast=math.log(some(self.contrast, self.contrasts) or 1),
+            brightness=math.log(some(self.brightness, self.brightnesses) or 1),
+            saturation=math.log(some(self.saturation, self.saturations) or 1),
+            quality=1.0 if quality is None else int(quality) / 100,
+            chroma=float(quality is not None and draw.random() < 0.5),
+        )
+
+
+def _restyle(image: Image.Image, style: Style) -> Image.Image:
+    if style.blur:
+        image = image.filter(ImageFilter.GaussianBlur(style.blur))
+    if style.gamma:
+        exponent = math.exp(style.gamma)
+        image = image.point([round(255 * (level / 255) ** exponent) for level in range(256)] * 3)
+    if style.contrast:
+        image = ImageEnhance.Contrast(image).enhance(math.exp(style.contrast))
+    if style.brightness:
+        image = ImageEnhance.Brightness(image).enhance(math.exp(style.brightness))
+    if style.saturation:
+        image = ImageEnhance.Color(image).enhance(math.exp(style.saturation))
+    return image if style.quality == 1 else _recompress(image, round(100 * style.quality), 2 if style.chroma else 0)
 
 
 def _recompress(image: Image.Image, quality: int, subsampling: int) -> Image.Image:

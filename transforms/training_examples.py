@@ -141,7 +141,8 @@ def _example(shard: Shard, extractor: FeatureExtractor, extraction: Extraction, 
         return None
     seed = (extraction.seed, int(image.image_id[:15], 16))
     views = [centre[0]]
-    views += [extraction.interventions(pixels, extraction.geometry.crop, (*seed, view)) for view in range(1, extraction.views)]
+    crop, intervene = extraction.geometry.crop, extraction.interventions
+    views += [intervene(pixels, crop, (*seed, view)).pixels for view in range(1, extraction.views)]
     small = Image.fromarray(centre[0]).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     features = extractor(np.stack(views)).astype(np.float16)
     return _Example(features, label, image.image_id, len(image.data), np.asarray(small).flatten())
