@@ -28,6 +28,8 @@ class LabelledCrops(NamedTuple):
         crops: uint8 (N, C, C, 3): the central crop of each image, never resized; perhaps a read-only map of a file.
         source, origin, content, image_id: what the sidecar says, and SHA-256 of the encoded bytes, (N,).
         encoded_bytes: int64 (N,).
+        encoding: of the file: JPEG, PNG, …, (N,).
+        size: height and width of the whole image in pixels, int64 (N, 2).
         left_out: how many images could not be decoded or are smaller than the crop.
     """
 
@@ -37,6 +39,8 @@ class LabelledCrops(NamedTuple):
     content: Text
     image_id: Text
     encoded_bytes: npt.NDArray[np.int64]
+    encoding: Text
+    size: npt.NDArray[np.int64]
     left_out: int
 
 
@@ -47,6 +51,8 @@ class _Row(NamedTuple):
     content: str
     image_id: str
     encoded_bytes: int
+    encoding: str
+    size: tuple[int, int]
 
 
 def read_labelled_crops(
@@ -102,6 +108,8 @@ def read_labelled_crops(
         np.array([row.content for row in rows], np.str_),
         np.array([row.image_id for row in rows], np.str_),
         np.array([row.encoded_bytes for row in rows], np.int64),
+        np.array([row.encoding for row in rows], np.str_),
+        np.array([row.size for row in rows], np.int64).reshape(-1, 2),
         left_out,
     )
 
@@ -128,10 +136,11 @@ def _row(image: EncodedImage, shard: Shard, label_field: str, crop: int) -> _Row
 
     label = label_of(image, shard, label_field)
     try:
-        pixels = decode(image.data).pixels
+        decoded = decode(image.data)
     except ImageRejectError:
         return None
-    centre = cut(pixels, Geometry(crop=crop))
+    centre = cut(decoded.pixels, Geometry(crop=crop))
     if not len(centre):
         return None
-    return _Row(centre[0], label.source, label.origin, label.content, image.image_id, len(image.data))
+    size = (decoded.height, decoded.width)
+    return _Row(centre[0], label.source, label.origin, label.content, image.image_id, len(image.data), decoded.format, size)

@@ -25,6 +25,8 @@ def test_crops_come_with_their_labels_and_small_images_are_counted(tmp_path: Pat
     assert crops.origin.tolist() == ["here", "there", "here"]
     assert crops.content.tolist() == ["a", crops.image_id[1], "a"]
     assert (crops.encoded_bytes > 0).all()
+    assert crops.encoding.tolist() == ["PNG"] * 3
+    assert crops.size.tolist() == [[80, 70], [64, 64], [80, 70]]
     assert crops.left_out == 1
     assert (crops.crops[1] == photograph(2, 64, 64)).all()
     assert (crops.crops[0] == photograph(0, 80, 70)[8:72, :64]).all()
