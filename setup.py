@@ -21,7 +21,7 @@ setup(
     packages=find_packages(include=["causalprint", "causalprint.*"]),
     package_data={
         "causalprint": ["py.typed"],
-        "causalprint.models": ["weights/**/*.json", "weights/**/*.safetensors", "weights/**/*.md"],
+        "causalprint.models": ["recipes/*.yaml", "weights/**/*.json", "weights/**/*.safetensors", "weights/**/*.md"],
     },
     install_requires=[
         "apache-beam>=2.76",
@@ -35,6 +35,7 @@ setup(
         "pillow>=12.3,<13",
         "protobuf>=5.29",
         "pyarrow>=21,<26",
+        "pyyaml>=6",
         "rich>=14",
         "s3fs>=2025.9",
         "safetensors>=0.6",
@@ -43,6 +44,15 @@ setup(
         "zstandard>=0.23",
     ],
     extras_require={
+        "compare": [
+            "faiss-cpu>=1.13",
+            "matplotlib>=3.10",
+            "onnx>=1.20",
+            "onnxruntime>=1.24",
+            "scikit-image>=0.26",
+            "scikit-learn>=1.7",
+            "transformers>=5",
+        ],
         "dataflow": ["apache-beam[gcp]>=2.76"],
         "test": [
             "duckdb>=2",
