@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from causalprint.models.residuals import ResidualSpec, load_residual
+from causalprint.models.residuals.base import Residual
 from causalprint.models.residuals.prior import load_prior
 
 
@@ -56,12 +57,14 @@ def reconstruct(autoencoder: Path, images: NDArray[np.uint8]) -> NDArray[np.uint
         uint8, the shape of ``images``.
     """
     residual = load_residual(ResidualSpec("autoencoder", str(autoencoder), ()))
+    return np.stack(list(_each_in_one_thread(lambda index: pass_through(residual, images[index]), len(images))))
 
-    def decode(index: int) -> NDArray[np.uint8]:
-        x = torch.from_numpy(images[index].copy()).permute(2, 0, 1)[None].float() / 255
+
+def pass_through(residual: Residual, image: NDArray[np.uint8], device: torch.device | str = "cpu") -> NDArray[np.uint8]:
+    """What ``residual``, which is on ``device``, makes of one image: its reconstruction, rounded; uint8 (H, W, 3) in and out."""
+    x = torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
         return _to_bytes(residual(x).reconstruction)
-
-    return np.stack(list(_each_in_one_thread(decode, len(images))))
 
 
 def _each_in_one_thread(make: Callable[[int], NDArray[np.uint8]], count: int) -> Iterator[NDArray[np.uint8]]:
@@ -83,4 +86,4 @@ def _single_threaded_operators() -> Iterator[None]:
 def _to_bytes(image: torch.Tensor) -> NDArray[np.uint8]:
     """(1, 3, height, width) in [0, 1] to uint8 (height, width, 3)."""
     scaled = (image[0].clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.asarray(scaled.permute(1, 2, 0).numpy())
+    return np.asarray(scaled.permute(1, 2, 0).cpu().numpy())

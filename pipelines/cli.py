@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import causalprint
-from causalprint.pipelines import cli_training
+from causalprint.pipelines import cli_aligned, cli_training
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.options import Device, DeviceName, Json, StorageOptions, Verbose, parse_storage, session_of
 from causalprint.pipelines.runners import RUNNERS
@@ -195,3 +195,4 @@ def inspect(
 
 app.command(name="train", epilog=EXIT_CODES)(cli_training.train)
 app.command(name="train-prior", epilog=EXIT_CODES)(cli_training.train_prior)
+app.command(name="make-aligned", epilog=EXIT_CODES)(cli_aligned.make_aligned)

@@ -6,10 +6,7 @@ codec or its size. The sidecar of each image holds the truth, which the audit ca
 
 from __future__ import annotations
 
-import io
-import json
-import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image
 
+from causalprint.pipelines.sample_tar import Row, write_tar
+from causalprint.transforms.encodings import encode_jpeg95
 from causalprint.transforms.photographs import photographs
 
 if TYPE_CHECKING:
@@ -92,13 +90,6 @@ def weights_folder() -> Traversable:
     return files("causalprint.models") / "weights"
 
 
-def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """JPEG at quality 95 without chroma subsampling and without metadata."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
-
-
 def build_shards(folder: Path) -> None:
     """Write three WebDataset tars and one Parquet file below ``folder``.
 
@@ -112,16 +103,15 @@ def build_shards(folder: Path) -> None:
     crops = list(native_crops())
     images = [*crops, *generated(crops, weights_folder())]
     order = np.random.default_rng(0).permutation(len(images))
-    rows = [(f"{place:06d}", "jpg", encode(images[index].pixels), _sidecar(images[index])) for place, index in enumerate(order)]
+    shuffled = [images[index] for index in order]
+    rows: list[Row] = [
+        (f"{place:06d}", "jpg", encode_jpeg95(image.pixels), _sidecar(image)) for place, image in enumerate(shuffled)
+    ]
     rows += _hazards(images[0])
     for number, path in enumerate(paths):
         part = path.with_name(path.name + ".part")
         (_write_parquet if path.suffix == ".parquet" else write_tar)(part, rows[number::SHARDS])
         part.replace(path)
-
-
-Row = tuple[str, str, bytes, dict[str, str]]
-"""Key, extension, encoded image, sidecar."""
 
 
 def _sidecar(image: LabelledImage) -> dict[str, str]:
@@ -130,24 +120,14 @@ def _sidecar(image: LabelledImage) -> dict[str, str]:
 
 def _hazards(image: LabelledImage) -> list[Row]:
     """What an audit must survive and account for."""
-    whole, sidecar = encode(image.pixels), _sidecar(image)
+    whole, sidecar = encode_jpeg95(image.pixels), _sidecar(image)
     drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
     return [
         ("hazard-cut", "jpg", whole[: len(whole) // 2], sidecar | {"url": "hazard://cut-short"}),
         ("hazard-drawing", "jpg", drawing, sidecar | {"url": "hazard://drawing"}),
         ("hazard-empty", "jpg", b"", sidecar | {"url": "hazard://empty"}),
-        ("hazard-small", "jpg", encode(image.pixels[:64, :64]), sidecar | {"url": "hazard://thumbnail"}),
+        ("hazard-small", "jpg", encode_jpeg95(image.pixels[:64, :64]), sidecar | {"url": "hazard://thumbnail"}),
     ]
-
-
-def write_tar(path: Path, rows: Iterable[Row]) -> None:
-    """Writes a WebDataset tar: for each row the image, then its sidecar."""
-    with tarfile.open(path, "w") as tar:
-        for key, extension, data, sidecar in rows:
-            for suffix, content in ((extension, data), ("json", json.dumps(sidecar).encode())):
-                member = tarfile.TarInfo(f"{key}.{suffix}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
 
 
 def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
