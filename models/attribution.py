@@ -7,7 +7,7 @@ is like none of them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from safetensors.numpy import load_file
 from causalprint.models.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.manifest import REAL
 from causalprint.schemas.reasons import Abstention, Verdict
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CANDIDATES = 5
 
@@ -67,6 +70,17 @@ class Attributor:
         """Squared distance of a fingerprint (128,) to the nearest source's centre, over the bundle's limit: above 1, unknown."""
         offsets = (fingerprint - self._centre) @ self._whitening
         return float(np.square(offsets).sum(axis=1).min() / np.float32(self._manifest.decision.novelty_limit))
+
+    def scores(self, fingerprints: Tensor) -> Tensor:
+        """Logits float32 (N, K) of fingerprints float32 (N, 128), with gradients: their softmax is :meth:`probabilities`."""
+        weight, bias = (fingerprints.new_tensor(part) for part in (self._weight, self._bias))
+        return (fingerprints @ weight.T + bias) / self._manifest.decision.temperature
+
+    def novelties(self, fingerprints: Tensor) -> Tensor:
+        """As :meth:`novelty`, to the centre of each source: (N, K) of fingerprints float32 (N, 128), with gradients."""
+        centre, whitening = (fingerprints.new_tensor(part) for part in (self._centre, self._whitening))
+        offsets = (fingerprints[:, None] - centre) @ whitening
+        return offsets.square().sum(dim=2) / self._manifest.decision.novelty_limit
 
     def _attribute(self, fingerprint: npt.NDArray[np.float32]) -> Attribution:
         if not self._calibrated:

@@ -19,6 +19,10 @@ GRID = 8
 Crops = npt.NDArray[np.uint8]
 
 
+class GradientError(ValueError):
+    """A gradient was asked of what has none; the message names it."""
+
+
 class FeatureExtractor:
     """A residual and the lenses that read it, on one device. Thread safe."""
 
@@ -50,9 +54,26 @@ class FeatureExtractor:
             return x, self.residual(x)
 
     def read(self, x: torch.Tensor, reconstruction: Reconstruction) -> list[torch.Tensor]:
-        """Each feature, float32 (N, size), in order."""
-        with torch.inference_mode():
-            return [read(LENSES[feature.lens], _reading(feature), x, reconstruction) for feature in self.features]
+        """Each feature, float32 (N, size), in order; with gradients where ``x`` requires them.
+
+        Raises:
+            GradientError: ``x`` requires gradients, and the residual or a lens gives none.
+        """
+        with torch.inference_mode(not x.requires_grad):
+            values = [read(LENSES[feature.lens], _reading(feature), x, reconstruction) for feature in self.features]
+        if x.requires_grad:
+            self._check_gradients(reconstruction, values)
+        return values
+
+    def _check_gradients(self, reconstruction: Reconstruction, values: list[torch.Tensor]) -> None:
+        constant = [feature.key for feature, value in zip(self.features, values, strict=True) if not value.requires_grad]
+        residual_is_read = any(_reading(feature) != "image" for feature in self.features)
+        if residual_is_read and not reconstruction.reconstruction.requires_grad:
+            constant = [f"residual {str(self.residual.spec)!r}", *constant]
+        if constant:
+            raise GradientError(
+                f"{', '.join(constant)} cannot be differentiated; take a bundle whose residual and lenses run in torch"
+            )
 
     def __call__(self, crops: Crops) -> npt.NDArray[np.float32]:
         """All features side by side, float32 (N, sum of sizes), of crops uint8 (N, C, C, 3), one crop at a time."""
@@ -71,14 +92,20 @@ def cut(pixels: npt.NDArray[np.uint8], geometry: Geometry) -> Crops:
     V = 0 where the image is smaller than the crop.
     """
     side = geometry.crop
-    height, width = pixels.shape[:2]
+    places = corners(pixels.shape[0], pixels.shape[1], geometry)
+    crops = [pixels[top : top + side, left : left + side] for top, left in places]
+    return np.stack(crops) if crops else np.zeros((0, side, side, 3), np.uint8)
+
+
+def corners(height: int, width: int, geometry: Geometry) -> list[tuple[int, int]]:
+    """Top and left of each crop of :func:`cut` in an image of that size, in pixels."""
+    side = geometry.crop
     if height < side or width < side:
-        return np.zeros((0, side, side, 3), np.uint8)
+        return []
     bottom, right = ((length - side) // GRID * GRID for length in (height, width))
     centre = ((height - side) // 2 // GRID * GRID, (width - side) // 2 // GRID * GRID)
-    corners = [centre, (0, 0), (bottom, right), (0, right), (bottom, 0)]
-    chosen = list(dict.fromkeys(corners[: geometry.views]))
-    return np.stack([pixels[top : top + side, left : left + side] for top, left in chosen])
+    places = [centre, (0, 0), (bottom, right), (0, right), (bottom, 0)]
+    return list(dict.fromkeys(places[: geometry.views]))
 
 
 def pick_device(name: str) -> torch.device:

@@ -6,6 +6,7 @@ readings) standardised by the training images' mean and scale. The paper leaves 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from causalprint.models.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
 from causalprint.models.features import Crops, FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
 from causalprint.models.manifest import Feature
+from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 CLIP = 5.0
@@ -80,22 +82,37 @@ class Fingerprinter:
             },
         )
 
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Fingerprints float32 (N, 128) of crops float32 (N, 3, C, C), 0 to 1, with gradients where ``x`` requires them.
+
+        Equal to those of a call up to its rounding to float16. What is counted in steps (co-occurrences, outliers) takes the
+        gradient of a soft count; a flat crop's fingerprint is constant.
+
+        Raises:
+            GradientError: gradients are asked for, and the residual or a lens gives none.
+        """
+        with torch.inference_mode(not x.requires_grad), exact_kernels():
+            image = x.contiguous()  # another layout in memory would take kernels that round otherwise
+            return self._fuse(image, self._extract.residual(image))
+
     def _micro_batch(self, crops: Crops) -> Fingerprints:
         count = len(crops)
         # Another number of rows could choose another kernel, and with it another rounding.
         padded = np.concatenate([crops, np.repeat(crops[-1:], self.micro_batch - count, axis=0)])
-        # TF32 and autotuning would let rows depend on the machine and on what ran before.
-        with torch.inference_mode(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        with torch.inference_mode(), exact_kernels():
             x, reconstruction = self._extract.reconstruct(padded)
             residual = reconstruction.residual
-            fused = self._tensors["bias"].repeat(len(padded), 1)
-            for feature, values in zip(self._extract.features, self._extract.read(x, reconstruction), strict=True):
-                fused += self._project(feature, values)
-            flat = roughness(x) < self.bundle.manifest.decision.flat
-            fused = torch.where(flat[:, None], torch.zeros_like(fused), fused)
+            fused = self._fuse(x, reconstruction)
             energy = residual.flatten(1).square().mean(dim=1).sqrt()
             scalars = {lens.scalar: lens.summarise(residual)[:count].cpu().numpy() for lens in LENSES.values()}
         return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars)
+
+    def _fuse(self, x: torch.Tensor, reconstruction: Reconstruction) -> torch.Tensor:
+        fused = self._tensors["bias"].repeat(len(x), 1)
+        for feature, values in zip(self._extract.features, self._extract.read(x, reconstruction), strict=True):
+            fused = fused + self._project(feature, values)
+        flat = roughness(x) < self.bundle.manifest.decision.flat
+        return torch.where(flat[:, None], torch.zeros_like(fused), fused)
 
     def _project(self, feature: Feature, values: torch.Tensor) -> torch.Tensor:
         mean, scale, gain, matrix = (self._tensors[f"{feature.key}.{part}"] for part in ("mean", "scale", "gain", "projection"))
@@ -111,6 +128,12 @@ def combine(crops: Fingerprints) -> Fingerprints:
         crops.residual_energy.mean(keepdims=True),
         {name: values.mean(keepdims=True) for name, values in crops.scalars.items()},
     )
+
+
+def exact_kernels() -> AbstractContextManager[None]:
+    """No TF32 and no autotuning, which would let rows depend on the machine and on what ran before."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
+    return flags
 
 
 def roughness(x: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,11 @@ def power(z: Tensor) -> Tensor:
     return square_norm(torch.fft.rfft2(z)) / (z.shape[-2] * z.shape[-1])
 
 
+def straight_through(value: Tensor, stand_in: Tensor) -> Tensor:
+    """``value``, up to float rounding, with the gradient of ``stand_in`` (Bengio et al., arXiv 1308.3432), both of one shape."""
+    return stand_in + (value - stand_in).detach()
+
+
 def square_norm(spectrum: Tensor) -> Tensor:
     """|F|² of a complex tensor, without the square root that ``abs`` would take."""
     parts = torch.view_as_real(spectrum)

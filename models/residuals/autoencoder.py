@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from causalprint.models.residuals.base import Reconstruction, pad_to_factor, subtract
+from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, pad_to_factor, subtract
 from causalprint.models.residuals.loading import load_model
 from causalprint.models.residuals.spec import ResidualSpec
 from causalprint.models.residuals.taef2 import FILES, is_taef2, load_taef2
@@ -51,7 +51,7 @@ class AutoencoderResidual:
         """As of :class:`~causalprint.models.residuals.base.Residual`."""
         return self.codec.digests
 
-    @torch.inference_mode()
+    @gradients_where_asked
     def __call__(self, x: Tensor) -> Reconstruction:
         """As of :class:`~causalprint.models.residuals.base.Residual`; no scalars."""
         return subtract(x, self.codec(x))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from causalprint.models.residuals.spec import ResidualSpec
+
+Self = TypeVar("Self")
 
 
 class Reconstruction(NamedTuple):
@@ -30,7 +33,8 @@ class Residual(Protocol):
 
     A pure function: no state, no randomness but the fixed noise that its spec names, and no exchange between the images
     of a batch. Kernels may round differently for another batch size or thread count, so a caller who needs the same
-    bits keeps both fixed.
+    bits keeps both fixed. Where ``x`` requires gradients they flow through the model, whose own weights are fixed; a model that
+    gives none (another runtime's) returns a ``reconstruction`` that requires none.
     """
 
     @property
@@ -46,6 +50,17 @@ class Residual(Protocol):
     def __call__(self, x: Tensor) -> Reconstruction:
         """The reconstruction and residual of ``x``, float32 (N, 3, H, W) in 0 to 1, any height and width from 1."""
         ...
+
+
+def gradients_where_asked(call: Callable[[Self, Tensor], Reconstruction]) -> Callable[[Self, Tensor], Reconstruction]:
+    """A residual's call in inference mode, unless the image that it is given requires gradients."""
+
+    @wraps(call)
+    def guarded(self: Self, x: Tensor) -> Reconstruction:
+        with torch.inference_mode(not x.requires_grad):
+            return call(self, x)
+
+    return guarded
 
 
 def subtract(x: Tensor, reconstruction: Tensor, scalars: dict[str, Tensor] | None = None) -> Reconstruction:

@@ -19,7 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from causalprint.models.residuals.base import Reconstruction, pad_to_factor, subtract
+from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, pad_to_factor, subtract
 from causalprint.models.residuals.prior import Prior, load_prior
 from causalprint.models.residuals.spec import ResidualError, ResidualSpec
 
@@ -46,7 +46,7 @@ class DdimResidual:
         """As of :class:`~causalprint.models.residuals.base.Residual`."""
         return self.prior.digests
 
-    @torch.inference_mode()
+    @gradients_where_asked
     def __call__(self, x: Tensor) -> Reconstruction:
         """As of :class:`~causalprint.models.residuals.base.Residual`; no scalars. Only the final image is clipped."""
         height, width = x.shape[-2:]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from causalprint.models.residuals.autoencoder import Codec, load_codec
-from causalprint.models.residuals.base import Reconstruction, subtract
+from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, subtract
 from causalprint.models.residuals.spec import ResidualSpec
 
 SMALLEST_LOSS = 1e-12
@@ -31,7 +31,7 @@ class DoubleAutoencoderResidual:
         """As of :class:`~causalprint.models.residuals.base.Residual`."""
         return self.codec.digests
 
-    @torch.inference_mode()
+    @gradients_where_asked
     def __call__(self, x: Tensor) -> Reconstruction:
         """As of :class:`~causalprint.models.residuals.base.Residual`.
 

@@ -91,9 +91,18 @@ def test_digests_tell_weights_apart(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", RESIDUALS)
-def test_inference_leaves_nothing_to_train(kind: str, residuals: dict[str, Residual]) -> None:
-    x = torch.rand((1, 3, 16, 16), requires_grad=True)
-    assert not residuals[kind](x).residual.requires_grad
+def test_gradients_flow_where_the_image_asks_for_them_and_nowhere_else(kind: str, residuals: dict[str, Residual]) -> None:
+    x = torch.rand((1, 3, 16, 16))
+    plain = residuals[kind](x)
+    assert not plain.residual.requires_grad
+    x.requires_grad_()
+    traced = residuals[kind](x)
+    assert traced.reconstruction.requires_grad
+    torch.testing.assert_close(traced.residual.detach(), plain.residual)
+    traced.residual.square().sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert x.grad.any()
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
