@@ -1,0 +1,103 @@
+"""What happens to images after they are made: named, pure changes of an image that a verdict should survive.
+
+Each maps uint8 (C, C, 3) to uint8 (C, C, 3). One that leaves fewer pixels than it was given fills up by mirroring, since the
+fingerprint needs C pixels a side and a resize back would add a second trace; one that leaves more is cut at the centre, in
+phase with the blocks of a JPEG.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from causalprint.models.features import GRID
+
+Pixels = npt.NDArray[np.uint8]
+CHROMA_HALVED = 2
+"""4:2:0, what cameras and web sites write."""
+
+
+class Perturbation(NamedTuple):
+    """One change.
+
+    Attributes:
+        about: what it is, for a table.
+        apply: image uint8 (C, C, 3), seed -> uint8 (C, C, 3); the same for the same arguments.
+        drawn: whether the seed matters.
+    """
+
+    about: str
+    apply: Callable[[Pixels, int], Pixels]
+    drawn: bool = False
+
+
+def recompress(pixels: Pixels, quality: int, subsampling: int = CHROMA_HALVED) -> Pixels:
+    """What a JPEG of that quality holds; subsampling 0 is 4:4:4, 2 is 4:2:0."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def rescale(pixels: Pixels, factor: float) -> Pixels:
+    """Resized by ``factor`` (bicubic, low-pass filtered where it shrinks), at least one pixel a side, and fitted."""
+    height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
+    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    return fit(np.asarray(resized), pixels.shape[0], pixels.shape[1])
+
+
+def crop(pixels: Pixels, seed: int, share: float = 0.875) -> Pixels:
+    """A random window of ``share`` of each side, in any phase of a JPEG's blocks, fitted."""
+    draw = np.random.default_rng(seed)
+    sides = [max(1, round(side * share)) for side in pixels.shape[:2]]
+    top, left = (int(draw.integers(0, whole - side + 1)) for whole, side in zip(pixels.shape[:2], sides, strict=True))
+    return fit(pixels[top : top + sides[0], left : left + sides[1]], pixels.shape[0], pixels.shape[1])
+
+
+def blur(pixels: Pixels, deviation: float) -> Pixels:
+    """Gaussian blur; ``deviation`` in pixels."""
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(deviation)))
+
+
+def add_noise(pixels: Pixels, seed: int, deviation: float) -> Pixels:
+    """White Gaussian noise of ``deviation`` levels of 255, rounded and clipped."""
+    noise = np.random.default_rng(seed).normal(0, deviation, pixels.shape)
+    return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+
+
+def fit(pixels: Pixels, height: int, width: int) -> Pixels:
+    """``pixels`` (H, W, 3) as (height, width, 3): mirrored at its lower and right edge where too small, cut where too large."""
+    more = [(0, max(0, wanted - side)) for wanted, side in zip((height, width), pixels.shape[:2], strict=True)]
+    filled = np.pad(pixels, [*more, (0, 0)], mode="symmetric")
+    top, left = ((side - wanted) // 2 // GRID * GRID for side, wanted in zip(filled.shape[:2], (height, width), strict=True))
+    return np.ascontiguousarray(filled[top : top + height, left : left + width])
+
+
+PERTURBATIONS: Mapping[str, Perturbation] = {
+    "jpeg-90": Perturbation("JPEG, quality 90, 4:2:0", lambda pixels, _: recompress(pixels, 90)),
+    "jpeg-75": Perturbation("JPEG, quality 75, 4:2:0", lambda pixels, _: recompress(pixels, 75)),
+    "jpeg-50": Perturbation("JPEG, quality 50, 4:2:0", lambda pixels, _: recompress(pixels, 50)),
+    "resize-0.5": Perturbation("resized by 0.5, bicubic, filled up by mirroring", lambda pixels, _: rescale(pixels, 0.5)),
+    "resize-0.75": Perturbation("resized by 0.75, bicubic, filled up by mirroring", lambda pixels, _: rescale(pixels, 0.75)),
+    "resize-1.5": Perturbation("resized by 1.5, bicubic, cut at the centre", lambda pixels, _: rescale(pixels, 1.5)),
+    "crop": Perturbation("a random 7/8 of each side, filled up by mirroring", crop, drawn=True),
+    "blur": Perturbation("Gaussian blur, 1 pixel", lambda pixels, _: blur(pixels, 1.0)),
+    "noise": Perturbation("white noise, 4 of 255", lambda pixels, seed: add_noise(pixels, seed, 4.0), drawn=True),
+}
+"""The registry: a name for ``evaluate --robustness`` and ``compare``, and what it does."""
+
+TRACKS: Mapping[str, Callable[[Pixels], Pixels]] = {
+    "png": lambda pixels: pixels,
+    "jpeg95": lambda pixels: recompress(pixels, 95, 0),
+    "aligned": lambda pixels: pixels,
+}
+"""The last encoding that every image gets alike, whatever made it : the pixels that are decoded from it."""
+
+
+def seed_of(image_id: str, seed: int) -> int:
+    """The seed of one image's draw: of its SHA-256, so that neither the order nor the other images matter."""
+    return int(np.random.SeedSequence([int(image_id[:15], 16), seed]).generate_state(1, np.uint64)[0])
