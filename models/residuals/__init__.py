@@ -45,6 +45,11 @@ _REVISION = {"revision": "branch, tag or commit of a hub model"}
 RESIDUALS: Mapping[str, ResidualKind] = {
     "autoencoder": ResidualKind("autoencoder", "x - D(E(x)) of an autoencoder", _REVISION),
     "double-autoencoder": ResidualKind("double_autoencoder", "the same, and the ratio of two passes' losses (AEDR)", _REVISION),
+    "onnx-autoencoder": ResidualKind(
+        "onnx_autoencoder",
+        "x - D(E(x)) of an autoencoder in ONNX: a folder of encoder and decoder, or one file",
+        {"range": "of its images: signed, -1 to 1 (default), or unit, 0 to 1", "factor": "of one file: pixels a latent (8)"},
+    ),
     "ddim": ResidualKind(
         "ddim",
         "inversion to noise and reconstruction by a diffusion model (DIRE)",

@@ -86,7 +86,7 @@ def test_digests_tell_weights_apart(kind: str, tmp_path: Path) -> None:
     )
     assert first.digests == same.digests
     changed = {name for name in first.digests if first.digests[name] != other.digests[name]}
-    assert changed == {name for name in first.digests if name.endswith(".safetensors")}
+    assert changed == {name for name in first.digests if name.endswith((".safetensors", ".onnx"))}
     assert changed
 
 
@@ -97,7 +97,7 @@ def test_gradients_flow_where_the_image_asks_for_them_and_nowhere_else(kind: str
     assert not plain.residual.requires_grad
     x.requires_grad_()
     traced = residuals[kind](x)
-    assert traced.reconstruction.requires_grad
+    assert traced.reconstruction.requires_grad == (kind != "onnx-autoencoder")  # another runtime gives none
     torch.testing.assert_close(traced.residual.detach(), plain.residual)
     traced.residual.square().sum().backward()
     assert x.grad is not None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny, DDPMScheduler, UNet2DModel, VQModel
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
 from causalprint.models.residuals.taef2 import FILES, Taef2
@@ -101,9 +103,39 @@ def save_pipeline(directory: Path, model: Any = None, prediction_type: str = "ep
     return directory
 
 
+def save_onnx_autoencoder(directory: Path, seed: int = 0, levels: int = 2) -> Path:
+    """Random convolutions as two ONNX graphs in ``directory``: factor 4; the decoder gives a pyramid, coarse first."""
+    draw = np.random.default_rng(seed)
+
+    def convolution(name: str, inputs: int, outputs: int, stride: int, source: str, *, up: bool = False) -> list[Any]:
+        shape = (inputs, outputs, stride, stride) if up else (outputs, inputs, stride, stride)
+        weights = numpy_helper.from_array((0.5 * draw.standard_normal(shape) / stride).astype(np.float32), f"{name}_weights")
+        kind = "ConvTranspose" if up else "Conv"
+        node = helper.make_node(kind, [source, weights.name], [name], kernel_shape=[stride] * 2, strides=[stride] * 2)
+        return [node, weights]
+
+    def save(file: str, source: tuple[str, int], parts: list[list[Any]], outputs: dict[str, int]) -> None:
+        def value(name: str, channels: int) -> Any:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", channels, f"{name}_h", f"{name}_w"])
+
+        nodes, weights = zip(*parts, strict=True)
+        graph = helper.make_graph(nodes, file, [value(*source)], [value(*item) for item in outputs.items()], weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        (directory / file).write_bytes(model.SerializeToString())
+
+    directory.mkdir(parents=True, exist_ok=True)
+    save("tiny_encoder.onnx", ("image", 3), [convolution("latent", 3, 6, 4, "image")], {"latent": 6})
+    names = [f"level{level}" for level in range(levels)]
+    parts = [convolution(name, 6, 3, 4 // 2 ** (levels - 1 - level), "latent", up=True) for level, name in enumerate(names)]
+    save("tiny_decoder.onnx", ("latent", 6), parts, dict.fromkeys(names, 3))
+    return directory
+
+
 def save_for_kind(directory: Path, kind: str, seed: int = 0) -> str:
     """A random model that residual ``kind`` takes, in ``directory``; returns the spec, cheap to compute."""
     if kind in ("autoencoder", "double-autoencoder"):
         return f"{kind}:{save_autoencoder(directory, seed=seed)}"
+    if kind == "onnx-autoencoder":
+        return f"{kind}:{save_onnx_autoencoder(directory, seed)}"
     options = {"ddim": "?steps=3&until=300"}.get(kind, "")
     return f"{kind}:{save_pipeline(directory, seed=seed)}{options}"

@@ -1,0 +1,132 @@
+"""Residual of one pass through an autoencoder in ONNX: r = x - D(E(x)), of a folder of two graphs or a file of both halves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from causalprint.models.residuals.autoencoder import AutoencoderResidual, Codec
+from causalprint.models.residuals.spec import ResidualError, ResidualSpec
+from causalprint.models.residuals.weights import take_digests
+
+FACTOR = 8
+PROBE = 64
+"""Side of the blank image that shows an encoder's factor."""
+
+
+def load(spec: ResidualSpec, device: torch.device | str) -> AutoencoderResidual:
+    """Loads kind ``onnx-autoencoder``.
+
+    The location is a folder with two ``.onnx`` files, of which one is named ``…encoder…``: image to latents (its first output),
+    and latents to image; or a file that takes an image and gives its reconstruction. Both take and give (N, 3, H, W) in the range
+    that option ``range`` names: ``signed``, -1 to 1 (the default), or ``unit``, 0 to 1. A decoder with several outputs is taken
+    for a pyramid, coarse to fine, as VAElight's is: they are brought to the image's size by bilinear interpolation and added.
+
+    It runs on the CPU wherever ``device`` is, and gives no gradients: its reconstruction is a constant to them.
+
+    Raises:
+        ResidualError: there is no such folder or file, onnxruntime is missing, or the graphs are others.
+    """
+    del device
+    paths = _find(spec)
+    halves = [_Graph(_open(spec, path)) for path in paths]
+    if len(halves) == 2:
+        factor = PROBE // halves[0](torch.zeros(1, 3, PROBE, PROBE))[0].shape[-1]
+    else:
+        factor = spec.integer("factor", FACTOR, 1, 256)
+    through = _RoundTrip(halves, signed=_is_signed(spec))
+    _check(spec, through, 2 * factor)
+    files = (*paths, *(data for path in paths for data in path.parent.glob(f"{path.name}.data")))
+    return AutoencoderResidual(spec, Codec(through, factor, take_digests(paths[0].parent, files)))
+
+
+class _Graph:
+    """An ONNX graph of one input."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """Every output."""
+        outputs = self._session.run(None, {self._input: x.detach().cpu().contiguous().numpy()})
+        return [torch.from_numpy(output) for output in outputs]
+
+
+@dataclass(frozen=True, slots=True)
+class _RoundTrip:
+    """D(E(x)) of images in 0 to 1, not clipped."""
+
+    halves: list[_Graph]
+    signed: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        first = 2 * x - 1 if self.signed else x
+        for half in self.halves[:-1]:
+            first = half(first)[0]
+        levels = self.halves[-1](first)
+        decoded = sum((_resized(level, x.shape[-2:]) for level in levels[1:]), _resized(levels[0], x.shape[-2:])).to(x.device)
+        return (decoded + 1) / 2 if self.signed else decoded
+
+
+def _resized(image: Tensor, size: torch.Size) -> Tensor:
+    return image if image.shape[-2:] == size else interpolate(image, size=list(size), mode="bilinear", align_corners=False)
+
+
+def _find(spec: ResidualSpec) -> tuple[Path, ...]:
+    """The encoder and the decoder, or the one file."""
+    path = Path(spec.location).expanduser()
+    if path.is_file():
+        return (path,)
+    graphs = sorted(path.glob("*.onnx"))
+    encoders = [graph for graph in graphs if "encoder" in graph.stem.lower()]
+    if len(graphs) != 2 or len(encoders) != 1:
+        found = ", ".join(graph.name for graph in graphs) or "none"
+        message = (
+            f"residual {str(spec)!r}: give a folder with two ONNX files, one of them named …encoder…, or one file that "
+            f"reconstructs an image; {path} holds {found}"
+        )
+        raise ResidualError(message)
+    (encoder,) = encoders
+    return (encoder, *(graph for graph in graphs if graph != encoder))
+
+
+def _open(spec: ResidualSpec, path: Path) -> Any:
+    try:
+        import onnxruntime  # noqa: PLC0415 - optional
+    except ImportError as error:
+        message = f"residual {str(spec)!r} needs package onnxruntime; pip install 'causalprint[compare]'"
+        raise ResidualError(message) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # no rounding may depend on the machine's cores
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes derive from nothing else
+        message = f"residual {str(spec)!r}: {path} is no ONNX model that onnxruntime can run: {error}"
+        raise ResidualError(message) from error
+
+
+def _is_signed(spec: ResidualSpec) -> bool:
+    written = spec.text("range", "signed")
+    if written not in ("signed", "unit"):
+        message = f"residual {str(spec)!r}: range={written} is unknown; give signed (-1 to 1) or unit (0 to 1)"
+        raise ResidualError(message)
+    return written == "signed"
+
+
+def _check(spec: ResidualSpec, through: Callable[[Tensor], Tensor], side: int) -> None:
+    blank = torch.zeros(1, 3, side, side)
+    try:
+        shape = through(blank).shape
+    except Exception as error:  # onnxruntime's own classes derive from nothing else
+        message = f"residual {str(spec)!r}: the graphs do not take an image of {side} pixels: {error}; give a convolutional one"
+        raise ResidualError(message) from error
+    if shape != blank.shape:
+        message = f"residual {str(spec)!r}: an image {tuple(blank.shape)} comes back as {tuple(shape)}; give an RGB autoencoder"
+        raise ResidualError(message)
