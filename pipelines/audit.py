@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from causalprint.pipelines.runners import RUNNERS, cores, pipeline_options, worker_processes
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.runs import FileDigest, Manifest, Run
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
-    from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.pvalue import PCollection
 
     from causalprint.models.bundle import Bundle
@@ -85,7 +84,9 @@ def plan(config: AuditConfig) -> Plan:
         device=device,
     )
     output = Output(config.output, bundle.bundle_id, bundle.digest, config.storage)
-    return Plan(replace(config, threads=_threads(config, options)), run, output, settings.slicing, shards)
+    return Plan(
+        replace(config, threads=worker_threads(config.threads, config.runner, options)), run, output, settings.slicing, shards
+    )
 
 
 def build(root: Pipeline, planned: Plan) -> PCollection[Manifest]:
@@ -164,9 +165,3 @@ def _device(config: AuditConfig) -> str:
     from causalprint.models.features import pick_device
 
     return str(pick_device(config.device))
-
-
-def _threads(config: AuditConfig, options: PipelineOptions) -> int | None:
-    if config.threads is not None or not RUNNERS[config.runner].local:
-        return config.threads
-    return max(1, cores() // worker_processes(options))

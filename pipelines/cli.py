@@ -12,12 +12,12 @@ import typer
 import causalprint
 from causalprint.pipelines import cli_aligned, cli_training
 from causalprint.pipelines.errors import ExitCode
-from causalprint.pipelines.options import Device, DeviceName, Json, StorageOptions, Verbose, parse_storage, session_of
-from causalprint.pipelines.runners import RUNNERS
+from causalprint.pipelines.options import Device, DeviceName, Json, Runner, StorageOptions, Verbose, parse_storage, session_of
 from causalprint.pipelines.session import Session, guarded
 from causalprint.schemas.config import BATCH_SIZE, SLICE_BYTES, SLICE_IMAGES, AuditConfig, Slicing
 
 DEMO = Path("demo")
+BEAM_COMMANDS = ("audit", "train")
 EXIT_CODES = (
     "Exit codes: 0 complete; 1 error; 2 usage; 3 finished, but some shard is incomplete; 130, 143 stopped by Ctrl-C or SIGTERM."
 )
@@ -30,12 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _known_runner(name: str) -> str:
-    if name not in RUNNERS:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(RUNNERS)}")
-    return name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,8 +64,8 @@ def version(
     if show:
         typer.echo(f"causalprint {causalprint.__version__}")
         raise typer.Exit
-    if context.invoked_subcommand != "audit" and session_of(context, as_json=False, verbose=False).beam_options:
-        raise typer.BadParameter("only audit takes options for Beam after two dashes")
+    if context.invoked_subcommand not in BEAM_COMMANDS and session_of(context, as_json=False, verbose=False).beam_options:
+        raise typer.BadParameter(f"only {' and '.join(BEAM_COMMANDS)} take options for Beam after two dashes")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -108,14 +102,7 @@ def audit(
         typer.Option(metavar="N", min=1, help="or of so many encoded bytes, whichever is less.", show_default=str(SLICE_BYTES)),
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Read at most so many images in all.")] = None,
-    runner: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(RUNNERS),
-            help="; ".join(f"{name}: {known.about}" for name, known in RUNNERS.items()) + ".",
-            callback=_known_runner,
-        ),
-    ] = "direct",
+    runner: Runner = "direct",
     storage_options: StorageOptions = "{}",
     as_json: Json = False,
     verbose: Verbose = False,

@@ -10,6 +10,7 @@ from causalprint.pipelines.options import (
     Device,
     DeviceName,
     Json,
+    Runner,
     Seed,
     StorageOptions,
     Verbose,
@@ -33,26 +34,48 @@ def train(
     ],
     output: Output,
     val: Validation = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="What is learned and how: a YAML file, or a name.")
+    ] = "default",
     label_field: Annotated[
-        str, typer.Option(metavar="KEY", help="Key of the sidecar that names the source; else the image's folder names it.")
+        str,
+        typer.Option(metavar="KEY", help="Key of the sidecar, or column, that names the source; else the image's folder does."),
     ] = "source",
     residual: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="kind:path-or-hub-name", show_default="that of the bundle in the package"),
+        typer.Option(metavar="SPEC", help="kind:path-or-hub-name", show_default="the recipe's, else the package's bundle's"),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the bundle; begins its id.")] = "trained",
     licence: Annotated[str, typer.Option(metavar="TEXT", help="Of the bundle as a whole.")] = "unstated",
     views: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Of each image: as it is, then after interventions on content and style.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Of each image: as it is, then after interventions on content and style.",
+            show_default="the recipe's",
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = DeviceName.AUTO,
     resume: Resume = False,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Folder to keep features in, for other trainings too.",
+            show_default="beside the output, till done",
+        ),
+    ] = None,
+    runner: Runner = "direct",
     storage_options: StorageOptions = "{}",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
-    """Train a bundle: the fingerprint and attribution over real and the sources of labelled images."""
+    """Train a bundle: the fingerprint and attribution over real and the sources of labelled images.
+
+    Features are computed by Beam, whose options follow two dashes: causalprint train … -- --direct_num_workers=4
+    """
     session = session_of(context, as_json=as_json, verbose=verbose)
     storage = parse_storage(storage_options)
 
@@ -64,6 +87,7 @@ def train(
             inputs=tuple(inputs),
             output=output,
             validation=tuple(val or ()),
+            recipe=recipe,
             label_field=label_field,
             residual=residual,
             name=name,
@@ -72,6 +96,9 @@ def train(
             seed=seed,
             device=device.value,
             resume=resume,
+            features=features,
+            runner=runner,
+            beam_options=session.beam_options,
             storage=storage,
         )
         return train_bundle(config, session)

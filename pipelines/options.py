@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from causalprint.pipelines.runners import RUNNERS
 from causalprint.pipelines.session import Session
 from causalprint.schemas.config import Storage
 
@@ -21,10 +22,24 @@ class DeviceName(StrEnum):
     CUDA = "cuda"
 
 
+def _known_runner(name: str) -> str:
+    if name not in RUNNERS:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(RUNNERS)}")
+    return name
+
+
 Device = Annotated[DeviceName, typer.Option(help="What computes; one that is missing is an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output, also for an error.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks and the libraries' own logs on standard error.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of everything that is drawn.")]
+Runner = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(RUNNERS),
+        help="; ".join(f"{name}: {known.about}" for name, known in RUNNERS.items()) + ".",
+        callback=_known_runner,
+    ),
+]
 StorageOptions = Annotated[
     str,
     typer.Option(

@@ -74,6 +74,13 @@ def worker_processes(options: PipelineOptions) -> int:
     return cores() if wanted == 0 else int(wanted or 1)
 
 
+def worker_threads(asked: int | None, name: str, options: PipelineOptions) -> int | None:
+    """Threads that compute in one worker of runner ``name``: as asked, else its share of this machine's cores."""
+    if asked is not None or not RUNNERS[name].local:
+        return asked
+    return max(1, cores() // worker_processes(options))
+
+
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

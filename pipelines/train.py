@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalprint.pipelines.runners import cores
+from causalprint.pipelines.training_features import FeatureConfig, Report, labelled_examples
 from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
     from causalprint.models.bundle import Bundle
-    from causalprint.models.features import FeatureExtractor
+    from causalprint.models.examples import Examples, Extraction
     from causalprint.models.manifest import Feature, Origin
-    from causalprint.transforms.training_examples import Examples
-
-Report = Callable[[str], None]
-"""Told in a few words what is being done."""
+    from causalprint.models.recipe import Recipe
 
 LEAST_IMAGES = 4
 REAL_PRIOR = 2.0
@@ -37,84 +34,102 @@ class TrainConfig:
         inputs: URLs, globs or folders of labelled images.
         output: directory of the bundle to write.
         validation: as ``inputs``, to set temperature and limits on; empty cross-validates ``inputs`` by origin.
-        label_field: key of the sidecar that names the source; where there is none, the image's folder names it.
-        residual: ``kind:path-or-hub-name``; ``None`` for that of the bundle inside the package. The files of a local path are
-            copied into the bundle.
+        recipe: name of a recipe in the package, or a YAML file.
+        label_field: key of the sidecar, or column, that names the source; where there is none, the image's folder names it.
+        residual: ``kind:path-or-hub-name``; ``None`` for the recipe's, else that of the bundle inside the package. The files of a
+            local path are copied into the bundle.
         name: of the bundle; starts its id.
         licence: of the bundle as a whole.
-        views: of each image; the first as it is, the others after interventions on content and style.
+        views: of each image; the first as it is, the others after interventions on content and style. ``None`` for the recipe's.
         seed: of everything drawn.
         device: ``auto``, ``cpu`` or ``cuda``; of the residual and the lenses.
         threads: in which images are decoded and computed; ``None`` for every core.
-        resume: keep the features that an interrupted training of the same inputs left beside ``output``.
+        resume: keep the features that an interrupted training left beside ``output``.
+        features: URL of a folder to keep features in, for this training and others; ``None`` keeps them beside ``output`` until
+            the bundle is written. Workers on other machines must reach it.
+        runner: a key of ``causalprint.pipelines.runners.RUNNERS``; where features are computed.
+        beam_options: passed to Beam as they are.
         storage: fsspec options.
     """
 
     inputs: tuple[str, ...]
     output: str
     validation: tuple[str, ...] = ()
+    recipe: str = "default"
     label_field: str = "source"
     residual: str | None = None
     name: str = "trained"
     licence: str = "unstated"
-    views: int = 2
+    views: int | None = None
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
     resume: bool = False
+    features: str | None = None
+    runner: str = "direct"
+    beam_options: tuple[str, ...] = ()
     storage: Storage = field(default_factory=Storage)
 
 
 def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
-    """Computes features, fits the head, evaluates it and writes the bundle with its card.
-
-    Features are kept in ``<output>.features`` until the bundle is written, shard by shard.
+    """Computes features, fits what the recipe says, evaluates it and writes the bundle with its card.
 
     Raises:
         TrainingError: too few sources or images, or an output that is there.
-        InputError: an input matches nothing.
-        LabelError: an image has no label.
-        ResidualError: the residual cannot be loaded.
+        RecipeError: the recipe cannot be used.
+        Exception: as of :func:`~causalprint.pipelines.training_features.labelled_examples`.
     """
     import shutil
 
     import torch
 
     from causalprint.models.bundle import MANIFEST, load_bundle
-    from causalprint.models.features import FeatureExtractor, feature, pick_device
-    from causalprint.models.lenses import LENSES
+    from causalprint.models.recipe import load_recipe
 
     output = Path(config.output)
     if (output / MANIFEST).exists():
         raise TrainingError(f"{output} already holds a bundle; give another --output or remove it")
-    cache = output.with_name(output.name + ".features")
-    if cache.exists() and not config.resume:
-        shutil.rmtree(cache)
-    residual = config.residual or load_bundle().residual
-    features = [feature(lens, reading) for reading in ("residual", "image") for lens in LENSES]
-    extractor = FeatureExtractor(residual, features, pick_device(config.device), "causalprint train")
-    training = _examples(config.inputs, config, extractor, cache, report)
-    validation = _examples(config.validation, config, extractor, cache, report) if config.validation else None
-    examples = training.join(validation) if validation else training
+    own = output.with_name(output.name + ".features")
+    if not config.resume:
+        shutil.rmtree(own, ignore_errors=True)
+    recipe = load_recipe(config.recipe)
+    residual = config.residual or recipe.residual or load_bundle().residual
+    extraction = _extraction(config, recipe, residual)
+    computed = labelled_examples(config.inputs, config.validation, _feature_config(config, extraction, own), report)
+    training, validation = computed
+    examples = training if validation is None else training.join(validation)
     report(f"fitting {len(examples.source)} images")
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
-    bundle = _fit(config, residual, features, examples, len(training.source))
-    shutil.rmtree(cache, ignore_errors=True)
+    torch.set_num_threads(config.threads or cores())
+    bundle = _fit(config, residual, extraction.features, examples, len(training.source))
+    shutil.rmtree(own, ignore_errors=True)
     return bundle
 
 
-def _examples(inputs: tuple[str, ...], config: TrainConfig, extractor: FeatureExtractor, cache: Path, report: Report) -> Examples:
-    from causalprint.transforms.match_shards import match_shards
-    from causalprint.transforms.training_examples import Extraction, cached_examples, join_examples
+def _extraction(config: TrainConfig, recipe: Recipe, residual: str) -> Extraction:
+    from causalprint.models.examples import Extraction
+    from causalprint.models.lenses import LENSES
+    from causalprint.models.manifest import Feature
 
-    extraction = Extraction(label_field=config.label_field, views=config.views, seed=config.seed)
-    shards = list(match_shards(inputs, config.storage))
-    parts = []
-    with ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool:
-        for number, shard in enumerate(shards, 1):
-            report(f"features of shard {number} of {len(shards)}: {shard.uri}")
-            parts.append(cached_examples(shard, extractor, extraction, cache, config.storage, pool))
-    return join_examples(iter(parts))
+    return Extraction(
+        residual=residual,
+        features=tuple(Feature(use.lens, use.reading, LENSES[use.lens].size) for use in recipe.lenses),
+        label_field=config.label_field,
+        interventions=recipe.interventions,
+        views=config.views or recipe.views,
+        seed=config.seed,
+    )
+
+
+def _feature_config(config: TrainConfig, extraction: Extraction, own: Path) -> FeatureConfig:
+    return FeatureConfig(
+        extraction=extraction,
+        root=config.features or str(own),
+        device=config.device,
+        threads=config.threads,
+        runner=config.runner,
+        beam_options=config.beam_options,
+        storage=config.storage,
+    )
 
 
 def _fit(config: TrainConfig, residual: str, features: Sequence[Feature], examples: Examples, learned: int) -> Bundle:

@@ -129,9 +129,11 @@ def _import_everything() -> None:
     import causalprint.models.residuals.denoise
     import causalprint.pipelines.commands
     import causalprint.transforms.attribute_sources
+    import causalprint.transforms.compute_features
     import causalprint.transforms.compute_fingerprints
     import causalprint.transforms.read_image_shards
     import causalprint.transforms.skip_committed
+    import causalprint.transforms.write_features
     import causalprint.transforms.write_manifest  # noqa: F401
 
 

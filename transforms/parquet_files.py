@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -55,7 +57,20 @@ def encode(table: str, rows: pa.RecordBatch, output: Output, record: str | None 
     return data
 
 
-def read_record(output: Output, path: str) -> str | None:
+class Files(Protocol):
+    """Files below a root: an :class:`~causalprint.transforms.output.Output`, or another that gives them."""
+
+    @property
+    def root(self) -> str:
+        """URL of the folder."""
+        ...
+
+    def get(self, path: str, *, tail: int | None = None) -> bytes | None:
+        """As of :func:`causalprint.transforms.output.get`."""
+        ...
+
+
+def read_record(output: Files, path: str) -> str | None:
     """The record in the footer of a file below the output's root; ``None`` where there is no such file.
 
     Reads the end of the file only.
@@ -84,7 +99,7 @@ def record_of(tail: bytes, where: str) -> str:
         record: bytes = metadata[RECORD.encode()]
     except (pa.ArrowException, OSError, KeyError) as error:
         raise ParquetRecordError(
-            f"{where} holds no record of this pipeline ({error}); delete it and run the audit again"
+            f"{where} holds no record of this pipeline ({error}); delete it and run the same command again"
         ) from error
     return record.decode()
 

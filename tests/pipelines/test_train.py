@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import tarfile
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,9 @@ from causalprint.models.attribution import Attributor
 from causalprint.models.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.train import TrainConfig, TrainingError, train
-from causalprint.schemas.elements import EncodedImage
-from causalprint.transforms.labels import LabelError
+from causalprint.pipelines.training_features import FeatureError
 from tests.bundles import photograph, tiny_prior
+from tests.forks import Forks
 
 PER_ORIGIN = 5
 
@@ -60,6 +62,21 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"denoise:{tiny_prior(tmp_path_factory.mktemp('prior'))}?sigma=0.05"
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A recipe that computes little."""
+    path = tmp_path_factory.mktemp("recipe") / "small.yaml"
+    path.write_text(
+        "{name: small, about: little, views: 1, lenses: [{lens: rgb, reading: residual}, {lens: stats, reading: image}]}"
+    )
+    return str(path)
+
+
+def commits(folder: Path) -> dict[str, tuple[int, int]]:
+    """Files of features, each with what changes when it is written again."""
+    return {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in folder.glob("*/*.parquet")}
+
+
 def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior: str) -> None:
     shard = write_tar(tmp_path / "train.tar", labelled(0, ["here", "there"]))
     told: list[str] = []
@@ -86,49 +103,65 @@ def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior:
     assert [verdict.candidates[0].source for verdict in verdicts] == ["real", "checkerboard"] * 2
 
 
-def test_an_interrupted_training_goes_on_and_gives_the_same_bundle(
-    tmp_path: Path, prior: str, monkeypatch: pytest.MonkeyPatch
+def test_a_training_that_was_killed_takes_up_its_features_and_gives_the_same_bundle(
+    tmp_path: Path, prior: str, small: str, forks: Forks
 ) -> None:
-    shards = (write_tar(tmp_path / "0.tar", labelled(0, ["here"])), write_tar(tmp_path / "1.tar", labelled(500, ["there"])))
-    whole = train(TrainConfig(shards, str(tmp_path / "whole"), residual=prior, views=1, threads=2))
+    shards = [write_tar(tmp_path / f"{number}.tar", labelled(500 * number, [f"place-{number}"])) for number in range(3)]
+    arguments = ["train", *shards, "--residual", prior, "--recipe", small, "--json"]
+    assert forks.run(*arguments, "-o", tmp_path / "whole").code == 0
+    killed = [*arguments, "-o", tmp_path / "resumed", "--features", tmp_path / "features"]
+    running = forks.start(*killed)
+    while running.runs and not commits(tmp_path / "features"):
+        time.sleep(0.005)
+    running.kill(signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL
+    kept = commits(tmp_path / "features")
+    assert 0 < len(kept) < len(shards)
+    again = forks.start(*killed)
+    assert again.wait().code == 0, again.out.read_text()
+    found = commits(tmp_path / "features")
+    assert len(found) == len(shards)
+    assert kept.items() <= found.items(), "features that were there were computed again"
+    assert load_bundle(tmp_path / "resumed").digest == load_bundle(tmp_path / "whole").digest
+
+
+def test_resuming_keeps_the_features_beside_the_output_until_there_is_a_bundle(tmp_path: Path, prior: str, small: str) -> None:
+    shard = write_tar(tmp_path / "0.tar", labelled(0, ["here", "there"]))
+    own = tmp_path / "bundle.features"
+    config = TrainConfig((shard,), str(tmp_path / "bundle"), recipe=small, residual=prior, threads=2, resume=True)
+    when_fitting: list[dict[str, tuple[int, int]]] = []
 
     def stop(text: str) -> None:
-        if "shard 2" in text:
-            raise KeyboardInterrupt
+        if "fitting" in text:
+            when_fitting.append(commits(own))
+            if len(when_fitting) < 3:
+                raise KeyboardInterrupt
 
-    stopped = TrainConfig(shards, str(tmp_path / "resumed"), residual=prior, views=1, threads=2, resume=True)
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped, stop)
-    (kept,) = (tmp_path / "resumed.features").iterdir()
-    read: list[str] = []
-    submit = ThreadPoolExecutor.map
-
-    def count(self: ThreadPoolExecutor, work: object, images: Sequence[EncodedImage]) -> object:
-        read.extend(image.member for image in images)
-        return submit(self, work, images)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(ThreadPoolExecutor, "map", count)
-    resumed = train(stopped)
-    assert len(read) == 2 * PER_ORIGIN, f"only the second shard is computed, the first is in {kept}"
-    assert resumed.bundle_id.removeprefix("trained-") == whole.bundle_id.removeprefix("trained-")
+    for each in (config, replace(config, resume=False)):
+        with pytest.raises(KeyboardInterrupt):
+            train(each, stop)
+    train(config, stop)
+    first, anew, resumed = when_fitting
+    assert first
+    assert first != anew == resumed
+    assert not own.exists()
 
 
-def test_given_validation_sets_the_limits(tmp_path: Path, prior: str) -> None:
+def test_given_validation_sets_the_limits(tmp_path: Path, prior: str, small: str) -> None:
     shard = write_tar(tmp_path / "train.tar", labelled(0, ["here"]))
     other = write_tar(tmp_path / "val.tar", labelled(500, ["there"]))
-    config = TrainConfig((shard,), str(tmp_path / "bundle"), (other,), residual=prior, views=1, threads=2)
+    config = TrainConfig((shard,), str(tmp_path / "bundle"), (other,), small, residual=prior, threads=2)
     data = train(config).manifest.data
     assert {(one.origin, one.training, one.validation) for one in data} == {("here", 5, 0), ("there", 0, 5)}
 
 
-def test_what_cannot_be_trained_from_is_said(tmp_path: Path, prior: str) -> None:
+def test_what_cannot_be_trained_from_is_said(tmp_path: Path, prior: str, small: str) -> None:
     only_real = write_tar(tmp_path / "real.tar", [(photograph(seed), {"source": "real"}) for seed in range(5)])
     with pytest.raises(TrainingError, match=r"at least 4 images of `real` and of each generator.*found \{'real': 5\}"):
-        train(TrainConfig((only_real,), str(tmp_path / "a"), residual=prior, views=1))
-    bare = write_tar(tmp_path / "bare.tar", [(photograph(1), None)])
-    with pytest.raises(LabelError, match=r"0000.png in .*bare.tar has no label: .*another --label-field"):
-        train(TrainConfig((bare,), str(tmp_path / "b"), residual=prior, views=1))
+        train(TrainConfig((only_real,), str(tmp_path / "a"), recipe=small, residual=prior))
+    with pytest.raises(FeatureError, match=r"real\.tar is among the inputs and in --val"):
+        train(TrainConfig((only_real,), str(tmp_path / "b"), (only_real,), recipe=small, residual=prior))
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "bundle.json").write_text("{}")
     with pytest.raises(TrainingError, match="already holds a bundle"):
-        train(TrainConfig((only_real,), str(tmp_path / "c"), residual=prior, views=1))
+        train(TrainConfig((only_real,), str(tmp_path / "c"), recipe=small, residual=prior))
