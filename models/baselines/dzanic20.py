@@ -3,9 +3,9 @@
 Above 0.75 of the largest radial frequency a power law magnitude = b·(r / r_max)^c is fitted to the azimuthal mean of |FFT|. The
 three features are the exponent c and the magnitudes at which the range begins and ends.
 
-Chosen here: least squares on logarithms, every ring once; magnitudes as logarithms and as means over five rings (the released
-code smooths over five); features standardised; neighbours from validation rows (5 in the released code, which repeats the
-images of small sources, where here a neighbour of a small source counts for more).
+Chosen here: least squares on logarithms, every frequency once, since the outermost rings hold few; magnitudes as logarithms and
+as means over five rings (the released code smooths over five); features standardised; the number of neighbours from validation
+rows (5 in the released code, which repeats the images of small sources, where here a neighbour of a small source counts more).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training
 from causalprint.models.baselines.estimators import best_of, class_weights, every_source, flat, load_library
-from causalprint.models.baselines.images import azimuthal_mean, luma
+from causalprint.models.baselines.images import azimuthal_mean, luma, rings
 
 FIRST = 0.75
 ENDS = 5
@@ -37,9 +37,12 @@ def decay(crop: npt.NDArray[np.uint8]) -> tuple[float, float, float]:
     magnitude = azimuthal_mean(np.abs(np.fft.fft2(values)) / len(values))
     first = int(np.ceil(FIRST * (len(magnitude) - 1)))
     high = np.log10(magnitude[first:] + NOTHING)
+    weight = rings(len(values))[1][first:]
     frequency = np.log10(np.arange(first, len(magnitude)))
-    centred = frequency - frequency.mean()
-    return float(centred @ high / (centred @ centred)), float(high[:ENDS].mean()), float(high[-ENDS:].mean())
+    centred = frequency - np.average(frequency, weights=weight)
+    slope = (weight * centred) @ high / ((weight * centred) @ centred)
+    start, end = (float(np.average(high[place], weights=weight[place])) for place in (slice(ENDS), slice(-ENDS, None)))
+    return float(slope), start, end
 
 
 def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:

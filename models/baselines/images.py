@@ -44,13 +44,14 @@ def azimuthal_mean(spectrum: Floats) -> Floats:
     Returns:
         (R,), ring r holding the frequencies nearest to r / C cycles per pixel; R - 1 = round(C / sqrt(2)), the corner.
     """
-    ring, count = _rings(len(spectrum))
+    ring, count = rings(len(spectrum))
     profile: Floats = np.bincount(ring, weights=spectrum.ravel(), minlength=len(count)) / count
     return profile
 
 
 @lru_cache(maxsize=4)
-def _rings(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def rings(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The ring (side²,) of each frequency of a square, row by row, and the number of frequencies (R,) of each ring."""
     frequency = np.fft.fftfreq(side) * side
     ring = np.hypot(frequency[:, None], frequency[None, :]).round().astype(np.int64).ravel()
     return ring, np.bincount(ring)

@@ -44,7 +44,14 @@ def fit(training: Training, kit: Kit) -> Predict:
     trees = load_library("sklearn.ensemble").HistGradientBoostingClassifier
     sizes = ((50, 7), (100, 15))
     candidates = [
-        trees(max_iter=rounds, max_leaf_nodes=leaves, class_weight="balanced", early_stopping=False, random_state=training.seed)
+        trees(
+            max_iter=rounds,
+            max_leaf_nodes=leaves,
+            min_samples_leaf=10,  # some sources have a few dozen images
+            class_weight="balanced",
+            early_stopping=False,
+            random_state=training.seed,
+        )
         for rounds, leaves in sizes
     ]
     return learn_best(training, candidates)
