@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from causalprint.pipelines.progress import Follower, Status, follow
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
 from causalprint.schemas.config import Slicing, Storage
+from causalprint.transforms.tally import Tally
 
 if TYPE_CHECKING:
     from causalprint.models.examples import Examples, Extraction
@@ -85,6 +86,7 @@ def labelled_examples(
         raise FeatureError(f"{min(both)} is among the inputs and in --val; what is learned from cannot validate")
     files = _files(config)
     shards = [*learned, *held_out]
+    report(f"computing the features of {len(shards)} shards")
     with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
         progress = folder if RUNNERS[config.runner].local else None
         follower = Follower(folder, len(shards), sum(shard.size for shard in shards))
@@ -144,4 +146,5 @@ class _Telling:
         pass
 
     def show(self, status: Status) -> None:
-        self._report(f"features: {status}")
+        if status.done != Tally():
+            self._report(f"features: {status}")
