@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from causalprint.models.lenses import LENSES, Reading, read
+from causalprint.models.lenses.learned import LensError, load_lens, read_learned
 from causalprint.models.manifest import BundleError, Feature, Geometry
 from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Reconstruction
@@ -37,12 +38,15 @@ class FeatureExtractor:
 
         Raises:
             BundleError: a lens is missing or of another size.
+            LensError: a learned lens cannot be loaded.
             ResidualError: the residual cannot be loaded.
         """
         if device.type == "cpu":
             torch.set_num_threads(1)
+        learned = dict.fromkeys(feature.lens for feature in features if ":" in feature.lens)
+        self._learned = {spec: load_lens(spec, device) for spec in learned}
         for feature in features:
-            _check(feature, where)
+            self._check(feature, where)
         self.device = device
         self.features = tuple(features)
         self.residual = load_residual(residual, device)
@@ -60,10 +64,24 @@ class FeatureExtractor:
             GradientError: ``x`` requires gradients, and the residual or a lens gives none.
         """
         with torch.inference_mode(not x.requires_grad):
-            values = [read(LENSES[feature.lens], _reading(feature), x, reconstruction) for feature in self.features]
+            values = [self._read(feature, x, reconstruction) for feature in self.features]
         if x.requires_grad:
             self._check_gradients(reconstruction, values)
         return values
+
+    def _read(self, feature: Feature, x: torch.Tensor, reconstruction: Reconstruction) -> torch.Tensor:
+        learned = self._learned.get(feature.lens)
+        if learned is not None:
+            return read_learned(learned, _reading(feature), x, reconstruction)
+        return read(LENSES[feature.lens], _reading(feature), x, reconstruction)
+
+    def _check(self, feature: Feature, where: str) -> None:
+        lens = self._learned.get(feature.lens) or LENSES.get(feature.lens)
+        if lens is None or lens.size != feature.size:
+            found = "there is none" if lens is None else f"it gives {lens.size}"
+            raise BundleError(
+                f"{where} was made for a lens {feature.lens!r} of {feature.size} numbers; here {found}: train it again"
+            )
 
     def _check_gradients(self, reconstruction: Reconstruction, values: list[torch.Tensor]) -> None:
         constant = [feature.key for feature, value in zip(self.features, values, strict=True) if not value.requires_grad]
@@ -82,7 +100,15 @@ class FeatureExtractor:
 
 
 def feature(lens: str, reading: Reading) -> Feature:
-    """A feature of the lens of that name, with the size that it has in this version."""
+    """A feature of the lens of that name, or of the learned lens of that spec, with the size that it has here.
+
+    Raises:
+        LensError: there is no such lens.
+    """
+    if ":" in lens:
+        return Feature(lens, reading, load_lens(lens).size)
+    if lens not in LENSES:
+        raise LensError(f"lens {lens!r} is none of {', '.join(LENSES)} and no spec kind:path-or-name")
     return Feature(lens, reading, LENSES[lens].size)
 
 
@@ -131,10 +157,3 @@ def _reading(feature: Feature) -> Reading:
     if feature.reading == "residual":
         return "residual"
     return "difference" if feature.reading == "difference" else "image"
-
-
-def _check(feature: Feature, where: str) -> None:
-    lens = LENSES.get(feature.lens)
-    if lens is None or lens.size != feature.size:
-        found = "there is none" if lens is None else f"it gives {lens.size}"
-        raise BundleError(f"{where} was made for a lens {feature.lens!r} of {feature.size} numbers; here {found}: train it again")

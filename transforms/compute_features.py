@@ -20,6 +20,7 @@ import causalprint
 from causalprint.models.examples import THUMBNAIL, Extraction
 from causalprint.models.features import FeatureExtractor, cut, pick_device
 from causalprint.models.interventions import Intervened, Style
+from causalprint.models.lenses.learned import load_lens
 from causalprint.models.manifest import Geometry
 from causalprint.models.residuals.base import Residual
 from causalprint.schemas.config import Slicing
@@ -70,9 +71,11 @@ def feature_slice(
 def feature_key(extraction: Extraction, residual: Residual, slicing: Slicing) -> str:
     """What tells features apart, besides their shard: 32 hex digits.
 
-    Of the residual these are its kind, its options and the digests of its weights, wherever they lie.
+    Of the residual these are its kind, its options and the digests of its weights, wherever they lie; of learned lenses the same.
     """
     spec, weights = residual.spec, sorted(residual.digests.items())
+    learned = {feature.lens for feature in extraction.features if ":" in feature.lens}
+    weights += sorted(item for lens in learned for item in load_lens(lens).digests.items())
     chosen = (extraction.features, extraction.geometry.crop, extraction.label_field, extraction.views)
     drawn = (extraction.interventions, extraction.seed)
     return digest(causalprint.__version__, spec.kind, spec.options, weights, chosen, drawn, slicing)[:32]

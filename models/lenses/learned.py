@@ -1,5 +1,6 @@
-"""Learned lenses: pretrained image encoders as lenses, of any size, from a path or by name. Optional: none is in the package.
+"""Learned lenses: pretrained image encoders as lenses, of any size, from a path or by name.
 
+``convolutional:FOLDER-OR-NAME`` is of our own (:mod:`causalprint.models.lenses.convolutional`), one is in the package. Optional are
 ``transformers:PATH-OR-HUB-NAME`` (the SL, VSL and SSL lenses of arXiv 2509.15406 are of this kind), ``timm:NAME``, ``onnx:PATH``;
 ``?mean=…&std=…`` (one number, or three with commas) says how the encoder wants its pixels, where its own files do not.
 An image is never resized: its centre is cut to the encoder's size, and a smaller one reflected at its borders.
@@ -17,7 +18,14 @@ from urllib.parse import parse_qsl
 import torch
 from torch import Tensor
 
+from causalprint.models.lenses.base import Reading
+from causalprint.models.lenses.convolutional import CONFIG, PACKAGE, WEIGHTS, apply_trunk, load_trunk
+from causalprint.models.residuals.base import Reconstruction
+from causalprint.models.residuals.weights import take_digests
+
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+MID_GREY, MAGNIFIED = 0.5, 4.0
+KINDS = ("convolutional", "transformers", "timm", "onnx")
 _EXAMPLE = "for example transformers:facebook/dino-vitb16, or onnx:/path/model.onnx"
 
 
@@ -32,7 +40,8 @@ class LearnedLens:
     Attributes:
         name: the spec that it was loaded from.
         size: features it gives.
-        apply: x, float32 (N, 3, H, W) in 0 to 1 -> float32 (N, size), on the device of ``x``, without gradients. On a CPU each
+        apply: x, float32 (N, 3, H, W) in 0 to 1 -> float32 (N, size), on the device of ``x``; without gradients
+            unless the lens is convolutional. On a CPU each
             image is computed by itself, so that its row does not depend on its neighbours (dynamically quantised encoders
             take their scales from a whole batch).
         blocks: x -> float32 (N, L, D): class token after each of the encoder's L blocks. ``None`` where it has none, such as
@@ -66,6 +75,8 @@ def load_lens(spec: str, device: torch.device | str = "cpu") -> LearnedLens:
         LensError: it cannot be had as named, with the remedy.
     """
     parsed = parse_lens(spec)
+    if parsed.kind == "convolutional":
+        return _load_convolutional(parsed, torch.device(device))
     if parsed.kind == "onnx":
         from causalprint.models.lenses.onnx_encoder import load_onnx  # noqa: PLC0415 - each kind needs its own optional package
 
@@ -73,6 +84,28 @@ def load_lens(spec: str, device: torch.device | str = "cpu") -> LearnedLens:
     from causalprint.models.lenses.torch_encoder import load_timm, load_transformers  # noqa: PLC0415
 
     return (load_timm if parsed.kind == "timm" else load_transformers)(parsed, torch.device(device))
+
+
+def _load_convolutional(spec: LensSpec, device: torch.device) -> LearnedLens:
+    folder = Path(spec.location)
+    if not folder.is_dir() and (PACKAGE / spec.location).is_dir():
+        folder = PACKAGE / spec.location
+    try:
+        trunk = load_trunk(folder)
+    except (OSError, ValueError) as error:
+        raise LensError(f"lens {spec.text!r} cannot be loaded: {error}; give the folder of a trained one") from error
+    size = 2 * sum(trunk.config.channels)
+    digests = take_digests(folder, (folder / CONFIG, folder / WEIGHTS))
+    return LearnedLens(spec.text, size, apply_trunk(trunk.to(device)), None, digests)
+
+
+def read_learned(lens: LearnedLens, reading: Reading, x: Tensor, reconstruction: Reconstruction) -> Tensor:
+    """As :func:`causalprint.models.lenses.base.read`; a residual is shown to the encoder magnified, about mid-grey."""
+    if reading == "residual":
+        return lens.apply((MID_GREY + MAGNIFIED * reconstruction.residual).clamp(0, 1))
+    if reading == "difference":
+        return lens.apply(x) - lens.apply(reconstruction.reconstruction)
+    return lens.apply(x)
 
 
 def parse_lens(text: str) -> LensSpec:
@@ -83,8 +116,8 @@ def parse_lens(text: str) -> LensSpec:
     """
     kind, _, rest = text.partition(":")
     location, _, query = rest.partition("?")
-    if kind not in ("transformers", "timm", "onnx") or not location:
-        raise LensError(f"lens {text!r} is not of the form transformers:PATH-OR-NAME, timm:NAME or onnx:PATH; {_EXAMPLE}")
+    if kind not in KINDS or not location:
+        raise LensError(f"lens {text!r} is not of the form KIND:PATH-OR-NAME with KIND one of {', '.join(KINDS)}; {_EXAMPLE}")
     options = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := options.keys() - {"mean", "std"}:
         raise LensError(f"lens {text!r}: there is no option {min(unknown)!r}; it has mean and std")
