@@ -88,6 +88,19 @@ def robustness(names: Sequence[str], panels: Mapping[str, Mapping[str, Points]],
     return _png(figure)
 
 
+def bars(names: Sequence[str], line: Points, chosen: Sequence[bool], title: str) -> bytes:
+    """A bar for each of ``names``, the first on top, its length ``line.y`` with the interval; those ``chosen`` stand out."""
+    figure, (axes,) = _figure(6.2, 0.9 + 0.22 * len(names))
+    places = range(len(names))
+    colours = ["tab:blue" if each else "0.7" for each in chosen]
+    axes.barh(places, line.y, xerr=[line.below, line.above], color=colours, error_kw={"linewidth": 1, "capsize": 2})
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    axes.set(title=title, xlim=(0, 1))
+    return _png(figure)
+
+
 def fingerprint_map(fingerprints: npt.NDArray[np.float16], groups: npt.NDArray[np.str_], title: str) -> bytes:
     """The first two principal components of fingerprints (N, D), a colour for each of ``groups`` (N,)."""
     places = principal_components(fingerprints.astype(np.float64))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from causalprint.schemas.elements import EncodedImage, Shard
 
 Text = npt.NDArray[np.str_]
+Encode = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
 Report = Callable[[str], None]
 """Told in a few words what is being done."""
 
@@ -62,6 +63,8 @@ def read_labelled_crops(
     crop: int = 256,
     report: Report = lambda _: None,
     file: Path | None = None,
+    encode: Encode | None = None,
+    limit: int | None = None,
 ) -> LabelledCrops:
     """The central crops of the images in ``inputs``.
 
@@ -72,6 +75,8 @@ def read_labelled_crops(
         crop: C, in pixels.
         report: told of every shard.
         file: where crops go as raw bytes, to be mapped instead of held in memory.
+        encode: what every crop goes through: uint8 (C, C, 3) to the same; see ``causalprint.models.perturbations.TRACKS``.
+        limit: at most this many images in all.
 
     Raises:
         InputError: an input matches nothing.
@@ -80,7 +85,7 @@ def read_labelled_crops(
     """
     from causalprint.transforms.match_shards import match_shards
 
-    shards = list(match_shards(inputs, storage))
+    shards = list(match_shards(inputs, storage, limit))
     rows: list[_Row] = []
     left_out = 0
     if file is not None:
@@ -88,7 +93,7 @@ def read_labelled_crops(
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for number, shard in enumerate(shards, 1):
             report(f"reading shard {number} of {len(shards)}: {shard.uri}")
-            for row in _read(shard, storage, label_field, crop, pool):
+            for row in _read(shard, storage, label_field, crop, encode, pool):
                 if row is None:
                     left_out += 1
                     continue
@@ -114,12 +119,14 @@ def read_labelled_crops(
     )
 
 
-def _read(shard: Shard, storage: Storage, label_field: str, crop: int, pool: ThreadPoolExecutor) -> Iterator[_Row | None]:
+def _read(
+    shard: Shard, storage: Storage, label_field: str, crop: int, encode: Encode | None, pool: ThreadPoolExecutor
+) -> Iterator[_Row | None]:
     """Every image of a shard; ``None`` for one that is left out."""
     from causalprint.transforms.formats.slices import read_slices
 
     def work(image: EncodedImage) -> _Row | None:
-        return _row(image, shard, label_field, crop)
+        return _row(image, shard, label_field, crop, encode)
 
     for slice_ in read_slices(shard, "labelled", Slicing(), storage):
         yield from pool.map(work, slice_.images)
@@ -128,7 +135,7 @@ def _read(shard: Shard, storage: Storage, label_field: str, crop: int, pool: Thr
             raise ValueError(f"{shard.uri}: {slice_.damage}; measure on whole shards only")
 
 
-def _row(image: EncodedImage, shard: Shard, label_field: str, crop: int) -> _Row | None:
+def _row(image: EncodedImage, shard: Shard, label_field: str, crop: int, encode: Encode | None) -> _Row | None:
     from causalprint.models.features import cut
     from causalprint.models.manifest import Geometry
     from causalprint.transforms.formats.images import ImageRejectError, decode
@@ -143,4 +150,5 @@ def _row(image: EncodedImage, shard: Shard, label_field: str, crop: int) -> _Row
     if not len(centre):
         return None
     size = (decoded.height, decoded.width)
-    return _Row(centre[0], label.source, label.origin, label.content, image.image_id, len(image.data), decoded.format, size)
+    pixels = encode(centre[0]) if encode else centre[0]
+    return _Row(pixels, label.source, label.origin, label.content, image.image_id, len(image.data), decoded.format, size)
