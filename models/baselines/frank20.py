@@ -20,8 +20,8 @@ from causalprint.models.lenses.dct import cosines
 from causalprint.models.lenses.spectrum import grey, log_power
 
 BLOCK = 4096
-PENALTIES = (1.0, 0.1, 0.01, 0.001)
-"""In units of a standardised image's squared norm, times the number of images."""
+PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1)
+"""In units of the mean squared norm of a standardised image."""
 
 Floats = npt.NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from causalprint.models.baselines import Crops, Kit, Method, Training, Unavailab
 from causalprint.models.baselines.durall20 import DURALL20, profile
 from causalprint.models.baselines.dzanic20 import DZANIC20, decay
 from causalprint.models.baselines.estimators import class_weights, load_library, macro_recall
-from causalprint.models.baselines.frank20 import FRANK20
+from causalprint.models.baselines.frank20 import FRANK20, PENALTIES
 from causalprint.models.baselines.images import azimuthal_mean
 from causalprint.models.baselines.marra19 import MARRA19, residual
 from causalprint.models.baselines.mccloskey18 import MCCLOSKEY18, cues
@@ -125,7 +125,7 @@ def test_frank20_is_weighted_ridge_regression_of_standardised_coefficients() -> 
     z = np.concatenate([z, np.full((len(z), 1), unit**0.5)], axis=1)
     weights = class_weights(labels)[:, None]
     targets = np.eye(3)[labels] - 1 / 3
-    primal = np.linalg.solve(z.T @ (weights * z) + unit * np.eye(z.shape[1]), z.T @ (weights * targets))
+    primal = np.linalg.solve(z.T @ (weights * z) + PENALTIES[0] * unit * np.eye(z.shape[1]), z.T @ (weights * targets))
     np.testing.assert_allclose(found, z @ primal, atol=2e-3)
 
 
