@@ -99,7 +99,7 @@ class FeatureExtractor:
         return np.concatenate([np.zeros((0, sum(feature.size for feature in self.features)), np.float32), *rows])
 
 
-def feature(lens: str, reading: Reading) -> Feature:
+def feature(lens: str, reading: str) -> Feature:
     """A feature of the lens of that name, or of the learned lens of that spec, with the size that it has here.
 
     Raises:

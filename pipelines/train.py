@@ -107,12 +107,11 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
 
 def _extraction(config: TrainConfig, recipe: Recipe, residual: str) -> Extraction:
     from causalprint.models.examples import Extraction
-    from causalprint.models.lenses import LENSES
-    from causalprint.models.manifest import Feature
+    from causalprint.models.features import feature
 
     return Extraction(
         residual=residual,
-        features=tuple(Feature(use.lens, use.reading, LENSES[use.lens].size) for use in recipe.lenses),
+        features=tuple(feature(use.lens, use.reading) for use in recipe.lenses),
         label_field=config.label_field,
         interventions=recipe.interventions,
         views=config.views or recipe.views,

@@ -1,6 +1,6 @@
 """Learned lenses: pretrained image encoders as lenses, of any size, from a path or by name.
 
-``convolutional:FOLDER-OR-NAME`` is of our own (:mod:`causalprint.models.lenses.convolutional`), one is in the package. Optional are
+``convolutional:FOLDER-OR-NAME`` is of our own (:mod:`causalprint.models.lenses.convolutional`), and in the package. Optional:
 ``transformers:PATH-OR-HUB-NAME`` (the SL, VSL and SSL lenses of arXiv 2509.15406 are of this kind), ``timm:NAME``, ``onnx:PATH``;
 ``?mean=…&std=…`` (one number, or three with commas) says how the encoder wants its pixels, where its own files do not.
 An image is never resized: its centre is cut to the encoder's size, and a smaller one reflected at its borders.

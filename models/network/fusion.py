@@ -1,8 +1,8 @@
 """From lens features to 128 numbers: a token from each lens, their fusion, and the variational autoencoder.
 
-Xu et al., arXiv 2509.15406: F = Σ w_s φ_s(r), each lens projected to 128 (how is not stated: linearly here), with weights w of three
-kinds. F0: equal. F1: by each lens's accuracy alone, on validation. F2: by cross-attention (of what is not stated: here a learned
-query attends to the image's tokens, so the weights depend on the image).
+Xu et al., arXiv 2509.15406: F = Σ w_s φ_s(r), each lens projected to 128 (how is not stated: linearly here), with weights w of
+three kinds. F0: equal. F1: by each lens's accuracy alone, on validation. F2: by cross-attention (of what is not stated: here a
+learned query attends to the image's tokens, so the weights depend on the image).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a fingerprint is trained for, one function a term: each takes fingerprints of a batch and gives a scalar.
 
-arXiv 2509.15406 claims that content, style and artefact are decoupled and has no term that would do it. These are ours: its causal
-model says that the artefact alone causes the fingerprint, so interventions on content and style must leave it where it is.
+arXiv 2509.15406 claims that content, style and artefact are decoupled and has no term that would do it. These are ours: its
+causal model says that the artefact alone causes the fingerprint, so interventions on content and style must leave it where it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn import functional as F
+from torch.nn.functional import normalize, one_hot
 
 TEMPERATURE = 0.1
 
@@ -17,15 +17,17 @@ TEMPERATURE = 0.1
 def contrast(fingerprint: Tensor, labels: Tensor, origins: Tensor, contents: Tensor, hard: float) -> Tensor:
     """Supervised contrastive loss (Khosla et al., NeurIPS 2020, L_out) of fingerprints (M, 128).
 
-    Hard pairs count ``hard`` times: positives of another origin, which share the source and not its history; negatives of the same
-    content, which share all but the source.
+    Hard pairs count ``hard`` times: positives of another origin, which share the source and not its history; negatives of the
+    same content, which share all but the source.
 
     Args:
         fingerprint: of all views of a batch.
-        labels, origins, contents: (M,) whole numbers.
+        labels: (M,) whole numbers, as the next two.
+        origins: (M,).
+        contents: (M,).
         hard: at least 1.
     """
-    unit = F.normalize(fingerprint, dim=1)
+    unit = normalize(fingerprint, dim=1)
     similar = unit @ unit.T / TEMPERATURE
     same = labels[:, None] == labels
     other = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
@@ -52,7 +54,7 @@ def independence(fingerprint: Tensor, codes: Tensor, labels: Tensor) -> Tensor:
     Both are taken about the mean of their source: content that a source prefers is no fault of the fingerprint. Linear kernels,
     which see correlations, the only kind that a linear attribution can use.
     """
-    member = F.one_hot(labels).to(fingerprint.dtype)
+    member = one_hot(labels).to(fingerprint.dtype)
     share = member / member.sum(dim=0).clamp(min=1)
     one, two = (values - member @ (share.T @ values) for values in (fingerprint, codes))
     both = (one.T @ two).square().sum()
