@@ -1,8 +1,8 @@
 """The attention attributor: a transformer over the parts of a fingerprint.
 
 arXiv 2509.15406 attributes by "CLIP ViT-B/32 with an attention mechanism" and does not say how 128 numbers enter it. Here the
-stored fingerprint is cut into 8 parts of 16 numbers, and one pre-norm encoder layer (Vaswani et al., NeurIPS 2017) lets them attend
-to each other, so that a verdict stays a function of the stored fingerprint alone.
+stored fingerprint is cut into 8 parts of 16 numbers, and one pre-norm encoder layer (Vaswani et al., NeurIPS 2017) lets them
+attend to each other, so that a verdict stays a function of the stored fingerprint alone.
 """
 
 from __future__ import annotations
