@@ -10,7 +10,7 @@ residual: both would be told at a glance, in training and never again. So an ima
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -116,24 +116,20 @@ class Manifold:
         Raises:
             ManifoldError: nothing in the bank is of another content.
         """
-        found = [np.zeros(0, np.int64)]
-        for start in range(0, len(queries), QUERIES):
-            rows = queries[start : start + QUERIES]
-            own = None if contents is None else contents[start : start + QUERIES]
-            found.append(self._nearest(self._embed(rows), self._excluded(rows, own)))
-        return np.concatenate(found)
+        return np.concatenate([np.zeros(0, np.int64), *(places for places, _ in self._search(queries, contents))])
 
     def artefacts(self, queries: Rows, contents: Text | None = None) -> Floats:
         """φ(x) - φ(x*), float32 (M, …) in the space's shape; arguments and errors as of :meth:`nearest`."""
-        places = self.nearest(queries, contents)
-        parts = [np.zeros((0, *self.vectors.shape[1:]), np.float32)]
-        for start in range(0, len(queries), QUERIES):
-            rows = slice(start, start + QUERIES)
-            parts.append(self.space.embed(queries[rows]) - self.vectors[places[rows]])
-        return np.concatenate(parts)
+        none = np.zeros((0, *self.vectors.shape[1:]), np.float32)
+        return np.concatenate([none, *(vectors - self.vectors[places] for places, vectors in self._search(queries, contents))])
 
-    def _embed(self, rows: Rows) -> Floats:
-        return np.ascontiguousarray(self.space.embed(rows).reshape(len(rows), -1))
+    def _search(self, queries: Rows, contents: Text | None) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
+        """Places of the nearest and the queries' own vectors, a few queries at a time."""
+        for start in range(0, len(queries), QUERIES):
+            rows = queries[start : start + QUERIES]
+            excluded = self._excluded(rows, None if contents is None else contents[start : start + QUERIES])
+            vectors = self.space.embed(rows)
+            yield self._nearest(np.ascontiguousarray(vectors.reshape(len(rows), -1)), excluded), vectors
 
     def _excluded(self, rows: Rows, contents: Text | None) -> npt.NDArray[np.bool_]:
         """Which of the bank are no neighbours of which row, (M, B)."""
