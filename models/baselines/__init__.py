@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from causalprint.models.baselines.aedr import AEDR
+from causalprint.models.baselines.aeroblade import AEROBLADE
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training, UnavailableError
+from causalprint.models.baselines.clip_layers import CLIP_LAYERS
+from causalprint.models.baselines.clip_linear import CLIP_LINEAR
+from causalprint.models.baselines.dire_cnn import DIRE_CNN
+from causalprint.models.baselines.dna_det import DNA_DET
 from causalprint.models.baselines.durall20 import DURALL20
 from causalprint.models.baselines.dzanic20 import DZANIC20
 from causalprint.models.baselines.frank20 import FRANK20
@@ -13,6 +19,8 @@ from causalprint.models.baselines.mccloskey18 import MCCLOSKEY18
 from causalprint.models.baselines.nataraj19 import NATARAJ19
 from causalprint.models.baselines.prism import PRISM
 from causalprint.models.baselines.synthbuster import SYNTHBUSTER
+from causalprint.models.baselines.wang20 import WANG20
+from causalprint.models.baselines.yu19 import YU19
 
 __all__ = ["BASELINES", "METHODS", "Crops", "Kit", "Method", "Predict", "Training", "UnavailableError"]
 
@@ -25,6 +33,14 @@ METHODS: tuple[Method, ...] = (
     FRANK20,
     SYNTHBUSTER,
     PRISM,
+    YU19,
+    WANG20,
+    DNA_DET,
+    DIRE_CNN,
+    AEROBLADE,
+    AEDR,
+    CLIP_LINEAR,
+    CLIP_LAYERS,
 )
 """Every method, in the order of the comparison's table."""
 

@@ -1,4 +1,4 @@
-"""Learned lenses: what pretrained encoders give, on tiny random ones of every kind, and on a real CLIP where that is installed."""
+"""Learned lenses: what pretrained encoders give, on tiny random ones of every kind, and on a real CLIP where one is installed."""
 
 from __future__ import annotations
 

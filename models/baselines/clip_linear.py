@@ -1,0 +1,46 @@
+"""CLIP + linear: a logistic regression on the image embedding of a pretrained encoder, the linear probe of Ojha23.
+
+Chosen here: the embedding at length 1, standardised; the centre of a crop at native resolution, where others resize.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from torch.nn.functional import normalize
+
+from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training
+from causalprint.models.baselines.estimators import learn_best, load_library
+from causalprint.models.baselines.images import each_tensor
+from causalprint.models.baselines.loaded import clip_of
+
+STRENGTHS = (0.0003, 0.003, 0.03, 0.3)
+"""Inverse penalties of the logistic regression."""
+
+
+def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
+    """Embeddings of length 1, float16 (N, D)."""
+    lens = clip_of(kit)
+    return each_tensor(crops, lambda image: normalize(lens.apply(image), dim=1), kit.device).astype(np.float16)
+
+
+def fit(training: Training, kit: Kit) -> Predict:
+    """Logits (M, K)."""
+    pipeline, scaler = load_library("sklearn.pipeline").make_pipeline, load_library("sklearn.preprocessing").StandardScaler
+    regression = load_library("sklearn.linear_model").LogisticRegression
+    candidates = [
+        pipeline(scaler(), regression(C=strength, class_weight="balanced", max_iter=500, random_state=training.seed))
+        for strength in STRENGTHS
+    ]
+    return learn_best(training, candidates)
+
+
+CLIP_LINEAR = Method(
+    name="clip_linear",
+    title="CLIP + linear",
+    reference="Ojha, Li, Lee: Towards universal fake image detectors, CVPR 2023, arXiv 2302.10174",
+    published="not comparable: detection of unseen generators, trained on ProGAN alone",
+    differs="attribution; the kit's encoder (by default ViT-B/16 in 8 bits instead of ViT-L/14), crops at native resolution",
+    features=features,
+    fit=fit,
+)
