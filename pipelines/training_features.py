@@ -120,7 +120,8 @@ def _execute(shards: Sequence[Shard], files: FeatureFiles, config: FeatureConfig
 
     from causalprint.transforms.compute_features import ComputeFeatures
     from causalprint.transforms.read_image_shards import ReadImageShards
-    from causalprint.transforms.write_features import SkipWrittenShards, SkipWrittenSlices, WriteFeatures
+    from causalprint.transforms.skip_written import SkipWrittenShards, SkipWrittenSlices
+    from causalprint.transforms.write_features import WriteFeatures
 
     options = pipeline_options(config.runner, config.beam_options)
     threads = worker_threads(config.threads, config.runner, options)

@@ -133,6 +133,7 @@ def _import_everything() -> None:
     import causalprint.transforms.compute_fingerprints
     import causalprint.transforms.read_image_shards
     import causalprint.transforms.skip_committed
+    import causalprint.transforms.skip_written
     import causalprint.transforms.write_features
     import causalprint.transforms.write_manifest  # noqa: F401
 
