@@ -96,9 +96,9 @@ def titled(title: str, command: Sequence[str], *parts: str) -> str:
     return "\n\n".join([f"## {title}", f"```sh\n{shlex.join(command)}\n```", *(part.strip() for part in parts if part.strip())])
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """A table; after the first ``words`` columns, which hold words, columns are aligned to the right, as numbers are."""
-    marks = ["---" if place < words else "---:" for place in range(len(head))]
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1, remarks: int = 0) -> str:
+    """A table: its first ``words`` and last ``remarks`` columns hold text, those between numbers, aligned to the right."""
+    marks = ["---:" if words <= place < len(head) - remarks else "---" for place in range(len(head))]
     cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [head, marks, *rows])
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 

@@ -85,5 +85,6 @@ def test_the_command_on_top_is_one_that_a_shell_takes() -> None:
 def test_tables_hold_any_text() -> None:
     table = markdown_table(["source", "recall"], [["a|b\nc", "1"]])
     assert table == "| source | recall |\n| --- | ---: |\n| a\\|b c | 1 |"
+    assert markdown_table(["a", "b", "c"], [], remarks=1).splitlines()[1] == "| --- | ---: | --- |"
     assert with_interval(0.44111, 0.4, 0.5, 2) == "0.44 [0.40, 0.50]"
     assert with_interval(float("nan"), 0, 0) == "n/a"

@@ -1,0 +1,101 @@
+"""What a bundle says of many images: the same computing as in an audit, and besides it the whole distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from causalprint.models.attribution import Attributor
+from causalprint.models.bundle import Bundle
+from causalprint.models.fingerprint import Fingerprinter
+from causalprint.models.metrics import Labels, Scores
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Verdicts(NamedTuple):
+    """Of N images.
+
+    Attributes:
+        fingerprint: float16 (N, 128).
+        probabilities: calibrated, float64 (N, K), in the order of the bundle's sources.
+        novelty: float64 (N,), above 1 for images like no known source.
+        verdict: (N,), values of :class:`causalprint.schemas.reasons.Verdict`.
+        named: (N,), the source that a verdict ``known`` names, else empty.
+    """
+
+    fingerprint: npt.NDArray[np.float16]
+    probabilities: Scores
+    novelty: Scores
+    verdict: npt.NDArray[np.str_]
+    named: npt.NDArray[np.str_]
+
+    @property
+    def found(self) -> Labels:
+        """The best candidate of each image, whatever its verdict."""
+        best: Labels = self.probabilities.argmax(axis=1)
+        return best
+
+
+class Judge:
+    """A loaded bundle. Thread safe where its fingerprinter is."""
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        """Loads it onto ``device``; raises what :class:`Fingerprinter` does."""
+        self.bundle = bundle
+        self.fingerprinter = Fingerprinter(bundle, device)
+        self.attributor = Attributor(bundle)
+
+    def __call__(
+        self, count: int, image: Callable[[int], Pixels], pool: Executor, tell: Callable[[int], None] = lambda _: None
+    ) -> Verdicts:
+        """Verdicts on ``count`` images.
+
+        Args:
+            count: N.
+            image: number -> uint8 (C, C, 3); called in the threads of ``pool``, so that decoding and changing overlap computing.
+            pool: on a CPU each of its threads computes one image at a time.
+            tell: told how many images are done.
+
+        Raises:
+            ValueError: a fingerprint is not finite.
+        """
+        size = self.fingerprinter.micro_batch
+
+        def compute(start: int) -> npt.NDArray[np.float16]:
+            pixels = [image(number) for number in range(start, min(start + size, count))]
+            return self.fingerprinter(np.stack(pixels)).fingerprint
+
+        parts = []
+        for part in pool.map(compute, range(0, count, size)):
+            parts.append(part)
+            tell(min(size * len(parts), count))
+        fingerprints = np.concatenate(parts)
+        broken = np.flatnonzero(~np.isfinite(fingerprints).all(axis=1))
+        if len(broken):
+            where = self.bundle.directory
+            raise ValueError(f"{where} gives fingerprints that are not finite for {len(broken)} images; train it again")
+        rows = fingerprints.astype(np.float32)
+        attributions = self.attributor(fingerprints)
+        return Verdicts(
+            fingerprints,
+            np.array([self.attributor.probabilities(row) for row in rows], np.float64),
+            np.array([self.attributor.novelty(row) for row in rows], np.float64),
+            np.array([each.verdict for each in attributions]),
+            np.array([each.source or "" for each in attributions]),
+        )
+
+
+def at_temperature_one(probabilities: Scores, temperature: float) -> Scores:
+    """What probabilities (N, K) were before their scores were divided by ``temperature``.
+
+    softmax(s) is softmax(s / T) to the power of T, normalised.
+    """
+    powers = np.log(np.maximum(probabilities, np.finfo(np.float32).smallest_subnormal)) * temperature
+    shares = np.exp(powers - powers.max(axis=1, keepdims=True))
+    normal: Scores = shares / shares.sum(axis=1, keepdims=True)
+    return normal

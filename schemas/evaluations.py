@@ -1,0 +1,211 @@
+"""What an evaluation comes to: ``OUT/evaluation.json``, and the columns of ``OUT/predictions.parquet``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from causalprint.schemas.tables import FINGERPRINT_DIM
+
+EVALUATION_SCHEMA = 1
+"""Changes when a field changes its name, type or meaning."""
+
+
+class Interval(NamedTuple):
+    """A value with its bootstrap 95 % interval, contents resampled."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Measure(NamedTuple):
+    """One figure of merit, over how many images, and what it is."""
+
+    name: str
+    interval: Interval
+    images: int
+    note: str
+
+
+class Recall(NamedTuple):
+    """Of ``images`` by ``source`` from ``origin`` (empty: all of them), the share whose best candidate is right.
+
+    ``trained`` says whether the bundle's card names images of that source and origin among those it was trained on.
+    """
+
+    source: str
+    origin: str
+    trained: bool
+    images: int
+    interval: Interval
+
+
+class ConfusionRow(NamedTuple):
+    """What images by ``source`` are taken for: ``counts`` of best candidates, in the order of the bundle's sources."""
+
+    source: str
+    known: bool
+    counts: tuple[int, ...]
+
+
+class Bin(NamedTuple):
+    """Images whose best candidate's probability is in one of 15 equal bins: how many, their mean probability, the share right."""
+
+    images: int
+    probability: float
+    right: float
+
+
+class Robustness(NamedTuple):
+    """What one perturbation costs, over images of known sources.
+
+    Attributes:
+        name: of :data:`causalprint.models.perturbations.PERTURBATIONS`; ``none`` for the images as they are.
+        about: what it does.
+        draws: seeds that it was drawn with.
+        accuracy: macro accuracy after it.
+        lost: macro accuracy before it, less after it.
+        flips: share of verdicts (``verdict`` and named source) that it changes.
+        answers: share of best candidates that it changes.
+        auc: real against generated, after it.
+    """
+
+    name: str
+    about: str
+    draws: int
+    accuracy: Interval
+    lost: Interval
+    flips: Interval
+    answers: Interval
+    auc: Interval
+
+
+class Shortcut(NamedTuple):
+    """Macro recall of what is no fingerprint, and whether it is above chance by three standard errors, which voids the track."""
+
+    name: str
+    interval: Interval
+    chance: float
+    voids: bool
+
+
+class Difference(NamedTuple):
+    """A figure of bundle ``bundle_id`` less that of the first bundle, on the same images and resamples."""
+
+    bundle_id: str
+    name: str
+    interval: Interval
+    images: int
+
+
+class Cluster(NamedTuple):
+    """How far clusters of fingerprints follow a design choice of the generators: normalised mutual information, 0 to 1."""
+
+    choice: str
+    sources: int
+    nmi: float
+
+
+class Images(NamedTuple):
+    """How many images of one source and origin were evaluated."""
+
+    source: str
+    origin: str
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class BundleEvaluation:
+    """One bundle.
+
+    Attributes:
+        bundle_id: name and digest.
+        digest: SHA-256 of the bundle, lower-case hex.
+        residual: its residual, as the bundle states it.
+        sources: its taxonomy, the order of ``confusion``'s counts.
+        temperature: that its scores are divided by.
+        measures: the figures of merit; one that the images do not allow is left out.
+        recalls: by source (``origin`` empty) and by source and origin.
+        confusion: a row a source of the images, known ones first.
+        before, after: reliability at temperature 1 and calibrated; empty bins are left out.
+        robustness: a row a perturbation; empty where that was not asked for.
+        structure: empty where the generators' design choices are not known.
+    """
+
+    bundle_id: str
+    digest: str
+    residual: str
+    sources: tuple[str, ...]
+    temperature: float
+    measures: tuple[Measure, ...]
+    recalls: tuple[Recall, ...]
+    confusion: tuple[ConfusionRow, ...]
+    before: tuple[Bin, ...]
+    after: tuple[Bin, ...]
+    robustness: tuple[Robustness, ...] = ()
+    structure: tuple[Cluster, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """``evaluation.json``, and what ``evaluate --json`` prints.
+
+    Attributes:
+        schema: :data:`EVALUATION_SCHEMA`.
+        version: of the package.
+        command: what repeats it.
+        track: the encoding that every image got alike.
+        crop: side of what is analysed, in pixels.
+        device: what computed it.
+        seeds: of draws; the bootstrap has ``rounds`` resamples.
+        images: what was evaluated, by source and origin.
+        left_out: images that could not be decoded or are smaller than the crop.
+        shortcuts: audits on the same images.
+        void: whether one of them voids the track.
+        bundles: in the order given.
+        differences: of every further bundle to the first.
+    """
+
+    schema: int
+    version: str
+    command: str
+    track: str
+    crop: int
+    device: str
+    seeds: int
+    rounds: int
+    images: tuple[Images, ...]
+    left_out: int
+    shortcuts: tuple[Shortcut, ...]
+    void: bool
+    bundles: tuple[BundleEvaluation, ...]
+    differences: tuple[Difference, ...] = ()
+
+
+def _column(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": meaning})
+
+
+PREDICTIONS = pa.schema(
+    [
+        _column("image_id", pa.string(), "SHA-256 of the encoded bytes, lower-case hex"),
+        _column("source", pa.string(), "what made the image, by its label"),
+        _column("origin", pa.string(), "the collection that it is from"),
+        _column("content", pa.string(), "what it shows: equal for versions of one image"),
+        _column("bundle", pa.string(), "name and digest of the bundle"),
+        _column("verdict", pa.string(), "real, known, unknown or abstain"),
+        _column("named", pa.string(), "the source that a verdict `known` names", nullable=True),
+        _column("candidate", pa.string(), "the most probable source, whatever the verdict"),
+        _column("probability", pa.float32(), "calibrated, of the candidate; 0 to 1"),
+        _column("novelty", pa.float32(), "distance to the nearest known source, over its limit: above 1, unknown"),
+        _column(
+            "fingerprint",
+            pa.list_(pa.field("element", pa.float16(), nullable=False), FINGERPRINT_DIM),
+            "causal fingerprint; the zero vector where the image is flat",
+        ),
+    ],
+    metadata={"description": "A row for every image and bundle of an evaluation, in the images' order, bundle after bundle."},
+)
