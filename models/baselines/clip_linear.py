@@ -14,7 +14,7 @@ from causalprint.models.baselines.estimators import learn_best, load_library
 from causalprint.models.baselines.images import each_tensor
 from causalprint.models.baselines.loaded import clip_of
 
-STRENGTHS = (0.0003, 0.003, 0.03, 0.3)
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Inverse penalties of the logistic regression."""
 
 

@@ -92,7 +92,7 @@ def optimise(
             half of the epochs (at least three) brought nothing better. ``None`` keeps the last.
     """
     draw = np.random.default_rng(seed)
-    batch = min(BATCH, max(4, count // LEAST_STEPS))
+    batch = min(BATCH, max(8, count // LEAST_STEPS))
     steps = max(count // batch, LEAST_STEPS)
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=epochs * steps)
