@@ -14,7 +14,7 @@ from causalprint.models.baselines.base import Crops, Kit, Predict, Training
 Floats = npt.NDArray[np.float32]
 
 THUMBNAIL = 16
-TREES = 200
+TREES = 100
 _FEWEST = 2
 _SMOOTHING = 0.02
 

@@ -72,10 +72,11 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
 
     Raises:
         CompareError: no such method, too few images, or a method that failed; what others answered is kept.
-        ImportError: a package of the extra ``compare`` is missing.
+        UnavailableError, FiguresError: a package of the extra ``compare`` is missing.
         InputError, LabelError, SplitError, ValueError: the images cannot be read or split.
         ResultsError: the output cannot be written.
     """
+    from causalprint.models.baselines.estimators import load_library
     from causalprint.models.comparison import pool
     from causalprint.pipelines.comparison_report import COSTS, SECTION, costs, draw, predictions, section
     from causalprint.pipelines.comparison_runs import Bench, Entry, answer
@@ -84,6 +85,7 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
     from causalprint.schemas.records import to_json
 
     check_figures()
+    load_library("sklearn.ensemble")  # of the audits: missing after hours of training would be a pity
     methods = _chosen(config.methods)
     kit = _kit(config)
     cache = config.cache or config.output / "cache"

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -120,6 +120,7 @@ def method_digest(method: Method) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
 
 
+@lru_cache(maxsize=8)
 def kit_digest(kit: Kit) -> str:
     """What features may depend on of ``kit``: its models, by their files where these are local, and the kind of device."""
     specs = [kit.residual, *kit.autoencoders, kit.clip or ""]
@@ -210,14 +211,16 @@ def _imports(module: str) -> set[Path]:
             if file in found or not file.is_file():
                 continue
             found.add(file)
-            waiting += _names(ast.parse(file.read_bytes()))
+            waiting += _imported(file)
     return found
 
 
-def _names(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_MODELS):
-            yield str(node.module)
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith(_MODELS))
+@lru_cache(maxsize=256)
+def _imported(file: Path) -> tuple[str, ...]:
+    """Modules of the package's models that ``file`` imports, and names in them, which may be modules too."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.startswith(_MODELS))

@@ -52,7 +52,8 @@ def section(comparison: Comparison) -> str:
         _setting(comparison),
         _verdict(comparison),
         _accuracies(comparison, there),
-        _calibrations(comparison, there),
+        _calibrations(there),
+        _recalls(comparison, there),
         _open_set(comparison, there),
         "\n".join(missing),
         "\n\n".join(shown),
@@ -158,10 +159,10 @@ def _setting(comparison: Comparison) -> str:
     )
     listed = ", ".join(f"**{name}**" if name in comparison.headline else name for name in comparison.sources)
     about = (
-        f"{count} sources to choose from, chance {1 / count:.3f}: {listed}. The headline is the macro accuracy over those in bold, of "
-        f"at least two origins each. Encoding track: {comparison.track}. {tests} Near-duplicates and images of one content "
-        "are never on two sides. In brackets are 95 % intervals of a bootstrap over contents, all seeds together; ± is the "
-        "standard deviation over seeds."
+        f"{count} sources to choose from, chance {1 / count:.3f}: {listed}. The headline is the macro accuracy over those in "
+        f"bold, of at least two origins each. Track: {comparison.track}. {tests} Near-duplicates and images of one content are "
+        "never on two sides. In brackets are 95 % intervals of a bootstrap over contents, all seeds together; ± is the standard "
+        "deviation over seeds."
     )
     return f"{about}\n\n{split}"
 
@@ -169,7 +170,7 @@ def _setting(comparison: Comparison) -> str:
 def _verdict(comparison: Comparison) -> str:
     if comparison.void:
         return (
-            f"**The track is void as evidence of fingerprints**: what {' and what '.join(comparison.void)} says of an image is "
+            f"**The track is void as evidence of fingerprints**: the audit of {' and that of '.join(comparison.void)} is "
             "above chance by three standard errors, so part of every figure below may come from how these images were collected. "
             "Compare the methods with each other, and with these audits."
         )
@@ -199,20 +200,21 @@ def _accuracies(comparison: Comparison, rows: Sequence[Row]) -> str:
     return markdown_table(head, lines)
 
 
-def _calibrations(comparison: Comparison, rows: Sequence[Row]) -> str:
+def _calibrations(rows: Sequence[Row]) -> str:
+    names = ("ece_before", "ece", "nll_before", "nll")
     table = markdown_table(
-        ["method", "ECE before", "ECE after", "NLL before", "NLL after", *(f"recall of {name}" for name in comparison.sources)],
-        [
-            [
-                row.title,
-                *(_cell(row.figure(name)) for name in ("ece_before", "ece", "nll_before", "nll")),
-                *("—" if recall.value is None else f"{recall.value:.2f}" for recall in row.recalls),
-            ]
-            for row in rows
-            if not row.audit
-        ],
+        ["method", "ECE before", "ECE after", "NLL before", "NLL after"],
+        [[row.title, *(_cell(row.figure(name)) for name in names)] for row in rows if not row.audit],
     )
-    return f"Calibration before and after one temperature found on the validation images, and recall of each source:\n\n{table}"
+    return f"Calibration, before and after one temperature found on the validation images:\n\n{table}"
+
+
+def _recalls(comparison: Comparison, rows: Sequence[Row]) -> str:
+    table = markdown_table(
+        ["method", *comparison.sources],
+        [[row.title, *("—" if one.value is None else f"{one.value:.2f}" for one in row.recalls)] for row in rows],
+    )
+    return f"Recall of each source:\n\n{table}"
 
 
 def _open_set(comparison: Comparison, rows: Sequence[Row]) -> str:
