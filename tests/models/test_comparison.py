@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from causalprint.models.baselines import Kit, Training
 from causalprint.models.calibration import balanced, fit_temperature, softmax
 from causalprint.models.comparison import UNKNOWN, Ground, Run, headline, is_above_chance, judge, pool, recalls
+from causalprint.models.metrics import Estimate
 from causalprint.models.shortcuts import file_features, fit_forest, shuffle_labels, thumbnails
 
 CLASSES = 3
@@ -43,7 +44,7 @@ def test_constant_scores_have_a_temperature() -> None:
 def test_a_method_is_compared_with_itself_without_any_doubt_and_with_a_worse_one_in_pairs() -> None:
     runs = {"good": [a_run(0.9, 0), a_run(0.9, 1)], "poor": [a_run(0.2, 2), a_run(0.2, 3)]}
     found = judge(runs, GROUND, "good", "poor", rounds=100)
-    assert found["good"].over_best == (0, 0, 0)
+    assert found["good"].over_best == Estimate(0, 0, 0)
     assert found["poor"].over_best.value == pytest.approx(found["poor"].accuracy.value - found["good"].accuracy.value)
     assert found["poor"].over_best.high < 0 < found["good"].over_recipe.low
     assert found["good"].accuracy.value == pytest.approx(headline(runs["good"], GROUND))
