@@ -14,6 +14,7 @@ from causalprint.models.baselines.dna_det import DNA_DET
 from causalprint.models.baselines.durall20 import DURALL20
 from causalprint.models.baselines.dzanic20 import DZANIC20
 from causalprint.models.baselines.frank20 import FRANK20
+from causalprint.models.baselines.manifpt import MANIFPT_FREQ, MANIFPT_LEARNED, MANIFPT_RGB
 from causalprint.models.baselines.marra19 import MARRA19
 from causalprint.models.baselines.mccloskey18 import MCCLOSKEY18
 from causalprint.models.baselines.nataraj19 import NATARAJ19
@@ -37,6 +38,9 @@ METHODS: tuple[Method, ...] = (
     WANG20,
     DNA_DET,
     DIRE_CNN,
+    MANIFPT_RGB,
+    MANIFPT_FREQ,
+    MANIFPT_LEARNED,
     AEROBLADE,
     AEDR,
     CLIP_LINEAR,
