@@ -139,7 +139,9 @@ def draw(comparison: Comparison, pools: Mapping[str, Pooled], data: Data) -> dic
 
 
 def _headline(comparison: Comparison) -> str:
-    return f"macro accuracy over {len(comparison.headline) or len(comparison.sources)} sources, {len(comparison.splits)} seeds"
+    seeds = len(comparison.splits)
+    sources = len(comparison.headline) or len(comparison.sources)
+    return f"macro accuracy over {sources} sources, {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
 def _setting(comparison: Comparison) -> str:

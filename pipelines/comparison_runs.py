@@ -208,7 +208,7 @@ def _scores(
 
 
 def _novelty(predict: Predict, features: Features, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """What a method that has such a measure says of how unlike all that it learned from an image is."""
+    """How unlike all that was learned from an image is, (M,), by methods whose rule has a ``novelty(features)``; else NaN."""
     measure = getattr(predict, "novelty", None)
     if measure is None:
         return np.full(len(rows), np.nan)
