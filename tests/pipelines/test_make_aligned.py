@@ -112,8 +112,8 @@ def test_the_bytes_are_the_same_again_and_what_an_earlier_run_left_is_gone(
 
 def test_a_limit_is_spread_over_origins_and_drawn_by_the_seed(shard: str, decoders: tuple[Decoder, ...], tmp_path: Path) -> None:
     chosen = {}
-    for seed in range(4):
-        made = make_aligned(AlignedConfig((shard,), tmp_path, decoders[:1], limit=3, seed=seed))
+    for seed in range(3):
+        made = make_aligned(AlignedConfig((shard,), tmp_path, decoders[1:], limit=3, seed=seed))
         assert (made.photographs, made.beyond) == (3, 3)
         real = read(tmp_path / "real.tar")
         assert [sample.sidecar["origin"] for sample in real].count("at-1") == 1  # it has no more
