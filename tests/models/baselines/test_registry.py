@@ -13,6 +13,7 @@ import torch
 from causalprint.models.baselines import BASELINES, Crops, Kit, Method, Predict, UnavailableError
 from causalprint.models.bundle import DEFAULT
 from tests.models.baselines.sources import CLASSES, crops_of_each, training_of
+from tests.models.tiny_encoders import clip, save_encoder
 
 LEARNED, TESTED = 32, 10
 AUTOENCODERS = tuple(f"autoencoder:{DEFAULT.parent / name}" for name in ("autoencoder-nearest", "autoencoder-pixelshuffle"))
@@ -33,10 +34,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
+    encoder = save_encoder(tmp_path_factory.mktemp("clip"), clip())
+    return Kit(residual=AUTOENCODERS[0], autoencoders=AUTOENCODERS, clip=encoder, epochs=3, threads=1)
+
+
 @pytest.fixture(scope="module", params=list(BASELINES.values()), ids=list(BASELINES))
-def fitted(request: pytest.FixtureRequest) -> Fitted:
+def fitted(request: pytest.FixtureRequest, kit: Kit) -> Fitted:
     method: Method = request.param
-    kit = Kit(autoencoders=AUTOENCODERS, threads=1)
     crops, labels = crops_of_each(LEARNED, seed=0)
     features = available(lambda: method.features(crops, kit))
     return Fitted(method, kit, features, available(lambda: method.fit(training_of(features, labels), kit)))
