@@ -1,18 +1,20 @@
 """From a stored fingerprint to a verdict: numpy only, so that an analyst can recompute every row of ``attributions``.
 
-A linear classifier gives scores, temperature scaling (Guo et al., ICML 2017) makes them probabilities, and the squared
-Mahalanobis distance to the nearest source's centre (Lee et al., NeurIPS 2018, eq. 2, one covariance for all sources) tells what
-is like none of them.
+A linear classifier, or a small transformer over the fingerprint's parts, gives scores; temperature scaling (Guo et al., ICML
+2017) makes them probabilities; and the squared Mahalanobis distance to the nearest source's centre (Lee et al., NeurIPS 2018, eq. 2,
+one covariance for all sources) tells what is like none of them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
+from causalprint.models.attention import attention_scores
 from causalprint.models.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.manifest import REAL
 from causalprint.schemas.reasons import Abstention, Verdict
@@ -48,9 +50,9 @@ class Attributor:
         self._manifest = bundle.manifest
         self._calibrated = bundle.calibrated
         stored = load_file(bundle.directory / ATTRIBUTION_FILE)
-        self._weight, self._bias, self._centre, self._whitening = (
-            stored[key].astype(np.float32) for key in ("weight", "bias", "centre", "whitening")
-        )
+        tensors = {key: value.astype(np.float32) for key, value in stored.items()}
+        self._centre, self._whitening = tensors.pop("centre"), tensors.pop("whitening")
+        self._tensors = {key.removeprefix("attention."): value for key, value in tensors.items()}
 
     def __call__(self, fingerprints: npt.NDArray[np.float16]) -> list[Attribution]:
         """One verdict for each row of fingerprints float16 (N, 128); a flat image's is the zero vector.
@@ -61,7 +63,7 @@ class Attributor:
 
     def probabilities(self, fingerprint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Calibrated probabilities (K,), in the order of the manifest's sources, of a fingerprint (128,)."""
-        scores = (self._weight @ fingerprint + self._bias) / np.float32(self._manifest.decision.temperature)
+        scores = self._scores(self._tensors, fingerprint, np.exp) / np.float32(self._manifest.decision.temperature)
         powers = np.exp(scores - scores.max())
         shares: npt.NDArray[np.float32] = powers / powers.sum()
         return shares
@@ -73,8 +75,14 @@ class Attributor:
 
     def scores(self, fingerprints: Tensor) -> Tensor:
         """Logits float32 (N, K) of fingerprints float32 (N, 128), with gradients: their softmax is :meth:`probabilities`."""
-        weight, bias = (fingerprints.new_tensor(part) for part in (self._weight, self._bias))
-        return (fingerprints @ weight.T + bias) / self._manifest.decision.temperature
+        tensors = {key: fingerprints.new_tensor(value) for key, value in self._tensors.items()}
+        found: Tensor = self._scores(tensors, fingerprints, lambda values: values.exp())
+        return found / self._manifest.decision.temperature
+
+    def _scores(self, tensors: Mapping[str, Any], fingerprints: Any, exp: Callable[[Any], Any]) -> Any:
+        if self._manifest.network.attributor == "attention":
+            return attention_scores(tensors, fingerprints, exp)
+        return fingerprints @ tensors["weight"].T + tensors["bias"]
 
     def novelties(self, fingerprints: Tensor) -> Tensor:
         """As :meth:`novelty`, to the centre of each source: (N, K) of fingerprints float32 (N, 128), with gradients."""

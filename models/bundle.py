@@ -19,6 +19,7 @@ from safetensors.numpy import save
 from causalprint.models.manifest import (
     BundleError,
     BundleFile,
+    Feature,
     Manifest,
     attribution_shapes,
     fingerprint_shapes,
@@ -32,6 +33,8 @@ MANIFEST = "bundle.json"
 FINGERPRINT_FILE = "fingerprint.safetensors"
 ATTRIBUTION_FILE = "attribution.safetensors"
 RESIDUAL_FOLDER = "residual"
+LENSES_FOLDER = "lenses"
+WEIGHT_SUFFIXES = (".json", ".safetensors", ".onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ class Bundle:
     digest: str
     residual: str
     calibrated: bool = True
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """What the fingerprint is computed from, locations of learned lenses absolute where they are paths."""
+        return tuple(replace(feature, lens=_resolve(feature.lens, self.directory)) for feature in self.manifest.features)
 
     @property
     def bundle_id(self) -> str:
@@ -113,9 +121,11 @@ def save_bundle(
         # Not by save_file, which gives the file to its owner alone.
         (directory / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
     paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
-    if _inside(manifest.residual):
-        folder = directory / RESIDUAL_FOLDER
-        paths += sorted(p.relative_to(directory).as_posix() for p in folder.rglob("*") if p.suffix in (".json", ".safetensors"))
+    folders = [RESIDUAL_FOLDER] * _inside(manifest.residual)
+    folders += [LENSES_FOLDER] * any(_inside(feature.lens) for feature in manifest.features)
+    for folder in folders:
+        found = [path for path in (directory / folder).rglob("*") if path.suffix in WEIGHT_SUFFIXES]
+        paths += sorted(path.relative_to(directory).as_posix() for path in found)
 
     def licence(path: str) -> str:
         return licences.get(path, licences.get(path.partition("/")[0], licences.get("", manifest.licence)))
@@ -144,8 +154,8 @@ def _check_file(directory: Path, file: BundleFile) -> None:
 
 def _check_shapes(directory: Path, manifest: Manifest) -> None:
     expected = {
-        FINGERPRINT_FILE: fingerprint_shapes(manifest.features),
-        ATTRIBUTION_FILE: attribution_shapes(manifest.sources),
+        FINGERPRINT_FILE: fingerprint_shapes(manifest.features, manifest.network),
+        ATTRIBUTION_FILE: attribution_shapes(manifest.sources, manifest.network),
     }
     listed = {file.path for file in manifest.files}
     for name, shapes in expected.items():

@@ -39,7 +39,7 @@ def evaluate_head(head: Head, labels: Labels, origins: Text, contents: Text, rea
         figure(
             "macro recall",
             lambda rows: macro_recall(truth[rows], found[rows]),
-            f"all sources; chance {1 / head.weight.shape[0]:.2f}",
+            f"all sources; chance {1 / chances.shape[1]:.2f}",
         ),
         figure(
             "real against generated, AUC",

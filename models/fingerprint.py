@@ -18,11 +18,10 @@ from causalprint.models.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
 from causalprint.models.features import Crops, FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
 from causalprint.models.manifest import Feature
+from causalprint.models.network.reduction import CLIP
+from causalprint.models.network.tensors import load_network
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.tables import FINGERPRINT_DIM
-
-CLIP = 5.0
-"""A standardised feature is cut at this many scales, so that no single outlier decides."""
 
 
 class Fingerprints(NamedTuple):
@@ -56,9 +55,10 @@ class Fingerprinter:
         """
         self.bundle = bundle
         self.device = pick_device(device)
-        self._extract = FeatureExtractor(bundle.residual, bundle.manifest.features, self.device, str(bundle.directory / MANIFEST))
+        self._extract = FeatureExtractor(bundle.residual, bundle.features, self.device, str(bundle.directory / MANIFEST))
         stored = load_file(bundle.directory / FINGERPRINT_FILE)
         self._tensors = {key: value.to(self.device, torch.float32) for key, value in stored.items()}
+        self._network = load_network(stored, bundle.manifest.features, bundle.manifest.network).to(self.device)
 
     @property
     def micro_batch(self) -> int:
@@ -108,15 +108,14 @@ class Fingerprinter:
         return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars)
 
     def _fuse(self, x: torch.Tensor, reconstruction: Reconstruction) -> torch.Tensor:
-        fused = self._tensors["bias"].repeat(len(x), 1)
-        for feature, values in zip(self._extract.features, self._extract.read(x, reconstruction), strict=True):
-            fused = fused + self._project(feature, values)
+        values = zip(self.bundle.manifest.features, self._extract.read(x, reconstruction), strict=True)
+        fused: torch.Tensor = self._network([self._standardise(feature, value) for feature, value in values]).fingerprint
         flat = roughness(x) < self.bundle.manifest.decision.flat
         return torch.where(flat[:, None], torch.zeros_like(fused), fused)
 
-    def _project(self, feature: Feature, values: torch.Tensor) -> torch.Tensor:
-        mean, scale, gain, matrix = (self._tensors[f"{feature.key}.{part}"] for part in ("mean", "scale", "gain", "projection"))
-        return torch.clamp((values - mean) / scale, -CLIP, CLIP) @ matrix.T * gain
+    def _standardise(self, feature: Feature, values: torch.Tensor) -> torch.Tensor:
+        mean, scale = (self._tensors[f"{feature.key}.{part}"] for part in ("mean", "scale"))
+        return torch.clamp((values - mean) / scale, -CLIP, CLIP)
 
 
 def combine(crops: Fingerprints) -> Fingerprints:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from causalprint.models.attention import attention_shapes
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -47,6 +48,18 @@ class Feature:
     def key(self) -> str:
         """The prefix of its tensors."""
         return f"{self.lens}.{self.reading}"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the tensors of a bundle are of: fusion and attributor as of :class:`~causalprint.models.recipe.Recipe`."""
+
+    fusion: str = "f0"
+    autoencoder: bool = False
+    attributor: str = "linear"
+
+
+DEFAULT_NETWORK = Network()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +121,9 @@ class Manifest:
         sources: the taxonomy, in the order of the attribution head's rows; ``real`` among them.
         geometry: which pixels.
         residual: ``kind:location?option=value``; a location that starts with ``./`` lies in the bundle.
-        features: what the fingerprint is computed from, in order.
+        features: what the fingerprint is computed from, in order; a learned lens whose location starts with ``./`` lies in the
+            bundle.
+        network: how they become a fingerprint and a verdict.
         decision: temperature and limits.
         data: training data card.
         figures: evaluation.
@@ -123,6 +138,7 @@ class Manifest:
     residual: str
     features: tuple[Feature, ...]
     decision: Decision
+    network: Network = field(default_factory=Network)
     data: tuple[Origin, ...] = ()
     figures: tuple[Figure, ...] = ()
     files: tuple[BundleFile, ...] = ()
@@ -161,23 +177,41 @@ def manifest_text(manifest: Manifest) -> str:
     return to_json(manifest, indent=1) + "\n"
 
 
-def fingerprint_shapes(features: tuple[Feature, ...]) -> dict[str, tuple[int, ...]]:
-    """Shapes in ``fingerprint.safetensors``: standardisation, projection and its factor of each feature; one bias."""
+_AUTOENCODER = (("hidden", 128, 128), ("mean", 64, 128), ("spread", 64, 128), ("widen", 128, 64), ("out", 128, 128))
+
+
+def fingerprint_shapes(features: tuple[Feature, ...], network: Network = DEFAULT_NETWORK) -> dict[str, tuple[int, ...]]:
+    """Shapes in ``fingerprint.safetensors``: standardisation, projection and its factor of each feature; one bias; fusion."""
+    square = (FINGERPRINT_DIM, FINGERPRINT_DIM)
     shapes: dict[str, tuple[int, ...]] = {"bias": (FINGERPRINT_DIM,)}
     for feature in features:
         shapes[f"{feature.key}.mean"] = (feature.size,)
         shapes[f"{feature.key}.scale"] = (feature.size,)
         shapes[f"{feature.key}.gain"] = (1,)
         shapes[f"{feature.key}.projection"] = (FINGERPRINT_DIM, feature.size)
+        if network.fusion == "f2":
+            shapes[f"{feature.key}.bias"] = (FINGERPRINT_DIM,)
+    if network.fusion == "f2":
+        shapes |= {"network.query": (FINGERPRINT_DIM,), "network.key.weight": square}
+    if network.autoencoder:
+        for name, wide, narrow in (
+            ("hidden", 128, 128),
+            ("mean", 64, 128),
+            ("spread", 64, 128),
+            ("widen", 128, 64),
+            ("out", 128, 128),
+        ):
+            shapes |= {f"network.autoencoder.{name}.weight": (wide, narrow), f"network.autoencoder.{name}.bias": (wide,)}
     return shapes
 
 
-def attribution_shapes(sources: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """Shapes in ``attribution.safetensors``: a linear classifier; of each source its centre, and one metric for all."""
+def attribution_shapes(sources: tuple[str, ...], network: Network = DEFAULT_NETWORK) -> dict[str, tuple[int, ...]]:
+    """Shapes in ``attribution.safetensors``: the attributor; of each source its centre, and one metric for all."""
     count = len(sources)
-    return {
-        "weight": (count, FINGERPRINT_DIM),
-        "bias": (count,),
+    shapes: dict[str, tuple[int, ...]] = {
         "centre": (count, FINGERPRINT_DIM),
         "whitening": (FINGERPRINT_DIM, FINGERPRINT_DIM),
     }
+    if network.attributor == "attention":
+        return shapes | {f"attention.{name}": shape for name, shape in attention_shapes(count).items()}
+    return shapes | {"weight": (count, FINGERPRINT_DIM), "bias": (count,)}

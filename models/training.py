@@ -6,7 +6,7 @@ checkpoint therefore gives the weights of a run that was never interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,8 +130,7 @@ def save_checkpoint(state: TrainingState, run: str, path: Path) -> None:
     """
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+    tensors |= optimizer_tensors(state.optimizer)
     metadata = {"step": str(state.step), "seconds": repr(state.seconds), "run": run}
     temporary = path.with_name(path.name + ".part")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
@@ -158,9 +157,21 @@ def load_checkpoint(state: TrainingState, run: str, path: Path) -> None:
 
     state.model.load_state_dict(part("model."))
     state.average.load_state_dict(part("average."))
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in part("optimizer.").items():
-        index, key = name.split(".")
-        moments.setdefault(int(index), {})[key] = tensor
-    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
+    restore_optimizer(state.optimizer, tensors)
     state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What an optimizer of the Adam family remembers, by names that begin with ``optimizer.``."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer.{index}.{name}": value for index, moments in state.items() for name, value in moments.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Gives ``optimizer`` back what :func:`optimizer_tensors` took; other tensors are passed over."""
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".")
+            moments.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalprint.pipelines.bundle_files import take_in, take_in_lens
 from causalprint.pipelines.runners import cores
 from causalprint.pipelines.training_features import FeatureConfig, Report, labelled_examples
 from causalprint.schemas.config import Storage
@@ -14,7 +14,7 @@ from causalprint.schemas.config import Storage
 if TYPE_CHECKING:
     from causalprint.models.bundle import Bundle
     from causalprint.models.examples import Examples, Extraction
-    from causalprint.models.manifest import Feature, Origin
+    from causalprint.models.manifest import Origin
     from causalprint.models.recipe import Recipe
 
 LEAST_IMAGES = 4
@@ -100,8 +100,12 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
     examples = training if validation is None else training.join(validation)
     report(f"fitting {len(examples.source)} images")
     torch.set_num_threads(config.threads or cores())
-    bundle = _fit(config, residual, extraction.features, examples, len(training.source))
+    checkpoints = output.with_name(output.name + ".checkpoints")
+    if not config.resume:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    bundle = _fit(config, recipe, extraction, examples, len(training.source), checkpoints, report)
     shutil.rmtree(own, ignore_errors=True)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle
 
 
@@ -131,43 +135,59 @@ def _feature_config(config: TrainConfig, extraction: Extraction, own: Path) -> F
     )
 
 
-def _fit(config: TrainConfig, residual: str, features: Sequence[Feature], examples: Examples, learned: int) -> Bundle:
+def _fit(
+    config: TrainConfig,
+    recipe: Recipe,
+    extraction: Extraction,
+    examples: Examples,
+    learned: int,
+    checkpoints: Path,
+    report: Report,
+) -> Bundle:
     import numpy as np
 
-    from causalprint.models.bundle import save_bundle
+    from causalprint.models.bundle import RESIDUAL_FOLDER, save_bundle
     from causalprint.models.card import card
     from causalprint.models.evaluation import audit_shortcuts, evaluate_head
+    from causalprint.models.features import pick_device
     from causalprint.models.head import HeadConfig, fit_head
-    from causalprint.models.manifest import REAL, SCHEMA, Geometry, Manifest
+    from causalprint.models.manifest import REAL, SCHEMA, Manifest
+    from causalprint.models.network.learning import Labelled
     from causalprint.models.ridge import split_folds
 
     sources = (REAL, *sorted(set(examples.source[:learned].tolist()) - {REAL}))
     _check_sources(sources, examples, learned)
     labels = np.array([sources.index(source) for source in examples.source.tolist()])
     known = (labels, examples.origin, examples.content)
-    head_config = HeadConfig(seed=config.seed)
     held_out = np.arange(len(labels)) >= learned if learned < len(labels) else None
-    sizes = tuple(one.size for one in features)
+    sizes = tuple(one.size for one in extraction.features)
     prior = np.array([REAL_PRIOR if source == REAL else 1.0 for source in sources], np.float32)
-    head = fit_head(examples.features, sizes, *known, prior, head_config, held_out)
+    head_config = HeadConfig(seed=config.seed, device=str(pick_device(config.device)), checkpoints=checkpoints)
+    labelled = Labelled(examples.features, sizes, *known, examples.style, examples.thumbnail)
+    residual = take_in(extraction.residual, RESIDUAL_FOLDER)
+    lenses = [take_in_lens(one.lens) for one in extraction.features]
+    features = tuple(replace(one, lens=lens.spec) for one, lens in zip(extraction.features, lenses, strict=True))
+    head = fit_head(labelled, features, prior, recipe, head_config, held_out, report)
     folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]
     figures = evaluate_head(head, *known, sources.index(REAL), config.seed)
     figures += audit_shortcuts(examples.encoded_bytes, examples.thumbnail, *known, folds, config.seed)
     output = Path(config.output)
+    for part in (residual, *lenses):
+        part.copy(output)
     manifest = Manifest(
         schema=SCHEMA,
         name=config.name,
         licence=config.licence,
         sources=sources,
-        geometry=Geometry(),
-        residual=_take_in(residual, output),
-        features=tuple(features),
+        geometry=extraction.geometry,
+        residual=residual.spec,
+        features=features,
+        network=head.network,
         decision=head.decision,
         data=_data(examples, learned),
         figures=tuple(figures),
     )
-    fingerprint = head.fingerprint_tensors(features)
-    bundle = save_bundle(output, manifest, fingerprint, head.attribution_tensors(), {})
+    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, {})
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle
 
@@ -196,23 +216,3 @@ def _data(examples: Examples, learned: int) -> tuple[Origin, ...]:
     return tuple(
         Origin(source, origin, training[key], validation[key], licence) for key in keys for source, origin, licence in [key]
     )
-
-
-def _take_in(residual: str, output: Path) -> str:
-    """Copies a local residual's files into the bundle; returns the spec that the manifest holds."""
-    import shutil
-
-    from causalprint.models.bundle import RESIDUAL_FOLDER
-    from causalprint.models.residuals import parse_spec
-
-    spec = parse_spec(residual)
-    folder = Path(spec.location)
-    if not folder.is_dir():
-        return residual
-    for file in sorted(folder.rglob("*")):
-        if file.suffix in (".json", ".safetensors", ".md"):
-            target = output / RESIDUAL_FOLDER / file.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-    options = "&".join(f"{name}={value}" for name, value in spec.options)
-    return f"{spec.kind}:./{RESIDUAL_FOLDER}" + (f"?{options}" if options else "")

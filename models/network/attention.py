@@ -1,58 +1,15 @@
-"""The attention attributor: a transformer over the parts of a fingerprint.
-
-arXiv 2509.15406 attributes by "CLIP ViT-B/32 with an attention mechanism" and does not say how 128 numbers enter it. Here the
-stored fingerprint is cut into 8 parts of 16 numbers, and one pre-norm encoder layer (Vaswani et al., NeurIPS 2017) lets them
-attend to each other, so that a verdict stays a function of the stored fingerprint alone.
-"""
+"""The attention attributor while it is trained; what it computes is :mod:`causalprint.models.attention`."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from causalprint.schemas.tables import FINGERPRINT_DIM
-
-PARTS = 8
-PART = FINGERPRINT_DIM // PARTS
-WIDTH = 32
-HIDDEN = 64
-
-
-def attention_shapes(classes: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the attributor's tensors for K classes."""
-    square = (WIDTH, WIDTH)
-    return {
-        "embed": (PART, WIDTH),
-        "place": (PARTS, WIDTH),
-        "query": square,
-        "key": square,
-        "value": square,
-        "out": square,
-        "widen": (WIDTH, HIDDEN),
-        "narrow": (HIDDEN, WIDTH),
-        "classify": (WIDTH, classes),
-        "bias": (classes,),
-    }
-
-
-def attention_scores(tensors: Mapping[str, Any], fingerprint: Any, exp: Any) -> Any:
-    """Scores (…, K) of fingerprints (…, 128), in numpy or torch alike: ``exp`` is that library's."""
-    parts = fingerprint.reshape(*fingerprint.shape[:-1], PARTS, PART) @ tensors["embed"] + tensors["place"]
-    seen = _normal(parts)
-    weights = exp((seen @ tensors["query"]) @ (seen @ tensors["key"]).swapaxes(-1, -2) / math.sqrt(WIDTH))
-    weights = weights / weights.sum(-1)[..., None]
-    parts = parts + weights @ (seen @ tensors["value"]) @ tensors["out"]
-    widened = _normal(parts) @ tensors["widen"]
-    parts = parts + (widened * (widened > 0)) @ tensors["narrow"]
-    return _normal(parts).mean(-2) @ tensors["classify"] + tensors["bias"]
+from causalprint.models.attention import attention_scores, attention_shapes
 
 
 class AttentionAttributor(nn.Module):
-    """The attributor while it is trained."""
+    """A transformer over the parts of a fingerprint, for K classes."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -64,10 +21,5 @@ class AttentionAttributor(nn.Module):
 
     def forward(self, fingerprint: Tensor) -> Tensor:
         """Scores (N, K) of fingerprints (N, 128)."""
-        scores: Tensor = attention_scores(self.tensors, fingerprint, torch.exp)
+        scores: Tensor = attention_scores(dict(self.tensors.items()), fingerprint, torch.exp)
         return scores
-
-
-def _normal(values: Any) -> Any:
-    centred = values - values.mean(-1)[..., None]
-    return centred / ((centred**2).mean(-1)[..., None] + 1e-5) ** 0.5

@@ -60,6 +60,7 @@ class FingerprintNetwork(nn.Module):
         super().__init__()
         self.fusion = fusion
         self.tokens = nn.ModuleList(nn.Linear(size, FINGERPRINT_DIM) for size in sizes)
+        self.weights: Tensor
         self.register_buffer("weights", torch.ones(len(sizes)))
         if fusion == "f2":
             self.query = nn.Parameter(torch.randn(FINGERPRINT_DIM) * FINGERPRINT_DIM**-0.5)
@@ -81,4 +82,5 @@ class FingerprintNetwork(nn.Module):
         if self.fusion != "f2":
             return self.weights / self.weights.mean() * torch.ones_like(tokens[..., 0])
         scores = self.key(tokens) @ self.query * FINGERPRINT_DIM**-0.5
-        return scores.softmax(dim=1) * tokens.shape[1]
+        shares: Tensor = scores.softmax(dim=1) * tokens.shape[1]
+        return shares

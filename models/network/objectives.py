@@ -58,7 +58,8 @@ def independence(fingerprint: Tensor, codes: Tensor, labels: Tensor) -> Tensor:
     share = member / member.sum(dim=0).clamp(min=1)
     one, two = (values - member @ (share.T @ values) for values in (fingerprint, codes))
     both = (one.T @ two).square().sum()
-    return both / ((one.T @ one).norm() * (two.T @ two).norm() + 1e-6)
+    share_of_both: Tensor = both / ((one.T @ one).norm() * (two.T @ two).norm() + 1e-6)
+    return share_of_both
 
 
 def divergence(mean: Tensor, spread: Tensor) -> Tensor:
@@ -66,15 +67,17 @@ def divergence(mean: Tensor, spread: Tensor) -> Tensor:
     return -0.5 * (1 + spread - mean.square() - spread.exp()).sum(dim=1).mean() / mean.shape[1]
 
 
-class ReversedGradient(Function):
-    """The identity, whose gradient is reversed (Ganin et al., JMLR 2016)."""
+def reversed_gradient(values: Tensor) -> Tensor:
+    """``values`` as they are, whose gradient is reversed (Ganin et al., JMLR 2016)."""
+    found: Tensor = _Reversed.apply(values)  # type: ignore[no-untyped-call] # torch's stubs leave it untyped
+    return found
 
+
+class _Reversed(Function):
     @staticmethod
     def forward(_context: object, values: Tensor) -> Tensor:
-        """Gives ``values`` as they are."""
         return values.view_as(values)
 
     @staticmethod
     def backward(_context: object, gradient: Tensor) -> Tensor:
-        """Gives the gradient's opposite."""
         return -gradient

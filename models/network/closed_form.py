@@ -1,0 +1,69 @@
+"""Where ours begins: ridge regression in closed form, written into the network's first weights.
+
+min over W of sum_i w_i (sum_v |y_i - W z_iv|^2 + invariance sum_(u<v) |W z_iu - W z_iv|^2) + ridge |W|^2 over images i and their
+views u, v: attributed rightly, and moved little by interventions. The first K numbers of a fingerprint begin as its K scores, the
+others as the leading principal components of all lenses, which say nothing of known sources and much of what is like none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from causalprint.models.network.fusion import FingerprintNetwork
+from causalprint.models.network.sample import Sample
+from causalprint.schemas.tables import FINGERPRINT_DIM
+
+SCORE_GAIN = 8.0
+"""Scores enter the fingerprint times this, so that their spread is of the order of 1."""
+COMPONENT_GAIN = 0.5
+"""Standard deviation of the principal components in the fingerprint."""
+
+
+class ClosedForm(NamedTuple):
+    """Directions (128, C) over all lenses side by side, and offsets (128,)."""
+
+    directions: Tensor
+    offset: Tensor
+
+
+def closed_form(sample: Sample, classes: int, ridge: float, invariance: float) -> ClosedForm:
+    """The regression of ``sample`` onto class indicators, then principal components."""
+    joined = torch.cat([lens.double() for lens in sample.lenses], dim=2)
+    _, views, width = joined.shape
+    weights = sample.weights.double()
+    flat = joined.flatten(0, 1)
+    strength = flat.square().sum(dim=1).mean()  # so that ``ridge`` means the same whatever the lenses
+    heavy = weights.repeat_interleave(views)
+    extended = torch.cat([flat / strength.sqrt(), torch.ones(len(flat), 1, dtype=flat.dtype)], dim=1)
+    targets = torch.nn.functional.one_hot(sample.labels, classes).double() - 1 / classes
+    normal = (extended * heavy[:, None]).T @ extended
+    if views > 1 and invariance:
+        offsets = (joined - joined.mean(dim=1, keepdim=True)).flatten(0, 1) / strength.sqrt()
+        normal[:width, :width] += invariance * views * (offsets * heavy[:, None]).T @ offsets
+    normal += ridge * torch.eye(width + 1, dtype=flat.dtype)
+    solution = torch.linalg.solve(normal, (extended * heavy[:, None]).T @ targets.repeat_interleave(views, dim=0))
+    scores, intercept = solution[:width].T / strength.sqrt() * SCORE_GAIN, solution[width] * SCORE_GAIN
+    principal, middle = _components(joined[:, 0], FINGERPRINT_DIM - classes)
+    return ClosedForm(torch.cat([scores, principal]).float(), torch.cat([intercept, -principal @ middle]).float())
+
+
+def start_from(network: FingerprintNetwork, form: ClosedForm, sizes: list[int]) -> None:
+    """Writes ``form`` into the tokens of ``network``, whose lenses have ``sizes``."""
+    with torch.no_grad():
+        for index, (token, part) in enumerate(zip(network.tokens, form.directions.split(sizes, dim=1), strict=True)):
+            token.get_parameter("weight").copy_(part)
+            token.get_parameter("bias").copy_(form.offset if index == 0 else torch.zeros_like(form.offset))
+
+
+def _components(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    middle = values.mean(dim=0)
+    spread, vectors = torch.linalg.eigh((values - middle).T @ (values - middle) / len(values))
+    spread, vectors = spread.flip(0)[:count], vectors.flip(1)[:, :count].T
+    vectors = vectors * torch.where(vectors.sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
+    known = spread > 1e-9 * spread[0]
+    directions = vectors * (COMPONENT_GAIN / spread.clamp(min=1e-30).sqrt() * known)[:, None]
+    missing = count - len(directions)
+    return torch.cat([directions, torch.zeros(missing, values.shape[1], dtype=values.dtype)]), middle

@@ -1,0 +1,75 @@
+"""Raw lens features to what a network learns from: standardised, cut at outliers, and reduced to principal components by lens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from causalprint.models.ridge import Standard, standard_of
+
+CLIP = 5.0
+"""A standardised feature is cut at this many scales, so that no single outlier decides."""
+
+
+class Reduction(NamedTuple):
+    """What was learned of features (M, D), lenses of ``sizes`` side by side.
+
+    Attributes:
+        sizes: of the lenses.
+        standard: mean, scale and gain of each feature.
+        centre: of each lens's standardised features.
+        basis: of each lens its principal directions, (D_s, C_s) with orthonormal columns.
+    """
+
+    sizes: tuple[int, ...]
+    standard: Standard
+    centre: tuple[Tensor, ...]
+    basis: tuple[Tensor, ...]
+
+    def __call__(self, features: npt.NDArray[np.floating]) -> list[Tensor]:
+        """Components (M, C_s) of each lens."""
+        parts = self.standardised(features)
+        return [(part - centre) @ basis for part, centre, basis in zip(parts, self.centre, self.basis, strict=True)]
+
+    def standardised(self, features: npt.NDArray[np.floating]) -> list[Tensor]:
+        """Standardised features (M, D_s) of each lens."""
+        return _standardised(features, self.standard, self.sizes)
+
+
+def learn_reduction(features: npt.NDArray[np.float16], sizes: Sequence[int], components: int, seed: int) -> Reduction:
+    """The reduction of features (M, D) to at most ``components`` a lens; where a lens has no more than that, all are kept."""
+    standard = standard_of(features, tuple(sizes))
+    centres, bases = [], []
+    for values in _standardised(features, standard, tuple(sizes)):
+        centre = values.mean(dim=0)
+        wanted = min(components, len(values) - 1, values.shape[1])
+        centres.append(centre)
+        bases.append(_principal(values - centre, wanted, seed))
+    return Reduction(tuple(sizes), standard, tuple(centres), tuple(bases))
+
+
+def _standardised(features: npt.NDArray[np.floating], standard: Standard, sizes: tuple[int, ...]) -> list[Tensor]:
+    parts, start = [], 0
+    for size in sizes:
+        place = slice(start, start + size)
+        values = torch.from_numpy(features[:, place].astype(np.float32))
+        values = (values - torch.from_numpy(standard.mean[place])) / torch.from_numpy(standard.scale[place])
+        parts.append(values.clamp_(-CLIP, CLIP).mul_(torch.from_numpy(standard.gain[place])))
+        start += size
+    return parts
+
+
+def _principal(centred: Tensor, wanted: int, seed: int) -> Tensor:
+    if wanted == centred.shape[1]:
+        return torch.eye(wanted)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # Halko, Martinsson & Tropp, SIAM Review 2011: exact to rounding is not needed here
+        _, _, directions = torch.pca_lowrank(centred, q=min(wanted + 16, *centred.shape), center=False, niter=2)
+    basis = directions[:, :wanted]
+    # The sign of a principal direction is the library's whim.
+    return basis * torch.where(basis.sum(dim=0) < 0, -1.0, 1.0)

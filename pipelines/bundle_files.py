@@ -1,0 +1,60 @@
+"""Weights on this machine that a bundle takes in, so that it holds all that a run depends on besides its input."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+SUFFIXES = (".json", ".safetensors", ".onnx", ".md")
+
+
+class TakenIn(NamedTuple):
+    """A residual or a lens as a bundle names it.
+
+    Attributes:
+        spec: ``kind:./folder?options`` where its files go into the bundle, else as it was given.
+        source: the file or folder to copy; ``None`` for a name on the model hub.
+        folder: where to, inside the bundle.
+    """
+
+    spec: str
+    source: Path | None
+    folder: str
+
+    def copy(self, bundle: Path) -> None:
+        """Copies the files into ``bundle``; nothing where there are none, or where they lie there already."""
+        if self.source is None:
+            return
+        files = sorted(self.source.rglob("*")) if self.source.is_dir() else [self.source]
+        root = self.source if self.source.is_dir() else self.source.parent
+        for file in files:
+            target = bundle / self.folder / file.relative_to(root)
+            if file.suffix in SUFFIXES and file.resolve() != target.resolve():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+
+
+def take_in(spec: str, folder: str) -> TakenIn:
+    """How a bundle names ``spec``, ``kind:location?options``, whose files would go into its ``folder``."""
+    kind, _, rest = spec.partition(":")
+    location, mark, options = rest.partition("?")
+    source = Path(location).expanduser()
+    if not source.exists():
+        return TakenIn(spec, None, folder)
+    inside = folder if source.is_dir() else f"{folder}/{source.name}"
+    return TakenIn(f"{kind}:./{inside}{mark}{options}", source, folder)
+
+
+def take_in_lens(lens: str) -> TakenIn:
+    """As :func:`take_in`, each learned lens in a folder of its own; one by name is that of the package."""
+    from causalprint.models.bundle import LENSES_FOLDER
+    from causalprint.models.lenses.convolutional import PACKAGE
+
+    if ":" not in lens:
+        return TakenIn(lens, None, LENSES_FOLDER)
+    kind, _, rest = lens.partition(":")
+    location = rest.partition("?")[0]
+    if kind == "convolutional" and not Path(location).is_dir():
+        lens = lens.replace(location, str(PACKAGE / location), 1)
+    return take_in(lens, f"{LENSES_FOLDER}/{Path(location).stem}")
