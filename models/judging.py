@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.bundle import Bundle
+from causalprint.models.designs import DESIGNS
 from causalprint.models.perturbations import PERTURBATIONS, Perturbation, seed_of
 from causalprint.models.scoring import STRANGER, Truth, aligned, calibration, closed_set, measure, open_set, truth_of
 from causalprint.models.scoring_tables import Resampling, confusion, recalls, reliability, robustness
+from causalprint.models.structure import structure_study
 from causalprint.models.track_audit import LabelledImages, audit_track
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
-from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut
+from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut, Structure
 
 Report = Callable[[str], None]
 UNCHANGED = Perturbation("the images as they are", lambda pixels, _: pixels)
@@ -76,7 +78,13 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
         before=reliability(at_temperature_one(verdicts.probabilities, temperature)[known], right),
         after=reliability(verdicts.probabilities[known], right),
         robustness=costs,
+        structure=_structure(truth, verdicts, resampling.seed),
     )
+
+
+def _structure(truth: Truth, verdicts: Verdicts, seed: int) -> tuple[Structure, ...]:
+    rows = structure_study(verdicts.fingerprint, truth.source, DESIGNS, seed)
+    return tuple(Structure(*row[:4], *(round(value, 6) for value in (row.nmi, row.chance, row.p))) for row in rows)
 
 
 def audit_images(images: LabelledImages, judged: Sequence[Judged], resampling: Resampling) -> tuple[Shortcut, ...]:

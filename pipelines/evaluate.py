@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ Report = Callable[[str], None]
 """Told in a few words what is being done."""
 
 KEY = "evaluate"
+NEEDED = ("matplotlib", "sklearn")
 SEEDS = 3
 ROUNDS = 1000
 
@@ -89,8 +91,7 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
     Nothing is written before all is measured, and then every file at once.
 
     Raises:
-        EvaluationError: the images or bundles cannot be evaluated, or the output is no local folder.
-        FiguresError: matplotlib is missing.
+        EvaluationError: the images or bundles cannot be evaluated, the output is no local folder, or a package is missing.
         BundleError: a bundle cannot be used.
         InputError: an input matches nothing.
         LabelError: an image has no label.
@@ -100,10 +101,10 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
     from causalprint.models.perturbations import TRACKS
     from causalprint.models.track_audit import LabelledImages
     from causalprint.pipelines.evaluate_output import write_evaluation
-    from causalprint.pipelines.figures import check_figures
     from causalprint.pipelines.labelled_crops import read_labelled_crops
 
-    check_figures()
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise EvaluationError(f"evaluate needs {' and '.join(missing)}: pip install 'causalprint[compare]'")
     if "://" in config.output:
         raise EvaluationError(f"--output {config.output!r} is no local folder; evaluations are written to one")
     bundles = [load_bundle(path) for path in config.bundles or (None,)]

