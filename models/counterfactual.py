@@ -93,13 +93,14 @@ def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool
 
         L(δ) = CE(scores(F), t) + weight · d²(F, c_t) / limit
 
-    so that the fingerprint does not only leave the side of the boundary that it was on, but arrives where the target's fingerprints
-    are (the paper leaves open what its constraint is; here d² is the bundle's own measure of novelty, and being within its limit is
-    required). ``away`` takes for t, at every step, the most probable source but ``source``: the untargeted attack.
+    so that the fingerprint does not only leave the side of the boundary that it was on, but arrives where the target's
+    fingerprints are (the paper leaves open what its constraint is; here d² is the bundle's own measure of novelty, and being
+    within its limit is required). ``away`` takes for t, at every step, the most probable source but ``source``: the
+    untargeted attack.
 
-    The gradient is that at the rounded image, so success is success as a PNG. Steps follow the gradient over its root mean square,
-    cut at 3, with momentum 0.5 and lengths that fall along a cosine; steps by sign move every pixel a whole level, which is itself
-    an artefact and takes the fingerprint far from every source.
+    The gradient is that at the rounded image, so success is success as a PNG. Steps follow the gradient over its root mean
+    square, cut at 3, with momentum 0.5 and lengths that fall along a cosine; steps by sign move every pixel a whole level,
+    which is itself an artefact and takes the fingerprint far from every source.
 
     Args:
         chain: what is attacked.
@@ -139,7 +140,7 @@ class Trace(NamedTuple):
     """What a source leaves in a residual on average.
 
     Attributes:
-        log_amplitude: natural logarithm of |FFT| of the residual less its tile, by channel over the half plane, (3, C, C // 2 + 1).
+        log_amplitude: natural logarithm of |FFT| of the residual less its tile, over the half plane, (3, C, C // 2 + 1).
         tile: the mean residual over all 8x8 tiles, (3, 8, 8).
     """
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import causalprint
-from causalprint.pipelines import cli_aligned, cli_compare, cli_evaluate, cli_training
+from causalprint.pipelines import cli_aligned, cli_anonymize, cli_compare, cli_evaluate, cli_training
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.options import Device, DeviceName, Json, Runner, StorageOptions, Verbose, parse_storage, session_of
 from causalprint.pipelines.session import Session, guarded
@@ -185,3 +185,4 @@ app.command(name="train-prior", epilog=EXIT_CODES)(cli_training.train_prior)
 app.command(name="make-aligned", epilog=EXIT_CODES)(cli_aligned.make_aligned)
 app.command(name="compare", epilog=EXIT_CODES)(cli_compare.compare)
 app.command(name="evaluate", epilog=EXIT_CODES)(cli_evaluate.evaluate)
+app.command(name="anonymize", epilog=EXIT_CODES)(cli_anonymize.anonymize)
