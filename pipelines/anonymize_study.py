@@ -284,8 +284,7 @@ def section(found: Study) -> str:
     )
     others = [
         "### On attributors that were not attacked",
-        "Of the images that such a bundle had right before, the share that its own verdict gives to the source aimed at, or to "
-        "any other.",
+        "Of the images that such a bundle had right before, the share that its own verdict gives to another source, as aimed.",
         transfer,
     ]
     return titled(

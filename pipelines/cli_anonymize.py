@@ -104,7 +104,7 @@ def anonymize(
 
     def work() -> int:
         from causalprint.pipelines.anonymize import anonymize as run
-        from causalprint.pipelines.anonymize_study import StudyConfig
+        from causalprint.pipelines.anonymize_study import Study, StudyConfig
         from causalprint.pipelines.anonymize_study import study as run_study
         from causalprint.pipelines.attacks import AnonymizeConfig
         from causalprint.pipelines.progress import telling
@@ -142,15 +142,12 @@ def anonymize(
 
 
 def _print(found: Anonymization, output: Path, out: Console) -> None:
-    from rich.table import Table
-
-    table = Table("image", "before", "after", "after JPEG 75", "held out", "SSIM", "PSNR", "largest", box=None, pad_edge=False)
     for row in found.attempts:
-        others = ", ".join(_words(each.after) for each in row.held_out)
-        psnr = "" if row.psnr is None else f"{row.psnr:.1f} dB"
-        said = (_words(each) for each in (row.before, row.after, row.jpeg))
-        table.add_row(row.file, *said, others, f"{row.ssim:.3f}", psnr, f"{row.largest}/255")
-    out.print(table)
+        psnr = "" if row.psnr is None else f", PSNR {row.psnr:.1f} dB"
+        said = [f"{_words(row.before)} -> {_words(row.after)}", f"after JPEG 75 {_words(row.jpeg)}"]
+        said += [f"{each.bundle}: {_words(each.before)} -> {_words(each.after)}" for each in row.held_out]
+        said += [f"SSIM {row.ssim:.3f}{psnr}, at most {row.largest}/255"]
+        out.print(f"{row.file}: {'; '.join(said)}", soft_wrap=True)
     for left in found.left_out:
         out.print(f"left out: {left.image}: {left.reason}", soft_wrap=True)
     done = sum(row.success for row in found.attempts)
