@@ -29,7 +29,7 @@ def distances(image: Tensor, reconstruction: Tensor) -> Tensor:
     """Three distances (3,) between two images (1, 3, C, C), 0 to 1: squared error, of differences of neighbours, 1 - SSIM."""
     error = image - reconstruction
     steps = (error.diff(dim=2).square().mean() + error.diff(dim=3).square().mean()) / 2
-    one, other = (picture[0].permute(1, 2, 0).double().cpu().numpy() for picture in (image, reconstruction))
+    one, other = (picture[0].permute(1, 2, 0).cpu().numpy() for picture in (image, reconstruction))
     similarity = load_library("skimage.metrics").structural_similarity(
         one, other, channel_axis=2, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )

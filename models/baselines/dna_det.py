@@ -4,7 +4,7 @@ Traces of an architecture are the same all over an image and resemble those of i
 patches: first which transformation a patch went through, then which source made it, each with cross-entropy and a supervised
 contrastive loss between patches (Khosla et al., arXiv 2004.11362; temperature 0.07).
 
-Chosen here: 13 transformations in four families, applied to the training images themselves; four patches of 64 pixels an image;
+Chosen here: 13 transformations in four families, applied to the training images themselves; three patches of 64 pixels an image;
 both losses with weight 1; a third as many epochs on transformations as on sources.
 """
 
@@ -35,7 +35,7 @@ from causalprint.models.baselines.cnn import (
 )
 
 SIDE = 64
-PATCHES = 4
+PATCHES = 3
 TEMPERATURE = 0.07
 
 Pixels = npt.NDArray[np.uint8]
