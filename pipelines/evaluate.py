@@ -164,8 +164,16 @@ def _check(images: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateCon
                 f"no image of {given} is of a generator that {bundle.bundle_id} knows ({_some(bundle.manifest.sources)}); "
                 f"the labels are {_some(sorted(found))}: is --label-field {config.label_field!r} the right one?"
             )
+    if config.track == "aligned" and not _versions(images):
+        raise EvaluationError(f"no content of {given} is there by two sources: make such images with `causalprint make-aligned`")
     if REAL not in found:
         raise EvaluationError(f"{given} has no image labelled {REAL!r}, without which detection cannot be measured; add some")
+
+
+def _versions(images: LabelledCrops) -> int:
+    """How many contents are there by two sources or more."""
+    pairs = set(zip(images.content.tolist(), images.source.tolist(), strict=True))
+    return sum(count > 1 for count in Counter(content for content, _ in pairs).values())
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

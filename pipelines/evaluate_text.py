@@ -25,6 +25,7 @@ def section(found: Evaluation, figures: Mapping[str, str]) -> str:
     parts = [
         _images(found),
         _void(found),
+        *(_trained(bundle) for bundle in found.bundles),
         "### Figures of merit",
         _measures(found.bundles),
         _differences(found),
@@ -68,6 +69,17 @@ def _void(found: Evaluation) -> str:
     return (
         f"**This track is void as evidence of fingerprints**: what is no fingerprint tells its sources apart, above chance by "
         f"three standard errors ({voiding}). Read the figures below as an upper bound."
+    )
+
+
+def _trained(bundle: BundleEvaluation) -> str:
+    trained = sum(recall.images for recall in bundle.recalls if recall.origin and recall.trained)
+    known = sum(recall.images for recall in bundle.recalls if recall.origin)
+    if not trained:
+        return ""
+    return (
+        f"**{trained:,} of {known:,} images of sources that {bundle.bundle_id} knows are from origins that its card names among "
+        "its training images**, perhaps those very images: only the figure for new origins says what it can do elsewhere."
     )
 
 
@@ -121,7 +133,8 @@ def _robustness(bundle: BundleEvaluation) -> str:
         for each in bundle.robustness
     ]
     head = ["perturbation", "what it does", "macro accuracy", "lost", "verdicts flipped", "best candidates changed", "real AUC"]
-    return markdown_table(head, rows, words=2)
+    about = "Images of known sources, changed after the track's encoding; pixels that a crop loses are filled up by mirroring."
+    return f"{about}\n\n{markdown_table(head, rows, words=2)}"
 
 
 def _structure(bundle: BundleEvaluation) -> str:

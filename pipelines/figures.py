@@ -19,6 +19,7 @@ COLOURS = 64
 """Of the PNGs' palette, which keeps a figure below about 60 kB."""
 GREYS = 16
 DPI = 80
+TITLE = 9
 POINTS = 1500
 """A map shows at most so many images, evenly taken."""
 
@@ -58,7 +59,8 @@ def confusion(truth: Sequence[str], answers: Sequence[str], counts: npt.NDArray[
     for (row, column), share in np.ndenumerate(shares):
         if share >= 1:
             axes.text(column, row, f"{share:.0f}", ha="center", va="center", color="white" if share > 60 else "black", size=7)
-    axes.set(title=title, xlabel="taken for", ylabel="made by")
+    axes.set_title(title, size=TITLE)
+    axes.set(xlabel="taken for", ylabel="made by")
     return _png(figure)
 
 
@@ -68,7 +70,8 @@ def reliability(curves: Mapping[str, Points], title: str) -> bytes:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for name, curve in curves.items():
         axes.plot(curve.x, curve.y, marker="o", markersize=3, linewidth=1.2, label=name)
-    axes.set(title=title, xlabel="probability of the best candidate", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    axes.set_title(title, size=TITLE)
+    axes.set(xlabel="probability of the best candidate", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     axes.legend(fontsize=7, frameon=False)
     return _png(figure)
 
@@ -81,10 +84,11 @@ def robustness(names: Sequence[str], panels: Mapping[str, Mapping[str, Points]],
             x = np.asarray(line.x) + 0.08 * (shift - (len(lines) - 1) / 2)
             axes.errorbar(x, line.y, [line.below, line.above], marker="o", markersize=3, linewidth=1, capsize=2, label=name)
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set(title=measure, ylim=(0, 1))
+        axes.set_title(measure, size=TITLE)
+        axes.set(ylim=(0, 1))
         axes.grid(axis="y", alpha=0.3)
     places[0].legend(fontsize=7, frameon=False)
-    figure.suptitle(title, size=9)
+    figure.suptitle(title, size=TITLE)
     return _png(figure)
 
 
@@ -97,7 +101,8 @@ def bars(names: Sequence[str], line: Points, chosen: Sequence[bool], title: str)
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    axes.set(title=title, xlim=(0, 1))
+    axes.set_title(title, size=TITLE)
+    axes.set(xlim=(0, 1))
     return _png(figure)
 
 
@@ -110,7 +115,8 @@ def fingerprint_map(fingerprints: npt.NDArray[np.float16], groups: npt.NDArray[n
     for name, colour in zip(names, _colours(len(names)), strict=True):
         here = places[shown][groups[shown] == name]
         axes.scatter(here[:, 0], here[:, 1], s=5, color=colour, label=name, linewidths=0)
-    axes.set(title=title, xticks=[], yticks=[])
+    figure.suptitle(title, size=TITLE)
+    axes.set(xticks=[], yticks=[])
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
     return _png(figure)
 
@@ -150,7 +156,6 @@ def _figure(width: float, height: float, panels: int = 1, columns: int | None = 
     places = [figure.add_subplot(math.ceil(panels / across), across, place + 1) for place in range(panels)]
     for axes in places:
         axes.tick_params(labelsize=7)
-        axes.title.set_fontsize(9)
         axes.xaxis.label.set_fontsize(8)
         axes.yaxis.label.set_fontsize(8)
     return figure, places
@@ -171,5 +176,6 @@ def _png(figure: Figure, colours: int = COLOURS) -> bytes:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
     small = io.BytesIO()
-    Image.open(drawn).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    palette = Image.open(drawn).convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    palette.save(small, "PNG", optimize=True)
     return small.getvalue()

@@ -19,7 +19,7 @@ from rich.console import Console
 from causalprint.models.bundle import load_bundle
 from causalprint.pipelines.cli import main
 from causalprint.pipelines.evaluate import EvaluateConfig, EvaluationError, evaluate
-from causalprint.pipelines.evaluate_text import print_evaluation
+from causalprint.pipelines.evaluate_text import print_evaluation, section
 from causalprint.pipelines.results import ResultsError, read_section, write_section
 from causalprint.schemas.evaluations import PREDICTIONS, Evaluation
 from causalprint.schemas.records import from_json
@@ -119,11 +119,11 @@ def test_the_section_shows_its_command_and_figures_that_are_there(whole: tuple[E
     output = Path(config.output)
     document = (output / "RESULTS.md").read_text()
     assert read_section(document, "compare") == "another command's"
-    section = read_section(document, "evaluate")
-    assert section.splitlines()[2:4] == ["```sh", found.command]
+    shown_section = read_section(document, "evaluate")
+    assert shown_section.splitlines()[2:4] == ["```sh", found.command]
     assert found.command.startswith("causalprint evaluate ")
     assert "--robustness --seeds 2" in found.command
-    shown = re.findall(r"!\[[^\]]+\]\((\S+)\)", section)
+    shown = re.findall(r"!\[[^\]]+\]\((\S+)\)", shown_section)
     assert {f"figures/{path.name}" for path in (output / "figures").iterdir()} == set(shown)
     assert {Path(name).stem for name in shown} == {
         f"evaluate-{name}"
@@ -142,7 +142,7 @@ def test_the_section_shows_its_command_and_figures_that_are_there(whole: tuple[E
             figure.load()
             assert figure.format == "PNG"
         assert (output / name).stat().st_size < 60_000
-    assert all(word in section for word in ("void", "### Shortcut audits", "| **real** | all | 2 |", "stranger"))
+    assert all(word in shown_section for word in ("void", "### Shortcut audits", "| **real** | all | 2 |", "stranger"))
 
 
 def test_the_same_command_writes_the_same_files_and_another_track_its_own_section(
@@ -181,6 +181,8 @@ def test_what_cannot_be_evaluated_is_said_and_nothing_is_written(tmp_path: Path,
         attempt(shard(tmp_path / "fakes.tar", ["alpha", "beta"], 4))
     with pytest.raises(EvaluationError, match=r"no image that can be decoded and is large enough \(2 were left out\)"):
         attempt(shard(tmp_path / "small.tar", ["alpha", "real"], 2, side=64))
+    with pytest.raises(EvaluationError, match=r"no content of .* is there by two sources: .*make-aligned"):
+        attempt(shard(tmp_path / "alone.tar", ["alpha"], 3), track="aligned")
     with pytest.raises(EvaluationError, match="was given twice"):
         evaluate(EvaluateConfig((images,), str(output), (str(tiny), str(tiny))))
     with pytest.raises(EvaluationError, match="no local folder"):
@@ -191,6 +193,16 @@ def test_what_cannot_be_evaluated_is_said_and_nothing_is_written(tmp_path: Path,
     with pytest.raises(ResultsError, match="figures"):
         attempt(images, seeds=1)
     assert [path.name for path in output.iterdir()] == ["figures"]
+
+
+def test_images_of_training_origins_are_said_to_be(whole: tuple[EvaluateConfig, Evaluation]) -> None:
+    _, found = whole
+    assert "perhaps those very images" not in section(found, {})
+    bundle = found.bundles[0]
+    learned = tuple(row._replace(trained=row.origin == "place-0") for row in bundle.recalls)
+    text = section(replace(found, bundles=(replace(bundle, recalls=learned),)), {})
+    assert f"**2 of 4 images of sources that {bundle.bundle_id} knows are from origins that its card names" in text
+    assert re.search(r"\| real \| place-0 \| 1 \| .* † \|", text)
 
 
 def test_a_person_sees_the_figures_and_where_the_rest_is(whole: tuple[EvaluateConfig, Evaluation]) -> None:
