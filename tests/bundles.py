@@ -54,7 +54,7 @@ def tiny_prior(directory: Path, seed: int = 0) -> Path:
 
 
 def tiny_bundle(
-    directory: Path, *, sources: tuple[str, ...] = SOURCES, name: str = "tiny", views: int = 1, seed: int = 0
+    directory: Path, *, sources: tuple[str, ...] = SOURCES, name: str = "tiny", views: int = 1, seed: int = 0, crop: int = 256
 ) -> Bundle:
     """A bundle in ``directory`` whose verdicts on :func:`photograph` are of every kind."""
     draw = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ def tiny_bundle(
         name=name,
         licence="Apache-2.0",
         sources=sources,
-        geometry=Geometry(views=views),
+        geometry=Geometry(crop=crop, views=views),
         residual=f"denoise:./{RESIDUAL_FOLDER}",
         features=features,
         decision=Decision(temperature=1.0, minimum_probability=0.0, novelty_limit=1.0, flat=0.5 / 255),
@@ -85,7 +85,7 @@ def tiny_bundle(
     }
     first = save_bundle(directory, manifest, fingerprint, attribution, {})
     # Standardised by a few images, so that the fingerprints of others differ; then a head that tells those few apart.
-    samples = np.stack([photograph(1000 + index) for index in range(4 * len(sources))])
+    samples = np.stack([photograph(1000 + index, crop, crop) for index in range(4 * len(sources))])
     values = FeatureExtractor(first.residual, features, torch.device("cpu"), "the test")(samples)
     start = 0
     for one in features:

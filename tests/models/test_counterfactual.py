@@ -37,11 +37,12 @@ from tests.bundles import SOURCES, photograph, tiny_bundle
 
 CPU = torch.device("cpu")
 EPSILON = 4 / 255
+CROP = 96
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
+    return tiny_bundle(tmp_path_factory.mktemp("bundle"), crop=CROP)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def anonymizer(bundle: Bundle) -> Anonymizer:
 @pytest.fixture(scope="module")
 def of_two_crops(bundle: Bundle) -> Anonymizer:
     """The same bundle, with two crops that vote."""
-    return Anonymizer(Judge(replace(bundle, manifest=replace(bundle.manifest, geometry=Geometry(views=2))), "cpu"))
+    return Anonymizer(Judge(replace(bundle, manifest=replace(bundle.manifest, geometry=Geometry(crop=CROP, views=2))), "cpu"))
 
 
 def other(seen: Seen) -> str:
@@ -64,7 +65,7 @@ def test_descent_reaches_the_target_where_noise_does_not(anonymizer: Anonymizer)
     descent = Descent(steps=8, confidence=0.75)
     reached = by_chance = 0
     for seed in range(3):
-        pixels = photograph(seed, 264, 272)
+        pixels = photograph(seed, 104, 112)
         before = see(anonymizer.judge, pixels)
         target = other(before)
         changed = anonymizer.descend(pixels, descent, target, away=False)
@@ -80,7 +81,7 @@ def test_descent_reaches_the_target_where_noise_does_not(anonymizer: Anonymizer)
 
 
 def test_away_leaves_the_source(anonymizer: Anonymizer) -> None:
-    pixels = photograph(7)
+    pixels = photograph(7, CROP, CROP)
     before = see(anonymizer.judge, pixels)
     assert before.source is not None
     changed = anonymizer.descend(pixels, Descent(steps=8), before.source, away=True)
@@ -88,7 +89,7 @@ def test_away_leaves_the_source(anonymizer: Anonymizer) -> None:
 
 
 def test_a_descent_that_survives_jpeg_looks_at_the_jpeg(anonymizer: Anonymizer) -> None:
-    pixels = photograph(8)
+    pixels = photograph(8, CROP, CROP)
     target = other(see(anonymizer.judge, pixels))
     plain = anonymizer.assess(anonymizer.descend(pixels, Descent(steps=6, confidence=0.75), target, away=False))
     robust = Descent(epsilon=8 / 255, steps=6, step=1 / 255, confidence=0.75, jpeg=75)
@@ -99,7 +100,7 @@ def test_a_descent_that_survives_jpeg_looks_at_the_jpeg(anonymizer: Anonymizer) 
 
 def test_only_crops_that_vote_are_changed(of_two_crops: Anonymizer) -> None:
     anonymizer = of_two_crops
-    pixels = photograph(9, 700, 300)  # the crops: 216 to 472, 0 to 256, 16 pixels from the left or none
+    pixels = photograph(9, 300, 140)  # the crops: 96 to 192 down and 16 to 112 across, and the corner at the top left
     target = other(see(anonymizer.judge, pixels))
     for changed in (
         anonymizer.descend(pixels, Descent(steps=1, confidence=1), target, away=False),
@@ -107,9 +108,9 @@ def test_only_crops_that_vote_are_changed(of_two_crops: Anonymizer) -> None:
         anonymizer.shuffle(pixels, anonymizer.perturb(pixels, EPSILON, 0), 1),
     ):
         moved = (changed != pixels).any(axis=2)
-        assert moved[:472].any()
-        assert not moved[472:].any()
-        assert not moved[:, 272:].any()
+        assert moved[:192].any()
+        assert not moved[192:].any()
+        assert not moved[:, 112:].any()
 
 
 def line(x: Tensor) -> Chain:
@@ -191,12 +192,12 @@ class Half:
 
 
 def test_traces_are_of_their_own_source_and_are_exchanged_within_the_ball(anonymizer: Anonymizer) -> None:
-    crops = np.stack([photograph(seed) for seed in range(4)])
+    crops = np.stack([photograph(seed, CROP, CROP) for seed in range(4)])
     found = traces(crops, ["real", "alpha", "real", "alpha"], Half(), CPU)
     assert set(found) == {"alpha", "real"}
     own = mean_trace(torch.stack([to_image(crops[row], CPU) / 2 for row in (1, 3)]))
     torch.testing.assert_close(found["alpha"].log_amplitude, own.log_amplitude)
-    pixels = photograph(5, 264, 300)
+    pixels = photograph(5, 100, 120)
     changed = anonymizer.exchange(pixels, Half(), found["real"], found["alpha"], EPSILON)
     assert 0 < anonymizer.fidelity(pixels, changed).largest <= 4
 
@@ -225,13 +226,13 @@ def test_fidelity_of_known_changes() -> None:
 
 def test_the_chain_is_the_vote_of_the_crops(of_two_crops: Anonymizer) -> None:
     judge = of_two_crops.judge
-    pixels = photograph(11, 400, 300)
-    attacked = chain(judge.fingerprinter, judge.attributor, 400, 300)
+    pixels = photograph(11, 150, 120)
+    attacked = chain(judge.fingerprinter, judge.attributor, 150, 120)
     scores = attacked.scores(attacked.embed(to_image(pixels, CPU)[None]))
     assert SOURCES[int(scores.argmax())] == see(judge, pixels).source
     assert float(scores.softmax(dim=1).max()) == pytest.approx(see(judge, pixels).probability, abs=0.02)
-    with pytest.raises(ValueError, match="smaller than the bundle's crop, 256"):
-        chain(judge.fingerprinter, judge.attributor, 255, 300)
+    with pytest.raises(ValueError, match="smaller than the bundle's crop, 96"):
+        chain(judge.fingerprinter, judge.attributor, 95, 300)
 
 
 def test_success_is_a_verdict_and_not_a_guess() -> None:

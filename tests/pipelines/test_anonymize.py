@@ -19,23 +19,29 @@ from causalprint.schemas.records import from_json
 from tests.audits import command
 from tests.bundles import SOURCES, photograph, tiny_bundle
 
+CROP = 96
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
+    return tiny_bundle(tmp_path_factory.mktemp("bundle"), crop=CROP)
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Another bundle, of the same sources."""
-    return tiny_bundle(tmp_path_factory.mktemp("stranger"), seed=1, name="stranger")
+    return tiny_bundle(tmp_path_factory.mktemp("stranger"), seed=1, name="stranger", crop=CROP)
 
 
 @pytest.fixture(scope="module")
 def judge(bundle: Bundle) -> Judge:
     return Judge(bundle, "cpu")
+
+
+def picture(seed: int) -> np.ndarray:
+    """A photograph as large as the bundles' crop."""
+    return photograph(seed, CROP, CROP)
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:
@@ -46,21 +52,21 @@ def save(path: Path, pixels: np.ndarray) -> Path:
 
 def known(judge: Judge, count: int) -> list[tuple[int, str]]:
     """Seeds of photographs that the bundle attributes to a source, and that source."""
-    seen = ((seed, see(judge, photograph(seed))) for seed in range(1000, 1024))
+    seen = ((seed, see(judge, picture(seed))) for seed in range(1000, 1024))
     return [(seed, each.named) for seed, each in seen if each.named is not None][:count]
 
 
 def test_images_become_images_of_another_source(
     bundle: Bundle, stranger: Bundle, judge: Judge, tmp_path: Path, capsys: Capture
 ) -> None:
-    first = save(tmp_path / "in" / "one.png", photograph(3, 264, 300))
-    second = save(tmp_path / "elsewhere" / "one.png", photograph(4))
-    small = save(tmp_path / "in" / "small.png", photograph(5, 100, 100))
-    target = next(source for source in SOURCES if source not in {see(judge, photograph(seed)).source for seed in (3, 4)})
+    first = save(tmp_path / "in" / "one.png", photograph(3, 104, 120))
+    second = save(tmp_path / "elsewhere" / "one.png", picture(4))
+    small = save(tmp_path / "in" / "small.png", photograph(5, 60, 60))
+    target = next(source for source in SOURCES if source not in {see(judge, picture(seed)).source for seed in (3, 4)})
     code, found, _ = command(
         capsys,
         *("anonymize", first, second, small, "--bundle", bundle.directory, "--target", target, "-o", tmp_path / "out"),
-        *("--held-out", stranger.directory, "--device", "cpu"),
+        *("--held-out", stranger.directory, "--device", "cpu", "--steps", 10),
     )
     assert code == 0
     report = from_json(Anonymization, (tmp_path / "out" / "report.json").read_text())
@@ -68,7 +74,7 @@ def test_images_become_images_of_another_source(
     assert report.bundle_id == bundle.bundle_id
     assert report.held_out == (stranger.bundle_id,)
     assert [each.image for each in report.left_out] == [small.as_uri()]
-    assert "100 x 100 pixels" in report.left_out[0].reason
+    assert "60 x 60 pixels" in report.left_out[0].reason
     assert len(report.attempts) == 2
     for row, original in zip(report.attempts, (first, second), strict=True):
         assert (row.image, row.method, row.target, row.label) == (original.as_uri(), "pgd", target, None)
@@ -92,8 +98,8 @@ def test_images_become_images_of_another_source(
 
 
 def test_a_person_reads_a_line_an_image(bundle: Bundle, tmp_path: Path, capsys: Capture) -> None:
-    save(tmp_path / "in" / "one.png", photograph(3))
-    save(tmp_path / "in" / "two.jpg", photograph(4))
+    save(tmp_path / "in" / "one.png", picture(3))
+    save(tmp_path / "in" / "two.jpg", picture(4))
     (tmp_path / "in" / "notes.txt").write_text("not an image")
     arguments = ["anonymize", f"{tmp_path}/in/*", "--method", "noise", "--epsilon", "0.01", "-o", str(tmp_path / "out")]
     assert main([*arguments, "--bundle", str(bundle.directory)]) == 0
@@ -105,11 +111,11 @@ def test_a_person_reads_a_line_an_image(bundle: Bundle, tmp_path: Path, capsys: 
 
 
 def test_the_swap_learns_from_examples(bundle: Bundle, judge: Judge, tmp_path: Path, capsys: Capture) -> None:
-    before = see(judge, photograph(3)).source
+    before = see(judge, picture(3)).source
     target = next(source for source in SOURCES if source != before)
-    save(tmp_path / "in" / "one.png", photograph(3))
+    save(tmp_path / "in" / "one.png", picture(3))
     for number, source in enumerate((before, before, target, target)):
-        save(tmp_path / "examples" / str(source) / f"{number}.png", photograph(20 + number))
+        save(tmp_path / "examples" / str(source) / f"{number}.png", picture(20 + number))
     arguments = ["anonymize", tmp_path / "in", "--bundle", bundle.directory, "--target", target, "--method", "swap"]
     code, found, _ = command(capsys, *arguments, "--examples", tmp_path / "examples", "-o", tmp_path / "out")
     assert code == 0
@@ -121,10 +127,10 @@ def test_the_swap_learns_from_examples(bundle: Bundle, judge: Judge, tmp_path: P
 
 def test_a_study_counts_what_was_right(bundle: Bundle, stranger: Bundle, judge: Judge, tmp_path: Path, capsys: Capture) -> None:
     ((seed, source),) = known(judge, 1)
-    save(tmp_path / "in" / source / f"{seed}.png", photograph(seed))
-    wrong = next(source for source in SOURCES if source != see(judge, photograph(6)).named)
-    save(tmp_path / "in" / wrong / "6.png", photograph(6))
-    arguments = ["anonymize", tmp_path / "in", "--bundle", bundle.directory, "--study", "--steps", 4, "-o", tmp_path / "out"]
+    save(tmp_path / "in" / source / f"{seed}.png", picture(seed))
+    wrong = next(source for source in SOURCES if source != see(judge, picture(6)).named)
+    save(tmp_path / "in" / wrong / "6.png", picture(6))
+    arguments = ["anonymize", tmp_path / "in", "--bundle", bundle.directory, "--study", "--steps", 2, "-o", tmp_path / "out"]
     code, found, _ = command(capsys, *arguments, "--held-out", stranger.directory)
     assert code == 0
     assert (found["seen"], found["images"], found["left_out"]) == (2, 1, 0)
@@ -158,7 +164,7 @@ def test_a_study_counts_what_was_right(bundle: Bundle, stranger: Bundle, judge: 
     ],
 )
 def test_what_cannot_be_done_is_one_line(options: list[str], says: str, bundle: Bundle, tmp_path: Path, capsys: Capture) -> None:
-    image = save(tmp_path / "one.png", photograph(3))
+    image = save(tmp_path / "one.png", picture(3))
     given = [str(bundle.directory) if option == "BUNDLE" else option for option in options]
     given = given if "--bundle" in given else [*given, "--bundle", str(bundle.directory)]
     code, found, log = command(capsys, "anonymize", image, "-o", tmp_path / "out", *given)
