@@ -66,7 +66,7 @@ class _OnnxEncoder:
 
     def _prepare(self, x: Tensor) -> list[Floats]:
         spec = self._spec
-        ready = normalise(centre(x, self._side), spec.mean or CLIP_MEAN, spec.std or CLIP_STD).cpu().numpy()
+        ready = normalise(centre(x, self._side), spec.mean or CLIP_MEAN, spec.std or CLIP_STD).detach().cpu().numpy()
         # One at a time: dynamic quantisation takes one scale for a whole batch.
         return [np.ascontiguousarray(ready[index : index + 1], np.float32) for index in range(len(ready))]
 

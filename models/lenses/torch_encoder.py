@@ -92,15 +92,15 @@ class _Runner:
     def blocks(self, x: Tensor) -> Tensor:
         return self._run(x, self.encoder.blocks)
 
-    @torch.inference_mode()
     def _run(self, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        ready = normalise(centre(x.to(self.device), self.side), self.mean, self.std)
-        size = 1 if self.device.type == "cpu" else GPU_BATCH
-        parts = []
-        for part in ready.split(size):
-            padded = torch.cat([part, part[-1:].expand(size - len(part), -1, -1, -1)])
-            parts.append(function(padded)[: len(part)])
-        return torch.cat(parts).float().to(x.device)
+        with torch.inference_mode(not x.requires_grad):
+            ready = normalise(centre(x.to(self.device), self.side), self.mean, self.std)
+            size = 1 if self.device.type == "cpu" else GPU_BATCH
+            parts = []
+            for part in ready.split(size):
+                padded = torch.cat([part, part[-1:].expand(size - len(part), -1, -1, -1)])
+                parts.append(function(padded)[: len(part)])
+            return torch.cat(parts).float().to(x.device)
 
 
 @dataclass(frozen=True, slots=True)

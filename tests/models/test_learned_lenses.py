@@ -71,6 +71,16 @@ def test_a_row_depends_on_its_image_alone(lenses: dict[str, LearnedLens]) -> Non
             assert torch.equal(function(x)[:1], function(x[:1])), name
 
 
+def test_gradients_flow_where_they_are_asked_for_and_torch_computes(lenses: dict[str, LearnedLens]) -> None:
+    for name, lens in lenses.items():
+        x = _noise(1, 40, 40)
+        plain = lens.apply(x)
+        assert not plain.requires_grad, name
+        traced = lens.apply(x.requires_grad_())
+        torch.testing.assert_close(traced.detach(), plain)
+        assert traced.requires_grad != name.startswith("onnx"), name
+
+
 def test_only_the_centre_is_looked_at_and_never_resized(lenses: dict[str, LearnedLens]) -> None:
     x = _noise(1, 48, 48)
     x[..., 8:40, 8:40] = _noise(1, SIDE, SIDE, seed=5)
