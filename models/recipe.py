@@ -63,13 +63,13 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Optimiser:
-    """AdamW (Loshchilov & Hutter, ICLR 2019) with early stopping.
+    """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019) and early stopping.
 
     Attributes:
         epochs: at most.
         batch: images of a step, each with all of its views.
         rate: learning rate, falling to nought along a cosine.
-        decay: weight decay.
+        decay: weight decay: towards the closed form where training begins from it, else towards nought.
         patience: epochs without a better macro recall on validation after which training stops and goes back to the best.
     """
 

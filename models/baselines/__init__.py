@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from causalprint.models.baselines.aedr import AEDR
 from causalprint.models.baselines.aeroblade import AEROBLADE
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training, UnavailableError
+from causalprint.models.baselines.causal import CAUSAL, CAUSAL_PAPER
 from causalprint.models.baselines.clip_layers import CLIP_LAYERS
 from causalprint.models.baselines.clip_linear import CLIP_LINEAR
 from causalprint.models.baselines.dire_cnn import DIRE_CNN
@@ -45,6 +46,8 @@ METHODS: tuple[Method, ...] = (
     AEDR,
     CLIP_LINEAR,
     CLIP_LAYERS,
+    CAUSAL_PAPER,
+    CAUSAL,
 )
 """Every method, in the order of the comparison's table."""
 

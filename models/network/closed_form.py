@@ -31,22 +31,26 @@ class ClosedForm(NamedTuple):
 
 def closed_form(sample: Sample, classes: int, ridge: float, invariance: float) -> ClosedForm:
     """The regression of ``sample`` onto class indicators, then principal components."""
-    joined = torch.cat([lens.double() for lens in sample.lenses], dim=2)
+    joined = torch.cat(sample.lenses, dim=2)
     _, views, width = joined.shape
-    weights = sample.weights.double()
-    flat = joined.flatten(0, 1)
-    strength = flat.square().sum(dim=1).mean()  # so that ``ridge`` means the same whatever the lenses
-    heavy = weights.repeat_interleave(views)
-    extended = torch.cat([flat / strength.sqrt(), torch.ones(len(flat), 1, dtype=flat.dtype)], dim=1)
-    targets = torch.nn.functional.one_hot(sample.labels, classes).double() - 1 / classes
-    normal = (extended * heavy[:, None]).T @ extended
+    strength = joined.square().sum(dim=2).mean()  # so that ``ridge`` means the same whatever the lenses
+    joined = joined / strength.sqrt()
+    weights = sample.weights.float()
+    targets = torch.nn.functional.one_hot(sample.labels, classes).float() - 1 / classes
+    rows = (joined * weights[:, None, None].sqrt()).flatten(0, 1)
+    normal = rows.T @ rows
     if views > 1 and invariance:
-        offsets = (joined - joined.mean(dim=1, keepdim=True)).flatten(0, 1) / strength.sqrt()
-        normal[:width, :width] += invariance * views * (offsets * heavy[:, None]).T @ offsets
-    normal += ridge * torch.eye(width + 1, dtype=flat.dtype)
-    solution = torch.linalg.solve(normal, (extended * heavy[:, None]).T @ targets.repeat_interleave(views, dim=0))
+        offsets = ((joined - joined.mean(dim=1, keepdim=True)) * weights[:, None, None].sqrt()).flatten(0, 1)
+        normal += invariance * views * offsets.T @ offsets
+    total = joined.sum(dim=1) * weights[:, None]
+    border = total.sum(dim=0)[:, None]
+    corner = (weights.sum() * views)[None, None]
+    normal = torch.cat([torch.cat([normal, border], dim=1), torch.cat([border.T, corner], dim=1)]).double()
+    normal += ridge * torch.eye(width + 1, dtype=normal.dtype)
+    right = torch.cat([total.T @ targets, ((weights * views) @ targets)[None]]).double()
+    solution = torch.linalg.solve(normal, right)
     scores, intercept = solution[:width].T / strength.sqrt() * SCORE_GAIN, solution[width] * SCORE_GAIN
-    principal, middle = _components(joined[:, 0], FINGERPRINT_DIM - classes)
+    principal, middle = _components((joined[:, 0] * strength.sqrt()).double(), FINGERPRINT_DIM - classes)
     return ClosedForm(torch.cat([scores, principal]).float(), torch.cat([intercept, -principal @ middle]).float())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -139,7 +139,8 @@ def _run(
 ) -> None:
     """Epochs until there are enough or none has been better for long; leaves the best weights in ``networks``."""
     chosen = recipe.optimiser
-    optimizer = torch.optim.AdamW(networks.parameters(), lr=chosen.rate, weight_decay=chosen.decay)
+    optimizer = torch.optim.Adam(networks.parameters(), lr=chosen.rate)
+    anchors = {name: value.detach().clone() for name, value in networks.named_parameters()} if recipe.closed_form else {}
     progress = Progress(0, judge(), {key: value.clone() for key, value in networks.state_dict().items()}, 0)
     if checkpoint is not None and checkpoint.exists():
         progress = resume(checkpoint, networks, optimizer)
@@ -162,12 +163,20 @@ def _run(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
             optimizer.step()
+            _decay(networks, anchors, optimizer.param_groups[0]["lr"] * chosen.decay)
             total += float(loss.detach()) / steps
         progress = progress.after(judge(), networks)
         report(f"epoch {progress.epoch}/{chosen.epochs}, loss {total:.4f}, validation {progress.last:.4f}")
         if checkpoint is not None:
             save(checkpoint, progress, networks, optimizer)
     networks.load_state_dict(progress.best)
+
+
+def _decay(networks: Networks, anchors: Mapping[str, Tensor], share: float) -> None:
+    """Decoupled weight decay: towards the closed form where training began there, else towards nought."""
+    with torch.no_grad():
+        for name, value in networks.named_parameters():
+            value.lerp_(anchors[name] if name in anchors else torch.zeros_like(value), min(share, 1.0))
 
 
 def _sample(labelled: Labelled, reduction: Reduction) -> Sample:
