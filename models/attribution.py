@@ -1,8 +1,8 @@
 """From a stored fingerprint to a verdict: numpy only, so that an analyst can recompute every row of ``attributions``.
 
-A linear classifier, or a small transformer over the fingerprint's parts, gives scores; temperature scaling (Guo et al., ICML
-2017) makes them probabilities; and the squared Mahalanobis distance to the nearest source's centre (Lee et al., NeurIPS 2018, eq. 2,
-one covariance for all sources) tells what is like none of them.
+A linear classifier, or a small transformer over the fingerprint's parts, gives scores, and temperature scaling (Guo et al., ICML
+2017) makes them probabilities. What no source's logit is large for is like none of them: Vaze et al. (ICLR 2022) find the largest
+logit as good a sign of new classes as any, and on these fingerprints it is better than Mahalanobis distance.
 """
 
 from __future__ import annotations
@@ -63,15 +63,14 @@ class Attributor:
 
     def probabilities(self, fingerprint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Calibrated probabilities (K,), in the order of the manifest's sources, of a fingerprint (128,)."""
-        scores = self._scores(self._tensors, fingerprint, np.exp) / np.float32(self._manifest.decision.temperature)
-        powers = np.exp(scores - scores.max())
+        logits = self._logits(fingerprint)
+        powers = np.exp(logits - logits.max())
         shares: npt.NDArray[np.float32] = powers / powers.sum()
         return shares
 
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
-        """Squared distance of a fingerprint (128,) to the nearest source's centre, over the bundle's limit: above 1, unknown."""
-        offsets = (fingerprint - self._centre) @ self._whitening
-        return float(np.square(offsets).sum(axis=1).min() / np.float32(self._manifest.decision.novelty_limit))
+        """How far the largest logit of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
+        return float(np.exp(np.float32(self._manifest.decision.novelty_limit) - self._logits(fingerprint).max()))
 
     def scores(self, fingerprints: Tensor) -> Tensor:
         """Logits float32 (N, K) of fingerprints float32 (N, 128), with gradients: their softmax is :meth:`probabilities`."""
@@ -79,16 +78,24 @@ class Attributor:
         found: Tensor = self._scores(tensors, fingerprints, lambda values: values.exp())
         return found / self._manifest.decision.temperature
 
+    def distances(self, fingerprints: Tensor) -> Tensor:
+        """Squared Mahalanobis distance (Lee et al., NeurIPS 2018, eq. 2) to each source's centre over 128, with gradients.
+
+        (N, K) of fingerprints float32 (N, 128); about 1 for the images that the bundle was trained on.
+        """
+        centre, whitening = (fingerprints.new_tensor(part) for part in (self._centre, self._whitening))
+        offsets = (fingerprints[:, None] - centre) @ whitening
+        return offsets.square().mean(dim=2)
+
+    def _logits(self, fingerprint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        scores = self._scores(self._tensors, fingerprint, np.exp)
+        logits: npt.NDArray[np.float32] = scores / np.float32(self._manifest.decision.temperature)
+        return logits
+
     def _scores(self, tensors: Mapping[str, Any], fingerprints: Any, exp: Callable[[Any], Any]) -> Any:
         if self._manifest.network.attributor == "attention":
             return attention_scores(tensors, fingerprints, exp)
         return fingerprints @ tensors["weight"].T + tensors["bias"]
-
-    def novelties(self, fingerprints: Tensor) -> Tensor:
-        """As :meth:`novelty`, to the centre of each source: (N, K) of fingerprints float32 (N, 128), with gradients."""
-        centre, whitening = (fingerprints.new_tensor(part) for part in (self._centre, self._whitening))
-        offsets = (fingerprints[:, None] - centre) @ whitening
-        return offsets.square().sum(dim=2) / self._manifest.decision.novelty_limit
 
     def _attribute(self, fingerprint: npt.NDArray[np.float32]) -> Attribution:
         if not self._calibrated:

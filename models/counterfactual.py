@@ -28,6 +28,8 @@ MOMENTUM = 0.5
 STEEPEST = 3.0
 """A pixel moves at most this many times as far as a root mean square pixel."""
 LAST_STEP = 0.1
+NEAR = 2.0
+"""A fingerprint is where a source's are within this squared distance; 1 is usual."""
 
 
 class Chain(NamedTuple):
@@ -36,12 +38,12 @@ class Chain(NamedTuple):
     Attributes:
         embed: images float32 (N, 3, H, W), 0 to 1 -> fingerprints float32 (N, 128), with gradients.
         scores: fingerprints -> logits (N, K).
-        novelties: fingerprints -> squared distance to each source's centre over the bundle's limit, (N, K).
+        distances: fingerprints -> squared distance to each source's centre, about 1 for images of that source, (N, K).
     """
 
     embed: Callable[[Tensor], Tensor]
     scores: Callable[[Tensor], Tensor]
-    novelties: Callable[[Tensor], Tensor]
+    distances: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Descent:
         steps: at most; one call of the network forth and back each.
         step: length of the first step, root mean square over the pixels, 0 to 1; the last is a tenth of it.
         weight: of the distance to the target's centre, beside the cross-entropy.
-        confidence: the descent ends where the target is at least so probable and the fingerprint within the target's limit.
+        confidence: the descent ends where the target is at least so probable and the fingerprint near the target's.
         jpeg: quality of a JPEG whose verdict must be the target's as well; ``None`` for none.
     """
 
@@ -83,7 +85,7 @@ def chain(fingerprinter: Fingerprinter, attributor: Attributor, height: int, wid
         mean: Tensor = (each * evident).sum(dim=1) / evident.sum(dim=1).clamp(min=1)
         return mean
 
-    return Chain(embed, attributor.scores, attributor.novelties)
+    return Chain(embed, attributor.scores, attributor.distances)
 
 
 def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool = False) -> Tensor:
@@ -91,12 +93,12 @@ def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool
 
     Minimises over δ, with F the fingerprint of the image x + δ rounded to 8 bits, |δ| ≤ ε and x + δ in 0 to 1,
 
-        L(δ) = CE(scores(F), t) + weight · d²(F, c_t) / limit
+        L(δ) = CE(scores(F), t) + weight · d²(F, c_t)
 
     so that the fingerprint does not only leave the side of the boundary that it was on, but arrives where the target's
-    fingerprints are (the paper leaves open what its constraint is; here d² is the bundle's own measure of novelty, and being
-    within its limit is required). ``away`` takes for t, at every step, the most probable source but ``source``: the
-    untargeted attack.
+    fingerprints are (the paper leaves open what its constraint is; here d² is Mahalanobis distance over the number of
+    dimensions, and being within twice what is usual of the target is required). ``away`` takes for t, at every step, the most
+    probable source but ``source``: the untargeted attack.
 
     The gradient is that at the rounded image, so success is success as a PNG. Steps follow the gradient over its root mean
     square, cut at 3, with momentum 0.5 and lengths that fall along a cosine; steps by sign move every pixel a whole level,
@@ -270,10 +272,10 @@ def _aim(chain: Chain, image: Tensor, source: Tensor, descent: Descent, away: bo
     fingerprint = chain.embed(image)
     scores = chain.scores(fingerprint)
     target = scores.detach().scatter(1, source[:, None], -math.inf).argmax(dim=1) if away else source
-    novelty = chain.novelties(fingerprint).gather(1, target[:, None])[:, 0]
-    loss = cross_entropy(scores, target, reduction="none") + descent.weight * novelty
+    distance = chain.distances(fingerprint).gather(1, target[:, None])[:, 0]
+    loss = cross_entropy(scores, target, reduction="none") + descent.weight * distance
     probability = scores.detach().softmax(dim=1).gather(1, target[:, None])[:, 0]
-    return loss, (probability >= descent.confidence) & (novelty.detach() <= 1)
+    return loss, (probability >= descent.confidence) & (distance.detach() <= NEAR)
 
 
 def _amplitude(spectrum: Tensor) -> Tensor:

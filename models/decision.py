@@ -20,7 +20,7 @@ class DecisionConfig:
     """How limits are set.
 
     Attributes:
-        shrinkage: share of the mean variance in the covariance that measures novelty.
+        shrinkage: share of the mean variance in the covariance of fingerprints about their sources.
         answered_right: share of answers on held-out images that must be right; it sets the least probability.
         answered_least: share of held-out images that must be answered all the same.
         novelty_quantile: share of held-out images of known sources that the novelty limit lets through.
@@ -39,7 +39,7 @@ class Limits(NamedTuple):
 
     Attributes:
         intercept: (K,), what the prior adds to the scores.
-        centre, whitening: of novelty, (K, 128) and (128, 128).
+        centre, whitening: where each source's fingerprints are, (K, 128), and what makes their covariance about it the identity.
         decision: temperature and limits.
         held_out, novelty: of the held-out images, (N, K) and (N,); NaN for others.
     """
@@ -59,14 +59,15 @@ def set_limits(scores: Floats, fingerprints: Floats, labels: Labels, prior: Floa
     temperature = fit_temperature(rows, truth, balanced(truth))
     # Bayes' rule: the temperature was found with every source alike.
     intercept = temperature * np.log(prior / prior.mean())
-    chances = softmax((rows + intercept) / temperature)
+    logits = (rows + intercept) / temperature
+    chances = softmax(logits)
     centre, whitening = _metric(fingerprints.astype(np.float64), labels, len(prior), config.shrinkage)
-    distance = np.square((fingerprints[known, None] - centre) @ whitening).sum(axis=2).min(axis=1)
-    limit = float(np.quantile(distance, config.novelty_quantile))
+    largest = logits.max(axis=1)
+    limit = float(np.quantile(largest, 1 - config.novelty_quantile))
     held_out = np.full(scores.shape, np.nan, np.float32)
     held_out[known] = chances
     novelty = np.full(len(labels), np.nan, np.float32)
-    novelty[known] = distance / limit
+    novelty[known] = np.exp(limit - largest)
     return Limits(
         intercept.astype(np.float32),
         centre.astype(np.float32),

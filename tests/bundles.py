@@ -101,10 +101,12 @@ def tiny_bundle(
     attribution["weight"] = centre
     attribution["bias"] = -0.5 * np.square(centre).sum(axis=1)
     distances = np.square(standardised[:, None] - centre).sum(axis=2).min(axis=1)
+    temperature = float(distances.mean() / 20)
+    largest = ((standardised @ attribution["weight"].T + attribution["bias"]) / temperature).max(axis=1)
     decision = replace(
         manifest.decision,
-        temperature=float(distances.mean() / 20),
+        temperature=temperature,
         minimum_probability=0.5,
-        novelty_limit=float(np.quantile(distances, 0.9)),
+        novelty_limit=float(np.quantile(largest, 0.1)),
     )
     return save_bundle(directory, replace(manifest, decision=decision), fingerprint, attribution, {})

@@ -32,7 +32,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         geometry=Geometry(),
         residual="denoise:someone/some-model",
         features=(),
-        decision=Decision(temperature=2.0, minimum_probability=0.6, novelty_limit=100.0, flat=0.0),
+        decision=Decision(temperature=2.0, minimum_probability=0.6, novelty_limit=1.0, flat=0.0),
     )
     attribution: dict[str, npt.NDArray[np.float32]] = {
         "weight": centre / np.float32(10),
@@ -68,15 +68,15 @@ def test_a_known_generator_is_named_with_its_calibrated_probability(bundle: Bund
     assert (found.verdict, found.source) == ("known", "delta")
     powers = np.exp(np.array([10, 1, 0, 0, 0, 0, 0]) / 2)
     assert found.probability == pytest.approx(powers[0] / powers.sum(), rel=1e-5)
-    assert found.novelty == pytest.approx(1 / 100)
+    assert found.novelty == pytest.approx(np.exp(1 - 10 / 2))
 
 
-def test_what_is_far_from_every_source_is_unknown(bundle: Bundle) -> None:
-    row = _at(beta=10)
+def test_what_no_source_is_likely_for_is_unknown(bundle: Bundle) -> None:
+    row = _at(beta=1)
     row[100] = 12
     found = _one(bundle, row)
     assert (found.verdict, found.source, found.reason) == ("unknown", None, None)
-    assert found.novelty == pytest.approx(144 / 100)
+    assert found.novelty == pytest.approx(np.exp(1 - 1 / 2))
     assert found.candidates[0].source == "beta"
 
 
