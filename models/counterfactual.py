@@ -30,6 +30,8 @@ STEEPEST = 3.0
 LAST_STEP = 0.1
 NEAR = 2.0
 """A fingerprint is where a source's are within this squared distance; 1 is usual."""
+MARGIN = 0.05
+"""Of a logit, against the rounding of stored fingerprints to float16."""
 
 
 class Chain(NamedTuple):
@@ -39,11 +41,13 @@ class Chain(NamedTuple):
         embed: images float32 (N, 3, H, W), 0 to 1 -> fingerprints float32 (N, 128), with gradients.
         scores: fingerprints -> logits (N, K).
         distances: fingerprints -> squared distance to each source's centre, about 1 for images of that source, (N, K).
+        limit: a largest logit below it makes the verdict ``unknown``.
     """
 
     embed: Callable[[Tensor], Tensor]
     scores: Callable[[Tensor], Tensor]
     distances: Callable[[Tensor], Tensor]
+    limit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ def chain(fingerprinter: Fingerprinter, attributor: Attributor, height: int, wid
         mean: Tensor = (each * evident).sum(dim=1) / evident.sum(dim=1).clamp(min=1)
         return mean
 
-    return Chain(embed, attributor.scores, attributor.distances)
+    limit = fingerprinter.bundle.manifest.decision.novelty_limit + MARGIN
+    return Chain(embed, attributor.scores, attributor.distances, limit)
 
 
 def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool = False) -> Tensor:
@@ -93,12 +98,13 @@ def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool
 
     Minimises over δ, with F the fingerprint of the image x + δ rounded to 8 bits, |δ| ≤ ε and x + δ in 0 to 1,
 
-        L(δ) = CE(scores(F), t) + weight · d²(F, c_t)
+        L(δ) = CE(s(F), t) + max(0, limit - s_t(F)) + weight · d²(F, c_t)
 
     so that the fingerprint does not only leave the side of the boundary that it was on, but arrives where the target's
     fingerprints are (the paper leaves open what its constraint is; here d² is Mahalanobis distance over the number of
-    dimensions, and being within twice what is usual of the target is required). ``away`` takes for t, at every step, the most
-    probable source but ``source``: the untargeted attack.
+    dimensions, and being within twice what is usual of the target is required). The middle term keeps the logit s_t above the
+    limit below which an image is like no known source. ``away`` takes for t, at every step, the most probable source but
+    ``source``: the untargeted attack.
 
     The gradient is that at the rounded image, so success is success as a PNG. Steps follow the gradient over its root mean
     square, cut at 3, with momentum 0.5 and lengths that fall along a cosine; steps by sign move every pixel a whole level,
@@ -112,7 +118,8 @@ def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool
         away: untargeted.
 
     Returns:
-        As ``x``, multiples of 1/255: of every image the first that met the constraint, else the one of least loss.
+        As ``x``, multiples of 1/255: of every image the first that met the constraint; else, among those that the target was
+        confident of if there are any, the one of least loss.
 
     Raises:
         GradientError: the residual or a lens gives no gradient.
@@ -120,14 +127,15 @@ def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool
     bound = levels(descent.epsilon) / WHITE
     delta, momentum, best = torch.zeros_like(x), torch.zeros_like(x), x.clone()
     least = torch.full((len(x),), math.inf, device=x.device)
-    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    done, named = (torch.zeros(len(x), dtype=torch.bool, device=x.device) for _ in range(2))
     for step in range(descent.steps + 1):
         image = rounded(x + delta).requires_grad_()
-        loss, reached = _objective(chain, image, source, descent, away)
-        better = ~done & (reached | (loss.detach() < least))
+        loss, confident, near = _objective(chain, image, source, descent, away)
+        reached = confident & near
+        better = ~done & (reached | (confident & ~named) | ((confident == named) & (loss.detach() < least)))
         best = torch.where(better[:, None, None, None], image.detach(), best)
         least = torch.where(better, loss.detach(), least)
-        done |= reached
+        done, named = done | reached, named | confident
         if done.all() or step == descent.steps:
             break
         (gradient,) = torch.autograd.grad(loss.sum(), image)
@@ -257,25 +265,34 @@ def to_pixels(x: Tensor) -> np.ndarray:
     return pixels
 
 
-def _objective(chain: Chain, image: Tensor, source: Tensor, descent: Descent, away: bool) -> tuple[Tensor, Tensor]:
-    """Loss (N,) and whether the constraint is met (N,), of images (N, 3, H, W)."""
-    loss, reached = _aim(chain, image, source, descent, away)
+class _Aimed(NamedTuple):
+    """Loss, whether the target is confidently named, and whether the fingerprint is near its centre, (N,) each."""
+
+    loss: Tensor
+    confident: Tensor
+    near: Tensor
+
+
+def _objective(chain: Chain, image: Tensor, source: Tensor, descent: Descent, away: bool) -> _Aimed:
+    """Of images (N, 3, H, W), and of their JPEGs where these count."""
+    plain = _aim(chain, image, source, descent, away)
     if descent.jpeg is None:
-        return loss, reached
+        return plain
     # JPEG is a step function; its gradient is taken as that of the identity (Athalye et al., ICML 2018).
     encoded = np.stack([recompress(pixels, descent.jpeg) for pixels in to_pixels(image)])
-    other, also = _aim(chain, straight_through(to_image(encoded, image.device), image), source, descent, away)
-    return (loss + other) / 2, reached & also
+    other = _aim(chain, straight_through(to_image(encoded, image.device), image), source, descent, away)
+    return _Aimed((plain.loss + other.loss) / 2, plain.confident & other.confident, plain.near & other.near)
 
 
-def _aim(chain: Chain, image: Tensor, source: Tensor, descent: Descent, away: bool) -> tuple[Tensor, Tensor]:
+def _aim(chain: Chain, image: Tensor, source: Tensor, descent: Descent, away: bool) -> _Aimed:
     fingerprint = chain.embed(image)
     scores = chain.scores(fingerprint)
     target = scores.detach().scatter(1, source[:, None], -math.inf).argmax(dim=1) if away else source
-    distance = chain.distances(fingerprint).gather(1, target[:, None])[:, 0]
-    loss = cross_entropy(scores, target, reduction="none") + descent.weight * distance
+    distance, logit = (each.gather(1, target[:, None])[:, 0] for each in (chain.distances(fingerprint), scores))
+    loss = cross_entropy(scores, target, reduction="none") + (chain.limit - logit).relu() + descent.weight * distance
     probability = scores.detach().softmax(dim=1).gather(1, target[:, None])[:, 0]
-    return loss, (probability >= descent.confidence) & (distance.detach() <= NEAR)
+    confident = (probability >= descent.confidence) & (logit.detach() >= chain.limit)
+    return _Aimed(loss, confident, distance.detach() <= NEAR)
 
 
 def _amplitude(spectrum: Tensor) -> Tensor:

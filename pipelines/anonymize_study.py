@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.pipelines.anonymize import ATTEMPTS, parquet
+from causalprint.pipelines.anonymize import parquet
 from causalprint.pipelines.attacks import (
     NOISE,
     PGD,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from causalprint.schemas.elements import EncodedImage, Shard
 
 KEY = "anonymize"
-STUDY = "anonymize.json"
 NONE, SHUFFLED = "none", "shuffled"
 EPSILONS = (2 / 255, 4 / 255, 8 / 255)
 ABOUT = {
@@ -113,6 +112,11 @@ class StudyConfig:
     limit: int | None = None
 
     @property
+    def key(self) -> str:
+        """Of the section of results and of the files: ``anonymize``, or ``anonymize-survive-jpeg``."""
+        return f"{KEY}-survive-jpeg" if self.attack.survive_jpeg else KEY
+
+    @property
     def command(self) -> tuple[str, ...]:
         """What repeats it."""
         asked = self.attack
@@ -130,7 +134,7 @@ class StudyConfig:
 
 
 def study(config: StudyConfig, report: Report = lambda _: None) -> Study:
-    """Attacks, and writes ``anonymize.json``, ``anonymize.parquet`` and section ``anonymize`` of ``RESULTS.md``: all or nothing.
+    """Attacks, and writes ``anonymize.json``, ``anonymize.parquet`` and a section of ``RESULTS.md``: all or nothing.
 
     Raises:
         AnonymizeError: as :func:`~causalprint.pipelines.anonymize.anonymize`; or no image is attributed rightly.
@@ -168,8 +172,8 @@ def study(config: StudyConfig, report: Report = lambda _: None) -> Study:
         len(found) - len(seen),
         tuple(_rows(attempts, tools.held_out, asked.seed)),
     )
-    files = {STUDY: (to_json(result, indent=1) + "\n").encode(), ATTEMPTS: parquet(attempts)}
-    publish_section(asked.output, KEY, section(result), files)
+    files = {f"{config.key}.json": (to_json(result, indent=1) + "\n").encode(), f"{config.key}.parquet": parquet(attempts)}
+    publish_section(asked.output, config.key, section(result, config), files)
     return result
 
 
@@ -241,7 +245,7 @@ def _share(success: Sequence[bool], rows: Sequence[Attempt], seed: int) -> Inter
     return Interval(*bootstrap(lambda chosen: float(values[chosen].mean()), [row.content for row in rows], seed))
 
 
-def section(found: Study) -> str:
+def section(found: Study, config: StudyConfig) -> str:
     """The section of ``RESULTS.md``."""
     from causalprint.pipelines.results import markdown_table, titled, with_interval
 
@@ -280,7 +284,9 @@ def section(found: Study) -> str:
         "within ±ε so that the verdict names a source drawn at random, or any but the right one. Success is measured on the "
         "8-bit PNG: the verdict names the drawn source; or the best candidate is a wrong one. Similarity is that of the crops "
         "that vote. Brackets: 95 % intervals, contents resampled. Every attempt is in "
-        f"`{ATTEMPTS}`. causalprint {found.version}."
+        f"`{config.key}.parquet`. causalprint {found.version}.\n\nThe descent ends at the first image that meets its constraint"
+        f"{', also as a JPEG of quality 75' if config.attack.survive_jpeg else ''}: it changes no more than it must, so what it "
+        "does to a JPEG or to other attributors is the least that is to be expected."
     )
     others = [
         "### On attributors that were not attacked",
@@ -288,7 +294,7 @@ def section(found: Study) -> str:
         transfer,
     ]
     return titled(
-        f"Anonymisation: how fragile the verdicts of {found.bundle_id} are",
+        f"Anonymisation{', surviving JPEG' if config.attack.survive_jpeg else ''}: how fragile {found.bundle_id} is",
         shlex.split(found.command),
         about,
         attacked,
