@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.head import Head
-from causalprint.models.manifest import Figure
+from causalprint.models.manifest import REAL, Figure
 from causalprint.models.metrics import Estimate, Scores, area_under_curve, bootstrap, calibration_error, macro_recall
 from causalprint.models.ridge import Labels, Penalty, Text, held_out_scores, standard_of, standardise
 
@@ -16,8 +16,9 @@ AUDIT_RIDGE = 0.1
 AUDIT_CLIP = 5.0
 
 
-def evaluate_head(head: Head, labels: Labels, origins: Text, contents: Text, real: int, seed: int) -> list[Figure]:
-    """Figures of the held-out images of ``head``; labels, origins and contents as it was fitted to, (N,)."""
+def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: Text, contents: Text, seed: int) -> list[Figure]:
+    """Figures of the held-out images of ``head``; labels of ``sources``, origins and contents as it was fitted to, (N,)."""
+    real = sources.index(REAL)
     known = np.isfinite(head.held_out[:, 0])
     chances, truth, clusters = head.held_out[known].astype(np.float64), labels[known], contents[known].tolist()
     found, best = chances.argmax(axis=1), chances.max(axis=1)
@@ -58,6 +59,7 @@ def evaluate_head(head: Head, labels: Labels, origins: Text, contents: Text, rea
         figures.insert(
             1, figure("macro recall, unseen origins", recall_of_several, "sources with several origins, each origin held out")
         )
+    figures += [_recall(source, label, found, truth, clusters, seed) for label, source in enumerate(sources)]
     return [item for item in figures if np.isfinite(item.value)]
 
 
@@ -99,6 +101,16 @@ def _audit(
     found, right = scores[known].argmax(axis=1), truth[known]
     estimate = bootstrap(lambda rows: macro_recall(right[rows], found[rows]), contents[known].tolist(), seed)
     return _figure(name, estimate, f"macro recall; chance {1 / classes:.2f}")
+
+
+def _recall(source: str, label: int, found: Labels, truth: Labels, clusters: list[str], seed: int) -> Figure:
+    of_source = truth == label
+
+    def recall(rows: Labels) -> float:
+        chosen = rows[of_source[rows]]
+        return float(np.mean(found[chosen] == label)) if len(chosen) else float("nan")
+
+    return _figure(f"recall, {source}", bootstrap(recall, clusters, seed), f"best candidate, of {int(of_source.sum())} images")
 
 
 def _figure(name: str, estimate: Estimate, note: str) -> Figure:

@@ -169,7 +169,7 @@ def _fit(
     features = tuple(replace(one, lens=lens.spec) for one, lens in zip(extraction.features, lenses, strict=True))
     head = fit_head(labelled, features, prior, recipe, head_config, held_out, report)
     folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]
-    figures = evaluate_head(head, *known, sources.index(REAL), config.seed)
+    figures = evaluate_head(head, sources, *known, config.seed)
     figures += audit_shortcuts(examples.encoded_bytes, examples.thumbnail, *known, folds, config.seed)
     output = Path(config.output)
     for part in (residual, *lenses):
