@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CANDIDATES = 5
+FARTHEST = 80.0
+"""Logits below the limit that novelty tells apart: e to this power is still a float32."""
 
 
 class Candidate(NamedTuple):
@@ -70,7 +72,8 @@ class Attributor:
 
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
         """How far the largest logit of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
-        return float(np.exp(np.float32(self._manifest.decision.novelty_limit) - self._logits(fingerprint).max()))
+        below = np.float32(self._manifest.decision.novelty_limit) - self._logits(fingerprint).max()
+        return float(np.exp(np.minimum(below, np.float32(FARTHEST))))
 
     def scores(self, fingerprints: Tensor) -> Tensor:
         """Logits float32 (N, K) of fingerprints float32 (N, 128), with gradients: their softmax is :meth:`probabilities`."""
