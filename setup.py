@@ -21,7 +21,13 @@ setup(
     packages=find_packages(include=["causalprint", "causalprint.*"]),
     package_data={
         "causalprint": ["py.typed"],
-        "causalprint.models": ["recipes/*.yaml", "weights/**/*.json", "weights/**/*.safetensors", "weights/**/*.md"],
+        "causalprint.models": [
+            "recipes/*.yaml",
+            "weights/**/*.json",
+            "weights/**/*.safetensors",
+            "weights/**/*.md",
+            "weights/**/*.txt",
+        ],
     },
     install_requires=[
         "apache-beam>=2.76",

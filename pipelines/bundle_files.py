@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-SUFFIXES = (".json", ".safetensors", ".onnx", ".md")
+SUFFIXES = (".json", ".safetensors", ".onnx", ".md", ".txt")
+LICENCE = "LICENCE.txt"
+"""A file beside weights that says under what licence they are; without it they have the bundle's."""
 
 
 class TakenIn(NamedTuple):
@@ -33,6 +35,14 @@ class TakenIn(NamedTuple):
             if file.suffix in SUFFIXES and file.resolve() != target.resolve():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
+
+    def licences(self) -> dict[str, str]:
+        """The licence of each file, by its path in the bundle, where one is stated beside them."""
+        if self.source is None or not self.source.is_dir() or not (self.source / LICENCE).is_file():
+            return {}
+        text = (self.source / LICENCE).read_text(encoding="utf-8").strip()
+        files = [file for file in self.source.rglob("*") if file.is_file()]
+        return {f"{self.folder}/{file.relative_to(self.source).as_posix()}": text for file in files}
 
 
 def take_in(spec: str, folder: str) -> TakenIn:
