@@ -21,13 +21,7 @@ setup(
     packages=find_packages(include=["causalprint", "causalprint.*"]),
     package_data={
         "causalprint": ["py.typed"],
-        "causalprint.models": [
-            "recipes/*.yaml",
-            "weights/**/*.json",
-            "weights/**/*.safetensors",
-            "weights/**/*.md",
-            "weights/**/*.txt",
-        ],
+        "causalprint.models": ["recipes/*.yaml", *(f"weights/**/*.{suffix}" for suffix in ("json", "safetensors", "md", "txt"))],
     },
     install_requires=[
         "apache-beam>=2.76",
