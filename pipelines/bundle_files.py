@@ -64,7 +64,10 @@ def take_in_lens(lens: str) -> TakenIn:
     if ":" not in lens:
         return TakenIn(lens, None, LENSES_FOLDER)
     kind, _, rest = lens.partition(":")
-    location = rest.partition("?")[0]
-    if kind == "convolutional" and not Path(location).is_dir():
-        lens = lens.replace(location, str(PACKAGE / location), 1)
-    return take_in(lens, f"{LENSES_FOLDER}/{Path(location).stem}")
+    location, mark, options = rest.partition("?")
+    path = Path(location).expanduser()
+    if kind == "convolutional" and not path.is_dir():
+        path = PACKAGE / location
+    if not path.exists():
+        return TakenIn(lens, None, LENSES_FOLDER)
+    return take_in(f"{kind}:{path}{mark}{options}", f"{LENSES_FOLDER}/{path.stem if path.is_file() else path.name}")
