@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from causalprint.pipelines.bundle_files import take_in, take_in_lens
 from causalprint.pipelines.runners import cores
-from causalprint.pipelines.training_features import FeatureConfig, Report, labelled_examples
+from causalprint.pipelines.training_features import FeatureConfig, Report, extraction_of, labelled_examples
 from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
 
     import torch
 
-    from causalprint.models.bundle import MANIFEST, load_bundle
+    from causalprint.models.bundle import MANIFEST
     from causalprint.models.recipe import load_recipe
 
     output = Path(config.output)
@@ -93,8 +93,7 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
     if not config.resume:
         shutil.rmtree(own, ignore_errors=True)
     recipe = load_recipe(config.recipe)
-    residual = config.residual or recipe.residual or load_bundle().residual
-    extraction = _extraction(config, recipe, residual)
+    extraction = extraction_of(recipe, config.residual, config.label_field, config.views, config.seed)
     computed = labelled_examples(config.inputs, config.validation, _feature_config(config, extraction, own), report)
     training, validation = computed
     examples = training if validation is None else training.join(validation)
@@ -109,18 +108,26 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
     return bundle
 
 
-def _extraction(config: TrainConfig, recipe: Recipe, residual: str) -> Extraction:
-    from causalprint.models.examples import Extraction
-    from causalprint.models.features import feature
+def sources_of(examples: Examples, learned: int) -> tuple[str, ...]:
+    """What is told apart, ``real`` first: the sources of the first ``learned`` examples; the others are of validation.
 
-    return Extraction(
-        residual=residual,
-        features=tuple(feature(use.lens, use.reading) for use in recipe.lenses),
-        label_field=config.label_field,
-        interventions=recipe.interventions,
-        views=config.views or recipe.views,
-        seed=config.seed,
-    )
+    Raises:
+        TrainingError: they are too few, or their images are, or validation has others.
+    """
+    from causalprint.models.manifest import REAL
+
+    found = examples.source.tolist()
+    sources = (REAL, *sorted(set(found[:learned]) - {REAL}))
+    counts = {source: found[:learned].count(source) for source in sources}
+    scarce = {source: count for source, count in counts.items() if count < LEAST_IMAGES}
+    if scarce or len(sources) < 2:
+        raise TrainingError(
+            f"training needs at least {LEAST_IMAGES} images of `real` and of each generator, as large as the crop at least; "
+            f"found {counts}, and {int(examples.left_out[0])} that are smaller or damaged"
+        )
+    if strangers := set(found[learned:]) - set(sources):
+        raise TrainingError(f"validation has sources that training has not: {', '.join(sorted(strangers))}; leave them out")
+    return sources
 
 
 def _feature_config(config: TrainConfig, extraction: Extraction, own: Path) -> FeatureConfig:
@@ -155,8 +162,7 @@ def _fit(
     from causalprint.models.network.learning import Labelled
     from causalprint.models.ridge import split_folds
 
-    sources = (REAL, *sorted(set(examples.source[:learned].tolist()) - {REAL}))
-    _check_sources(sources, examples, learned)
+    sources = sources_of(examples, learned)
     labels = np.array([sources.index(source) for source in examples.source.tolist()])
     known = (labels, examples.origin, examples.content)
     held_out = np.arange(len(labels)) >= learned if learned < len(labels) else None
@@ -187,22 +193,10 @@ def _fit(
         data=_data(examples, learned),
         figures=tuple(figures),
     )
-    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, {})
+    licences = {path: text for part in (residual, *lenses) for path, text in part.licences().items()}
+    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences)
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle
-
-
-def _check_sources(sources: tuple[str, ...], examples: Examples, learned: int) -> None:
-    found = examples.source.tolist()
-    counts = {source: found[:learned].count(source) for source in sources}
-    scarce = {source: count for source, count in counts.items() if count < LEAST_IMAGES}
-    if scarce or len(sources) < 2:
-        raise TrainingError(
-            f"training needs at least {LEAST_IMAGES} images of `real` and of each generator, as large as the crop at least; "
-            f"found {counts}, and {int(examples.left_out[0])} that are smaller or damaged"
-        )
-    if strangers := set(found[learned:]) - set(sources):
-        raise TrainingError(f"validation has sources that training has not: {', '.join(sorted(strangers))}; leave them out")
 
 
 def _data(examples: Examples, learned: int) -> tuple[Origin, ...]:

@@ -17,6 +17,7 @@ from causalprint.transforms.tally import Tally
 
 if TYPE_CHECKING:
     from causalprint.models.examples import Examples, Extraction
+    from causalprint.models.recipe import Recipe
     from causalprint.schemas.elements import Shard
     from causalprint.transforms.feature_files import FeatureFiles
 
@@ -61,6 +62,26 @@ class LabelledExamples(NamedTuple):
 
     training: Examples
     validation: Examples | None
+
+
+def extraction_of(recipe: Recipe, residual: str | None, label_field: str, views: int | None, seed: int) -> Extraction:
+    """What ``recipe`` learns from: ``residual`` and ``views`` where they are given, else its own, else the package's residual.
+
+    Raises:
+        LensError: a lens of the recipe cannot be loaded.
+    """
+    from causalprint.models.bundle import load_bundle
+    from causalprint.models.examples import Extraction
+    from causalprint.models.features import feature
+
+    return Extraction(
+        residual=residual or recipe.residual or load_bundle().residual,
+        features=tuple(feature(use.lens, use.reading) for use in recipe.lenses),
+        label_field=label_field,
+        interventions=recipe.interventions,
+        views=views or recipe.views,
+        seed=seed,
+    )
 
 
 def labelled_examples(
