@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from causalprint.models.metrics import macro_recall
 from causalprint.models.network.learning import Labelled, Trained, learn
@@ -62,15 +63,17 @@ def test_another_seed_gives_other_networks() -> None:
     assert not same(learn(a_world(1.0), CLASSES, LINEAR, seed=1), learn(a_world(1.0), CLASSES, LINEAR, seed=2))
 
 
-def test_the_best_epoch_is_kept_and_training_stops_when_none_is_better_for_long() -> None:
+def test_the_best_epoch_is_kept_and_training_stops_when_none_is_better_for_long(tmp_path: Path) -> None:
     rough = replace(OURS, closed_form=False, optimiser=Optimiser(epochs=30, batch=32, rate=0.1, patience=3))
     told: list[str] = []
     labelled = a_world(2.0)
-    kept = recall(learn(labelled, CLASSES, rough, HELD_OUT, report=told.append), labelled.take(HELD_OUT))
+    trained = learn(labelled, CLASSES, rough, HELD_OUT, checkpoint=tmp_path / "last", report=told.append)
+    kept = recall(trained, labelled.take(HELD_OUT))
     judged = [float(line.rpartition(" ")[2]) for line in told]
     assert kept == pytest.approx(max(judged), abs=1e-4)
     assert len(judged) == judged.index(max(judged)) + 1 + 3 < 30
-    assert judged[-1] < max(judged)
+    last = load_file(tmp_path / "last")["now.attributor.weight"]
+    assert not torch.equal(trained.attributor.get_parameter("weight"), last), "the weights of the last epoch were kept"
 
 
 def test_progress_waits_only_while_nothing_is_better() -> None:
