@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import causalprint
-from causalprint.pipelines import cli_ablate, cli_aligned, cli_anonymize, cli_compare, cli_evaluate, cli_training
+from causalprint.pipelines import cli_ablate, cli_aligned, cli_anonymize, cli_compare, cli_evaluate, cli_lens, cli_training
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.options import Device, DeviceName, Json, Runner, StorageOptions, Verbose, parse_storage, session_of
 from causalprint.pipelines.session import Session, guarded
@@ -187,3 +187,4 @@ app.command(name="compare", epilog=EXIT_CODES)(cli_compare.compare)
 app.command(name="evaluate", epilog=EXIT_CODES)(cli_evaluate.evaluate)
 app.command(name="anonymize", epilog=EXIT_CODES)(cli_anonymize.anonymize)
 app.command(name="ablate", epilog=EXIT_CODES)(cli_ablate.ablate)
+app.command(name="train-lens", epilog=EXIT_CODES)(cli_lens.train_lens)
