@@ -52,7 +52,7 @@ def _setting(ablation: Ablation) -> str:
         words=0,
     )
     return (
-        f"Shown is {_headline(ablation)}. Sources to choose from are, chance {1 / count:.3f}: {listed}. The headline "
+        f"Shown is {_headline(ablation)}. Candidates, by chance {1 / count:.3f} right: {listed}. The headline "
         "counts those in bold, of at least two origins each. Each seed tests a whole origin of a source with several, a quarter "
         "of the contents of a source with one. In brackets are 95 % intervals of a bootstrap over contents, all seeds together, "
         "those of differences paired; the column of seeds has their mean and standard deviation. Invariance is how far "
