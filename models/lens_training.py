@@ -29,7 +29,7 @@ TRUNKS: Mapping[str, TrunkConfig] = {
     "small": TrunkConfig(stem=24, stages=((1, 16, 3, 1, 1), (2, 24, 3, 2, 4), (2, 40, 5, 2, 4), (2, 64, 3, 2, 4))),
     "lite0": TrunkConfig(),
 }
-"""Shapes to choose from: a fifth of the work, and EfficientNet-Lite0's."""
+"""Shapes to choose from: a tenth of the weights and half of the work, and EfficientNet-Lite0's."""
 PROJECTED = 128
 MOMENTUM = 0.1
 """Of the running statistics. The first batches are averaged evenly instead, since what these begin with, a variance of 1, is far

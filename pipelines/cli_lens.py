@@ -77,7 +77,7 @@ def train_lens(
     ] = None,
     channels: Annotated[
         Channels | None,
-        typer.Option(help="Shape of the network; lite0 is five times the work.", show_default="small, or that of --init"),
+        typer.Option(help="Shape of the network; lite0 is twice the work.", show_default="small, or that of --init"),
     ] = None,
     epochs: Annotated[int, typer.Option(metavar="N", min=1, help="At most; it stops when validation no more improves.")] = 30,
     seed: Seed = 0,
