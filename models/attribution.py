@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from causalprint.models.attention import attention_scores
 from causalprint.models.bundle import ATTRIBUTION_FILE, Bundle
+from causalprint.models.decision import FARTHEST
 from causalprint.models.manifest import REAL
 from causalprint.schemas.reasons import Abstention, Verdict
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CANDIDATES = 5
-FARTHEST = 80.0
-"""Logits below the limit that novelty tells apart: e to this power is still a float32."""
 
 
 class Candidate(NamedTuple):

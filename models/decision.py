@@ -14,6 +14,9 @@ from causalprint.models.ridge import Floats, Labels
 
 Doubles = npt.NDArray[np.float64]
 
+FARTHEST = 80.0
+"""Logits below the limit that novelty tells apart: e to this power is still a float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionConfig:
@@ -67,7 +70,7 @@ def set_limits(scores: Floats, fingerprints: Floats, labels: Labels, prior: Floa
     held_out = np.full(scores.shape, np.nan, np.float32)
     held_out[known] = chances
     novelty = np.full(len(labels), np.nan, np.float32)
-    novelty[known] = np.exp(limit - largest)
+    novelty[known] = np.exp(np.minimum(limit - largest, FARTHEST))
     return Limits(
         intercept.astype(np.float32),
         centre.astype(np.float32),

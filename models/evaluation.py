@@ -10,7 +10,7 @@ import numpy.typing as npt
 from causalprint.models.head import Head
 from causalprint.models.manifest import REAL, Figure
 from causalprint.models.metrics import Estimate, Scores, area_under_curve, bootstrap, calibration_error, macro_recall
-from causalprint.models.ridge import Labels, Penalty, Text, held_out_scores, standard_of, standardise
+from causalprint.models.ridge import Labels, Text, held_out_scores, standard_of, standardise
 
 AUDIT_RIDGE = 0.1
 AUDIT_CLIP = 5.0
@@ -96,7 +96,7 @@ def _audit(
 ) -> Figure:
     z = standardise(values, standard_of(values, (values.shape[1],)), AUDIT_CLIP)
     classes = int(truth.max()) + 1
-    scores: Scores = held_out_scores(z @ z.T, truth, origins, classes, folds, Penalty(AUDIT_RIDGE)).astype(np.float64)
+    scores: Scores = held_out_scores(z @ z.T, truth, origins, classes, folds, AUDIT_RIDGE).astype(np.float64)
     known = np.isfinite(scores[:, 0])
     found, right = scores[known].argmax(axis=1), truth[known]
     estimate = bootstrap(lambda rows: macro_recall(right[rows], found[rows]), contents[known].tolist(), seed)

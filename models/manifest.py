@@ -69,7 +69,7 @@ class Decision:
     Attributes:
         temperature: divides the scores before the softmax.
         minimum_probability: below it, no candidate is named and the verdict is ``abstain``, ``undecided``.
-        novelty_limit: squared distance to the nearest source beyond which the verdict is ``unknown``.
+        novelty_limit: largest logit below which the verdict is ``unknown``.
         flat: root mean square difference of neighbouring pixels (image range 0 to 1) below which an image has no texture.
     """
 
@@ -194,13 +194,7 @@ def fingerprint_shapes(features: tuple[Feature, ...], network: Network = DEFAULT
     if network.fusion == "f2":
         shapes |= {"network.query": (FINGERPRINT_DIM,), "network.key.weight": square}
     if network.autoencoder:
-        for name, wide, narrow in (
-            ("hidden", 128, 128),
-            ("mean", 64, 128),
-            ("spread", 64, 128),
-            ("widen", 128, 64),
-            ("out", 128, 128),
-        ):
+        for name, wide, narrow in _AUTOENCODER:
             shapes |= {f"network.autoencoder.{name}.weight": (wide, narrow), f"network.autoencoder.{name}.bias": (wide,)}
     return shapes
 

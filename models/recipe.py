@@ -159,17 +159,36 @@ def _build(kind: Any, data: object, where: str) -> Any:
         if key in _PARTS:
             values[key] = _build(_PARTS[key], value, f"{where}, {key}")
         elif key == "lenses":
-            values[key] = tuple(_build(Use, use, f"{where}, lenses") for use in value)
+            values[key] = tuple(_build(Use, use, f"{where}, lenses") for use in _listed(value, f"{where}, lenses"))
         else:
-            values[key] = tuple(value) if isinstance(value, list) else _number(value, known[key].default)
+            values[key] = _value(value, known[key].default, f"{where}, {key}")
     try:
         return kind(**values)
     except TypeError as error:
         raise RecipeError(f"{where}: {error}") from error
 
 
-def _number(value: object, default: object) -> object:
-    return float(value) if isinstance(default, float) and isinstance(value, (int, str)) else value
+def _listed(value: object, where: str) -> list[object]:
+    if not isinstance(value, list):
+        raise RecipeError(f"{where} must be a list, not {value!r}")
+    return value
+
+
+def _value(value: object, default: object, where: str) -> object:
+    """``value`` as the type of ``default``; YAML reads 1e-4, which has no point, as a word."""
+    if isinstance(default, tuple):
+        if len(listed := _listed(value, where)) != len(default):
+            raise RecipeError(f"{where} must have {len(default)} numbers, not {value!r}")
+        return tuple(_value(one, example, where) for one, example in zip(listed, default, strict=True))
+    kind = type(default) if isinstance(default, (bool, int, float)) else str
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError as error:
+            raise RecipeError(f"{where} must be a number, not {value!r}") from error
+    if type(value) is not kind:
+        raise RecipeError(f"{where} must be of type {kind.__name__}, not {value!r}")
+    return value
 
 
 def _checked(recipe: Recipe, where: str) -> Recipe:

@@ -1,9 +1,7 @@
 """Kernel ridge regression onto class indicators: closed form, deterministic, and good where images are few and features many.
 
-min over W of sum_i w_i (sum_v |y_i - W z_iv|^2 + invariance sum_(u<v) |W z_iu - W z_iv|^2) + ridge |W|^2, over images i and their
-views u, v: attributed rightly, and moved little by interventions. Solved in its dual, (K + ridge C) a = Y, W = Z' a, K = Z Z'
-(Saunders et al., ICML 1998), where C is the inverse of the weights: block diagonal, one V x V block an image. All lenses weigh
-alike: each one's standardised values are divided by the square root of their number.
+min over W of sum_i w_i |y_i - W z_i|^2 + ridge |W|^2 over images i, solved in its dual, (K + ridge / w) a = Y, W = Z' a, K = Z Z'
+(Saunders et al., ICML 1998). All lenses weigh alike: each one's standardised values are divided by the root of their number.
 """
 
 from __future__ import annotations
@@ -17,14 +15,6 @@ import torch
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Text = npt.NDArray[np.str_]
-
-
-class Penalty(NamedTuple):
-    """What keeps the regression from learning too much; ``views`` of each image lie side by side in the kernel."""
-
-    ridge: float
-    invariance: float = 0.0
-    views: int = 1
 
 
 class Standard(NamedTuple):
@@ -69,39 +59,32 @@ def indicators(labels: Labels, classes: int) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.from_numpy(labels), classes).float() - 1 / classes
 
 
-def solve(kernel: torch.Tensor, targets: torch.Tensor, weights: npt.NDArray[np.floating], penalty: Penalty) -> torch.Tensor:
-    """Dual coefficients (N V, K) for a kernel (N V, N V) and images' weights (N,); an intercept's constant feature is added."""
-    views, strength = penalty.views, penalty.invariance
-    # The inverse of I + invariance * (V I - 1 1'), the Laplacian of views that are all compared with each other.
-    block = (torch.eye(views) + strength * torch.ones(views, views)) / (1 + strength * views)
+def solve(kernel: torch.Tensor, targets: torch.Tensor, weights: npt.NDArray[np.floating], ridge: float) -> torch.Tensor:
+    """Dual coefficients (N, K) for a kernel (N, N) and images' weights (N,); an intercept's constant feature is added."""
     penalised = kernel + 1
-    of_image = torch.arange(len(kernel)).view(-1, views)
-    penalised[of_image[:, :, None], of_image[:, None, :]] += penalty.ridge * block / torch.from_numpy(weights)[:, None, None]
+    penalised.diagonal().add_(ridge / torch.from_numpy(weights))
     solution: torch.Tensor = torch.linalg.solve(penalised, targets)
     return solution
 
 
 def held_out_scores(
-    kernel: torch.Tensor, labels: Labels, origins: Text, classes: int, folds: list[npt.NDArray[np.bool_]], penalty: Penalty
+    kernel: torch.Tensor, labels: Labels, origins: Text, classes: int, folds: list[npt.NDArray[np.bool_]], ridge: float
 ) -> Floats:
-    """Scores (N, K) of each image's first view by a model that has seen neither its fold's images nor any view of them.
+    """Scores (N, K) of each image by a model that has not seen its fold's images.
 
     Args:
-        kernel: (N V, N V), an image's views side by side.
+        kernel: (N, N).
         labels: (N,), below ``classes``.
         origins: (N,).
         classes: K.
         folds: disjoint masks (N,) of images to hold out; the scores of an image in none of them are NaN.
-        penalty: of :func:`solve`.
+        ridge: of :func:`solve`.
     """
-    views = penalty.views
     scores = np.full((len(labels), classes), np.nan, np.float32)
     for held_out in folds:
-        training = np.flatnonzero(~held_out)
-        rows = torch.from_numpy((training[:, None] * views + np.arange(views)).flatten())
-        columns = torch.from_numpy(np.flatnonzero(held_out) * views)
-        targets = indicators(np.repeat(labels[training], views), classes)
-        dual = solve(kernel[rows][:, rows], targets, balance(labels[training], origins[training]), penalty)
+        rows, columns = torch.from_numpy(np.flatnonzero(~held_out)), torch.from_numpy(np.flatnonzero(held_out))
+        targets = indicators(labels[~held_out], classes)
+        dual = solve(kernel[rows][:, rows], targets, balance(labels[~held_out], origins[~held_out]), ridge)
         scores[held_out] = ((kernel[columns][:, rows] + 1) @ dual).numpy()
     return scores
 

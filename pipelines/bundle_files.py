@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,18 @@ def take_in(spec: str, folder: str) -> TakenIn:
         return TakenIn(spec, None, folder)
     inside = folder if source.is_dir() else f"{folder}/{source.name}"
     return TakenIn(f"{kind}:./{inside}{mark}{options}", source, folder)
+
+
+def check_folders(parts: Sequence[TakenIn]) -> None:
+    """Refuses files of two places under one name.
+
+    Raises:
+        ValueError: two of ``parts`` would go into one folder of the bundle and come from different places.
+    """
+    places: dict[str, Path] = {}
+    for part in parts:
+        if part.source is not None and places.setdefault(part.folder, part.source.resolve()) != part.source.resolve():
+            raise ValueError(f"{places[part.folder]} and {part.source} would both be {part.folder} in the bundle; rename one")
 
 
 def take_in_lens(lens: str) -> TakenIn:

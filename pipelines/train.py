@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalprint.pipelines.bundle_files import take_in, take_in_lens
+from causalprint.pipelines.bundle_files import check_folders, take_in, take_in_lens
 from causalprint.pipelines.runners import cores
 from causalprint.pipelines.training_features import FeatureConfig, Report, extraction_of, labelled_examples
 from causalprint.schemas.config import Storage
@@ -172,6 +172,7 @@ def _fit(
     labelled = Labelled(examples.features, sizes, *known, examples.style, examples.thumbnail)
     residual = take_in(extraction.residual, RESIDUAL_FOLDER)
     lenses = [take_in_lens(one.lens) for one in extraction.features]
+    check_folders([residual, *lenses])
     features = tuple(replace(one, lens=lens.spec) for one, lens in zip(extraction.features, lenses, strict=True))
     head = fit_head(labelled, features, prior, recipe, head_config, held_out, report)
     folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]

@@ -126,7 +126,8 @@ def load_trunk(folder: Path) -> Trunk:
         counts = {key: value for key, value in trunk.state_dict().items() if key.endswith(COUNT)}
         trunk.load_state_dict(tensors | counts)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{folder} holds no convolutional lens ({CONFIG} and {WEIGHTS} that fit each other): {error}") from error
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"{folder} holds no convolutional lens ({CONFIG} and {WEIGHTS} that fit each other): {first}") from error
     return trunk.eval().requires_grad_(requires_grad=False)
 
 

@@ -22,6 +22,7 @@ from causalprint.models.network.reduction import Reduction, learn_reduction
 from causalprint.models.network.sample import Batches, Sample, sample_of
 from causalprint.models.recipe import Recipe
 from causalprint.models.ridge import Labels, Text
+from causalprint.schemas.elements import digest
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 Report = Callable[[str], None]
@@ -123,7 +124,9 @@ def learn(
         networks.train()
         return macro_recall(held_out.labels, scores.argmax(dim=1).cpu().numpy())
 
-    _run(networks, sample, recipe, seed, judge, checkpoint, report)
+    total = float(learned.features.sum(axis=2, dtype=np.float32).sum())
+    run = digest(recipe, seed, classes, learned.sizes, learned.labels.tolist(), total)
+    _run(networks, sample, recipe, seed, judge, checkpoint, run, report)
     networks.to("cpu").eval()
     return Trained(reduction, networks.fingerprint, networks.attributor)
 
@@ -135,6 +138,7 @@ def _run(
     seed: int,
     judge: Callable[[], float],
     checkpoint: Path | None,
+    run: str,
     report: Report,
 ) -> None:
     """Epochs until there are enough or none has been better for long; leaves the best weights in ``networks``."""
@@ -143,7 +147,7 @@ def _run(
     anchors = {name: value.detach().clone() for name, value in networks.named_parameters()} if recipe.closed_form else {}
     progress = Progress(0, judge(), {key: value.clone() for key, value in networks.state_dict().items()}, 0)
     if checkpoint is not None and checkpoint.exists():
-        progress = resume(checkpoint, networks, optimizer)
+        progress = resume(checkpoint, networks, optimizer, run)
     device = sample.labels.device
     batches = Batches(sample)
     steps = batches.steps(chosen.batch)
@@ -168,7 +172,7 @@ def _run(
         progress = progress.after(judge(), networks)
         report(f"epoch {progress.epoch}/{chosen.epochs}, loss {total:.4f}, validation {progress.last:.4f}")
         if checkpoint is not None:
-            save(checkpoint, progress, networks, optimizer)
+            save(checkpoint, progress, networks, optimizer, run)
     networks.load_state_dict(progress.best)
 
 

@@ -30,21 +30,33 @@ class Progress(NamedTuple):
         return Progress(self.epoch + 1, score if better else self.score, best, 0 if better else self.waited + 1, score)
 
 
-def save(path: Path, progress: Progress, networks: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Writes all that the next epoch depends on; a kill leaves the old file or the new one."""
+def save(path: Path, progress: Progress, networks: nn.Module, optimizer: torch.optim.Optimizer, run: str = "") -> None:
+    """Writes all that the next epoch depends on; a kill leaves the old file or the new one.
+
+    ``run`` says what must be the same when the training goes on: a digest of its choices and its data.
+    """
     tensors = {f"now.{key}": value for key, value in networks.state_dict().items()}
     tensors |= {f"best.{key}": value for key, value in progress.best.items()} | optimizer_tensors(optimizer)
-    metadata = {"epoch": str(progress.epoch), "score": repr(progress.score), "waited": str(progress.waited)}
+    metadata = {"epoch": str(progress.epoch), "score": repr(progress.score), "waited": str(progress.waited), "run": run}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     save_file({key: value.contiguous().clone() for key, value in tensors.items()}, part, metadata)
     part.replace(path)
 
 
-def resume(path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Brings ``networks`` and ``optimizer`` to where :func:`save` left them."""
+def resume(path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer, run: str = "") -> Progress:
+    """Brings ``networks`` and ``optimizer`` to where :func:`save` left them.
+
+    Raises:
+        ValueError: the checkpoint is of another run.
+    """
     with safe_open(path, "pt") as opened:
         metadata = opened.metadata()
+    if metadata.get("run", "") != run:
+        raise ValueError(
+            f"{path} was written with another recipe, another seed or other images; resume with the same ones, or train without "
+            "--resume"
+        )
     tensors = load_file(path)
 
     def part(prefix: str) -> dict[str, Tensor]:

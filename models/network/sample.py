@@ -87,9 +87,9 @@ def sample_of(
 
 def _content(thumbnail: Tensor) -> Tensor:
     values = thumbnail.float() - thumbnail.float().mean(dim=0)
-    # Full decomposition: 768 columns are few.
-    _, _, directions = torch.linalg.svd(values, full_matrices=False)
-    return _standard(values @ directions[:CONTENT_DIM].T)
+    # Of the square of 768 columns: there are as many directions however few the images.
+    directions = torch.linalg.eigh(values.double().T @ values.double())[1].flip(1)[:, :CONTENT_DIM]
+    return _standard(values @ directions.float())
 
 
 def _standard(values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from causalprint.models.ridge import Penalty, balance, held_out_scores, indicators, solve, split_folds, standard_of, standardise
+from causalprint.models.ridge import balance, held_out_scores, indicators, solve, split_folds, standard_of, standardise
 from tests.models.network.worlds import CLASSES, SIZES, a_world
 
 
@@ -16,7 +16,7 @@ def test_the_dual_solution_is_the_primal_one() -> None:
     targets = indicators(draw.integers(0, 3, 12), 3).double()
     weights = draw.uniform(0.5, 2, 12).astype(np.float32).astype(np.float64)
     design = torch.cat([z, torch.ones(12, 1)], dim=1)
-    found = design.T @ solve(z @ z.T, targets, weights, Penalty(0.3))
+    found = design.T @ solve(z @ z.T, targets, weights, 0.3)
     weighed = design.T * torch.from_numpy(weights)
     primal = torch.linalg.solve(weighed @ design + 0.3 * torch.eye(6), weighed @ targets)
     torch.testing.assert_close(found, primal, rtol=1e-6, atol=1e-8)
@@ -57,6 +57,6 @@ def test_held_out_scores_do_not_depend_on_the_labels_they_are_scored_against() -
     folds = split_folds(labels, origins, contents, 2, 0)
     changed = labels.copy()
     changed[folds[0]] = 0
-    first = held_out_scores(z @ z.T, labels, origins, CLASSES, folds, Penalty(0.1))[folds[0]]
-    second = held_out_scores(z @ z.T, changed, origins, CLASSES, folds, Penalty(0.1))[folds[0]]
+    first = held_out_scores(z @ z.T, labels, origins, CLASSES, folds, 0.1)[folds[0]]
+    second = held_out_scores(z @ z.T, changed, origins, CLASSES, folds, 0.1)[folds[0]]
     np.testing.assert_array_equal(first, second)

@@ -10,7 +10,7 @@ from torch import Tensor
 from causalprint.models.network.closed_form import COMPONENT_GAIN, SCORE_GAIN, ClosedForm, closed_form, start_from
 from causalprint.models.network.fusion import FingerprintNetwork
 from causalprint.models.network.sample import Sample
-from causalprint.models.ridge import Penalty, indicators, solve
+from causalprint.models.ridge import indicators, solve
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 CLASSES = 3
@@ -58,7 +58,7 @@ def test_it_is_the_plain_primal_solution(strength: float) -> None:
 def test_it_is_the_plain_dual_solution() -> None:
     sample = some(views=1)
     z = scaled(sample)[:, 0].double()
-    dual = solve(z @ z.T, indicators(sample.labels.numpy(), CLASSES).double(), sample.weights.numpy().astype(float), Penalty(0.3))
+    dual = solve(z @ z.T, indicators(sample.labels.numpy(), CLASSES).double(), sample.weights.numpy().astype(float), 0.3)
     found = scores_of(closed_form(sample, CLASSES, 0.3, 0.0), torch.cat(sample.lenses, dim=2)[:, 0])
     torch.testing.assert_close(found, ((z @ z.T + 1) @ dual).float(), rtol=1e-4, atol=1e-5)
 

@@ -40,6 +40,12 @@ def test_an_epoch_follows_from_its_generator_alone() -> None:
     assert len(first) == 16 * batches.steps(16)
 
 
+def test_few_images_have_codes_of_the_same_size() -> None:
+    content = a_sample(slice(0, 5)).content
+    assert content.shape == (5, CONTENT_DIM)
+    assert torch.isfinite(content).all()
+
+
 def test_codes_of_content_are_of_one_spread_and_say_which_images_show_the_same() -> None:
     sample = a_sample()
     assert sample.content.shape == (len(sample.labels), CONTENT_DIM)
