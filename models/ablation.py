@@ -14,6 +14,7 @@ from causalprint.models.comparison import Run
 from causalprint.models.metrics import macro_recall
 from causalprint.models.network.learning import Labelled, Trained, learn
 from causalprint.models.network.objectives import independence, invariance
+from causalprint.models.network.reduction import Reduction, learn_reduction
 from causalprint.models.network.sample import sample_of
 from causalprint.models.recipe import Objective, Optimiser, Recipe, Use
 from causalprint.models.splits import Mask, Split
@@ -75,7 +76,7 @@ def try_out(
     split: Split,
     seed: int,
     device: torch.device | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    reduction: Reduction | None = None,
 ) -> Outcome:
     """Trains a variant and tests it.
 
@@ -87,13 +88,15 @@ def try_out(
         split: of the images; the validation chooses the epoch.
         seed: of the training.
         device: what trains.
-        report: told after every epoch.
+        reduction: of all lenses, as of :func:`shared_reduction`; spares each variant its own.
     """
     seen = _with_lenses(labelled, recipe.lenses, variant.lenses)
     learned = seen._replace(features=seen.features[:, : variant.views], style=seen.style[:, : variant.views])
     known = split.train | split.validation
     validation = split.validation[known] if split.validation.any() else None
-    trained = learn(learned.take(known), classes, variant, validation, seed, device, report=report)
+    fits = reduction is not None and (variant.views, variant.components) == (recipe.views, recipe.components)
+    shared = reduction.take([recipe.lenses.index(use) for use in variant.lenses]) if reduction is not None and fits else None
+    trained = learn(learned.take(known), classes, variant, validation, seed, device, reduction=shared)
     tested = seen.take(split.test)
     count, views, width = tested.features.shape
     fingerprints = trained.fingerprints(tested.features.reshape(count * views, width)).reshape(count, views, -1)
@@ -107,6 +110,13 @@ def try_out(
         validated=_validated(trained, seen, split.validation),
     )
     return Outcome(run, *_decoupling(fingerprints, tested))
+
+
+def shared_reduction(recipe: Recipe, labelled: Labelled, split: Split, seed: int) -> Reduction:
+    """The reduction of the images that ``split`` learns from, which all variants with the recipe's views have in common."""
+    features = labelled.features[split.train]
+    rows = features.reshape(-1, features.shape[2])
+    return learn_reduction(rows, labelled.sizes, recipe.components, seed)
 
 
 def _weighing(change: Callable[[Objective], Objective]) -> Change:

@@ -77,7 +77,7 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
     """
     import torch
 
-    from causalprint.models.ablation import try_out, variants
+    from causalprint.models.ablation import shared_reduction, try_out, variants
     from causalprint.models.features import pick_device
     from causalprint.models.network.learning import Labelled
     from causalprint.models.recipe import load_recipe
@@ -101,12 +101,13 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
     splits = {seed: rotate_origins(examples.source, examples.origin, ground.contents, seed) for seed in seeds}
     torch.set_num_threads(config.threads or cores())
     device = pick_device(config.device)
-    outcomes: dict[str, list[Outcome]] = {}
-    for place, row in enumerate(rows, 1):
-        report(f"training row {place} of {len(rows)}, {row.title}")
-        outcomes[row.name] = [
-            try_out(row.recipe, recipe, labelled, len(sources), split, seed, device) for seed, split in splits.items()
-        ]
+    outcomes: dict[str, list[Outcome]] = {row.name: [] for row in rows}
+    for number, (seed, split) in enumerate(splits.items(), 1):
+        reduction = shared_reduction(recipe, labelled, split, seed)
+        for place, row in enumerate(rows, 1):
+            report(f"seed {number} of {len(splits)}, row {place} of {len(rows)}: {row.title}")
+            outcome = try_out(row.recipe, recipe, labelled, len(sources), split, seed, device, reduction)
+            outcomes[row.name].append(outcome)
     report("resampling")
     best = _best_lens(rows, outcomes, ground)
     ablation = Ablation(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from causalprint.models.network.fusion import FingerprintNetwork
+from causalprint.models.network.reduction import principal
 from causalprint.models.network.sample import Sample
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -29,7 +30,7 @@ class ClosedForm(NamedTuple):
     offset: Tensor
 
 
-def closed_form(sample: Sample, classes: int, ridge: float, invariance: float) -> ClosedForm:
+def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, seed: int = 0) -> ClosedForm:
     """The regression of ``sample`` onto class indicators, then principal components."""
     joined = torch.cat(sample.lenses, dim=2)
     _, views, width = joined.shape
@@ -50,8 +51,8 @@ def closed_form(sample: Sample, classes: int, ridge: float, invariance: float) -
     right = torch.cat([total.T @ targets, ((weights * views) @ targets)[None]]).double()
     solution = torch.linalg.solve(normal, right)
     scores, intercept = solution[:width].T / strength.sqrt() * SCORE_GAIN, solution[width] * SCORE_GAIN
-    principal, middle = _components((joined[:, 0] * strength.sqrt()).double(), FINGERPRINT_DIM - classes)
-    return ClosedForm(torch.cat([scores, principal]).float(), torch.cat([intercept, -principal @ middle]).float())
+    components, middle = _components(joined[:, 0] * strength.sqrt(), FINGERPRINT_DIM - classes, seed)
+    return ClosedForm(torch.cat([scores.float(), components]), torch.cat([intercept.float(), -components @ middle]))
 
 
 def start_from(network: FingerprintNetwork, form: ClosedForm, sizes: list[int]) -> None:
@@ -62,12 +63,12 @@ def start_from(network: FingerprintNetwork, form: ClosedForm, sizes: list[int]) 
             token.get_parameter("bias").copy_(form.offset if index == 0 else torch.zeros_like(form.offset))
 
 
-def _components(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _components(values: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Principal directions (count, C) of values (N, C) over the spread along them, nought where there are no more; the mean."""
     middle = values.mean(dim=0)
-    spread, vectors = torch.linalg.eigh((values - middle).T @ (values - middle) / len(values))
-    spread, vectors = spread.flip(0)[:count], vectors.flip(1)[:, :count].T
-    vectors = vectors * torch.where(vectors.sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
-    known = spread > 1e-9 * spread[0]
-    directions = vectors * (COMPONENT_GAIN / spread.clamp(min=1e-30).sqrt() * known)[:, None]
-    missing = count - len(directions)
-    return torch.cat([directions, torch.zeros(missing, values.shape[1], dtype=values.dtype)]), middle
+    centred = values - middle
+    basis = principal(centred, min(count, len(values) - 1, values.shape[1]), seed)
+    spread = (centred @ basis).square().mean(dim=0).sqrt()
+    known = spread > 1e-4 * spread.max()
+    directions = basis.T * (COMPONENT_GAIN / spread.clamp(min=1e-12) * known)[:, None]
+    return torch.cat([directions, torch.zeros(count - len(directions), values.shape[1])]), middle

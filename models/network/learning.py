@@ -83,6 +83,7 @@ def learn(
     device: torch.device | None = None,
     checkpoint: Path | None = None,
     report: Report = lambda _: None,
+    reduction: Reduction | None = None,
 ) -> Trained:
     """Trains what ``recipe`` says.
 
@@ -96,10 +97,12 @@ def learn(
         device: what trains; a CPU by default. On a GPU in bfloat16.
         checkpoint: file that is written after every epoch, and gone on from where it is there.
         report: told after every epoch.
+        reduction: where several trainings share one; else it is learned from the same images.
     """
     learned = labelled if validation is None else labelled.take(~validation)
     count, views, width = learned.features.shape
-    reduction = learn_reduction(learned.features.reshape(count * views, width), learned.sizes, recipe.components, seed)
+    rows = learned.features.reshape(count * views, width)
+    reduction = reduction or learn_reduction(rows, learned.sizes, recipe.components, seed)
     sample = _sample(learned, reduction)
     held_out = None if validation is None else labelled.take(validation)
     judged = [] if held_out is None else reduction(held_out.features[:, 0])
@@ -107,7 +110,7 @@ def learn(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         networks = Networks(sizes, classes, int(sample.origins.max()) + 1, recipe)
-    _start(networks, sample, classes, recipe, sizes)
+    _start(networks, sample, classes, recipe, sizes, seed)
     if recipe.fusion == "f1":
         found = _lens_recalls(sample, classes, recipe, judged, held_out.labels if held_out else None)
         networks.fingerprint.weights.copy_(found)
@@ -190,11 +193,12 @@ def _sample(labelled: Labelled, reduction: Reduction) -> Sample:
     return sample_of(lenses, *known, torch.from_numpy(labelled.thumbnail))
 
 
-def _start(networks: Networks, sample: Sample, classes: int, recipe: Recipe, sizes: list[int]) -> None:
+def _start(networks: Networks, sample: Sample, classes: int, recipe: Recipe, sizes: list[int], seed: int) -> None:
     """Begins from the closed form, where the recipe says so: scores pass a linear attributor as they are."""
     if not recipe.closed_form:
         return
-    start_from(networks.fingerprint, closed_form(sample, classes, recipe.ridge, recipe.objective.invariance), sizes)
+    form = closed_form(sample, classes, recipe.ridge, recipe.objective.invariance, seed)
+    start_from(networks.fingerprint, form, sizes)
     attributor = networks.attributor
     if isinstance(attributor, nn.Linear):
         with torch.no_grad():

@@ -36,6 +36,17 @@ class Reduction(NamedTuple):
         parts = self.standardised(features)
         return [(part - centre) @ basis for part, centre, basis in zip(parts, self.centre, self.basis, strict=True)]
 
+    def take(self, places: Sequence[int]) -> Reduction:
+        """The same of the lenses at ``places`` alone."""
+        starts = np.cumsum([0, *self.sizes])
+        columns = np.concatenate([np.arange(starts[place], starts[place + 1]) for place in places])
+        return Reduction(
+            tuple(self.sizes[place] for place in places),
+            Standard(*(part[columns] for part in self.standard)),
+            tuple(self.centre[place] for place in places),
+            tuple(self.basis[place] for place in places),
+        )
+
     def standardised(self, features: npt.NDArray[np.floating]) -> list[Tensor]:
         """Standardised features (M, D_s) of each lens."""
         return _standardised(features, self.standard, self.sizes)
@@ -49,7 +60,8 @@ def learn_reduction(features: npt.NDArray[np.float16], sizes: Sequence[int], com
         centre = values.mean(dim=0)
         wanted = min(components, len(values) - 1, values.shape[1])
         centres.append(centre)
-        bases.append(_principal(values - centre, wanted, seed))
+        every = wanted == values.shape[1]
+        bases.append(torch.eye(wanted) if every else principal(values - centre, wanted, seed))
     return Reduction(tuple(sizes), standard, tuple(centres), tuple(bases))
 
 
@@ -64,9 +76,8 @@ def _standardised(features: npt.NDArray[np.floating], standard: Standard, sizes:
     return parts
 
 
-def _principal(centred: Tensor, wanted: int, seed: int) -> Tensor:
-    if wanted == centred.shape[1]:
-        return torch.eye(wanted)
+def principal(centred: Tensor, wanted: int, seed: int) -> Tensor:
+    """Leading principal directions of centred rows (M, D), orthonormal columns (D, wanted); ``wanted`` at most M - 1 and D."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # Halko, Martinsson & Tropp, SIAM Review 2011: exact to rounding is not needed here
         _, _, directions = torch.pca_lowrank(centred, q=min(wanted + 16, *centred.shape), center=False, niter=2)

@@ -89,7 +89,7 @@ def test_decoupling_is_measured_in_all_views_whatever_was_learned_from() -> None
 def test_fingerprints_that_follow_content_are_less_independent() -> None:
     labelled = another_content_each(a_world(gap=4))
     split = a_split(labelled)
-    shown = labelled.thumbnail[:, :1].astype(np.float32) / 32
+    shown = labelled.thumbnail[:, :1].astype(np.float32) / 8
     leaking = labelled._replace(
         thumbnail=np.repeat(labelled.thumbnail[:, :1], labelled.thumbnail.shape[1], axis=1),
         features=(labelled.features.astype(np.float32) + shown[:, None]).astype(np.float16),
