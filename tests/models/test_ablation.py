@@ -89,10 +89,8 @@ def test_decoupling_is_measured_in_all_views_whatever_was_learned_from() -> None
 def test_fingerprints_that_follow_content_are_less_independent() -> None:
     labelled = another_content_each(a_world(gap=4))
     split = a_split(labelled)
-    shown = labelled.thumbnail[:, :1].astype(np.float32) / 8
-    leaking = labelled._replace(
-        thumbnail=np.repeat(labelled.thumbnail[:, :1], labelled.thumbnail.shape[1], axis=1),
-        features=(labelled.features.astype(np.float32) + shown[:, None]).astype(np.float16),
-    )
-    apart, following = (try_out(row(OURS, "closed-form"), OURS, one, CLASSES, split, 0) for one in (labelled, leaking))
+    shown = labelled.thumbnail[:, :1]
+    grey = labelled._replace(thumbnail=np.repeat(shown, labelled.thumbnail.shape[1], axis=1))
+    leaking = grey._replace(features=(labelled.features.astype(np.float32) + shown[:, None] / 8).astype(np.float16))
+    apart, following = (try_out(row(OURS, "closed-form"), OURS, one, CLASSES, split, 0) for one in (grey, leaking))
     assert 0 <= apart.independence < following.independence <= 1
