@@ -93,7 +93,7 @@ def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior:
         ("checkerboard", "here", 5, "MIT"),
         ("checkerboard", "there", 5, "MIT"),
     }
-    assert {figure.name: figure.value for figure in bundle.manifest.figures}["macro recall"] > 0.9
+    assert {figure.name: figure.value for figure in bundle.manifest.figures}["macro recall"] > 0.8
     card = (tmp_path / "bundle" / "card.md").read_text()
     assert "| checkerboard | there | 5 | 0 | MIT |" in card
     assert "must not be used" in card
