@@ -78,7 +78,7 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
     """
     from causalprint.models.baselines.estimators import load_library
     from causalprint.models.comparison import pool
-    from causalprint.pipelines.comparison_report import COSTS, SECTION, costs, draw, predictions, section
+    from causalprint.pipelines.comparison_report import COSTS, costs, draw, key_of, predictions, section
     from causalprint.pipelines.comparison_runs import Bench, Entry, answer
     from causalprint.pipelines.figures import check_figures
     from causalprint.pipelines.results import RESULTS, publish_section, write_section
@@ -109,8 +109,9 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
         ).encode(),
         **draw(comparison, pools, data),
     }
-    publish_section(config.output, SECTION, section(comparison), files)
-    write_section(config.output / RESULTS, COSTS, costs(answers, comparison.command))
+    key = key_of(comparison)
+    publish_section(config.output, key, section(comparison), files)
+    write_section(config.output / RESULTS, f"{key}-{COSTS}", costs(answers, comparison.command))
     return comparison
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from causalprint.pipelines.comparison_runs import Answers
 
 SECTION = "compare"
-COSTS = "compare-costs"
+COSTS = "costs"
 DIGITS = 4
 
 
@@ -33,6 +33,12 @@ def rounded(value: float) -> float | None:
     return round(float(value), DIGITS) if math.isfinite(value) else None
 
 
+def key_of(comparison: Comparison) -> str:
+    """The section's key: another track, and the open set, stand beside the first in one ``RESULTS.md``."""
+    track = "" if comparison.track == "png" else f"-{comparison.track}"
+    return f"{SECTION}{track}{'-open' if comparison.leave_out else ''}"
+
+
 def section(comparison: Comparison) -> str:
     """The section of ``RESULTS.md``."""
     rows = sorted(comparison.rows, key=lambda row: (row.audit, -(row.figure("accuracy").value or -1), row.name))
@@ -43,11 +49,11 @@ def section(comparison: Comparison) -> str:
         [[row.title, row.reference, row.published, row.differs] for row in rows if not row.audit],
         words=4,
     )
-    shown = [image(f"{FIGURES}/{SECTION}-accuracy.png", "macro accuracy of every method, with 95 % intervals")]
+    shown = [image(f"{FIGURES}/{key_of(comparison)}-accuracy.png", "macro accuracy of every method, with 95 % intervals")]
     if comparison.best:
-        shown.append(image(f"{FIGURES}/{SECTION}-confusion.png", "confusion of the best method"))
+        shown.append(image(f"{FIGURES}/{key_of(comparison)}-confusion.png", "confusion of the best method"))
     return titled(
-        "Every method, trained and tested alike",
+        f"Every method, trained and tested alike{_which(comparison)}",
         comparison.command,
         _setting(comparison),
         _verdict(comparison),
@@ -125,17 +131,22 @@ def draw(comparison: Comparison, pools: Mapping[str, Pooled], data: Data) -> dic
     above = [max(0.0, (one.high or 0.0) - length) for length, one in zip(y, values, strict=True)]
     ours = [row.name.startswith("causal") for row in rows]
     line = Points(range(len(rows)), y, below, above)
-    found = {f"{FIGURES}/{SECTION}-accuracy.png": bars([row.title for row in rows], line, ours, _headline(comparison))}
+    found = {f"{FIGURES}/{key_of(comparison)}-accuracy.png": bars([row.title for row in rows], line, ours, _headline(comparison))}
     if comparison.best:
         pooled = pools[comparison.best]
         truth = data.ground.truth[pooled.rows]
         counts = np.zeros((len(data.sources), len(data.sources)), np.int64)
         np.add.at(counts, (truth[truth >= 0], pooled.found[truth >= 0]), 1)
         title = next(row.title for row in rows if row.name == comparison.best)
-        found[f"{FIGURES}/{SECTION}-confusion.png"] = confusion(
+        found[f"{FIGURES}/{key_of(comparison)}-confusion.png"] = confusion(
             data.sources, data.sources, counts, f"{title}: share of each source's test images, %"
         )
     return found
+
+
+def _which(comparison: Comparison) -> str:
+    track = "" if comparison.track == "png" else f", {comparison.track} track"
+    return track + (f", without {', '.join(comparison.leave_out)}" if comparison.leave_out else "")
 
 
 def _headline(comparison: Comparison) -> str:
