@@ -34,7 +34,7 @@ def test_a_spec_is_its_text(text: str) -> None:
         ("autoencoder", "kind:path-or-hub-name"),
         (":/models/vae", "kind:path-or-hub-name"),
         ("ddim:", "kind:path-or-hub-name"),
-        ("vae:/models/vae", "no kind 'vae'; choose one of autoencoder, double-autoencoder, ddim, denoise"),
+        ("vae:/models/vae", "no kind 'vae'; choose one of autoencoder, double-autoencoder, onnx-autoencoder, ddim, denoise"),
         ("ddim:a/b?timestep=3", "no option 'timestep'; it has revision, steps, until"),
         ("ddim:a/b?steps", "option=value"),
         ("ddim:a/b?steps=1&steps=2", "comes twice"),
