@@ -8,7 +8,7 @@ choices dealt out to other sources.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -85,17 +85,6 @@ def nmi(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
     0 where one of them is constant.
     """
     return _nmi(_crossed(first, second))
-
-
-def structure_table(rows: Sequence[StructureRow]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| design choice | values | sources | images | NMI | by chance | p |", "|---|---|---|---|---|---|---|"]
-    lines += [
-        f"| {row.choice.replace('_', ' ')} | {row.values} | {row.sources} | {row.images:,} | {row.nmi:.3f} | {row.chance:.3f} "
-        f"| {row.p:.3f} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _balanced(sources: npt.NDArray[np.str_], designs: Mapping[str, Design], draw: np.random.Generator) -> Counts:

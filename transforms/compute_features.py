@@ -71,7 +71,8 @@ def feature_slice(
 def feature_key(extraction: Extraction, residual: Residual, slicing: Slicing) -> str:
     """What tells features apart, besides their shard: 32 hex digits.
 
-    Of the residual these are its kind, its options and the digests of its weights, wherever they lie; of learned lenses the same.
+    Of the residual these are its kind, its options and the digests of its weights, wherever they lie; of
+    learned lenses their specs and the digests of their weights.
     """
     spec, weights = residual.spec, sorted(residual.digests.items())
     learned = {feature.lens for feature in extraction.features if ":" in feature.lens}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import normalized_mutual_info_score
 
 from causalprint.models.designs import DESIGNS, Design
-from causalprint.models.structure import StructureRow, nmi, structure_study, structure_table
+from causalprint.models.structure import nmi, structure_study
 
 SOURCES = np.array([f"model-{place}" for place in range(8)])
 
@@ -65,11 +65,6 @@ def test_images_without_a_declared_design_are_left_out() -> None:
     (row,) = structure_study(fingerprints, sources, designs, seed=0)
     assert (row.choice, row.sources, row.images) == ("space", 6, 180)
     assert structure_study(fingerprints[:0], sources[:0], designs, seed=0) == []
-
-
-def test_the_table_has_a_line_a_choice() -> None:
-    text = structure_table([StructureRow("decoder_loss", 2, 8, 1240, 0.61234, 0.1, 0.0005)])
-    assert text.splitlines()[-1] == "| decoder loss | 2 | 8 | 1,240 | 0.612 | 0.100 | 0.001 |"
 
 
 def test_declared_values_are_of_the_stated_vocabularies() -> None:
