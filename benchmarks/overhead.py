@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from causalprint.models.attribution import Attributor
-from causalprint.models.bundle import Bundle, load_bundle
+from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.audit import execute, plan
 from causalprint.schemas.config import AuditConfig, Slicing, Storage

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 
 from causalprint.models.attention import attention_scores
-from causalprint.models.bundle import ATTRIBUTION_FILE, Bundle
-from causalprint.models.decision import FARTHEST
-from causalprint.models.manifest import REAL
+from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
+from causalprint.models.bundles.decision import FARTHEST
+from causalprint.models.bundles.manifest import REAL
 from causalprint.schemas.reasons import Abstention, Verdict
 
 if TYPE_CHECKING:

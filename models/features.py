@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from causalprint.models.bundles.manifest import BundleError, Feature, Geometry
 from causalprint.models.lenses import LENSES, Reading, read
 from causalprint.models.lenses.learned import LensError, load_lens, read_learned
-from causalprint.models.manifest import BundleError, Feature, Geometry
 from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Reconstruction
 
@@ -113,7 +113,7 @@ def feature(lens: str, reading: str) -> Feature:
 
 
 def cut(pixels: npt.NDArray[np.uint8], geometry: Geometry) -> Crops:
-    """Crops uint8 (V, C, C, 3) of an image uint8 (H, W, 3), by the rule of :class:`~causalprint.models.manifest.Geometry`.
+    """Crops uint8 (V, C, C, 3) of an image uint8 (H, W, 3), as :class:`~causalprint.models.bundles.manifest.Geometry` says.
 
     V = 0 where the image is smaller than the crop.
     """

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
-from causalprint.models.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
+from causalprint.models.bundles.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
+from causalprint.models.bundles.manifest import Feature
 from causalprint.models.features import Crops, FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
-from causalprint.models.manifest import Feature
+from causalprint.models.network.loading import load_network
 from causalprint.models.network.reduction import CLIP
-from causalprint.models.network.tensors import load_network
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.tables import FINGERPRINT_DIM
 

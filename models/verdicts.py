@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.attribution import Attributor
-from causalprint.models.bundle import Bundle
+from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter
-from causalprint.models.metrics import Labels, Scores
+from causalprint.models.statistics.metrics import Labels, Scores
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -16,10 +16,10 @@ from causalprint.schemas.comparisons import SplitRow
 from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
-    from causalprint.models.ablation import Outcome, Variant
-    from causalprint.models.comparison import Figures, Ground
-    from causalprint.models.examples import Examples
-    from causalprint.models.splits import Split
+    from causalprint.models.evaluation.ablation import Outcome, Variant
+    from causalprint.models.evaluation.comparison import Figures, Ground
+    from causalprint.models.evaluation.splits import Split
+    from causalprint.models.training.examples import Examples
 
 RESULT = "ablation.json"
 FEATURES = "features"
@@ -77,11 +77,11 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
     """
     import torch
 
-    from causalprint.models.ablation import shared_reduction, try_out, variants
+    from causalprint.models.evaluation.ablation import shared_reduction, try_out, variants
+    from causalprint.models.evaluation.splits import rotate_origins
     from causalprint.models.features import pick_device
-    from causalprint.models.network.learning import Labelled
-    from causalprint.models.recipe import load_recipe
-    from causalprint.models.splits import rotate_origins
+    from causalprint.models.training.learning import Labelled
+    from causalprint.models.training.recipe import load_recipe
     from causalprint.pipelines.ablation_report import SECTION, section
     from causalprint.pipelines.comparison_cache import array_digest
     from causalprint.pipelines.results import publish_section
@@ -139,7 +139,7 @@ def command_of(config: AblateConfig) -> tuple[str, ...]:
 
 
 def _chosen(rows: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
-    from causalprint.models.ablation import FULL
+    from causalprint.models.evaluation.ablation import FULL
 
     names = [row.name for row in rows]
     if unknown := sorted(set(only) - set(names)):
@@ -151,9 +151,9 @@ def _ground(examples: Examples, sources: Sequence[str]) -> Ground:
     """As a comparison's: near-duplicates, here found on the thumbnails that stand beside the features, are of one content."""
     import numpy as np
 
-    from causalprint.models.comparison import Ground
-    from causalprint.models.duplicates import difference_hashes, join_near_duplicates
-    from causalprint.models.examples import THUMBNAIL
+    from causalprint.models.evaluation.comparison import Ground
+    from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
+    from causalprint.models.training.examples import THUMBNAIL
 
     hashes = difference_hashes(examples.thumbnail.reshape(-1, THUMBNAIL, THUMBNAIL, 3))
     truth = np.array([sources.index(name) for name in examples.source.tolist()])
@@ -167,7 +167,7 @@ def _split_row(seed: int, split: Split) -> SplitRow:
 
 
 def _best_lens(rows: Sequence[Variant], outcomes: Mapping[str, Sequence[Outcome]], ground: Ground) -> str | None:
-    from causalprint.models.comparison import headline
+    from causalprint.models.evaluation.comparison import headline
 
     lenses = [row.name for row in rows if row.lens]
     return max(lenses, key=lambda name: headline([one.run for one in outcomes[name]], ground), default=None)
@@ -176,8 +176,8 @@ def _best_lens(rows: Sequence[Variant], outcomes: Mapping[str, Sequence[Outcome]
 def _rows(
     rows: Sequence[Variant], outcomes: Mapping[str, Sequence[Outcome]], ground: Ground, best: str | None, config: AblateConfig
 ) -> tuple[AblationRow, ...]:
-    from causalprint.models.ablation import FULL
-    from causalprint.models.comparison import judge
+    from causalprint.models.evaluation.ablation import FULL
+    from causalprint.models.evaluation.comparison import judge
 
     runs = {name: [one.run for one in several] for name, several in outcomes.items()}
     figures = judge(runs, ground, best, FULL, config.rounds)
@@ -185,7 +185,7 @@ def _rows(
 
 
 def _row(row: Variant, outcomes: Sequence[Outcome], figures: Figures, ground: Ground, first: int) -> AblationRow:
-    from causalprint.models.comparison import headline
+    from causalprint.models.evaluation.comparison import headline
     from causalprint.pipelines.comparison_report import measured, rounded
 
     accuracies = [headline([one.run], ground) for one in outcomes]

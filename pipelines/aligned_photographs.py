@@ -80,7 +80,7 @@ def find_photographs(config: AlignedConfig) -> Survey:
         InputError: an input matches nothing.
         LabelError: nothing says what made an image.
     """
-    from causalprint.models.manifest import REAL
+    from causalprint.models.bundles.manifest import REAL
     from causalprint.transforms.formats.images import ImageRejectError
 
     found: dict[str, str] = {}
@@ -126,8 +126,8 @@ def central_crop(image: EncodedImage) -> NDArray[np.uint8]:
     Raises:
         ImageRejectError: it cannot be decoded.
     """
+    from causalprint.models.bundles.manifest import Geometry
     from causalprint.models.features import cut
-    from causalprint.models.manifest import Geometry
     from causalprint.transforms.formats.images import decode
 
     return cut(decode(image.data).pixels, Geometry(crop=CROP))

@@ -20,7 +20,7 @@ from causalprint.pipelines.attacks import (
 from causalprint.schemas.anonymizations import Anonymization, Attempt, LeftOut
 
 if TYPE_CHECKING:
-    from causalprint.models.anonymizer import Pixels
+    from causalprint.models.attacks.anonymizer import Pixels
     from causalprint.schemas.elements import EncodedImage, Shard
 
 ATTEMPTS = "anonymize.parquet"

@@ -28,7 +28,7 @@ from causalprint.pipelines.attacks import (
 from causalprint.schemas.anonymizations import Attempt, LeftOut
 
 if TYPE_CHECKING:
-    from causalprint.models.anonymizer import Assessment, Pixels
+    from causalprint.models.attacks.anonymizer import Assessment, Pixels
     from causalprint.schemas.elements import EncodedImage, Shard
 
 KEY = "anonymize"
@@ -182,7 +182,7 @@ def _attempts(known: Known, config: StudyConfig, tools: Tools) -> Iterator[Attem
     """All attempts on one image, controls among them; what is asked with both aims is computed once."""
     import numpy as np
 
-    from causalprint.models.perturbations import seed_of
+    from causalprint.models.evaluation.perturbations import seed_of
 
     anonymizer, asked = tools.anonymizer, config.attack
     seed = seed_of(known.image_id, asked.seed)
@@ -240,7 +240,7 @@ def _transfer(name: str, number: int, rows: Sequence[Attempt], seed: int) -> Tra
 def _share(success: Sequence[bool], rows: Sequence[Attempt], seed: int) -> Interval:
     import numpy as np
 
-    from causalprint.models.metrics import bootstrap
+    from causalprint.models.statistics.metrics import bootstrap
 
     values = np.array(success, np.float64)
     return Interval(*bootstrap(lambda chosen: float(values[chosen].mean()), [row.content for row in rows], seed))

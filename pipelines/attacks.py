@@ -15,8 +15,8 @@ from causalprint.schemas.anonymizations import Attempt, LeftOut
 from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
-    from causalprint.models.anonymizer import Anonymizer, Assessment, Pixels
-    from causalprint.models.counterfactual import Descent, Trace
+    from causalprint.models.attacks.anonymizer import Anonymizer, Assessment, Pixels
+    from causalprint.models.attacks.counterfactual import Descent, Trace
     from causalprint.models.residuals.base import Residual
     from causalprint.models.verdicts import Judge
     from causalprint.schemas.elements import EncodedImage, Shard
@@ -103,9 +103,9 @@ class Tools(NamedTuple):
 
 def load_tools(config: AnonymizeConfig, report: Report) -> Tools:
     """Loads the bundles, and what the method needs; raises as :func:`anonymize`."""
-    from causalprint.models.anonymizer import Anonymizer
-    from causalprint.models.bundle import load_bundle
-    from causalprint.models.counterfactual import Descent
+    from causalprint.models.attacks.anonymizer import Anonymizer
+    from causalprint.models.attacks.counterfactual import Descent
+    from causalprint.models.bundles.bundle import load_bundle
     from causalprint.models.verdicts import Judge
 
     if find_spec("skimage") is None:
@@ -138,7 +138,7 @@ def load_tools(config: AnonymizeConfig, report: Report) -> Tools:
 
 
 def _load_swap(config: AnonymizeConfig, judge: Judge, report: Report) -> tuple[Residual, Mapping[str, Trace]]:
-    from causalprint.models.anonymizer import traces
+    from causalprint.models.attacks.anonymizer import traces
     from causalprint.models.residuals import load_residual
     from causalprint.pipelines.labelled_crops import read_labelled_crops
 
@@ -202,7 +202,7 @@ def look_at(shard: Shard, image: EncodedImage, label_field: str | None, tools: T
 
 def attack(known: Known, aim: Aim, seed: int, tools: Tools) -> Pixels | LeftOut:
     """The changed image, uint8 (H, W, 3)."""
-    from causalprint.models.perturbations import seed_of
+    from causalprint.models.evaluation.perturbations import seed_of
 
     anonymizer, source = tools.anonymizer, known.label or known.before.plain.source or ""
     if aim.method == NOISE:
@@ -217,7 +217,7 @@ def attack(known: Known, aim: Aim, seed: int, tools: Tools) -> Pixels | LeftOut:
 
 def attempt(known: Known, changed: Pixels, after: Assessment, aim: Aim, tools: Tools) -> Attempt:
     """What came of it, if ``after`` is what the bundles say of ``changed``."""
-    from causalprint.models.anonymizer import compared, succeeded
+    from causalprint.models.attacks.anonymizer import compared, succeeded
 
     before = known.before
     left = known.label or before.plain.source

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.pvalue import PCollection
 
-    from causalprint.models.bundle import Bundle
+    from causalprint.models.bundles.bundle import Bundle
     from causalprint.transforms.output import Output
 
 
@@ -146,7 +146,7 @@ def run(config: AuditConfig) -> Manifest:
 
 def _load(config: AuditConfig) -> tuple[Bundle, tuple[FileDigest, ...]]:
     """The bundle with its residual, and the digests of the residual's weights; another residual is loaded once, to be sure."""
-    from causalprint.models.bundle import RESIDUAL_FOLDER, load_bundle, with_residual
+    from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, load_bundle, with_residual
 
     bundle = load_bundle(config.bundle)
     if config.residual is None:

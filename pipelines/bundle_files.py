@@ -71,7 +71,7 @@ def check_folders(parts: Sequence[TakenIn]) -> None:
 
 def take_in_lens(lens: str) -> TakenIn:
     """As :func:`take_in`, each learned lens in a folder of its own; one by name is that of the package."""
-    from causalprint.models.bundle import LENSES_FOLDER
+    from causalprint.models.bundles.bundle import LENSES_FOLDER
     from causalprint.models.lenses.convolutional import PACKAGE
 
     if ":" not in lens:

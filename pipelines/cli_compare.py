@@ -16,7 +16,7 @@ NO_CLIP = "none"
 
 
 class TrackName(StrEnum):
-    """What ``--track`` takes: keys of ``causalprint.models.perturbations.TRACKS``."""
+    """What ``--track`` takes: keys of ``causalprint.models.evaluation.perturbations.TRACKS``."""
 
     PNG = "png"
     JPEG95 = "jpeg95"

@@ -33,7 +33,7 @@ class Reading(StrEnum):
 
 
 class Channels(StrEnum):
-    """What ``--channels`` takes: keys of ``causalprint.models.lens_training.TRUNKS``."""
+    """What ``--channels`` takes: keys of ``causalprint.models.training.lens.TRUNKS``."""
 
     SMALL = "small"
     LITE0 = "lite0"

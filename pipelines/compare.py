@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from causalprint.models.baselines.base import Kit, Method, Training
-    from causalprint.models.comparison import Figures
+    from causalprint.models.evaluation.comparison import Figures
     from causalprint.pipelines.comparison_runs import Answers, Bench, Entry
 
 RECIPE = "causal"
@@ -77,7 +77,7 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
         ResultsError: the output cannot be written.
     """
     from causalprint.models.baselines.estimators import load_library
-    from causalprint.models.comparison import pool
+    from causalprint.models.evaluation.comparison import pool
     from causalprint.pipelines.comparison_report import COSTS, costs, draw, key_of, predictions, section
     from causalprint.pipelines.comparison_runs import Bench, Entry, answer
     from causalprint.pipelines.figures import check_figures
@@ -158,7 +158,7 @@ def _chosen(names: Sequence[str]) -> tuple[Method, ...]:
 
 def _kit(config: CompareConfig) -> Kit:
     from causalprint.models.baselines.base import Kit
-    from causalprint.models.bundle import DEFAULT
+    from causalprint.models.bundles.bundle import DEFAULT
     from causalprint.models.features import pick_device
 
     kit = Kit(
@@ -175,7 +175,7 @@ def _after_jpeg(data: Data, cache: Path, resume: bool, report: Report) -> npt.ND
     """The crops after a JPEG of quality 75, as a map of a file."""
     import numpy as np
 
-    from causalprint.models.perturbations import PERTURBATIONS
+    from causalprint.models.evaluation.perturbations import PERTURBATIONS
     from causalprint.pipelines.comparison_cache import cached_features
     from causalprint.pipelines.comparison_runs import JPEG
 
@@ -193,7 +193,7 @@ def _after_jpeg(data: Data, cache: Path, resume: bool, report: Report) -> npt.ND
 def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
     """The audits; that of shuffled labels is on the features of the ``first`` method, by the rule that it learns."""
     from causalprint.models.baselines.base import Method
-    from causalprint.models.shortcuts import file_features, fit_forest, shuffle_labels, thumbnails
+    from causalprint.models.evaluation.shortcuts import file_features, fit_forest, shuffle_labels, thumbnails
     from causalprint.pipelines.comparison_runs import Entry, features_of
 
     def audit(name: str, title: str, given: npt.NDArray[Any]) -> Entry:
@@ -218,7 +218,7 @@ def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
 
 
 def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str, Answers], data: Data) -> Comparison:
-    from causalprint.models.comparison import headline, is_above_chance, judge
+    from causalprint.models.evaluation.comparison import headline, is_above_chance, judge
 
     there = {name: one.runs for name, one in answers.items() if one.runs}
     methods = [entry.method.name for entry in entries if not entry.audit and entry.method.name in there]
@@ -251,7 +251,7 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
 
 
 def _row(entry: Entry, found: Answers, data: Data, figures: Figures | None) -> Row:
-    from causalprint.models.comparison import headline, pool, recalls
+    from causalprint.models.evaluation.comparison import headline, pool, recalls
     from causalprint.pipelines.comparison_report import measured, rounded
 
     method = entry.method

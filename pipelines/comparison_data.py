@@ -16,8 +16,8 @@ from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import digest
 
 if TYPE_CHECKING:
-    from causalprint.models.comparison import Ground
-    from causalprint.models.splits import Split
+    from causalprint.models.evaluation.comparison import Ground
+    from causalprint.models.evaluation.splits import Split
 
 Report = Callable[[str], None]
 Mask = npt.NDArray[np.bool_]
@@ -41,7 +41,7 @@ class Images:
         leave_out: sources that are not learned from and tested as unknown.
         label_field: key of the sidecar that names the source.
         crop: side of the central crop, in pixels.
-        track: a key of ``causalprint.models.perturbations.TRACKS``: how every image is encoded once more.
+        track: a key of ``causalprint.models.evaluation.perturbations.TRACKS``: how every image is encoded once more.
         storage: fsspec options.
     """
 
@@ -83,8 +83,8 @@ def read_data(images: Images, seeds: int, cache: Path, resume: bool, report: Rep
         SplitError: some source cannot be learned from.
         InputError, LabelError, ValueError: as of :func:`~causalprint.pipelines.labelled_crops.read_labelled_crops`.
     """
-    from causalprint.models.comparison import UNKNOWN, Ground
-    from causalprint.models.duplicates import difference_hashes, join_near_duplicates
+    from causalprint.models.evaluation.comparison import UNKNOWN, Ground
+    from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
 
     table, part = _read(images, cache, resume, report)
     if missing := sorted(set(images.leave_out) - set(table.source.tolist())):
@@ -107,8 +107,8 @@ def read_data(images: Images, seeds: int, cache: Path, resume: bool, report: Rep
 
 def _split(table: LabelledCrops, part: npt.NDArray[np.int64], ground: Ground, seed: int) -> Split:
     """The split of one seed, over all images."""
-    from causalprint.models.comparison import UNKNOWN
-    from causalprint.models.splits import Split, hold_out_validation, rotate_origins
+    from causalprint.models.evaluation.comparison import UNKNOWN
+    from causalprint.models.evaluation.splits import Split, hold_out_validation, rotate_origins
 
     known = ground.truth != UNKNOWN
     ours = np.flatnonzero((part == 0) & known)
@@ -166,7 +166,7 @@ def _read(images: Images, cache: Path, resume: bool, report: Report) -> tuple[La
 
 
 def _cached_crops(inputs: tuple[str, ...], images: Images, cache: Path, resume: bool, report: Report) -> LabelledCrops:
-    from causalprint.models.perturbations import TRACKS
+    from causalprint.models.evaluation.perturbations import TRACKS
     from causalprint.transforms.match_shards import match_shards
 
     if images.track not in TRACKS:

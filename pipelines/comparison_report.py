@@ -13,8 +13,8 @@ from causalprint.pipelines.results import FIGURES, image, markdown_table, titled
 from causalprint.schemas.comparisons import Comparison, Measured, Row
 
 if TYPE_CHECKING:
-    from causalprint.models.comparison import Figures, Pooled
-    from causalprint.models.metrics import Estimate
+    from causalprint.models.evaluation.comparison import Figures, Pooled
+    from causalprint.models.statistics.metrics import Estimate
     from causalprint.pipelines.comparison_data import Data
     from causalprint.pipelines.comparison_runs import Answers
 

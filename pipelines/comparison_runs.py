@@ -26,8 +26,8 @@ from causalprint.schemas.elements import digest
 
 if TYPE_CHECKING:
     from causalprint.models.baselines.base import Kit, Method, Predict
-    from causalprint.models.comparison import Run
-    from causalprint.models.splits import Split
+    from causalprint.models.evaluation.comparison import Run
+    from causalprint.models.evaluation.splits import Split
 
 PREDICT_CHUNK = 256
 JPEG = "jpeg-75"
@@ -129,7 +129,7 @@ def features_of(entry: Entry, bench: Bench, crops: Crops, what: str) -> Cached:
 
 
 def _answer(entry: Entry, bench: Bench) -> Answers:
-    from causalprint.models.comparison import Run
+    from causalprint.models.evaluation.comparison import Run
 
     files = [_run_file(entry, bench, seed) for seed in range(len(bench.data.splits))]
     stored = [load_arrays(file) if bench.resume and file.exists() else None for file in files]
@@ -158,9 +158,9 @@ def _answer(entry: Entry, bench: Bench) -> Answers:
 
 
 def _run(entry: Entry, bench: Bench, seed: int, features: Features, jpeg: Features | None) -> Run:
-    from causalprint.models.calibration import balanced, fit_temperature
-    from causalprint.models.comparison import Run
-    from causalprint.models.metrics import macro_recall
+    from causalprint.models.evaluation.comparison import Run
+    from causalprint.models.statistics.calibration import balanced, fit_temperature
+    from causalprint.models.statistics.metrics import macro_recall
 
     data, split = bench.data, bench.data.splits[seed]
     tuned, tested = np.flatnonzero(split.validation), np.flatnonzero(split.test)

@@ -73,7 +73,7 @@ def generated(crops: Sequence[LabelledImage], weights: Traversable | Path) -> It
         crops: real images.
         weights: the folder that holds each model, in diffusers format, under its name.
     """
-    from causalprint.models.sampling import reconstruct, sample
+    from causalprint.models.generators.sampling import reconstruct, sample
 
     for name in AUTOENCODERS:
         decoded = reconstruct(Path(str(weights / name)), np.stack([crop.pixels for crop in crops]))

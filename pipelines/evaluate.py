@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
-    from causalprint.models.bundle import Bundle
-    from causalprint.models.judging import Judged
-    from causalprint.models.track_audit import LabelledImages
+    from causalprint.models.bundles.bundle import Bundle
+    from causalprint.models.evaluation.judging import Judged
+    from causalprint.models.evaluation.track_audit import LabelledImages
     from causalprint.pipelines.labelled_crops import LabelledCrops
     from causalprint.schemas.evaluations import Evaluation
 
@@ -43,8 +43,8 @@ class EvaluateConfig:
         inputs: URLs, globs or folders of labelled images.
         output: local folder.
         bundles: directories; empty for the one in the package.
-        track: a key of :data:`causalprint.models.perturbations.TRACKS`.
-        robustness: measure every perturbation of :data:`causalprint.models.perturbations.PERTURBATIONS`.
+        track: a key of :data:`causalprint.models.evaluation.perturbations.TRACKS`.
+        robustness: measure every perturbation of :data:`causalprint.models.evaluation.perturbations.PERTURBATIONS`.
         seeds: how many times random perturbations are drawn; the bootstrap has ``rounds`` resamples for each.
         label_field: key of the sidecar that names the source; see ``label_of``.
         limit: at most this many images in all.
@@ -96,10 +96,10 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         InputError: an input matches nothing.
         LabelError: an image has no label.
     """
-    from causalprint.models.bundle import load_bundle
-    from causalprint.models.judging import judge_bundle
-    from causalprint.models.perturbations import TRACKS
-    from causalprint.models.track_audit import LabelledImages
+    from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.evaluation.judging import judge_bundle
+    from causalprint.models.evaluation.perturbations import TRACKS
+    from causalprint.models.evaluation.track_audit import LabelledImages
     from causalprint.pipelines.evaluate_output import write_evaluation
     from causalprint.pipelines.labelled_crops import read_labelled_crops
 
@@ -151,7 +151,7 @@ def _common_crop(bundles: Sequence[Bundle]) -> int:
 
 
 def _check(images: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateConfig) -> None:
-    from causalprint.models.manifest import REAL
+    from causalprint.models.bundles.manifest import REAL
 
     found = set(images.source.tolist())
     given = ", ".join(config.inputs)
@@ -184,8 +184,8 @@ def _measure(
     config: EvaluateConfig, images: LabelledImages, left_out: int, judged: Sequence[Judged], pool: Executor, report: Report
 ) -> Evaluation:
     import causalprint
-    from causalprint.models.judging import audit_images, measure_bundle, perturb
-    from causalprint.models.scoring_tables import Resampling, differences
+    from causalprint.models.evaluation.judging import audit_images, measure_bundle, perturb
+    from causalprint.models.evaluation.scoring_tables import Resampling, differences
     from causalprint.schemas.evaluations import EVALUATION_SCHEMA, Evaluation, Images
 
     resampling = Resampling(0, config.rounds * config.seeds)

@@ -14,8 +14,8 @@ from causalprint.pipelines.results import FIGURES, publish_section
 from causalprint.schemas.records import to_json
 
 if TYPE_CHECKING:
-    from causalprint.models.judging import Judged
-    from causalprint.models.track_audit import LabelledImages
+    from causalprint.models.evaluation.judging import Judged
+    from causalprint.models.evaluation.track_audit import LabelledImages
     from causalprint.schemas.evaluations import Bin, BundleEvaluation, Evaluation, Interval
 
 EVALUATION = "evaluation.json"
@@ -72,7 +72,7 @@ def _draw(
     key: str, found: Evaluation, images: LabelledImages, judged: Sequence[Judged], pool: Executor
 ) -> dict[str, tuple[bytes, str]]:
     """Every figure and what it shows, by its path."""
-    from causalprint.models.residual_spectra import residual_spectra
+    from causalprint.models.evaluation.residual_spectra import residual_spectra
 
     drawn: dict[str, tuple[bytes, str]] = {}
 

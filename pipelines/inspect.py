@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    from causalprint.models.bundle import Bundle
+    from causalprint.models.bundles.bundle import Bundle
     from causalprint.schemas.elements import Shard
     from causalprint.transforms.settings import Settings
 
@@ -104,7 +104,7 @@ def summarise(what: str, storage: Storage) -> OutputSummary | Bundle | tuple[Sha
     from causalprint.transforms.settings import read_settings
 
     if "://" not in what and (Path(what) / "bundle.json").is_file():
-        from causalprint.models.bundle import load_bundle
+        from causalprint.models.bundles.bundle import load_bundle
 
         return load_bundle(what)
     settings = None if "://" not in what and Path(what).is_file() else read_settings(what, storage)

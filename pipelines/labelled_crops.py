@@ -75,7 +75,7 @@ def read_labelled_crops(
         crop: C, in pixels.
         report: told of every shard.
         file: where crops go as raw bytes, to be mapped instead of held in memory.
-        encode: what every crop goes through: uint8 (C, C, 3) to the same; see ``causalprint.models.perturbations.TRACKS``.
+        encode: what every crop goes through, uint8 (C, C, 3) to the same: ``causalprint.models.evaluation.perturbations.TRACKS``.
         limit: at most this many images in all.
 
     Raises:
@@ -137,8 +137,8 @@ def _read(
 
 
 def _row(image: EncodedImage, shard: Shard, label_field: str, crop: int, encode: Encode | None) -> _Row | None:
+    from causalprint.models.bundles.manifest import Geometry
     from causalprint.models.features import cut
-    from causalprint.models.manifest import Geometry
     from causalprint.transforms.formats.images import ImageRejectError, decode
     from causalprint.transforms.labels import label_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from causalprint.models.lens_training import LearnedTrunk, LensTraining
+    from causalprint.models.training.lens import LearnedTrunk, LensTraining
     from causalprint.pipelines.lens_data import LensConfig, Surveys
 
 

@@ -35,7 +35,7 @@ class LensConfig:
         init: ``convolutional:FOLDER-OR-NAME`` to begin from; ``None`` begins at random.
         reading: ``residual`` or ``image``: what the trunk sees.
         residual: its spec; ``None`` takes that of the bundle in the package.
-        channels: shape of the trunk, a key of ``causalprint.models.lens_training.TRUNKS``; ``None``: ``small``, or that of
+        channels: shape of the trunk, a key of ``causalprint.models.training.lens.TRUNKS``; ``None``: ``small``, or that of
             ``init``.
         epochs: at most.
         seed: of the first weights and of everything drawn later.

@@ -80,7 +80,7 @@ class AlignedReport(NamedTuple):
 
 def default_decoders() -> tuple[Decoder, ...]:
     """The decoders inside the package: its two autoencoders, and its diffusion prior as a denoiser."""
-    from causalprint.models.bundle import DEFAULT, RESIDUAL_FOLDER
+    from causalprint.models.bundles.bundle import DEFAULT, RESIDUAL_FOLDER
 
     names = ("autoencoder-nearest", "autoencoder-pixelshuffle")
     autoencoders = (Decoder(name, f"autoencoder:{DEFAULT.parent / name}") for name in names)
@@ -94,7 +94,7 @@ def parse_decoder(text: str) -> Decoder:
         AlignedError: another form, or a name that cannot be a file's and a source's.
         ResidualError: the spec is none.
     """
-    from causalprint.models.manifest import REAL
+    from causalprint.models.bundles.manifest import REAL
     from causalprint.models.residuals import parse_spec
 
     name, equals, spec = text.partition("=")
@@ -123,8 +123,8 @@ def make_aligned(config: AlignedConfig, report: Report = lambda _: None) -> Alig
         LabelError: nothing says what made an image.
         ResidualError: a decoder cannot be loaded.
     """
+    from causalprint.models.bundles.manifest import REAL
     from causalprint.models.features import pick_device
-    from causalprint.models.manifest import REAL
     from causalprint.models.residuals import load_residual
 
     decoders = config.decoders or default_decoders()
@@ -173,8 +173,8 @@ def _rows(
 def _decoded(
     config: AlignedConfig, residuals: Mapping[str, Residual], device: torch.device, shard: Shard, image: EncodedImage, place: int
 ) -> list[Row]:
-    from causalprint.models.manifest import REAL
-    from causalprint.models.sampling import pass_through
+    from causalprint.models.bundles.manifest import REAL
+    from causalprint.models.generators.sampling import pass_through
 
     encoding = ENCODINGS[config.encoding]
     label = label_of(image, shard, config.label_field)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import torch
 
-    from causalprint.models.training import Loss, TrainingConfig, TrainingState
+    from causalprint.models.training.loop import Loss, TrainingConfig, TrainingState
     from causalprint.pipelines.training_photographs import Split
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -81,7 +81,7 @@ def fit(
         ValueError: the device is missing; the checkpoint is of another run.
     """
     from causalprint.models.features import pick_device
-    from causalprint.models.training import load_checkpoint, save_checkpoint, start, train_step
+    from causalprint.models.training.loop import load_checkpoint, save_checkpoint, start, train_step
     from causalprint.schemas.elements import digest
 
     output = Path(config.output)

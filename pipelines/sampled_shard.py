@@ -31,7 +31,7 @@ def write_sampled_shard(prior: Path, path: Path, samples: int = SAMPLES, encodin
     """
     import numpy as np
 
-    from causalprint.models.sampling import sample
+    from causalprint.models.generators.sampling import sample
 
     each = samples // len(SAMPLING_STEPS)
     drawn = np.concatenate([sample(prior, each, CROP, steps, SEED + run) for run, steps in enumerate(SAMPLING_STEPS)])
@@ -46,7 +46,7 @@ def write_sampled_shard(prior: Path, path: Path, samples: int = SAMPLES, encodin
 
 def main(arguments: Sequence[str]) -> None:
     """Writes the shard from the prior inside the package."""
-    from causalprint.models.bundle import DEFAULT, RESIDUAL_FOLDER
+    from causalprint.models.bundles.bundle import DEFAULT, RESIDUAL_FOLDER
 
     (path,) = arguments
     write_sampled_shard(DEFAULT / RESIDUAL_FOLDER, Path(path))

@@ -12,7 +12,7 @@ from causalprint.schemas.records import to_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from causalprint.models.bundle import Bundle
+    from causalprint.models.bundles.bundle import Bundle
 
 
 def show(found: OutputSummary | Bundle | tuple[ShardSummary, ...], out: Console) -> None:

@@ -12,10 +12,10 @@ from causalprint.pipelines.training_features import FeatureConfig, Report, extra
 from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
-    from causalprint.models.bundle import Bundle
-    from causalprint.models.examples import Examples, Extraction
-    from causalprint.models.manifest import Origin
-    from causalprint.models.recipe import Recipe
+    from causalprint.models.bundles.bundle import Bundle
+    from causalprint.models.bundles.manifest import Origin
+    from causalprint.models.training.examples import Examples, Extraction
+    from causalprint.models.training.recipe import Recipe
 
 LEAST_IMAGES = 4
 REAL_PRIOR = 2.0
@@ -83,8 +83,8 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
 
     import torch
 
-    from causalprint.models.bundle import MANIFEST
-    from causalprint.models.recipe import load_recipe
+    from causalprint.models.bundles.bundle import MANIFEST
+    from causalprint.models.training.recipe import load_recipe
 
     output = Path(config.output)
     if (output / MANIFEST).exists():
@@ -114,7 +114,7 @@ def sources_of(examples: Examples, learned: int) -> tuple[str, ...]:
     Raises:
         TrainingError: they are too few, or their images are, or validation has others.
     """
-    from causalprint.models.manifest import REAL
+    from causalprint.models.bundles.manifest import REAL
 
     found = examples.source.tolist()
     sources = (REAL, *sorted(set(found[:learned]) - {REAL}))
@@ -153,14 +153,14 @@ def _fit(
 ) -> Bundle:
     import numpy as np
 
-    from causalprint.models.bundle import RESIDUAL_FOLDER, save_bundle
-    from causalprint.models.card import card
-    from causalprint.models.evaluation import audit_shortcuts, evaluate_head
+    from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, save_bundle
+    from causalprint.models.bundles.card import card
+    from causalprint.models.bundles.manifest import REAL, SCHEMA, Manifest
+    from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
     from causalprint.models.features import pick_device
-    from causalprint.models.head import HeadConfig, fit_head
-    from causalprint.models.manifest import REAL, SCHEMA, Manifest
-    from causalprint.models.network.learning import Labelled
-    from causalprint.models.ridge import split_folds
+    from causalprint.models.statistics.ridge import split_folds
+    from causalprint.models.training.head import HeadConfig, fit_head
+    from causalprint.models.training.learning import Labelled
 
     sources = sources_of(examples, learned)
     labels = np.array([sources.index(source) for source in examples.source.tolist()])
@@ -203,7 +203,7 @@ def _fit(
 def _data(examples: Examples, learned: int) -> tuple[Origin, ...]:
     from collections import Counter
 
-    from causalprint.models.manifest import Origin
+    from causalprint.models.bundles.manifest import Origin
 
     rows = list(zip(examples.source.tolist(), examples.origin.tolist(), examples.licence.tolist(), strict=True))
     training, validation = Counter(rows[:learned]), Counter(rows[learned:])

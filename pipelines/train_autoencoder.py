@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from causalprint.pipelines.model_training import ModelTrainingConfig, Report, Trainee, fit, write_card
 
 if TYPE_CHECKING:
-    from causalprint.models.autoencoders import Decoder
-    from causalprint.models.training import TrainingConfig
+    from causalprint.models.generators.autoencoders import Decoder
+    from causalprint.models.training.loop import TrainingConfig
 
 ABOUT = {
     "nearest": """\
@@ -57,9 +57,9 @@ def train_autoencoder(
 
     import numpy as np
 
-    from causalprint.models.autoencoders import build_autoencoder, export_autoencoder, reconstruction_loss
-    from causalprint.models.sampling import reconstruct
-    from causalprint.models.training import TrainingConfig
+    from causalprint.models.generators.autoencoders import build_autoencoder, export_autoencoder, reconstruction_loss
+    from causalprint.models.generators.sampling import reconstruct
+    from causalprint.models.training.loop import TrainingConfig
     from causalprint.pipelines.training_photographs import split_photographs
 
     # The average may reach back less far than the prior's: a reconstruction has little noise in its gradients.

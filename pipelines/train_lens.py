@@ -22,9 +22,9 @@ from causalprint.pipelines.lens_data import (
 if TYPE_CHECKING:
     import torch
 
-    from causalprint.models.interventions import Interventions
-    from causalprint.models.lens_training import CropBatch, LensTraining, Show
     from causalprint.models.lenses.convolutional import Trunk, TrunkConfig
+    from causalprint.models.training.interventions import Interventions
+    from causalprint.models.training.lens import CropBatch, LensTraining, Show
 
 CARD = "card.md"
 
@@ -75,9 +75,9 @@ def train_lens(
     import numpy as np
 
     from causalprint.models.features import pick_device
-    from causalprint.models.lens_training import LensTraining, build_network, learn_trunk
     from causalprint.models.lenses.convolutional import save_trunk
-    from causalprint.models.recipe import load_recipe
+    from causalprint.models.training.lens import LensTraining, build_network, learn_trunk
+    from causalprint.models.training.recipe import load_recipe
     from causalprint.pipelines.lens_card import lens_card
     from causalprint.schemas.elements import digest
     from causalprint.transforms.stream_crops import as_batch, balanced, central_crops, changed_crops, in_order, shares
@@ -137,9 +137,9 @@ def _check_options(config: LensConfig) -> None:
 
 def _first_trunk(config: LensConfig, shape: TrunkConfig | None) -> tuple[Trunk | TrunkConfig, str]:
     """What is begun from, and what tells it from any other."""
-    from causalprint.models.lens_training import TRUNKS
     from causalprint.models.lenses.convolutional import PACKAGE, load_trunk
     from causalprint.models.lenses.learned import LensError, parse_lens
+    from causalprint.models.training.lens import TRUNKS
     from causalprint.schemas.elements import digest
 
     if not config.init:
@@ -160,9 +160,9 @@ def _first_trunk(config: LensConfig, shape: TrunkConfig | None) -> tuple[Trunk |
 
 def _show(config: LensConfig, device: torch.device) -> tuple[Show, str]:
     """What the trunk sees, and what tells it from anything else: empty for the image as it is."""
-    from causalprint.models.bundle import load_bundle
-    from causalprint.models.lens_training import show_residual
+    from causalprint.models.bundles.bundle import load_bundle
     from causalprint.models.residuals import load_residual
+    from causalprint.models.training.lens import show_residual
 
     if config.reading == IMAGE:
         return lambda x: x, ""

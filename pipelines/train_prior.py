@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from causalprint.pipelines.model_training import ModelTrainingConfig, Report, Trainee, command_line, fit, write_card
 
 if TYPE_CHECKING:
-    from causalprint.models.denoising import DenoisingFigure
-    from causalprint.models.prior import PriorConfig
-    from causalprint.models.training import TrainingConfig
+    from causalprint.models.generators.denoising import DenoisingFigure
+    from causalprint.models.generators.prior import PriorConfig
+    from causalprint.models.training.loop import TrainingConfig
 
 JUDGED = 32
 
@@ -58,11 +58,11 @@ def train_prior(
     from dataclasses import replace
     from functools import partial
 
-    from causalprint.models.denoising import judge
-    from causalprint.models.prior import PriorConfig, VelocityLoss, build_prior, build_scheduler, export_prior
+    from causalprint.models.generators.denoising import judge
+    from causalprint.models.generators.prior import PriorConfig, VelocityLoss, build_prior, build_scheduler, export_prior
     from causalprint.models.residuals.prior import load_prior
     from causalprint.models.residuals.spec import ResidualSpec
-    from causalprint.models.training import TrainingConfig
+    from causalprint.models.training.loop import TrainingConfig
     from causalprint.pipelines.training_photographs import split_photographs
 
     prior = prior or PriorConfig()

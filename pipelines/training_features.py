@@ -16,8 +16,8 @@ from causalprint.schemas.config import Slicing, Storage
 from causalprint.transforms.tally import Tally
 
 if TYPE_CHECKING:
-    from causalprint.models.examples import Examples, Extraction
-    from causalprint.models.recipe import Recipe
+    from causalprint.models.training.examples import Examples, Extraction
+    from causalprint.models.training.recipe import Recipe
     from causalprint.schemas.elements import Shard
     from causalprint.transforms.feature_files import FeatureFiles
 
@@ -70,9 +70,9 @@ def extraction_of(recipe: Recipe, residual: str | None, label_field: str, views:
     Raises:
         LensError: a lens of the recipe cannot be loaded.
     """
-    from causalprint.models.bundle import load_bundle
-    from causalprint.models.examples import Extraction
+    from causalprint.models.bundles.bundle import load_bundle
     from causalprint.models.features import feature
+    from causalprint.models.training.examples import Extraction
 
     return Extraction(
         residual=residual or recipe.residual or load_bundle().residual,

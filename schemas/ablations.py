@@ -11,7 +11,7 @@ from causalprint.schemas.comparisons import Measured, SplitRow
 class AblationSeed(NamedTuple):
     """One training: macro accuracy on its test and on its validation, and how far its fingerprints are decoupled on the test.
 
-    ``None`` where there was nothing to measure it on. See :class:`~causalprint.models.ablation.Outcome`.
+    ``None`` where there was nothing to measure it on. See :class:`~causalprint.models.evaluation.ablation.Outcome`.
     """
 
     seed: int
@@ -29,8 +29,8 @@ class AblationRow:
         name: as ``--only`` takes it.
         title: as shown.
         lens: whether it is a lens alone.
-        figures: of :class:`~causalprint.models.comparison.Figures`, of the answers of all seeds: ``accuracy``, ``accuracy_all``,
-            ``real_auc``, and ``accuracy`` less that of the recipe (``over_recipe``) and of its best lens (``over_best``).
+        figures: of :class:`~causalprint.models.evaluation.comparison.Figures`, of the answers of all seeds: ``accuracy``,
+            ``accuracy_all``, ``real_auc``, and ``accuracy`` less that of the recipe (``over_recipe``) and of its best lens (``over_best``).
         seeds: of each training.
         accuracy: mean of the seeds' accuracies; ``deviation`` their standard deviation, ``None`` for a single one.
         invariance, independence: means of the seeds'; less is better.

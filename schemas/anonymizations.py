@@ -54,7 +54,7 @@ class Attempt(NamedTuple):
         before, after, jpeg: of the original, of the changed image, and of that after a JPEG of quality 75.
         success: the verdict names the target; without one, the best candidate is another than before (than the label, if known).
         jpeg_success: the same after the JPEG.
-        ssim, psnr, largest, rms: as of :class:`causalprint.models.counterfactual.Fidelity`.
+        ssim, psnr, largest, rms: as of :class:`causalprint.models.attacks.counterfactual.Fidelity`.
         held_out: what other attributors say.
     """
 

@@ -41,7 +41,7 @@ class Row:
         audit: whether it is an audit of a shortcut.
         reference, published, differs: see :class:`~causalprint.models.baselines.base.Method`.
         unavailable: why there are no figures.
-        figures: those of :class:`~causalprint.models.comparison.Figures`.
+        figures: those of :class:`~causalprint.models.evaluation.comparison.Figures`.
         recalls: of each source.
         seeds: of each training.
         deviation: standard deviation of the headline over the seeds; ``None`` for a single one.

@@ -63,7 +63,7 @@ class Robustness(NamedTuple):
     """What one perturbation costs, over images of known sources.
 
     Attributes:
-        name: of :data:`causalprint.models.perturbations.PERTURBATIONS`; ``none`` for the images as they are.
+        name: of :data:`causalprint.models.evaluation.perturbations.PERTURBATIONS`; ``none`` for the images as they are.
         about: what it does.
         draws: seeds that it was drawn with.
         accuracy: macro accuracy after it.

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
-from causalprint.models.bundle import RESIDUAL_FOLDER, Bundle, save_bundle
+from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, Bundle, save_bundle
+from causalprint.models.bundles.manifest import Decision, Geometry, Manifest
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
-from causalprint.models.manifest import Decision, Geometry, Manifest
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SOURCES = ("real", "alpha", "beta", "gamma", "delta", "epsilon")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
-from causalprint.models.bundle import load_bundle, with_residual
+from causalprint.models.bundles.bundle import load_bundle, with_residual
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice
 from causalprint.schemas.tables import ATTRIBUTIONS, FINGERPRINT_DIM
 

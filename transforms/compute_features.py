@@ -17,12 +17,12 @@ from apache_beam.pvalue import PCollection
 from PIL import Image
 
 import causalprint
-from causalprint.models.examples import THUMBNAIL, Extraction
+from causalprint.models.bundles.manifest import Geometry
 from causalprint.models.features import FeatureExtractor, cut, pick_device
-from causalprint.models.interventions import Intervened, Style
 from causalprint.models.lenses.learned import load_lens
-from causalprint.models.manifest import Geometry
 from causalprint.models.residuals.base import Residual
+from causalprint.models.training.examples import THUMBNAIL, Extraction
+from causalprint.models.training.interventions import Intervened, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage

@@ -22,7 +22,7 @@ import torch
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
 
-from causalprint.models.bundle import load_bundle, with_residual
+from causalprint.models.bundles.bundle import load_bundle, with_residual
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints, combine
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject

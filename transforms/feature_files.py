@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from causalprint.models.examples import THUMBNAIL, Examples, Text
-from causalprint.models.interventions import Style
+from causalprint.models.training.examples import THUMBNAIL, Examples, Text
+from causalprint.models.training.interventions import Style
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.records import from_json, to_json

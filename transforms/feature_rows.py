@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from causalprint.models.examples import THUMBNAIL
-from causalprint.models.interventions import Style
+from causalprint.models.training.examples import THUMBNAIL
+from causalprint.models.training.interventions import Style
 from causalprint.schemas.elements import ImageSlice, RejectCount, Shard
 from causalprint.transforms.labels import Label
 

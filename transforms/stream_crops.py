@@ -17,10 +17,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from causalprint.models.bundles.manifest import Geometry
 from causalprint.models.features import cut
-from causalprint.models.interventions import Interventions
-from causalprint.models.lens_training import CropBatch
-from causalprint.models.manifest import Geometry
+from causalprint.models.training.interventions import Interventions
+from causalprint.models.training.lens import CropBatch
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Shard
 from causalprint.transforms.formats.images import ImageRejectError, decode

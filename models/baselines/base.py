@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from causalprint.models.bundle import load_bundle
+from causalprint.models.bundles.bundle import load_bundle
 
 Crops = npt.NDArray[np.uint8]
 """uint8 (N, C, C, 3)."""

@@ -13,14 +13,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training, UnavailableError
-from causalprint.models.examples import THUMBNAIL
+from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, feature
-from causalprint.models.interventions import Style
 from causalprint.models.lenses.learned import LensError
-from causalprint.models.manifest import BundleError
-from causalprint.models.network.learning import Labelled, learn
-from causalprint.models.recipe import Recipe, load_recipe
 from causalprint.models.residuals import ResidualError
+from causalprint.models.training.examples import THUMBNAIL
+from causalprint.models.training.interventions import Style
+from causalprint.models.training.learning import Labelled, learn
+from causalprint.models.training.recipe import Recipe, load_recipe
 
 STYLE = len(Style())
 CONTENT = 3 * THUMBNAIL**2

@@ -1,1 +1,1 @@
-"""The networks of a recipe: lens features to a fingerprint, a fingerprint to scores, and what they are trained for."""
+"""The network that a bundle holds: standardised lens features to a fingerprint of 128 numbers."""

@@ -56,7 +56,7 @@ class FingerprintNetwork(nn.Module):
     """Standardised lens features, one tensor (N, D_s) a lens, to fingerprints."""
 
     def __init__(self, sizes: Sequence[int], fusion: str, *, autoencoder: bool) -> None:
-        """A network for S lenses of ``sizes``; ``fusion`` as of :class:`~causalprint.models.recipe.Recipe`."""
+        """A network for S lenses of ``sizes``; ``fusion`` as of :class:`~causalprint.models.training.recipe.Recipe`."""
         super().__init__()
         self.fusion = fusion
         self.tokens = nn.ModuleList(nn.Linear(size, FINGERPRINT_DIM) for size in sizes)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.ridge import Standard, standard_of
+from causalprint.models.statistics.ridge import Standard, standard_of
 
 CLIP = 5.0
 """A standardised feature is cut at this many scales, so that no single outlier decides."""

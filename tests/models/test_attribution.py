@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
-from causalprint.models.bundle import Bundle, save_bundle, with_residual
-from causalprint.models.manifest import Decision, Geometry, Manifest
+from causalprint.models.bundles.bundle import Bundle, save_bundle, with_residual
+from causalprint.models.bundles.manifest import Decision, Geometry, Manifest
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SOURCES = ("alpha", "beta", "real", "gamma", "delta", "epsilon", "zeta")

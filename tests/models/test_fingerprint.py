@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causalprint.models.bundle import Bundle, with_residual
+from causalprint.models.bundles.bundle import Bundle, with_residual
+from causalprint.models.bundles.manifest import BundleError, Geometry
 from causalprint.models.features import cut, pick_device
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints, combine, scalar_columns
-from causalprint.models.manifest import BundleError, Geometry
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM
 from tests.bundles import photograph, tiny_bundle
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from causalprint.models.attribution import Attributor
-from causalprint.models.bundle import Bundle
+from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.features import FeatureExtractor, GradientError, feature
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.lenses import LENSES

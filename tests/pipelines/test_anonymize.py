@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from causalprint.models.anonymizer import see
-from causalprint.models.bundle import Bundle
+from causalprint.models.attacks.anonymizer import see
+from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.verdicts import Judge
 from causalprint.pipelines.cli import main
 from causalprint.schemas.anonymizations import ATTEMPTS, Anonymization, Attempt, Seen

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from causalprint.models.bundle import load_bundle
+from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.lenses.convolutional import CONFIG, PACKAGE, WEIGHTS, save_trunk
 from causalprint.models.lenses.learned import LensError

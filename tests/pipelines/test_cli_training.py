@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from causalprint.models.bundle import load_bundle
+from causalprint.models.bundles.bundle import load_bundle
 from causalprint.pipelines.cli import main
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.bundles import tiny_prior

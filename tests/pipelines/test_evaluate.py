@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from causalprint.models.bundle import load_bundle
+from causalprint.models.bundles.bundle import load_bundle
 from causalprint.pipelines.cli import main
 from causalprint.pipelines.evaluate import EvaluateConfig, EvaluationError, evaluate
 from causalprint.pipelines.evaluate_text import print_evaluation, section

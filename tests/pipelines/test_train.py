@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from causalprint.models.attribution import Attributor
-from causalprint.models.bundle import load_bundle
+from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.train import TrainConfig, TrainingError, train
 from causalprint.pipelines.training_features import FeatureError

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from causalprint.models.features import FeatureExtractor, feature
-from causalprint.models.interventions import Interventions
-from causalprint.models.lens_training import TRUNKS, LensTraining
 from causalprint.models.lenses.convolutional import CONFIG, WEIGHTS, TrunkConfig
 from causalprint.models.lenses.learned import load_lens
-from causalprint.models.recipe import load_recipe
+from causalprint.models.training.interventions import Interventions
+from causalprint.models.training.lens import TRUNKS, LensTraining
+from causalprint.models.training.recipe import load_recipe
 from causalprint.pipelines.bundle_files import take_in_lens
 from causalprint.pipelines.cli_lens import Channels
 from causalprint.pipelines.lens_data import LensConfig, LensTrainingError

@@ -11,9 +11,9 @@ from diffusers import DDPMPipeline
 from PIL import Image
 from safetensors.torch import load_file
 
-from causalprint.models.autoencoders import DECODERS, Decoder
-from causalprint.models.prior import PriorConfig
-from causalprint.models.training import TrainingConfig
+from causalprint.models.generators.autoencoders import DECODERS, Decoder
+from causalprint.models.generators.prior import PriorConfig
+from causalprint.models.training.loop import TrainingConfig
 from causalprint.pipelines import model_training, training_photographs
 from causalprint.pipelines.model_training import ModelTrainingConfig, Progress
 from causalprint.pipelines.train_autoencoder import train_autoencoder

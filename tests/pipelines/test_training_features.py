@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from causalprint.models.examples import Examples, Extraction
 from causalprint.models.features import feature
+from causalprint.models.training.examples import Examples, Extraction
 from causalprint.pipelines.training_features import FeatureConfig, LabelledExamples, labelled_examples
 from causalprint.schemas.config import Slicing
 from tests.audits import command

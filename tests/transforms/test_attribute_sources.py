@@ -12,7 +12,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
 
 from causalprint.models.attribution import Attributor
-from causalprint.models.bundle import Bundle, with_residual
+from causalprint.models.bundles.bundle import Bundle, with_residual
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.schemas.elements import FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS

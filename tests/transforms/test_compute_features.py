@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from causalprint.models.examples import Extraction
 from causalprint.models.features import FeatureExtractor, feature
-from causalprint.models.interventions import Interventions, Style
 from causalprint.models.residuals import load_residual
+from causalprint.models.training.examples import Extraction
+from causalprint.models.training.interventions import Interventions, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard
 from causalprint.transforms.compute_features import UnreadShardError, feature_key, feature_slice

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from causalprint.models.bundle import Bundle
+from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject, Shard
 from causalprint.schemas.tables import EMBEDDINGS, IMAGES, REJECTS

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causalprint.models.interventions import Interventions
+from causalprint.models.training.interventions import Interventions
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
 from causalprint.transforms import stream_crops

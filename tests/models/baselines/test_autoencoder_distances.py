@@ -15,7 +15,7 @@ from torch import Tensor
 from causalprint.models.baselines import Kit, UnavailableError
 from causalprint.models.baselines.aedr import AEDR, score
 from causalprint.models.baselines.aeroblade import AEROBLADE, distances
-from causalprint.models.bundle import DEFAULT
+from causalprint.models.bundles.bundle import DEFAULT
 from causalprint.models.residuals import ResidualSpec
 from causalprint.models.residuals.base import Reconstruction, subtract
 from tests.models.baselines.sources import crops_of_each, training_of

@@ -16,7 +16,7 @@ from causalprint.models.baselines.dire_cnn import DIRE_CNN, network
 from causalprint.models.baselines.dna_det import TRANSFORMATIONS, contrast
 from causalprint.models.baselines.loaded import residual_of
 from causalprint.models.baselines.wang20 import blur_and_compress
-from causalprint.models.bundle import DEFAULT
+from causalprint.models.bundles.bundle import DEFAULT
 from tests.models.baselines.sources import training_of
 
 KIT = Kit(residual=f"autoencoder:{DEFAULT.parent / 'autoencoder-nearest'}", epochs=3, threads=1)

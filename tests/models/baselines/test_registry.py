@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from causalprint.models.baselines import BASELINES, Crops, Kit, Method, Predict, UnavailableError
-from causalprint.models.bundle import DEFAULT
+from causalprint.models.bundles.bundle import DEFAULT
 from tests.models.baselines.sources import CLASSES, crops_of_each, training_of
 from tests.models.tiny_encoders import clip, save_encoder
 

@@ -1,0 +1,1 @@
+"""Images changed until a verdict changes."""

@@ -1,0 +1,188 @@
+"""A bundle: the directory that holds all that a run depends on besides its input.
+
+``bundle.json`` names every other file with its SHA-256, so the digest of ``bundle.json`` stands for all of them. Reading a
+bundle's identity needs neither torch nor the weights' values: json, hashlib and the safetensors headers are enough.
+``card.md`` is prose made from ``bundle.json`` and is no part of the identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from causalprint.models.bundles.manifest import (
+    BundleError,
+    BundleFile,
+    Feature,
+    Manifest,
+    attribution_shapes,
+    fingerprint_shapes,
+    manifest_text,
+    parse_manifest,
+)
+from causalprint.schemas.elements import digest
+
+DEFAULT = Path(__file__).parents[1] / "weights" / "default"
+MANIFEST = "bundle.json"
+FINGERPRINT_FILE = "fingerprint.safetensors"
+ATTRIBUTION_FILE = "attribution.safetensors"
+RESIDUAL_FOLDER = "residual"
+LENSES_FOLDER = "lenses"
+WEIGHT_SUFFIXES = (".json", ".safetensors", ".onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that was found whole.
+
+    Attributes:
+        directory: where it is.
+        manifest: its ``bundle.json``.
+        digest: SHA-256 over everything that rows depend on, lower-case hex.
+        residual: the residual to load, its location absolute where it is a path.
+        calibrated: False where another residual stands in for the bundle's own: its attribution was not trained on that one.
+    """
+
+    directory: Path
+    manifest: Manifest
+    digest: str
+    residual: str
+    calibrated: bool = True
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """What the fingerprint is computed from, locations of learned lenses absolute where they are paths."""
+        return tuple(replace(feature, lens=_resolve(feature.lens, self.directory)) for feature in self.manifest.features)
+
+    @property
+    def bundle_id(self) -> str:
+        """Name and digest; begins with a letter, so that a hive partition ``bundle=<id>`` is read as text."""
+        return f"{self.manifest.name}-{self.digest[:12]}"
+
+
+def load_bundle(path: str | Path | None = None) -> Bundle:
+    """Reads and checks the bundle at ``path``; ``None`` is the one inside the package.
+
+    Raises:
+        BundleError: something is missing, damaged, or from another version.
+    """
+    directory = DEFAULT if path is None else Path(path)
+    try:
+        text = (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"no {MANIFEST} in {directory}: {error.strerror}; give the directory that `causalprint train` wrote"
+        ) from error
+    manifest = parse_manifest(text, str(directory / MANIFEST))
+    for file in manifest.files:
+        _check_file(directory, file)
+    _check_shapes(directory, manifest)
+    return Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory))
+
+
+def with_residual(bundle: Bundle, spec: str, weights: Mapping[str, str] | None = None) -> Bundle:
+    """The same bundle computing another residual: another id, and every verdict abstains as ``uncalibrated``.
+
+    Args:
+        bundle: whose fingerprint and geometry.
+        spec: ``kind:path-or-hub-name?option=value``.
+        weights: SHA-256 of the residual's files by their name, as the loaded residual gives them. The id covers them and not
+            where they lie; ``None`` where it is only to compute, and nobody asks for its id.
+    """
+    location = spec.partition(":")[2].partition("?")[0]
+    name = spec.replace(location, "", 1) if Path(location).is_dir() else spec
+    return replace(bundle, digest=digest(bundle.digest, name, *sorted((weights or {}).items())), residual=spec, calibrated=False)
+
+
+def save_bundle(
+    directory: Path,
+    manifest: Manifest,
+    fingerprint: Mapping[str, np.ndarray],
+    attribution: Mapping[str, np.ndarray],
+    licences: Mapping[str, str],
+) -> Bundle:
+    """Writes a bundle and loads it back; ``bundle.json`` is written last.
+
+    Args:
+        directory: already holds the residual's files where the residual lies in the bundle.
+        manifest: without ``files``.
+        fingerprint: tensors, see :func:`fingerprint_shapes`.
+        attribution: tensors, see :func:`attribution_shapes`.
+        licences: licence of each file by its path (or by the folder it is in), ``""`` for all others.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, tensors in ((FINGERPRINT_FILE, fingerprint), (ATTRIBUTION_FILE, attribution)):
+        # Not by save_file, which gives the file to its owner alone.
+        (directory / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
+    paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
+    folders = [RESIDUAL_FOLDER] * _inside(manifest.residual)
+    folders += [LENSES_FOLDER] * any(_inside(feature.lens) for feature in manifest.features)
+    for folder in folders:
+        found = [path for path in (directory / folder).rglob("*") if path.suffix in WEIGHT_SUFFIXES]
+        paths += sorted(path.relative_to(directory).as_posix() for path in found)
+
+    def licence(path: str) -> str:
+        return licences.get(path, licences.get(path.partition("/")[0], licences.get("", manifest.licence)))
+
+    files = tuple(BundleFile(path, _sha256(directory / path), licence(path)) for path in paths)
+    text = manifest_text(replace(manifest, files=files))
+    (directory / MANIFEST).write_text(text, encoding="utf-8")
+    return load_bundle(directory)
+
+
+def _check_file(directory: Path, file: BundleFile) -> None:
+    path = directory / file.path
+    if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
+        raise BundleError(f"{directory / MANIFEST} names {file.path!r}, which lies outside the bundle")
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise BundleError(
+            f"{path} is named in {MANIFEST} and cannot be read: {error.strerror}; fetch the bundle again"
+        ) from error
+    if found != file.sha256:
+        raise BundleError(
+            f"{path} has SHA-256 {found}, {MANIFEST} says {file.sha256}; the file is damaged or was changed: fetch it again"
+        )
+
+
+def _check_shapes(directory: Path, manifest: Manifest) -> None:
+    expected = {
+        FINGERPRINT_FILE: fingerprint_shapes(manifest.features, manifest.network),
+        ATTRIBUTION_FILE: attribution_shapes(manifest.sources, manifest.network),
+    }
+    listed = {file.path for file in manifest.files}
+    for name, shapes in expected.items():
+        if name not in listed:
+            raise BundleError(f"{directory / MANIFEST} lists no {name}; every bundle has one")
+        try:
+            with safe_open(directory / name, framework="np") as tensors:
+                found = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118 - no mapping
+        except SafetensorError as error:
+            raise BundleError(f"{directory / name} is no safetensors file: {error}") from error
+        for key in shapes.keys() | found.keys():
+            if shapes.get(key) != found.get(key):
+                raise BundleError(
+                    f"{directory / name}: tensor {key!r} has shape {found.get(key)}, {MANIFEST} implies {shapes.get(key)}"
+                )
+
+
+def _inside(residual: str) -> bool:
+    return residual.partition(":")[2].startswith("./")
+
+
+def _resolve(residual: str, directory: Path) -> str:
+    if not _inside(residual):
+        return residual
+    kind, _, rest = residual.partition(":")
+    return f"{kind}:{directory.resolve()}/{rest.removeprefix('./')}"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,211 @@
+"""``bundle.json``: what a bundle says of itself, as frozen values, read and checked."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from causalprint.models.attention import attention_shapes
+from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.tables import FINGERPRINT_DIM
+
+SCHEMA = 1
+REAL = "real"
+READINGS = ("residual", "difference", "image")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class BundleError(ValueError):
+    """The bundle cannot be used; the message names the file, the value and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What of an image is analysed, at its own resolution (never resized).
+
+    Attributes:
+        crop: side of the square crop, in pixels.
+        views: crops that vote: the central one, then the corners (top left, bottom right, top right, bottom left).
+            Corners of crops lie on multiples of 8 pixels, in phase with the blocks of a JPEG. Crops that coincide vote once.
+        micro_batch: crops that a GPU computes in one call, padded to exactly this number; a CPU computes one by one.
+    """
+
+    crop: int = 256
+    views: int = 1
+    micro_batch: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One lens in one reading: a key of ``causalprint.models.lenses.LENSES``, one of :data:`READINGS`, and its length."""
+
+    lens: str
+    reading: str
+    size: int
+
+    @property
+    def key(self) -> str:
+        """The prefix of its tensors."""
+        return f"{self.lens}.{self.reading}"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the tensors of a bundle are of: fusion and attributor as of :class:`~causalprint.models.training.recipe.Recipe`."""
+
+    fusion: str = "f0"
+    autoencoder: bool = False
+    attributor: str = "linear"
+
+
+DEFAULT_NETWORK = Network()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """From scores to a verdict. All but ``flat`` were set on validation images.
+
+    Attributes:
+        temperature: divides the scores before the softmax.
+        minimum_probability: below it, no candidate is named and the verdict is ``abstain``, ``undecided``.
+        novelty_limit: largest logit below which the verdict is ``unknown``.
+        flat: root mean square difference of neighbouring pixels (image range 0 to 1) below which an image has no texture.
+    """
+
+    temperature: float
+    minimum_probability: float
+    novelty_limit: float
+    flat: float
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Training images of one source from one place, and their licence as it is stated there."""
+
+    source: str
+    origin: str
+    training: int
+    validation: int
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value with its bootstrap 95 % interval and what it was measured on."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """One file of the bundle: its SHA-256, lower-case hex, and its licence."""
+
+    path: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """``bundle.json``.
+
+    Attributes:
+        schema: :data:`SCHEMA`.
+        name: starts the bundle's id: lower-case letters, digits and hyphens, a letter first.
+        licence: of the bundle as a whole.
+        sources: the taxonomy, in the order of the attribution head's rows; ``real`` among them.
+        geometry: which pixels.
+        residual: ``kind:location?option=value``; a location that starts with ``./`` lies in the bundle.
+        features: what the fingerprint is computed from, in order; a learned lens whose location starts with ``./`` lies in the
+            bundle.
+        network: how they become a fingerprint and a verdict.
+        decision: temperature and limits.
+        data: training data card.
+        figures: evaluation.
+        files: every file that the result depends on.
+    """
+
+    schema: int
+    name: str
+    licence: str
+    sources: tuple[str, ...]
+    geometry: Geometry
+    residual: str
+    features: tuple[Feature, ...]
+    decision: Decision
+    network: Network = field(default_factory=Network)
+    data: tuple[Origin, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    files: tuple[BundleFile, ...] = ()
+
+
+def parse_manifest(text: bytes, where: str) -> Manifest:
+    """The manifest in ``text``; ``where`` names it in errors.
+
+    Raises:
+        BundleError: it is no manifest of this version.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise BundleError(f"{where} is no JSON: {error}; fetch the bundle again") from error
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise BundleError(f"{where} has schema {found!r}, this version reads {SCHEMA}; train it again or install another version")
+    try:
+        manifest = from_json(Manifest, text, where)
+    except ValueError as error:
+        raise BundleError(f"{error}; train it again") from error
+    if not _NAME.fullmatch(manifest.name):
+        raise BundleError(f"{where}: name {manifest.name!r} must match {_NAME.pattern}")
+    sources = manifest.sources
+    if REAL not in sources or len(set(sources)) != len(sources) or len(sources) < 2:
+        raise BundleError(f"{where}: sources must be distinct and hold {REAL!r} and at least one generator, not {sources}")
+    for feature in manifest.features:
+        if feature.reading not in READINGS:
+            raise BundleError(f"{where}: reading {feature.reading!r} of lens {feature.lens!r} is none of {', '.join(READINGS)}")
+    return manifest
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """The text that :func:`parse_manifest` reads back."""
+    return to_json(manifest, indent=1) + "\n"
+
+
+_AUTOENCODER = (("hidden", 128, 128), ("mean", 64, 128), ("spread", 64, 128), ("widen", 128, 64), ("out", 128, 128))
+
+
+def fingerprint_shapes(features: tuple[Feature, ...], network: Network = DEFAULT_NETWORK) -> dict[str, tuple[int, ...]]:
+    """Shapes in ``fingerprint.safetensors``: standardisation, projection and its factor of each feature; one bias; fusion."""
+    square = (FINGERPRINT_DIM, FINGERPRINT_DIM)
+    shapes: dict[str, tuple[int, ...]] = {"bias": (FINGERPRINT_DIM,)}
+    for feature in features:
+        shapes[f"{feature.key}.mean"] = (feature.size,)
+        shapes[f"{feature.key}.scale"] = (feature.size,)
+        shapes[f"{feature.key}.gain"] = (1,)
+        shapes[f"{feature.key}.projection"] = (FINGERPRINT_DIM, feature.size)
+        if network.fusion == "f2":
+            shapes[f"{feature.key}.bias"] = (FINGERPRINT_DIM,)
+    if network.fusion == "f2":
+        shapes |= {"network.query": (FINGERPRINT_DIM,), "network.key.weight": square}
+    if network.autoencoder:
+        for name, wide, narrow in _AUTOENCODER:
+            shapes |= {f"network.autoencoder.{name}.weight": (wide, narrow), f"network.autoencoder.{name}.bias": (wide,)}
+    return shapes
+
+
+def attribution_shapes(sources: tuple[str, ...], network: Network = DEFAULT_NETWORK) -> dict[str, tuple[int, ...]]:
+    """Shapes in ``attribution.safetensors``: the attributor; of each source its centre, and one metric for all."""
+    count = len(sources)
+    shapes: dict[str, tuple[int, ...]] = {
+        "centre": (count, FINGERPRINT_DIM),
+        "whitening": (FINGERPRINT_DIM, FINGERPRINT_DIM),
+    }
+    if network.attributor == "attention":
+        return shapes | {f"attention.{name}": shape for name, shape in attention_shapes(count).items()}
+    return shapes | {"weight": (count, FINGERPRINT_DIM), "bias": (count,)}

@@ -1,0 +1,1 @@
+"""What verdicts are worth: splits, scores, perturbations, audits of shortcuts, comparisons and ablations."""

@@ -1,0 +1,122 @@
+"""Figures that a bundle carries: of held-out images, with intervals, and beside them what shortcuts alone would reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from causalprint.models.bundles.manifest import REAL, Figure
+from causalprint.models.statistics.metrics import Estimate, Scores, area_under_curve, bootstrap, calibration_error, macro_recall
+from causalprint.models.statistics.ridge import Labels, Text, held_out_scores, standard_of, standardise
+from causalprint.models.training.head import Head
+
+AUDIT_RIDGE = 0.1
+AUDIT_CLIP = 5.0
+
+
+def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: Text, contents: Text, seed: int) -> list[Figure]:
+    """Figures of the held-out images of ``head``; labels of ``sources``, origins and contents as it was fitted to, (N,)."""
+    real = sources.index(REAL)
+    known = np.isfinite(head.held_out[:, 0])
+    chances, truth, clusters = head.held_out[known].astype(np.float64), labels[known], contents[known].tolist()
+    found, best = chances.argmax(axis=1), chances.max(axis=1)
+    several = np.isin(truth, _with_several_origins(labels, origins))
+    answered = (best >= head.decision.minimum_probability) & (head.novelty[known] <= 1)
+
+    def figure(name: str, metric: Callable[[Labels], float], note: str) -> Figure:
+        return _figure(name, bootstrap(metric, clusters, seed), note)
+
+    def right(rows: Labels) -> float:
+        given = rows[answered[rows]]
+        return float(np.mean(found[given] == truth[given])) if len(given) else float("nan")
+
+    def recall_of_several(rows: Labels) -> float:
+        chosen = rows[several[rows]]
+        return macro_recall(truth[chosen], found[chosen]) if len(chosen) else float("nan")
+
+    figures = [
+        figure(
+            "macro recall",
+            lambda rows: macro_recall(truth[rows], found[rows]),
+            f"all sources; chance {1 / chances.shape[1]:.2f}",
+        ),
+        figure(
+            "real against generated, AUC",
+            lambda rows: area_under_curve(truth[rows] == real, chances[rows, real]),
+            "all sources",
+        ),
+        figure("answered", lambda rows: float(answered[rows].mean()), "share of images with a verdict real or known"),
+        figure("right where answered", right, "share of those verdicts"),
+        figure(
+            "calibration error",
+            lambda rows: calibration_error(best[rows], found[rows] == truth[rows]),
+            "ECE, 15 bins, on the images that set the temperature",
+        ),
+    ]
+    if several.any():
+        figures.insert(
+            1, figure("macro recall, unseen origins", recall_of_several, "sources with several origins, each origin held out")
+        )
+    figures += [_recall(source, label, found, truth, clusters, seed) for label, source in enumerate(sources)]
+    return [item for item in figures if np.isfinite(item.value)]
+
+
+def audit_shortcuts(
+    encoded_bytes: npt.NDArray[np.int64],
+    thumbnail: npt.NDArray[np.uint8],
+    labels: Labels,
+    origins: Text,
+    contents: Text,
+    folds: list[npt.NDArray[np.bool_]],
+    seed: int,
+) -> list[Figure]:
+    """Macro recall of the same regression on what is no fingerprint: file size, a 16x16 thumbnail, and shuffled labels (N,)."""
+    size = np.log(encoded_bytes.astype(np.float32))[:, None]
+    powers = np.concatenate([size, size**2, size**3], axis=1)
+    colours = thumbnail.astype(np.float32)
+    shuffled = np.random.default_rng(seed).permutation(labels)
+    audits = [
+        ("shortcut audit: file size alone", powers, labels),
+        ("shortcut audit: 16x16 thumbnail", colours, labels),
+        ("shortcut audit: thumbnail, labels shuffled", colours, shuffled),
+    ]
+    return [_audit(name, values, truth, origins, contents, folds, seed) for name, values, truth in audits]
+
+
+def _audit(
+    name: str,
+    values: npt.NDArray[np.float32],
+    truth: Labels,
+    origins: Text,
+    contents: Text,
+    folds: list[npt.NDArray[np.bool_]],
+    seed: int,
+) -> Figure:
+    z = standardise(values, standard_of(values, (values.shape[1],)), AUDIT_CLIP)
+    classes = int(truth.max()) + 1
+    scores: Scores = held_out_scores(z @ z.T, truth, origins, classes, folds, AUDIT_RIDGE).astype(np.float64)
+    known = np.isfinite(scores[:, 0])
+    found, right = scores[known].argmax(axis=1), truth[known]
+    estimate = bootstrap(lambda rows: macro_recall(right[rows], found[rows]), contents[known].tolist(), seed)
+    return _figure(name, estimate, f"macro recall; chance {1 / classes:.2f}")
+
+
+def _recall(source: str, label: int, found: Labels, truth: Labels, clusters: list[str], seed: int) -> Figure:
+    of_source = truth == label
+
+    def recall(rows: Labels) -> float:
+        chosen = rows[of_source[rows]]
+        return float(np.mean(found[chosen] == label)) if len(chosen) else float("nan")
+
+    return _figure(f"recall, {source}", bootstrap(recall, clusters, seed), f"best candidate, of {int(of_source.sum())} images")
+
+
+def _figure(name: str, estimate: Estimate, note: str) -> Figure:
+    return Figure(name, round(estimate.value, 4), round(estimate.low, 4), round(estimate.high, 4), note)
+
+
+def _with_several_origins(labels: Labels, origins: Text) -> Labels:
+    classes = [label for label in np.unique(labels) if len(np.unique(origins[labels == label])) > 1]
+    return np.array(classes, np.int64)

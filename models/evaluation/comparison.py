@@ -1,0 +1,210 @@
+"""What methods scored on the images they were tested on, as figures with paired intervals: every one on the same resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from causalprint.models.statistics.calibration import softmax
+from causalprint.models.statistics.metrics import (
+    ROUNDS,
+    Estimate,
+    Labels,
+    Mask,
+    Scores,
+    area_under_curve,
+    bootstrap_each,
+    calibration_error,
+    fpr_at_tpr,
+    macro_f1,
+    macro_recall,
+    nll,
+    oscr,
+)
+
+Text = npt.NDArray[np.str_]
+UNKNOWN = -1
+"""The label of images whose source was left out of the training."""
+
+
+class Ground(NamedTuple):
+    """What is known of N images, whether tested or not.
+
+    Attributes:
+        truth: labels, :data:`UNKNOWN` of sources that were left out, int64 (N,).
+        contents: what an image shows, near-duplicates joined, (N,).
+        classes: K, how many sources there are to choose from.
+        real: the label of ``real``.
+        several: labels of the sources with at least two origins, which the headline counts, int64.
+    """
+
+    truth: Labels
+    contents: Text
+    classes: int
+    real: int
+    several: Labels
+
+
+class Run(NamedTuple):
+    """What one method said after one training.
+
+    Attributes:
+        rows: the M tested images, int64 (M,).
+        scores: (M, K).
+        temperature: divides the scores; found on validation images.
+        novelty: (M,), larger for images like none that was learned from; NaN where the method has no such measure.
+        perturbed: scores of the same images after a JPEG of quality 75, (M, K); (0, K) where that was not measured.
+        validated: macro recall on the validation images.
+    """
+
+    rows: Labels
+    scores: Scores
+    temperature: float
+    novelty: Scores
+    perturbed: Scores
+    validated: float
+
+
+class Figures(NamedTuple):
+    """Figures of one method over the test images of all seeds, an image counting once a seed. NaN where one was not measured.
+
+    Attributes:
+        accuracy: the headline: macro recall over the sources with at least two origins, every source to choose from.
+        accuracy_all: macro recall over all sources; a rule that ignores the image has 1 / K.
+        f1: macro F1 over all sources.
+        real_auc: area under the curve of real against generated, by the probability of ``real``.
+        ece_before, ece: expected calibration error of the scores as they are, and at the temperature found in validation.
+        nll_before, nll: negative log-likelihood, nats, likewise.
+        jpeg75: change of the headline by a JPEG of quality 75.
+        flips: share of answers that such a JPEG changes.
+        open_auroc, open_fpr95, open_oscr: known against left-out sources, by the method's novelty, else its largest probability.
+        over_best, over_recipe: headline less that of the best method, and less that of the named recipe.
+    """
+
+    accuracy: Estimate
+    accuracy_all: Estimate
+    f1: Estimate
+    real_auc: Estimate
+    ece_before: Estimate
+    ece: Estimate
+    nll_before: Estimate
+    nll: Estimate
+    jpeg75: Estimate
+    flips: Estimate
+    open_auroc: Estimate
+    open_fpr95: Estimate
+    open_oscr: Estimate
+    over_best: Estimate
+    over_recipe: Estimate
+
+
+class Pooled(NamedTuple):
+    """The runs of one method, one after the other: P answers.
+
+    Attributes:
+        rows: image of each answer, int64 (P,).
+        chances: calibrated probabilities, (P, K); ``found`` their largest, int64 (P,).
+        chances_before: at temperature 1.
+        familiarity: (P,), larger for images of known sources.
+        jpeg75: what is found after a JPEG of quality 75, (P,) or (0,).
+    """
+
+    rows: Labels
+    chances: Scores
+    found: Labels
+    chances_before: Scores
+    familiarity: Scores
+    jpeg75: Labels
+
+
+def pool(runs: Sequence[Run]) -> Pooled:
+    """The answers of all ``runs``."""
+    rows, scores, novelty, perturbed = (
+        np.concatenate(parts) for parts in zip(*((run.rows, run.scores, run.novelty, run.perturbed) for run in runs), strict=True)
+    )
+    chances = np.concatenate([softmax(run.scores / run.temperature) for run in runs])
+    familiarity = np.where(np.isfinite(novelty), -novelty, chances.max(axis=1))
+    return Pooled(rows, chances, scores.argmax(axis=1), softmax(scores), familiarity, perturbed.argmax(axis=1))
+
+
+def judge(
+    runs: Mapping[str, Sequence[Run]], ground: Ground, best: str | None, recipe: str | None, rounds: int = ROUNDS
+) -> dict[str, Figures]:
+    """Figures of every method.
+
+    Args:
+        runs: of every method, one a seed; all methods were tested on the same images.
+        ground: what is known of the images.
+        best: the method that the others are compared with, if any.
+        recipe: another one.
+        rounds: of the bootstrap, which draws contents, all seeds' answers of a content at once.
+    """
+    pools = {name: pool(several) for name, several in runs.items()}
+    rows = next(iter(pools.values())).rows
+    if any(not np.array_equal(rows, one.rows) for one in pools.values()):
+        raise ValueError("methods were tested on different images; remove the cache and compare again")
+    metrics = [partial(_figures, one, ground) for one in pools.values()]
+    names = list(pools)
+
+    def all_figures(chosen: Labels) -> list[float]:
+        values = np.array([metric(chosen) for metric in metrics])
+        headline = values[:, 0]
+        over = [headline - headline[names.index(other)] if other else headline * np.nan for other in (best, recipe)]
+        return np.column_stack([values, *over]).flatten().tolist()
+
+    estimates = bootstrap_each(all_figures, ground.contents[rows].tolist(), rounds=rounds)
+    width = len(Figures._fields)
+    return {name: Figures(*estimates[place * width : (place + 1) * width]) for place, name in enumerate(names)}
+
+
+def headline(runs: Sequence[Run], ground: Ground) -> float:
+    """The headline of some runs: macro recall over the sources with at least two origins, over all where none has."""
+    rows, found = (np.concatenate(parts) for parts in zip(*((run.rows, run.scores.argmax(axis=1)) for run in runs), strict=True))
+    return _headline(ground.truth[rows], found, ground.several)
+
+
+def recalls(pooled: Pooled, ground: Ground) -> list[float]:
+    """The share of each source's test images that was attributed rightly, (K,); NaN where none was tested."""
+    truth = ground.truth[pooled.rows]
+    members = [pooled.found[truth == label] == label for label in range(ground.classes)]
+    return [float(right.mean()) if len(right) else float("nan") for right in members]
+
+
+def is_above_chance(figures: Figures, classes: int) -> bool:
+    """Whether macro recall over all sources is above chance by three standard errors."""
+    return figures.accuracy_all.value > 1 / classes + 3 * figures.accuracy_all.standard_error
+
+
+def _figures(pooled: Pooled, ground: Ground, chosen: Labels) -> list[float]:
+    """All figures but the differences, in the order of :class:`Figures`, of some answers."""
+    truth = ground.truth[pooled.rows[chosen]]
+    known: Mask = truth != UNKNOWN
+    rows, truth_known = chosen[known], truth[known]
+    found, chances, before = pooled.found[rows], pooled.chances[rows], pooled.chances_before[rows]
+    right, accuracy = found == truth_known, _headline(truth_known, found, ground.several)
+    after = pooled.jpeg75[rows] if len(pooled.jpeg75) else None
+    familiarity = pooled.familiarity[chosen]
+    return [
+        accuracy,
+        macro_recall(truth_known, found),
+        macro_f1(truth_known, found),
+        area_under_curve(truth_known == ground.real, chances[:, ground.real]),
+        calibration_error(before.max(axis=1), right),
+        calibration_error(chances.max(axis=1), right),
+        nll(before, truth_known),
+        nll(chances, truth_known),
+        float("nan") if after is None else _headline(truth_known, after, ground.several) - accuracy,
+        float("nan") if after is None else float(np.mean(after != found)),
+        area_under_curve(known, familiarity),
+        fpr_at_tpr(known, familiarity),
+        oscr(right, familiarity[known], familiarity[~known]),
+    ]
+
+
+def _headline(truth: Labels, found: Labels, several: Labels) -> float:
+    counted = np.isin(truth, several) if len(several) else truth != UNKNOWN
+    return macro_recall(truth[counted], found[counted]) if counted.any() else float("nan")

@@ -1,0 +1,104 @@
+"""What an evaluation asks of each bundle: verdicts on images as they are and on perturbed ones, and all figures of those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from causalprint.models.bundles.bundle import Bundle
+from causalprint.models.evaluation.designs import DESIGNS
+from causalprint.models.evaluation.perturbations import PERTURBATIONS, Perturbation, seed_of
+from causalprint.models.evaluation.scoring import STRANGER, Truth, aligned, calibration, closed_set, measure, open_set, truth_of
+from causalprint.models.evaluation.scoring_tables import Resampling, confusion, recalls, reliability, robustness
+from causalprint.models.evaluation.structure import structure_study
+from causalprint.models.evaluation.track_audit import LabelledImages, audit_track
+from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
+from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut, Structure
+
+Report = Callable[[str], None]
+UNCHANGED = Perturbation("the images as they are", lambda pixels, _: pixels)
+
+
+class Judged(NamedTuple):
+    """A bundle, what it can be asked, and what it said of the images as they are."""
+
+    judge: Judge
+    truth: Truth
+    verdicts: Verdicts
+
+    @property
+    def answers(self) -> tuple[Truth, Verdicts]:
+        """Without the models."""
+        return self.truth, self.verdicts
+
+
+def judge_bundle(bundle: Bundle, images: LabelledImages, device: str, pool: Executor, report: Report) -> Judged:
+    """Loads a bundle and asks it about every image."""
+    judge = Judge(bundle, device)
+    truth = truth_of(bundle.manifest, images.source, images.origin, images.content)
+    return Judged(judge, truth, _verdicts(judge, images, "unchanged", UNCHANGED, 0, pool, report))
+
+
+def perturb(
+    judged: Judged, images: LabelledImages, seeds: int, resampling: Resampling, pool: Executor, report: Report
+) -> tuple[Robustness, ...]:
+    """What every perturbation costs, beginning with none. Those that are drawn are drawn ``seeds`` times."""
+    judge, truth, verdicts = judged
+    rows = [robustness("none", UNCHANGED, truth, verdicts, [verdicts], resampling)]
+    for name, perturbation in PERTURBATIONS.items():
+        draws = range(seeds if perturbation.drawn else 1)
+        after = [_verdicts(judge, images, name, perturbation, seed, pool, report) for seed in draws]
+        rows.append(robustness(name, perturbation, truth, verdicts, after, resampling))
+    return tuple(rows)
+
+
+def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], resampling: Resampling) -> BundleEvaluation:
+    """All figures of one bundle."""
+    judge, truth, verdicts = judged
+    manifest = judge.bundle.manifest
+    temperature = manifest.decision.temperature
+    metrics = [*closed_set(truth, verdicts), *calibration(truth, verdicts, temperature), *open_set(truth, verdicts)]
+    if track == "aligned":
+        metrics += aligned(truth, verdicts)
+    known = truth.label != STRANGER
+    right = (verdicts.found == truth.label)[known]
+    return BundleEvaluation(
+        bundle_id=judge.bundle.bundle_id,
+        digest=judge.bundle.digest,
+        residual=manifest.residual,
+        sources=manifest.sources,
+        temperature=temperature,
+        measures=measure(metrics, truth.content, *resampling),
+        recalls=recalls(truth, verdicts, resampling),
+        confusion=confusion(truth, verdicts, manifest.sources),
+        before=reliability(at_temperature_one(verdicts.probabilities, temperature)[known], right),
+        after=reliability(verdicts.probabilities[known], right),
+        robustness=costs,
+        structure=_structure(truth, verdicts, resampling.seed),
+    )
+
+
+def _structure(truth: Truth, verdicts: Verdicts, seed: int) -> tuple[Structure, ...]:
+    rows = structure_study(verdicts.fingerprint, truth.source, DESIGNS, seed)
+    return tuple(Structure(*row[:4], *(round(value, 6) for value in (row.nmi, row.chance, row.p))) for row in rows)
+
+
+def audit_images(images: LabelledImages, judged: Sequence[Judged], resampling: Resampling) -> tuple[Shortcut, ...]:
+    """Audits of the images whose source some bundle knows."""
+    known = np.any([one.truth.label != STRANGER for one in judged], axis=0)
+    return audit_track(images, known, resampling)
+
+
+def _verdicts(
+    judge: Judge, images: LabelledImages, name: str, perturbation: Perturbation, seed: int, pool: Executor, report: Report
+) -> Verdicts:
+    count = len(images.source)
+
+    def image(number: int) -> npt.NDArray[np.uint8]:
+        return perturbation.apply(images.crops[number], seed_of(str(images.image_id[number]), seed))
+
+    return judge(count, image, pool, lambda done: report(f"{judge.bundle.bundle_id}, {name}: {done:,} of {count:,} images"))

@@ -1,0 +1,144 @@
+"""Rows of an evaluation: recall by source and origin, confusion, reliability, what perturbations cost, bundles side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from causalprint.models.evaluation.perturbations import Perturbation
+from causalprint.models.evaluation.scoring import ACCURACY, AUC, STRANGER, Truth, interval
+from causalprint.models.statistics.metrics import (
+    Labels,
+    Mask,
+    Scores,
+    area_under_curve,
+    bootstrap_each,
+    confidence_bins,
+    macro_recall,
+)
+from causalprint.models.verdicts import Verdicts
+from causalprint.schemas.evaluations import Bin, ConfusionRow, Difference, Recall, Robustness
+
+BINS = 15
+
+
+class Resampling(NamedTuple):
+    """Of the bootstrap: its seed and how often contents are drawn."""
+
+    seed: int
+    rounds: int
+
+
+def recalls(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[Recall, ...]:
+    """Recall of every known source, and of each of its origins."""
+    known = truth.label != STRANGER
+    pairs = sorted(set(zip(truth.source[known].tolist(), truth.origin[known].tolist(), strict=True)))
+    groups = sorted({(source, "") for source, _ in pairs} | set(pairs))
+    masks = np.array([(truth.source == source) & (truth.origin == origin if origin else known) for source, origin in groups])
+    right = (verdicts.found == truth.label).astype(np.float64)
+
+    def shares(rows: Labels) -> Scores:
+        members = masks[:, rows]
+        counts = members.sum(axis=1)
+        found = np.full(len(groups), np.nan)
+        np.divide(members @ right[rows], counts, out=found, where=counts > 0)
+        return found
+
+    estimates = bootstrap_each(shares, truth.content.tolist(), *resampling)
+    return tuple(
+        Recall(source, origin, bool(truth.trained[mask].all()) if origin else False, int(mask.sum()), interval(estimate))
+        for (source, origin), mask, estimate in zip(groups, masks, estimates, strict=True)
+    )
+
+
+def confusion(truth: Truth, verdicts: Verdicts, sources: Sequence[str]) -> tuple[ConfusionRow, ...]:
+    """A row for every source of the images: those that the bundle knows in its order, then strangers by name."""
+    present = set(truth.source.tolist())
+    rows = [source for source in sources if source in present] + sorted(present - set(sources))
+    found = verdicts.found
+    return tuple(
+        ConfusionRow(
+            source,
+            source in sources,
+            tuple(np.bincount(found[truth.source == source], minlength=len(sources)).tolist()),
+        )
+        for source in rows
+    )
+
+
+def reliability(probabilities: Scores, right: Mask) -> tuple[Bin, ...]:
+    """The bins that calibration error sums over, of images (N,) whose best candidate is ``right`` or not; empty ones left out."""
+    best = probabilities.max(axis=1)
+    place = confidence_bins(best, BINS)
+    return tuple(
+        Bin(int(here.sum()), round(float(best[here].mean()), 6), round(float(right[here].mean()), 6))
+        for here in (place == index for index in range(BINS))
+        if here.any()
+    )
+
+
+def robustness(
+    name: str, perturbation: Perturbation, truth: Truth, before: Verdicts, after: Sequence[Verdicts], resampling: Resampling
+) -> Robustness:
+    """What ``perturbation`` costs.
+
+    Args:
+        name: of the perturbation.
+        perturbation: for what is said of it.
+        truth: of the images; only those of known sources count.
+        before: verdicts on the images as they are.
+        after: verdicts on the changed ones, a draw each; figures are means over them.
+        resampling: of the bootstrap.
+    """
+    known = truth.label != STRANGER
+    label = truth.label
+    answers = np.array([each.found for each in after])
+    changed = answers != before.found
+    flipped = np.array([(each.verdict != before.verdict) | (each.named != before.named) for each in after])
+    real = label == truth.real
+    chances = [each.probabilities[:, truth.real] for each in after]
+
+    def values(rows: Labels) -> list[float]:
+        kept = rows[known[rows]]
+        if not len(kept):
+            return [float("nan")] * 5
+        accuracy = float(np.mean([macro_recall(label[kept], answer[kept]) for answer in answers]))
+        return [
+            accuracy,
+            macro_recall(label[kept], before.found[kept]) - accuracy,
+            float(flipped[:, kept].mean()),
+            float(changed[:, kept].mean()),
+            float(np.mean([area_under_curve(real[kept], chance[kept]) for chance in chances])),
+        ]
+
+    estimates = bootstrap_each(values, truth.content.tolist(), *resampling)
+    return Robustness(name, perturbation.about, len(after), *(interval(estimate) for estimate in estimates))
+
+
+def differences(
+    first: tuple[Truth, Verdicts], other: tuple[Truth, Verdicts], bundle_id: str, resampling: Resampling
+) -> tuple[Difference, ...]:
+    """Figures of ``other`` less those of ``first``, on images whose source both bundles know: paired, so that chance cancels."""
+    truth = first[0]
+    both = (truth.label != STRANGER) & (other[0].label != STRANGER)
+    real = truth.label == truth.real
+
+    def scores(asked: tuple[Truth, Verdicts], rows: Labels) -> list[float]:
+        known, said = asked
+        chances = said.probabilities[rows, known.real]
+        return [macro_recall(known.label[rows], said.found[rows]), area_under_curve(real[rows], chances)]
+
+    def values(rows: Labels) -> list[float]:
+        kept = rows[both[rows]]
+        if not len(kept):
+            return [float("nan")] * 2
+        return [mine - its for mine, its in zip(scores(other, kept), scores(first, kept), strict=True)]
+
+    estimates = bootstrap_each(values, truth.content.tolist(), *resampling)
+    return tuple(
+        Difference(bundle_id, name, interval(estimate), int(both.sum()))
+        for name, estimate in zip((ACCURACY, AUC), estimates, strict=True)
+        if np.isfinite(estimate.value)
+    )

@@ -1,0 +1,1 @@
+"""The repository's own generators: a small diffusion model of photographs, and two autoencoders."""

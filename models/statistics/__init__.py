@@ -1,0 +1,1 @@
+"""Numpy alone: ridge regression, calibration, and figures of merit with their intervals."""

@@ -1,0 +1,74 @@
+"""Where ours begins: ridge regression in closed form, written into the network's first weights.
+
+min over W of sum_i w_i (sum_v |y_i - W z_iv|^2 + invariance sum_(u<v) |W z_iu - W z_iv|^2) + ridge |W|^2 over images i and their
+views u, v: attributed rightly, and moved little by interventions. The first K numbers of a fingerprint begin as its K scores, the
+others as the leading principal components of all lenses, which say nothing of known sources and much of what is like none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from causalprint.models.network.fusion import FingerprintNetwork
+from causalprint.models.network.reduction import principal
+from causalprint.models.training.sample import Sample
+from causalprint.schemas.tables import FINGERPRINT_DIM
+
+SCORE_GAIN = 8.0
+"""Scores enter the fingerprint times this, so that their spread is of the order of 1."""
+COMPONENT_GAIN = 0.5
+"""Standard deviation of the principal components in the fingerprint."""
+
+
+class ClosedForm(NamedTuple):
+    """Directions (128, C) over all lenses side by side, and offsets (128,)."""
+
+    directions: Tensor
+    offset: Tensor
+
+
+def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, seed: int = 0) -> ClosedForm:
+    """The regression of ``sample`` onto class indicators, then principal components."""
+    joined = torch.cat(sample.lenses, dim=2)
+    _, views, width = joined.shape
+    strength = joined.square().sum(dim=2).mean()  # so that ``ridge`` means the same whatever the lenses
+    joined = joined / strength.sqrt()
+    weights = sample.weights.float()
+    targets = torch.nn.functional.one_hot(sample.labels, classes).float() - 1 / classes
+    rows = (joined * weights[:, None, None].sqrt()).flatten(0, 1)
+    normal = rows.T @ rows
+    if views > 1 and invariance:
+        offsets = ((joined - joined.mean(dim=1, keepdim=True)) * weights[:, None, None].sqrt()).flatten(0, 1)
+        normal += invariance * views * offsets.T @ offsets
+    total = joined.sum(dim=1) * weights[:, None]
+    border = total.sum(dim=0)[:, None]
+    corner = (weights.sum() * views)[None, None]
+    normal = torch.cat([torch.cat([normal, border], dim=1), torch.cat([border.T, corner], dim=1)]).double()
+    normal += ridge * torch.eye(width + 1, dtype=normal.dtype)
+    right = torch.cat([total.T @ targets, ((weights * views) @ targets)[None]]).double()
+    solution = torch.linalg.solve(normal, right)
+    scores, intercept = solution[:width].T / strength.sqrt() * SCORE_GAIN, solution[width] * SCORE_GAIN
+    components, middle = _components(joined[:, 0] * strength.sqrt(), FINGERPRINT_DIM - classes, seed)
+    return ClosedForm(torch.cat([scores.float(), components]), torch.cat([intercept.float(), -components @ middle]))
+
+
+def start_from(network: FingerprintNetwork, form: ClosedForm, sizes: list[int]) -> None:
+    """Writes ``form`` into the tokens of ``network``, whose lenses have ``sizes``."""
+    with torch.no_grad():
+        for index, (token, part) in enumerate(zip(network.tokens, form.directions.split(sizes, dim=1), strict=True)):
+            token.get_parameter("weight").copy_(part)
+            token.get_parameter("bias").copy_(form.offset if index == 0 else torch.zeros_like(form.offset))
+
+
+def _components(values: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Principal directions (count, C) of values (N, C) over the spread along them, nought where there are no more; the mean."""
+    middle = values.mean(dim=0)
+    centred = values - middle
+    basis = principal(centred, min(count, len(values) - 1, values.shape[1]), seed)
+    spread = (centred @ basis).square().mean(dim=0).sqrt()
+    known = spread > 1e-4 * spread.max()
+    directions = basis.T * (COMPONENT_GAIN / spread.clamp(min=1e-12) * known)[:, None]
+    return torch.cat([directions, torch.zeros(count - len(directions), values.shape[1])]), middle

@@ -1,0 +1,67 @@
+"""How far a training of networks has come, and its checkpoint: after ``kill -9`` it goes on from the last whole epoch."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from causalprint.models.training.loop import optimizer_tensors, restore_optimizer
+
+
+class Progress(NamedTuple):
+    """After ``epoch`` epochs: the best validation so far (NaN: none is judged), its weights, and epochs waited since."""
+
+    epoch: int
+    score: float
+    best: dict[str, Tensor]
+    waited: int
+    last: float = float("nan")
+
+    def after(self, score: float, networks: nn.Module) -> Progress:
+        """One epoch later; without validation the latest weights are the best."""
+        better = math.isnan(score) or score > self.score
+        best = {key: value.clone() for key, value in networks.state_dict().items()} if better else self.best
+        return Progress(self.epoch + 1, score if better else self.score, best, 0 if better else self.waited + 1, score)
+
+
+def save(path: Path, progress: Progress, networks: nn.Module, optimizer: torch.optim.Optimizer, run: str = "") -> None:
+    """Writes all that the next epoch depends on; a kill leaves the old file or the new one.
+
+    ``run`` says what must be the same when the training goes on: a digest of its choices and its data.
+    """
+    tensors = {f"now.{key}": value for key, value in networks.state_dict().items()}
+    tensors |= {f"best.{key}": value for key, value in progress.best.items()} | optimizer_tensors(optimizer)
+    metadata = {"epoch": str(progress.epoch), "score": repr(progress.score), "waited": str(progress.waited), "run": run}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    save_file({key: value.contiguous().clone() for key, value in tensors.items()}, part, metadata)
+    part.replace(path)
+
+
+def resume(path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer, run: str = "") -> Progress:
+    """Brings ``networks`` and ``optimizer`` to where :func:`save` left them.
+
+    Raises:
+        ValueError: the checkpoint is of another run.
+    """
+    with safe_open(path, "pt") as opened:
+        metadata = opened.metadata()
+    if metadata.get("run", "") != run:
+        raise ValueError(
+            f"{path} was written with another recipe, another seed or other images; resume with the same ones, or train without "
+            "--resume"
+        )
+    tensors = load_file(path)
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+    networks.load_state_dict(part("now."))
+    restore_optimizer(optimizer, tensors)
+    return Progress(int(metadata["epoch"]), float(metadata["score"]), part("best."), int(metadata["waited"]))

@@ -1,0 +1,205 @@
+"""A recipe: all the choices of a training, as a frozen value that is read from YAML and kept in the bundle's folder.
+
+``recipes/`` beside this file holds those that ship: ``default`` is ours, ``causal-2509.15406`` the paper's method as published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from causalprint.models.bundles.manifest import READINGS
+from causalprint.models.lenses import LENSES
+from causalprint.models.training.interventions import Interventions
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+FUSIONS = ("f0", "f1", "f2")
+ATTRIBUTORS = ("linear", "attention")
+
+
+class RecipeError(ValueError):
+    """The recipe cannot be used; the message names the file, the key and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A lens and what it reads: a key of ``LENSES`` or the spec of a learned lens (``kind:path-or-name``), and a reading."""
+
+    lens: str
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is minimised; each number weighs its term, 0 leaves it out. See :mod:`causalprint.models.training.objectives`.
+
+    Attributes:
+        cross_entropy: of the attribution.
+        contrast: supervised contrastive loss (Khosla et al., NeurIPS 2020), views and other images of a source as positives.
+        hard: how many times a hard pair counts: another origin of the same source, another source with the same content.
+        invariance: squared distance between the fingerprints of an image's views.
+        independence: HSIC (Gretton et al., ALT 2005) between the fingerprint and codes of content and style, within a source.
+        adversary: a network that guesses the origin within a source from the fingerprint, its gradient reversed
+            (Ganin et al., JMLR 2016).
+        swap: a decoder from fingerprint and content code back to lens features must give, with the fingerprint of another
+            image of the same content and another source, that image's features.
+        reconstruction, sparsity, divergence: of the variational autoencoder: MSE, L1 of the code, KL (the paper has 1, 0.1, 0.1).
+    """
+
+    cross_entropy: float = 1.0
+    contrast: float = 0.0
+    hard: float = 1.0
+    invariance: float = 0.0
+    independence: float = 0.0
+    adversary: float = 0.0
+    swap: float = 0.0
+    reconstruction: float = 0.0
+    sparsity: float = 0.0
+    divergence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Optimiser:
+    """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019) and early stopping.
+
+    Attributes:
+        epochs: at most.
+        batch: images of a step, each with all of its views.
+        rate: learning rate, falling to nought along a cosine.
+        decay: weight decay: towards the closed form where training begins from it, else towards nought.
+        patience: epochs without a better macro recall on validation after which training stops and goes back to the best.
+    """
+
+    epochs: int = 40
+    batch: int = 256
+    rate: float = 1e-3
+    decay: float = 1e-2
+    patience: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One training.
+
+    Attributes:
+        name: of the recipe.
+        about: what it is, in a sentence.
+        residual: its spec; empty for that of the bundle in the package.
+        lenses: what the fingerprint reads, in order.
+        views: of each image; the first is the image as it is, the others went through ``interventions``.
+        interventions: on content and style.
+        components: each lens is reduced to at most so many principal components before anything is learned.
+        closed_form: begin from the ridge regression of :mod:`causalprint.models.statistics.ridge` instead of at random.
+        ridge: its strength.
+        fusion: ``f0`` equal weights, ``f1`` weights by each lens's accuracy on validation, ``f2`` cross-attention.
+        autoencoder: whether the fused fingerprint passes the variational autoencoder 128 -> 64 -> 128.
+        attributor: ``linear``, or ``attention``: a transformer over the fingerprint's parts.
+        objective: what is minimised.
+        optimiser: how.
+    """
+
+    name: str
+    about: str
+    residual: str = ""
+    lenses: tuple[Use, ...] = ()
+    views: int = 3
+    interventions: Interventions = field(default_factory=Interventions)
+    components: int = 256
+    closed_form: bool = True
+    ridge: float = 0.1
+    fusion: str = "f0"
+    autoencoder: bool = False
+    attributor: str = "linear"
+    objective: Objective = field(default_factory=Objective)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """The recipe of that name in the package, or in that YAML file.
+
+    Raises:
+        RecipeError: there is none, or a key or value is not of a recipe.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = RECIPES / f"{name_or_path}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(
+            f"no recipe {name_or_path!r}: {error.strerror}; give a YAML file or one of {', '.join(recipe_names())}"
+        ) from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is no YAML: {error}") from error
+    recipe: Recipe = _build(Recipe, data, str(path))
+    return _checked(recipe, str(path))
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes in the package."""
+    return sorted(file.stem for file in RECIPES.glob("*.yaml"))
+
+
+_PARTS: dict[str, Any] = {"objective": Objective, "optimiser": Optimiser, "interventions": Interventions}
+
+
+def _build(kind: Any, data: object, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise RecipeError(f"{where} must be a mapping of {kind.__name__}'s keys, not {data!r}")
+    known = {one.name: one for one in fields(kind)}
+    if strange := set(data) - set(known):
+        raise RecipeError(f"{where} has {', '.join(sorted(map(str, strange)))}; its keys are {', '.join(known)}")
+    values = {}
+    for key, value in data.items():
+        if key in _PARTS:
+            values[key] = _build(_PARTS[key], value, f"{where}, {key}")
+        elif key == "lenses":
+            values[key] = tuple(_build(Use, use, f"{where}, lenses") for use in _listed(value, f"{where}, lenses"))
+        else:
+            values[key] = _value(value, known[key].default, f"{where}, {key}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _listed(value: object, where: str) -> list[object]:
+    if not isinstance(value, list):
+        raise RecipeError(f"{where} must be a list, not {value!r}")
+    return value
+
+
+def _value(value: object, default: object, where: str) -> object:
+    """``value`` as the type of ``default``; YAML reads 1e-4, which has no point, as a word."""
+    if isinstance(default, tuple):
+        if len(listed := _listed(value, where)) != len(default):
+            raise RecipeError(f"{where} must have {len(default)} numbers, not {value!r}")
+        return tuple(_value(one, example, where) for one, example in zip(listed, default, strict=True))
+    kind = type(default) if isinstance(default, (bool, int, float)) else str
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError as error:
+            raise RecipeError(f"{where} must be a number, not {value!r}") from error
+    if type(value) is not kind:
+        raise RecipeError(f"{where} must be of type {kind.__name__}, not {value!r}")
+    return value
+
+
+def _checked(recipe: Recipe, where: str) -> Recipe:
+    if not recipe.lenses:
+        raise RecipeError(f"{where}: a recipe needs lenses")
+    for use in recipe.lenses:
+        if use.reading not in READINGS:
+            raise RecipeError(f"{where}: reading {use.reading!r} is none of {', '.join(READINGS)}")
+        if use.lens not in LENSES and ":" not in use.lens:
+            raise RecipeError(f"{where}: lens {use.lens!r} is none of {', '.join(LENSES)} and no spec kind:path-or-name")
+    for value, allowed in ((recipe.fusion, FUSIONS), (recipe.attributor, ATTRIBUTORS)):
+        if value not in allowed:
+            raise RecipeError(f"{where}: {value!r} is none of {', '.join(allowed)}")
+    return recipe

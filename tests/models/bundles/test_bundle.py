@@ -1,0 +1,185 @@
+"""A bundle that is damaged or from elsewhere is refused in one sentence; its id says exactly what rows depend on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from causalprint.models.bundles.bundle import (
+    ATTRIBUTION_FILE,
+    FINGERPRINT_FILE,
+    MANIFEST,
+    load_bundle,
+    save_bundle,
+    with_residual,
+)
+from causalprint.models.bundles.manifest import (
+    BundleError,
+    Decision,
+    Feature,
+    Figure,
+    Geometry,
+    Manifest,
+    Origin,
+    attribution_shapes,
+    fingerprint_shapes,
+    manifest_text,
+    parse_manifest,
+)
+
+MANIFEST_OF_TWO = Manifest(
+    schema=1,
+    name="first",
+    licence="Apache-2.0",
+    sources=("real", "alpha"),
+    geometry=Geometry(crop=64, views=2),
+    residual="denoise:./residual?sigma=0.03",
+    features=(Feature("dct", "residual", 6), Feature("dct", "image", 6)),
+    decision=Decision(temperature=1.5, minimum_probability=0.4, novelty_limit=9.0, flat=1e-3),
+    data=(Origin("real", "somewhere", 10, 2, "CC0"),),
+    figures=(Figure("macro recall", 0.5, 0.4, 0.6, "validation"),),
+)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A bundle whose weights are zero, which nobody computes with here."""
+    folder = tmp_path / "bundle"
+    (folder / "residual" / "unet").mkdir(parents=True)
+    (folder / "residual" / "unet" / "config.json").write_text("{}")
+    zeros = {key: np.zeros(shape, np.float32) for key, shape in fingerprint_shapes(MANIFEST_OF_TWO.features).items()}
+    head = {key: np.zeros(shape, np.float32) for key, shape in attribution_shapes(MANIFEST_OF_TWO.sources).items()}
+    save_bundle(folder, MANIFEST_OF_TWO, zeros, head, {"residual": "MIT"})
+    return folder
+
+
+def test_a_bundle_is_read_back_as_it_was_written(directory: Path) -> None:
+    bundle = load_bundle(directory)
+    assert replace(bundle.manifest, files=()) == MANIFEST_OF_TWO
+    assert {file.path: file.licence for file in bundle.manifest.files} == {
+        FINGERPRINT_FILE: "Apache-2.0",
+        ATTRIBUTION_FILE: "Apache-2.0",
+        "residual/unet/config.json": "MIT",
+    }
+    assert bundle.residual == f"denoise:{directory.resolve()}/residual?sigma=0.03"
+    assert bundle.calibrated
+
+
+def test_its_id_follows_its_content_and_not_its_place(directory: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(directory, tmp_path / "elsewhere")
+    assert load_bundle(moved).bundle_id == load_bundle(directory).bundle_id
+    manifest = json.loads((moved / MANIFEST).read_text())
+    manifest["decision"]["temperature"] = 2.0
+    (moved / MANIFEST).write_text(json.dumps(manifest))
+    assert load_bundle(moved).bundle_id != load_bundle(directory).bundle_id
+    assert load_bundle(moved).bundle_id.startswith("first-")
+
+
+def test_prose_is_no_part_of_its_id(directory: Path) -> None:
+    before = load_bundle(directory).bundle_id
+    (directory / "card.md").write_text("what it is for")
+    assert load_bundle(directory).bundle_id == before
+
+
+def test_another_residual_gives_another_id_that_follows_its_weights(directory: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(directory)
+    here, moved = tmp_path / "here", tmp_path / "moved"
+    here.mkdir()
+    moved.mkdir()
+    one, two = {"model.safetensors": "1" * 64}, {"model.safetensors": "2" * 64}
+    first = with_residual(bundle, f"denoise:{here}?sigma=0.1", one)
+    assert not first.calibrated
+    assert first.residual == f"denoise:{here}?sigma=0.1"
+    assert with_residual(bundle, f"denoise:{moved}?sigma=0.1", one).bundle_id == first.bundle_id
+    ids = {
+        bundle.bundle_id,
+        first.bundle_id,
+        with_residual(bundle, f"denoise:{here}?sigma=0.1", two).bundle_id,
+        with_residual(bundle, f"denoise:{here}?sigma=0.2", one).bundle_id,
+        with_residual(bundle, "autoencoder:someone/some-model", one).bundle_id,
+        with_residual(bundle, "autoencoder:someone/some-model", two).bundle_id,
+    }
+    assert len(ids) == 6
+
+
+def _set(key: str, value: object) -> Callable[[Path], None]:
+    def damage(directory: Path) -> None:
+        manifest = json.loads((directory / MANIFEST).read_text())
+        manifest[key] = value
+        (directory / MANIFEST).write_text(json.dumps(manifest))
+
+    return damage
+
+
+def _flip_a_bit(directory: Path) -> None:
+    data = bytearray((directory / FINGERPRINT_FILE).read_bytes())
+    data[-1] ^= 1
+    (directory / FINGERPRINT_FILE).write_bytes(bytes(data))
+
+
+def _drop_a_weight(directory: Path) -> None:
+    (directory / ATTRIBUTION_FILE).unlink()
+
+
+def _point_outside(directory: Path) -> None:
+    manifest = json.loads((directory / MANIFEST).read_text())
+    manifest["files"][0]["path"] = "../../etc/passwd"
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+
+
+def _drop_the_manifest(directory: Path) -> None:
+    (directory / MANIFEST).unlink()
+
+
+def _no_json(directory: Path) -> None:
+    (directory / MANIFEST).write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_drop_the_manifest, "no bundle.json in .*; give the directory"),
+        (_no_json, "is no JSON"),
+        (_set("schema", 2), "has schema 2, this version reads 1"),
+        (_set("sources", ["alpha", "beta"]), "sources must be distinct and hold 'real'"),
+        (_set("sources", ["real", "alpha", "beta"]), r"shape \(2, 128\), bundle.json implies \(3, 128\)|shape \(2,\)"),
+        (_set("name", "Erste/r"), "name 'Erste/r' must match"),
+        (_set("licence", 3), "licence must be str, not 3"),
+        (_set("geometry", {"crop": "64"}), "geometry.crop must be int, not '64'"),
+        (_set("decision", {"temperature": 1}), "bundle.json.decision: 'flat' is missing"),
+        (_set("colour", "red"), "'colour' is unknown"),
+        (_set("features", [{"lens": "dct", "reading": "backwards", "size": 6}]), "reading 'backwards' of lens 'dct'"),
+        (_set("files", []), "lists no fingerprint.safetensors"),
+        (_flip_a_bit, "fingerprint.safetensors has SHA-256 .* says"),
+        (_drop_a_weight, "attribution.safetensors is named in bundle.json and cannot be read"),
+        (_point_outside, "lies outside the bundle"),
+    ],
+)
+def test_what_is_wrong_with_a_bundle_is_said_in_one_sentence(
+    directory: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(directory)
+    with pytest.raises(BundleError, match=message) as caught:
+        load_bundle(directory)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_is_its_own_round_trip() -> None:
+    assert parse_manifest(manifest_text(MANIFEST_OF_TWO).encode(), "here") == MANIFEST_OF_TWO
+
+
+def test_the_id_is_read_without_torch(directory: Path) -> None:
+    code = (
+        "import sys; from causalprint.models.bundles.bundle import load_bundle; "
+        f"print(load_bundle({str(directory)!r}).bundle_id); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == load_bundle(directory).bundle_id

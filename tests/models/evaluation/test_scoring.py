@@ -1,0 +1,201 @@
+"""Figures of verdicts whose truth is known: perfect ones, guesses, and ones that a perturbation changes or leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.bundles.manifest import Origin
+from causalprint.models.evaluation.perturbations import Perturbation
+from causalprint.models.evaluation.scoring import STRANGER, Truth, aligned, calibration, closed_set, measure, open_set, truth_of
+from causalprint.models.evaluation.scoring_tables import Resampling, confusion, differences, recalls, reliability, robustness
+from causalprint.models.evaluation.track_audit import LabelledImages, audit_track, content_folds
+from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
+from causalprint.schemas.evaluations import Interval, Measure
+
+SOURCES = ("real", "alpha", "beta")
+SOME = Resampling(0, 60)
+EACH = 12
+
+
+def a_truth(strangers: int = 6) -> Truth:
+    source = np.array([*(name for name in SOURCES for _ in range(EACH)), *["other"] * strangers])
+    label = np.array([SOURCES.index(name) if name in SOURCES else STRANGER for name in source.tolist()])
+    origin = np.array([f"origin-{place % 2}" for place in range(len(source))])
+    content = np.array([str(place % EACH) for place in range(len(source))])
+    return Truth(label, 0, source, origin, content, origin == "origin-0")
+
+
+def verdicts_of(answers: Sequence[int], sure: float = 0.9, novelty: float = 0.5) -> Verdicts:
+    """As if the bundle had given ``answers``, each with probability ``sure``."""
+    count = len(answers)
+    probabilities = np.full((count, len(SOURCES)), (1 - sure) / (len(SOURCES) - 1))
+    probabilities[np.arange(count), answers] = sure
+    named = np.array([SOURCES[answer] if answer else "" for answer in answers])
+    verdict = np.where(named == "", "real", "known")
+    return Verdicts(np.zeros((count, 128), np.float16), probabilities, np.full(count, novelty), verdict, named)
+
+
+def named(measures: Sequence[Measure]) -> dict[str, float]:
+    return {each.name: each.interval.value for each in measures}
+
+
+def test_perfect_verdicts_have_perfect_figures() -> None:
+    truth = a_truth()
+    said = verdicts_of(np.maximum(truth.label, 0).tolist(), sure=1.0)
+    said.novelty[truth.label == STRANGER] = 2
+    found = named(
+        measure(
+            [*closed_set(truth, said), *calibration(truth, said, 1.5), *open_set(truth, said), *aligned(truth, said)],
+            truth.content,
+            *SOME,
+        )
+    )
+    best = {name: value for name, value in found.items() if "accused" not in name and "strangers" not in name}
+    zero = {"calibration error after", "log loss after", "calibration error before", "log loss before"}
+    zero |= {"open set FPR at 95 % TPR, novelty"}
+    by_probability = {name for name in best if "largest probability" in name}
+    for name in best.keys() - by_probability:
+        assert best[name] == pytest.approx(0 if name in zero else 1, abs=1e-5), name
+    assert found["photographs accused"] == 0
+    assert found["strangers called unknown"] == found["strangers named"] == 0  # all six are taken for photographs
+
+
+def test_figures_without_images_are_left_out() -> None:
+    truth = a_truth(strangers=0)
+    said = verdicts_of([0] * len(truth.label))
+    assert open_set(truth, said) == []
+    alone = truth._replace(trained=np.ones(len(truth.label), np.bool_))
+    found = named(measure(closed_set(alone, said), truth.content, *SOME))
+    assert "macro accuracy, new origins" not in found
+    assert found["macro accuracy"] == pytest.approx(1 / 3)
+    assert found["right where answered"] == pytest.approx(1 / 3)
+    assert measure([], truth.content, *SOME) == ()
+
+
+def test_recall_is_counted_by_source_and_origin() -> None:
+    truth = a_truth()
+    answers = np.maximum(truth.label, 0)
+    answers[(truth.source == "beta") & (truth.origin == "origin-1")] = 1
+    rows = {(row.source, row.origin): row for row in recalls(truth, verdicts_of(answers.tolist()), SOME)}
+    assert set(rows) == {(source, origin) for source in SOURCES for origin in ("", "origin-0", "origin-1")}
+    assert rows["beta", ""].interval.value == 0.5
+    assert rows["beta", ""].images == EACH
+    assert rows["beta", "origin-0"].interval == Interval(1, 1, 1)
+    assert rows["beta", "origin-1"].interval == Interval(0, 0, 0)
+    assert rows["beta", "origin-0"].trained
+    assert not rows["beta", "origin-1"].trained
+    table = confusion(truth, verdicts_of(answers.tolist()), SOURCES)
+    assert [(row.source, row.known, row.counts) for row in table] == [
+        ("real", True, (EACH, 0, 0)),
+        ("alpha", True, (0, EACH, 0)),
+        ("beta", True, (0, EACH // 2, EACH // 2)),
+        ("other", False, (6, 0, 0)),
+    ]
+
+
+def test_reliability_bins_hold_all_images() -> None:
+    said = verdicts_of([0] * 10, sure=0.7)
+    (only,) = reliability(said.probabilities, np.arange(10) < 7)
+    assert only.images == 10
+    assert only.probability == only.right == pytest.approx(0.7)
+
+
+def test_a_perturbation_that_changes_nothing_flips_nothing() -> None:
+    truth = a_truth()
+    before = verdicts_of(np.maximum(truth.label, 0).tolist())
+    nothing = Perturbation("nothing", lambda pixels, _: pixels)
+    row = robustness("identity", nothing, truth, before, [before, before], SOME)
+    assert row.flips == row.answers == row.lost == Interval(0, 0, 0)
+    assert row.accuracy == Interval(1, 1, 1)
+    other = verdicts_of([0] * len(truth.label))
+    row = robustness("blind", nothing, truth, before, [before, other], SOME)
+    assert row.accuracy.value == pytest.approx((1 + 1 / 3) / 2)
+    assert row.lost.value == pytest.approx(1 / 3)
+    assert row.flips.value == pytest.approx(1 / 3)
+
+
+def test_a_difference_is_of_the_images_that_both_bundles_know() -> None:
+    truth = a_truth()
+    right = verdicts_of(np.maximum(truth.label, 0).tolist())
+    wrong = verdicts_of([0] * len(truth.label))
+    narrow = truth._replace(label=np.where(truth.label == 2, STRANGER, truth.label))
+    accuracy, auc = differences((narrow, right), (truth, wrong), "other-1", SOME)
+    assert (accuracy.bundle_id, accuracy.images) == ("other-1", 2 * EACH)
+    assert accuracy.interval == Interval(-0.5, -0.5, -0.5)
+    assert auc.interval.value == -0.5
+
+
+def test_what_the_bundle_knows_comes_from_its_manifest() -> None:
+    manifest = load_bundle().manifest
+    known = next(one for one in manifest.data if isinstance(one, Origin) and one.source != "real")
+    truth = truth_of(
+        manifest, np.array([known.source, known.source, "nobody"]), np.array([known.origin, "x", "x"]), np.array(["1"] * 3)
+    )
+    assert truth.label.tolist() == [manifest.sources.index(known.source)] * 2 + [STRANGER]
+    assert truth.trained.tolist() == [True, False, False]
+    assert manifest.sources[truth.real] == "real"
+
+
+def test_temperature_one_is_undone_from_probabilities_alone() -> None:
+    scores = np.random.default_rng(0).normal(0, 3, (5, 4))
+
+    def softmax(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        powers = np.exp(values)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    assert at_temperature_one(softmax(scores / 2.5), 2.5) == pytest.approx(softmax(scores))
+
+
+def test_an_audit_voids_where_a_shortcut_is_there_and_only_there() -> None:
+    draw = np.random.default_rng(0)
+    count = 120
+    source = np.array(["real", "fake"] * (count // 2))
+    crops = draw.integers(0, 256, (count, 16, 16, 3)).astype(np.uint8)
+    plain = LabelledImages(
+        crops,
+        np.array([f"{place:064x}" for place in range(count)]),
+        draw.integers(900, 1100, count),
+        np.array(["PNG"] * count),
+        np.full((count, 2), 256),
+        source,
+        source,
+        np.array([str(place // 2) for place in range(count)]),
+    )
+    chosen = np.ones(count, np.bool_)
+    assert [audit.voids for audit in audit_track(plain, chosen, SOME)] == [False] * 3
+    sizes = plain._replace(size=np.where((source == "real")[:, None], 256, 512))
+    assert [audit.voids for audit in audit_track(sizes, chosen, SOME)] == [True, False, False]
+    codec = plain._replace(encoding=np.where(source == "real", "JPEG", "PNG"))
+    assert [audit.voids for audit in audit_track(codec, chosen, SOME)] == [True, False, False]
+    tint = plain._replace(crops=np.where((source == "real")[:, None, None, None], crops // 2, crops))
+    assert [audit.voids for audit in audit_track(tint, chosen, SOME)] == [False, True, False]
+    assert audit_track(plain, source == "real", SOME) == ()
+    folds = content_folds(plain.content, 0)
+    assert np.sum(folds, axis=0).tolist() == [1] * count
+    assert all(len(set(plain.content[fold]) & set(plain.content[~fold])) == 0 for fold in folds)
+
+
+def test_a_judge_says_what_an_audit_says(tiny: object) -> None:
+    from pathlib import Path
+
+    from causalprint.models.attribution import Attributor
+    from causalprint.models.fingerprint import Fingerprinter
+    from tests.bundles import photograph
+
+    bundle = load_bundle(Path(str(tiny)))
+    crops = np.stack([photograph(seed) for seed in range(5)])
+    told: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        said = Judge(bundle, "cpu")(5, lambda number: crops[number], pool, told.append)
+    expected = Fingerprinter(bundle, "cpu")(crops).fingerprint
+    assert np.array_equal(said.fingerprint, expected)
+    assert [(row.verdict, row.source or "") for row in Attributor(bundle)(expected)] == list(
+        zip(said.verdict.tolist(), said.named.tolist(), strict=True)
+    )
+    assert told == [1, 2, 3, 4, 5]
+    assert said.probabilities.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-6)

@@ -1,0 +1,98 @@
+"""Where ours begins is ridge regression: against a plain solution of the same problem, and what invariance does to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from causalprint.models.network.fusion import FingerprintNetwork
+from causalprint.models.statistics.ridge import indicators, solve
+from causalprint.models.training.closed_form import COMPONENT_GAIN, SCORE_GAIN, ClosedForm, closed_form, start_from
+from causalprint.models.training.sample import Sample
+from causalprint.schemas.tables import FINGERPRINT_DIM
+
+CLASSES = 3
+SIZES = [2, 3]
+
+
+def a_sample(values: Tensor, labels: Tensor, weights: Tensor, sizes: list[int]) -> Sample:
+    """Images of components (N, V, C); their style and content are of no interest here."""
+    count, views, _ = values.shape
+    nothing = torch.zeros(count, dtype=torch.long)
+    style, content = torch.zeros(count, views, 9), torch.zeros(count, 32)
+    return Sample(values.split(sizes, dim=2), labels, nothing, nothing, style, content, weights)
+
+
+def some(views: int, seed: int = 3) -> Sample:
+    draw = np.random.default_rng(seed)
+    values = torch.from_numpy(draw.normal(size=(8, views, 5)).astype(np.float32))
+    labels = torch.from_numpy(draw.integers(0, CLASSES, 8))
+    return a_sample(values, labels, torch.from_numpy(draw.uniform(0.5, 2, 8).astype(np.float32)), SIZES)
+
+
+def scores_of(form: ClosedForm, values: Tensor) -> Tensor:
+    return (values @ form.directions[:CLASSES].T + form.offset[:CLASSES]) / SCORE_GAIN
+
+
+def scaled(sample: Sample) -> Tensor:
+    """Components (N, V, C) of all lenses, their squares summing to 1 on average, as the ridge is measured."""
+    joined = torch.cat(sample.lenses, dim=2)
+    return joined / joined.square().sum(dim=2).mean().sqrt()
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.7])
+def test_it_is_the_plain_primal_solution(strength: float) -> None:
+    sample = some(views=2)
+    flat = scaled(sample).flatten(0, 1).double()
+    design = torch.cat([flat, torch.ones(len(flat), 1)], dim=1)
+    targets = indicators(sample.labels.numpy(), CLASSES).repeat_interleave(2, dim=0).double()
+    apart = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    block = torch.block_diag(*[float(weight) * (torch.eye(2) + strength * apart) for weight in sample.weights]).double()
+    plain = torch.linalg.solve(design.T @ block @ design + 0.3 * torch.eye(6), design.T @ block @ targets)
+    found = scores_of(closed_form(sample, CLASSES, 0.3, strength), torch.cat(sample.lenses, dim=2).flatten(0, 1))
+    torch.testing.assert_close(found, (design @ plain).float(), rtol=1e-4, atol=1e-5)
+
+
+def test_it_is_the_plain_dual_solution() -> None:
+    sample = some(views=1)
+    z = scaled(sample)[:, 0].double()
+    dual = solve(z @ z.T, indicators(sample.labels.numpy(), CLASSES).double(), sample.weights.numpy().astype(float), 0.3)
+    found = scores_of(closed_form(sample, CLASSES, 0.3, 0.0), torch.cat(sample.lenses, dim=2)[:, 0])
+    torch.testing.assert_close(found, ((z @ z.T + 1) @ dual).float(), rtol=1e-4, atol=1e-5)
+
+
+def test_strong_invariance_ignores_what_interventions_move() -> None:
+    draw = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 30)
+    fragile = np.stack([labels * 2.0, draw.normal(size=60)], axis=1)  # says the class, until an intervention takes it away
+    stable = np.repeat((labels + draw.normal(0, 0.7, 60))[:, None], 2, axis=1)
+    values = torch.from_numpy(np.stack([fragile, stable], axis=2).astype(np.float32))
+    sample = a_sample(values - values.mean(dim=(0, 1)), torch.from_numpy(labels), torch.ones(60), [1, 1])
+    reliance = []
+    for strength in (0.0, 100.0):
+        directions = closed_form(sample, 2, 0.1, strength).directions[0]
+        reliance.append(float((directions[0] / directions[1]).abs()))
+    assert reliance[1] < 0.2 * reliance[0]
+
+
+def test_what_is_no_score_are_uncorrelated_components_of_one_spread() -> None:
+    sample = some(views=1)
+    form = closed_form(sample, CLASSES, 0.3, 0.0)
+    assert form.directions.shape == (FINGERPRINT_DIM, sum(SIZES))
+    others = torch.cat(sample.lenses, dim=2)[:, 0] @ form.directions[CLASSES:].T + form.offset[CLASSES:]
+    covariance = others.T @ others / len(others)
+    expected = torch.zeros_like(covariance)
+    expected[range(sum(SIZES)), range(sum(SIZES))] = COMPONENT_GAIN**2
+    torch.testing.assert_close(covariance, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_that_begins_from_it_gives_it() -> None:
+    sample = some(views=1)
+    form = closed_form(sample, CLASSES, 0.3, 0.0)
+    network = FingerprintNetwork(SIZES, "f0", autoencoder=False)
+    start_from(network, form, SIZES)
+    lenses = [lens[:, 0] for lens in sample.lenses]
+    expected = torch.cat(lenses, dim=1) @ form.directions.T + form.offset
+    torch.testing.assert_close(network(lenses).fingerprint, expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,156 @@
+"""The head finds what separates sources, says honestly how well on what it has not seen, and fits its bundle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from causalprint.models.bundles.manifest import Feature, Network, attribution_shapes, fingerprint_shapes
+from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
+from causalprint.models.network.loading import load_network
+from causalprint.models.network.reduction import CLIP
+from causalprint.models.statistics.ridge import split_folds
+from causalprint.models.training.head import Head, HeadConfig, fit_head
+from causalprint.models.training.recipe import Optimiser, Recipe
+from causalprint.schemas.tables import FINGERPRINT_DIM
+from tests.models.training.worlds import CLASSES, OURS, PER_ORIGIN, SIZES, a_world
+
+ALIKE = np.ones(CLASSES, np.float32)
+FEATURES = (Feature("a", "residual", SIZES[0]), Feature("b", "image", SIZES[1]))
+SOURCES = ("real", "one", "another")
+TWO_FOLDS = HeadConfig(folds=2)
+PAPER = replace(
+    OURS, fusion="f2", autoencoder=True, attributor="attention", closed_form=False, optimiser=Optimiser(epochs=1, batch=64)
+)
+
+
+def fit(gap: float, recipe: Recipe = OURS, prior: npt.NDArray[np.float32] = ALIKE) -> tuple[Head, npt.NDArray[np.int64]]:
+    labelled = a_world(gap)
+    return fit_head(labelled, FEATURES, prior, recipe, TWO_FOLDS), labelled.labels
+
+
+def fingerprints(head: Head, features: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+    """Of features (N, D), by the tensors that a bundle would hold."""
+    tensors = {key: torch.from_numpy(value) for key, value in head.fingerprint.items()}
+    parts = torch.from_numpy(features.astype(np.float32)).split([one.size for one in FEATURES], dim=1)
+    standardised = [
+        ((part - tensors[f"{one.key}.mean"]) / tensors[f"{one.key}.scale"]).clamp(-CLIP, CLIP)
+        for one, part in zip(FEATURES, parts, strict=True)
+    ]
+    rows: npt.NDArray[np.float32] = load_network(tensors, FEATURES, head.network)(standardised).fingerprint.numpy()
+    return rows
+
+
+def test_sources_that_differ_are_told_apart_on_origins_it_has_not_seen() -> None:
+    head, labels = fit(10.0)
+    assert (head.held_out.argmax(axis=1) == labels).mean() > 0.95
+    np.testing.assert_allclose(head.held_out.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_where_nothing_differs_it_claims_nothing() -> None:
+    head, labels = fit(0.0)
+    assert (head.held_out.argmax(axis=1) == labels).mean() < 0.5
+    assert head.held_out.max(axis=1).mean() < 0.6
+
+
+def test_a_source_that_is_taken_to_be_more_frequent_is_named_more_often() -> None:
+    alike = fit(1.0)[0].held_out
+    often = fit(1.0, prior=np.array([4, 1, 1], np.float32))[0].held_out
+    odds = often[:, 0] / often[:, 1] / (alike[:, 0] / alike[:, 1])
+    np.testing.assert_allclose(odds, 4, rtol=1e-3)
+    np.testing.assert_allclose(often[:, 1] / often[:, 2], alike[:, 1] / alike[:, 2], rtol=1e-3)
+
+
+def test_the_tensors_give_the_scores_that_were_fitted() -> None:
+    head, labels = fit(6.0)
+    rows = fingerprints(head, a_world(6.0).features[:, 0])
+    assert rows.shape == (len(labels), FINGERPRINT_DIM)
+    assert np.isfinite(rows.astype(np.float16)).all()
+    scores = rows @ head.attribution["weight"].T + head.attribution["bias"]
+    assert (scores.argmax(axis=1) == labels).mean() > 0.97
+
+
+@pytest.mark.parametrize("recipe", [OURS, PAPER], ids=["ours", "paper"])
+def test_the_tensors_have_the_shapes_that_the_manifest_implies(recipe: Recipe) -> None:
+    head, _ = fit(6.0, recipe)
+    assert head.network == Network(recipe.fusion, recipe.autoencoder, recipe.attributor)
+    shapes = [{key: value.shape for key, value in part.items()} for part in (head.fingerprint, head.attribution)]
+    assert shapes == [fingerprint_shapes(FEATURES, head.network), attribution_shapes(SOURCES, head.network)]
+    assert {value.dtype for key, value in head.fingerprint.items() if key.endswith("projection")} == {np.dtype(np.float16)}
+    assert all(np.isfinite(value).all() for value in (*head.fingerprint.values(), *head.attribution.values()))
+
+
+def test_what_bears_no_source_is_unknown_and_what_bears_one_is_let_through() -> None:
+    head, _ = fit(10.0)
+
+    def unknown(gap: float) -> float:
+        scores = fingerprints(head, a_world(gap, seed=1).features[:, 0]) @ head.attribution["weight"].T
+        largest = ((scores + head.attribution["bias"]) / head.decision.temperature).max(axis=1)
+        return float((largest < head.decision.novelty_limit).mean())
+
+    assert unknown(0.0) > 0.8
+    assert unknown(10.0) < 0.2
+    assert np.nanmean(head.novelty > 1) == pytest.approx(0.05, abs=0.02)
+
+
+def test_the_fingerprints_of_a_source_are_about_its_centre() -> None:
+    head, labels = fit(10.0)
+    rows = fingerprints(head, a_world(10.0).features[:, 0])
+    apart = np.square((rows[:, None] - head.attribution["centre"]) @ head.attribution["whitening"]).mean(axis=2)
+    assert (apart.argmin(axis=1) == labels).all()
+    assert 0.2 < float(apart.min(axis=1).mean()) < 2
+
+
+def test_validation_images_set_limits_and_are_never_learned_from() -> None:
+    held_out = np.arange(2 * CLASSES * PER_ORIGIN) % 4 == 0
+    labelled = a_world(6.0)
+    shuffled = labelled.labels.copy()
+    shuffled[held_out] = (labelled.labels[held_out] + 1) % CLASSES
+    heads, losses = [], []
+    for labels in (labelled.labels, shuffled):
+        told: list[str] = []
+        heads.append(fit_head(labelled._replace(labels=labels), FEATURES, ALIKE, OURS, HeadConfig(), held_out, told.append))
+        losses.append([line.partition(", validation")[0] for line in told])
+    head, other = heads
+    assert np.isnan(head.held_out[~held_out]).all()
+    assert np.isfinite(head.held_out[held_out]).all()
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == OURS.optimiser.epochs
+    assert other.decision != head.decision
+
+
+@pytest.mark.parametrize("recipe", [OURS, PAPER], ids=["ours", "paper"])
+def test_two_fits_of_one_seed_are_the_same(recipe: Recipe) -> None:
+    first, second = fit(2.0, recipe)[0], fit(2.0, recipe)[0]
+    assert first.decision == second.decision
+    for mine, its in ((first.fingerprint, second.fingerprint), (first.attribution, second.attribution)):
+        assert mine.keys() == its.keys()
+        assert all(np.array_equal(mine[key], its[key]) for key in mine)
+
+
+def test_the_figures_have_intervals_that_hold_their_value_and_audits_stay_at_chance() -> None:
+    head, labels = fit(10.0)
+    labelled = a_world(10.0)
+    alone = np.array([f"content-{place}" for place in range(len(labels))])
+    draw = np.random.default_rng(0)
+    figures = evaluate_head(head, SOURCES, labels, labelled.origins, alone, seed=0)
+    figures += audit_shortcuts(
+        draw.integers(1000, 9000, len(labels)),
+        draw.integers(0, 256, (len(labels), 12)).astype(np.uint8),
+        labels,
+        labelled.origins,
+        alone,
+        split_folds(labels, labelled.origins, alone, 2, 0),
+        seed=0,
+    )
+    by_name = {figure.name: figure for figure in figures}
+    assert all(figure.low <= figure.value <= figure.high for figure in figures)
+    assert by_name["macro recall"].value > 0.8
+    assert all(by_name[f"recall, {source}"].value > 0.7 for source in SOURCES)
+    assert by_name["real against generated, AUC"].value > 0.9
+    for name in ("shortcut audit: file size alone", "shortcut audit: 16x16 thumbnail"):
+        assert by_name[name].value < 0.5

@@ -1,0 +1,81 @@
+"""Interventions change what they say, the same way for the same seed, and give the crop that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from causalprint.models.training.interventions import Interventions, Style
+from tests.bundles import photograph
+
+NONE = Interventions(mirror=0, scale=0, blur=0, gamma=0, contrast=0, brightness=0, saturation=0, jpeg=0, encoding=0)
+ALONE = {
+    "scale": replace(NONE, scale=1),
+    "blur": replace(NONE, blur=1),
+    "gamma": replace(NONE, gamma=1),
+    "contrast": replace(NONE, contrast=1),
+    "brightness": replace(NONE, brightness=1),
+    "saturation": replace(NONE, saturation=1),
+    "jpeg": replace(NONE, jpeg=1),
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(64, 100), st.integers(64, 100), st.integers(0, 10**6))
+def test_any_image_gives_a_crop_that_the_seed_alone_decides(height: int, width: int, seed: int) -> None:
+    pixels = photograph(seed % 7, height, width)
+    first, again = (Interventions()(pixels, 64, (seed, 1)) for _ in range(2))
+    assert first.pixels.shape == (64, 64, 3)
+    assert first.pixels.dtype == np.uint8
+    assert first.style.dtype == np.float32
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    np.testing.assert_array_equal(first.style, again.style)
+
+
+def test_without_interventions_the_pixels_are_the_images_own() -> None:
+    pixels = photograph(1, 64, 64)
+    changed = NONE(pixels, 64, (0,))
+    np.testing.assert_array_equal(changed.pixels, pixels)
+    np.testing.assert_array_equal(changed.style, Style().vector())
+
+
+def test_a_mirror_exchanges_left_and_right() -> None:
+    pixels = photograph(1, 64, 64)
+    changed = replace(NONE, mirror=1)(pixels, 64, (0,))
+    np.testing.assert_array_equal(changed.pixels, pixels[:, ::-1])
+    assert Style(*changed.style) == Style(mirror=1)
+
+
+@pytest.mark.parametrize("one", [*ALONE.values(), replace(NONE, encoding=95)])
+def test_every_intervention_on_style_changes_pixels_and_keeps_the_scene(one: Interventions) -> None:
+    pixels = photograph(2, 64, 64)
+    changed = one(pixels, 64, (5,)).pixels
+    assert not np.array_equal(changed, pixels)
+    shades = [np.asarray(values, float).reshape(4, 16, 4, 16, 3).mean(axis=(1, 3)).flatten() for values in (pixels, changed)]
+    assert np.corrcoef(*shades)[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("chance", ALONE)
+def test_the_style_tells_what_was_done_within_its_range(chance: str) -> None:
+    one = ALONE[chance]
+    styles = [Style(*one(photograph(3, 80, 80), 64, (seed,)).style.tolist()) for seed in range(20)]
+    own = {"jpeg": ("quality", "chroma")}.get(chance, (chance,))
+    assert all(style._replace(**{name: getattr(Style(), name) for name in own}) == Style() for style in styles)
+    found = np.array([getattr(style, own[0]) for style in styles])
+    ranges: dict[str, tuple[float, float]] = {
+        "scale": one.scales,
+        "blur": one.blurs,
+        "gamma": one.gammas,
+        "contrast": one.contrasts,
+        "brightness": one.brightnesses,
+        "saturation": one.saturations,
+        "jpeg": (0.70, 0.95),
+    }
+    low, high = ranges[chance] if chance in ("blur", "jpeg") else np.log(ranges[chance])
+    assert (low - 1e-6 <= found).all()
+    assert (found <= high + 1e-6).all()
+    assert len(set(found)) > 5

@@ -1,0 +1,99 @@
+"""Recipes of the package load and say what they are; a mistake in one's own is told in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from causalprint.models.bundles.manifest import READINGS
+from causalprint.models.training.interventions import Interventions
+from causalprint.models.training.recipe import Objective, Optimiser, RecipeError, Use, load_recipe, recipe_names
+
+LENSES = "lenses: [{lens: rgb, reading: residual}]"
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "own.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_of_the_package_loads_and_says_what_it_is(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert len(recipe.about) > 20
+    assert recipe.views >= 1
+    assert {use.reading for use in recipe.lenses} <= set(READINGS)
+
+
+def test_the_package_has_ours_and_the_papers() -> None:
+    assert {"default", "causal-2509.15406"} <= set(recipe_names())
+
+
+def test_the_papers_recipe_is_what_the_paper_says() -> None:
+    recipe = load_recipe("causal-2509.15406")
+    assert recipe.views == 1, "no image goes through an intervention"
+    assert (recipe.fusion, recipe.autoencoder, recipe.attributor, recipe.closed_form) == ("f2", True, "attention", False)
+    assert recipe.objective == Objective(cross_entropy=1.0, reconstruction=1.0, sparsity=0.1, divergence=0.1)
+    assert {use.lens for use in recipe.lenses} >= {"rgb", "dft", "qft"}
+    assert {use.reading for use in recipe.lenses} == {"residual", "difference"}
+
+
+def test_our_recipe_intervenes_and_asks_for_independence() -> None:
+    recipe = load_recipe("default")
+    assert recipe.views > 1
+    assert recipe.objective.independence > 0
+    assert recipe.objective.invariance > 0
+
+
+def test_an_own_recipe_says_only_what_differs(tmp_path: Path) -> None:
+    text = f"{{name: own, about: mine, {LENSES}, ridge: 1, objective: {{swap: 1}}, interventions: {{scales: [0.5, 2]}}}}"
+    recipe = load_recipe(written(tmp_path, text))
+    assert recipe.lenses == (Use("rgb", "residual"),)
+    assert recipe.objective == Objective(swap=1.0)
+    assert recipe.interventions == Interventions(scales=(0.5, 2))
+    assert recipe.optimiser == Optimiser()
+    assert isinstance(recipe.ridge, float)
+    assert hash(recipe) == hash(load_recipe(written(tmp_path, text)))
+
+
+def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
+    text = f"{{name: own, about: mine, {LENSES}, optimiser: {{rate: 1e-4}}}}"
+    assert load_recipe(written(tmp_path, text)).optimiser.rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{{name: a, about: b, {LENSES}, fushion: f2}}", r"own\.yaml has fushion; its keys are name, about.*fusion"),
+        (f"{{name: a, about: b, {LENSES}, objective: {{swop: 1}}}}", r"own\.yaml, objective has swop; its keys are.* swap"),
+        (f"{{name: a, about: b, {LENSES}, optimiser: 3}}", r"own\.yaml, optimiser must be a mapping.*not 3"),
+        (f"{{name: a, about: b, {LENSES}, fusion: f3}}", r"own\.yaml: 'f3' is none of f0, f1, f2"),
+        (f"{{name: a, about: b, {LENSES}, attributor: clip}}", r"own\.yaml: 'clip' is none of linear, attention"),
+        (f"{{about: b, {LENSES}}}", r"own\.yaml.*'name'"),
+        ("{name: a, about: b}", r"own\.yaml: a recipe needs lenses"),
+        ("{name: a, about: b, lenses: [{lens: rgb, reading: sideways}]}", r"reading 'sideways' is none of residual, difference"),
+        ("{name: a, about: b, lenses: [{lens: rbg, reading: image}]}", r"lens 'rbg' is none of rgb, dft.* kind:path-or-name"),
+        ("{name: a, about: b, lenses: [{lens: rgb}]}", r"own\.yaml, lenses.*'reading'"),
+        ("{name: a, about: b, lenses: [rgb]}", r"own\.yaml, lenses must be a mapping.*not 'rgb'"),
+        ("{name: a, about: b, lenses: rgb}", r"own\.yaml, lenses must be a list, not 'rgb'"),
+        (f"{{name: a, about: b, {LENSES}, ridge: strong}}", r"own\.yaml, ridge must be a number, not 'strong'"),
+        (f"{{name: a, about: b, {LENSES}, optimiser: {{epochs: many}}}}", r"optimiser, epochs must be of type int, not 'many'"),
+        (f"{{name: a, about: b, {LENSES}, closed_form: 1}}", r"closed_form must be of type bool, not 1"),
+        (f"{{name: a, about: b, {LENSES}, interventions: {{blurs: [1]}}}}", r"blurs must have 2 numbers, not \[1\]"),
+        ("name: [unclosed", r"own\.yaml is no YAML"),
+        ("just words", r"own\.yaml must be a mapping.*'just words'"),
+        ("", r"own\.yaml must be a mapping.*not None"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_remedy(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(written(tmp_path, text))
+
+
+def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    for name in ("defualt", str(tmp_path / "none.yaml")):
+        with pytest.raises(RecipeError, match=r"no recipe .*No such file.*causal-2509\.15406, default"):
+            load_recipe(name)
