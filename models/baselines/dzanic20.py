@@ -1,11 +1,14 @@
 """Dzanic20: how the highest frequencies decay, three numbers an image, and their nearest neighbours.
 
-Above 0.75 of the largest radial frequency a power law magnitude = b·(r / r_max)^c is fitted to the azimuthal mean of |FFT|. The
-three features are the exponent c and the magnitudes at which the range begins and ends.
+Above 0.75 of the largest radial frequency a power law magnitude = b·(r / r_first)^c is fitted to the azimuthal mean of |FFT|. The
+three features are the exponent c and the magnitudes at which the range begins and ends, standardised.
+
+The released code (github.com/tarikdzanic/FourierSpectrumDiscrepancies, ``generatedata.m``, ``classify.m``) names 0.75 and calls
+the fit with 0.85; it holds b at the first magnitude and fits c by least squares on magnitudes, in 200 bins of radius above 0.5.
 
 Chosen here: least squares on logarithms, every frequency once, since the outermost rings hold few; magnitudes as logarithms and
-as means over five rings (the released code smooths over five); features standardised; the number of neighbours from validation
-rows (5 in the released code, which repeats the images of small sources, where here a neighbour of a small source counts more).
+as means over five rings (the released code smooths over five bins); the number of neighbours from validation rows (5 in the
+released code, which repeats the images of small sources, where here a neighbour of a small source counts more).
 """
 
 from __future__ import annotations
@@ -78,8 +81,8 @@ DZANIC20 = Method(
     name="dzanic20",
     title="Dzanic20",
     reference="Dzanic, Shah, Witherden: Fourier Spectrum Discrepancies, NeurIPS 2020, arXiv 1911.06465",
-    published="82.13 % over four generators without `real` (arXiv 2509.15406); its own: 99.2 %, real against generated",
-    differs="more sources, `real` among them, native crops of equal size and encoding, other publishers in the test",
+    published="82.13 % over four generators without `real` (arXiv 2509.15406); its own: up to 99.2 %, real against generated",
+    differs="logarithms fitted; more sources, `real` among them, native crops of equal encoding, other publishers in the test",
     features=features,
     fit=fit,
 )

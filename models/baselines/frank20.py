@@ -1,8 +1,9 @@
 """Frank20: a linear model on the logarithms of an image's cosine transform.
 
 Chosen here: ridge regression, the simplest of the paper's classifiers and the one that a few thousand images can feed; the
-orthonormal DCT-II of the whole luma; each coefficient standardised; the penalty by validation rows. It is solved in its dual
-(images, not the C² coefficients) over blocks of coefficients, so that they need not be held as float32 at once.
+orthonormal DCT-II of the whole luma (the released code, github.com/RUB-SysSec/GANDCTAnalysis, transforms each colour channel,
+three times the memory); each coefficient's logarithm standardised, as there; the penalty by validation rows. It is solved in its
+dual (images, not the C² coefficients) over blocks of coefficients, so that they need not be held as float32 at once.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ FRANK20 = Method(
     title="Frank20",
     reference="Frank, Eisenhofer, Schönherr, Fischer, Kolossa, Holz: Leveraging Frequency Analysis, ICML 2020, arXiv 2003.08685",
     published="not comparable: GANs trained on LSUN or CelebA, one content and one resolution",
-    differs="diffusion models and commercial services, native crops, other publishers in the test",
+    differs="luma instead of three channels, diffusion models and commercial services, other publishers in the test",
     features=features,
     fit=fit,
 )

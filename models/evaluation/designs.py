@@ -34,9 +34,10 @@ _UNDISCLOSED = Design()
 DESIGNS: Mapping[str, Design] = {
     # Ramesh et al. 2022 (unCLIP): a cascade of pixel-space diffusion models, 64 to 256 to 1024.
     "dalle-2": Design("diffusion", "pixel", None, "none", "plain"),
-    # Betker et al. 2023: diffusion in the latents of an eightfold autoencoder, decoded by a diffusion decoder.
-    "dalle-3": Design("diffusion", "latent", None, "8", "plain"),
-    # OpenAI, addendum to the GPT-4o system card, 2025: autoregressive; its decoder is not described.
+    # Betker et al. 2023, appendices A and B: diffusion in the latents of Rombach et al.'s eightfold autoencoder, decoded by a
+    # diffusion model with the U-Net of Ho et al. 2020, whose upsampling is nearest and a convolution.
+    "dalle-3": Design("diffusion", "latent", "nearest", "8", "plain"),
+    # OpenAI, addendum to the GPT-4o system card, 2025, section 2.1: autoregressive; its decoder is not described.
     "gpt-image-1": Design(family="autoregressive"),
     "gpt-image-2": _UNDISCLOSED,
     "gemini-2-5-flash-image": _UNDISCLOSED,
@@ -62,7 +63,7 @@ DESIGNS: Mapping[str, Design] = {
     "prior-denoise": Design("reconstruction", "pixel", "nearest", "none", "plain"),
     # madebyollin/taesd: distilled from FLUX.2's autoencoder against a discriminator.
     "taef2": Design("reconstruction", "latent", "nearest", "8", "adversarial"),
-    # Graphnull/VAElight: a pyramid of transposed convolutions.
+    # Graphnull/VAElight: a pyramid of 2x2 transposed convolutions, as its ONNX graph says; its loss is not stated.
     "vaelight": Design("reconstruction", "latent", "transposed", "8", None),
 }
 """Designs by source; ``real`` has none."""
