@@ -35,8 +35,8 @@ from causalprint.transforms.compute_fingerprints import fingerprint_slice
 from causalprint.transforms.formats.images import decode
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_shards
-from causalprint.transforms.output import Output
-from causalprint.transforms.write_tables import write_slice
+from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.write_tables import write_slice
 
 SIDE = 512
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from causalprint.pipelines.commands import DemoReport
+from causalprint.pipelines.commands.actions import DemoReport
 from causalprint.pipelines.demo import print_truth
 from causalprint.pipelines.report import print_report
 from causalprint.schemas.records import from_json

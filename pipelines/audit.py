@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apache_beam.pvalue import PCollection
 
     from causalprint.models.bundles.bundle import Bundle
-    from causalprint.transforms.output import Output
+    from causalprint.transforms.tables.output import Output
 
 
 class AuditError(Exception):
@@ -67,8 +67,8 @@ def plan(config: AuditConfig) -> Plan:
     device = _device(config)
 
     from causalprint.transforms.match_shards import match_shards
-    from causalprint.transforms.output import Output
-    from causalprint.transforms.settings import agree
+    from causalprint.transforms.tables.output import Output
+    from causalprint.transforms.tables.settings import agree
 
     shards = tuple(match_shards(config.inputs, config.storage, config.limit))
     settings = agree(config.output, config.storage, config.slicing, config.limit)
@@ -94,12 +94,12 @@ def build(root: Pipeline, planned: Plan) -> PCollection[Manifest]:
     import apache_beam as beam
 
     from causalprint.transforms.attribute_sources import AttributeSources
-    from causalprint.transforms.close_accounts import CloseAccounts
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
     from causalprint.transforms.read_image_shards import ReadImageShards
-    from causalprint.transforms.skip_committed import SkipCommittedShards, SkipCommittedSlices
-    from causalprint.transforms.write_manifest import WriteManifest
-    from causalprint.transforms.write_tables import WriteTables
+    from causalprint.transforms.tables.close_accounts import CloseAccounts
+    from causalprint.transforms.tables.skip_committed import SkipCommittedShards, SkipCommittedSlices
+    from causalprint.transforms.tables.write_manifest import WriteManifest
+    from causalprint.transforms.tables.write_tables import WriteTables
 
     config, output, progress = planned.config, planned.output, planned.config.progress
     # Shards are dealt out here, once; from here to the receipts nothing is shuffled, so a slice stays in its worker.
@@ -126,7 +126,7 @@ def execute(planned: Plan) -> Manifest:
     """
     import apache_beam as beam
 
-    from causalprint.transforms.write_manifest import read_manifest
+    from causalprint.transforms.tables.write_manifest import read_manifest
 
     config = planned.config
     options = pipeline_options(config.runner, config.beam_options)

@@ -10,10 +10,25 @@ from typing import Annotated
 import typer
 
 import causalprint
-from causalprint.pipelines import cli_ablate, cli_aligned, cli_anonymize, cli_compare, cli_evaluate, cli_lens, cli_training
+from causalprint.pipelines.commands.ablate import ablate
+from causalprint.pipelines.commands.anonymize import anonymize
+from causalprint.pipelines.commands.compare import compare
+from causalprint.pipelines.commands.evaluate import evaluate
+from causalprint.pipelines.commands.make_aligned import make_aligned
+from causalprint.pipelines.commands.options import (
+    Device,
+    DeviceName,
+    Json,
+    Runner,
+    StorageOptions,
+    Verbose,
+    parse_storage,
+    session_of,
+)
+from causalprint.pipelines.commands.session import Session, guarded
+from causalprint.pipelines.commands.train import train, train_prior
+from causalprint.pipelines.commands.train_lens import train_lens
 from causalprint.pipelines.errors import ExitCode
-from causalprint.pipelines.options import Device, DeviceName, Json, Runner, StorageOptions, Verbose, parse_storage, session_of
-from causalprint.pipelines.session import Session, guarded
 from causalprint.schemas.config import BATCH_SIZE, SLICE_BYTES, SLICE_IMAGES, AuditConfig, Slicing
 
 DEMO = Path("demo")
@@ -133,7 +148,7 @@ def audit(
     )
 
     def work() -> int:
-        from causalprint.pipelines.commands import audit as run
+        from causalprint.pipelines.commands.actions import audit as run
 
         return run(config, session)
 
@@ -153,7 +168,7 @@ def demo(
     session = session_of(context, as_json=as_json, verbose=verbose)
 
     def work() -> int:
-        from causalprint.pipelines.commands import demo as run
+        from causalprint.pipelines.commands.actions import demo as run
 
         return run(output, session)
 
@@ -173,18 +188,18 @@ def inspect(
     storage = parse_storage(storage_options)
 
     def work() -> int:
-        from causalprint.pipelines.commands import inspect as run
+        from causalprint.pipelines.commands.actions import inspect as run
 
         return run(what, storage, session)
 
     return guarded(session, work)
 
 
-app.command(name="train", epilog=EXIT_CODES)(cli_training.train)
-app.command(name="train-prior", epilog=EXIT_CODES)(cli_training.train_prior)
-app.command(name="make-aligned", epilog=EXIT_CODES)(cli_aligned.make_aligned)
-app.command(name="compare", epilog=EXIT_CODES)(cli_compare.compare)
-app.command(name="evaluate", epilog=EXIT_CODES)(cli_evaluate.evaluate)
-app.command(name="anonymize", epilog=EXIT_CODES)(cli_anonymize.anonymize)
-app.command(name="ablate", epilog=EXIT_CODES)(cli_ablate.ablate)
-app.command(name="train-lens", epilog=EXIT_CODES)(cli_lens.train_lens)
+app.command(name="train", epilog=EXIT_CODES)(train)
+app.command(name="train-prior", epilog=EXIT_CODES)(train_prior)
+app.command(name="make-aligned", epilog=EXIT_CODES)(make_aligned)
+app.command(name="compare", epilog=EXIT_CODES)(compare)
+app.command(name="evaluate", epilog=EXIT_CODES)(evaluate)
+app.command(name="anonymize", epilog=EXIT_CODES)(anonymize)
+app.command(name="ablate", epilog=EXIT_CODES)(ablate)
+app.command(name="train-lens", epilog=EXIT_CODES)(train_lens)

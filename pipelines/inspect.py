@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from causalprint.models.bundles.bundle import Bundle
     from causalprint.schemas.elements import Shard
-    from causalprint.transforms.settings import Settings
+    from causalprint.transforms.tables.settings import Settings
 
 MEMBERS = 10
 """Members of a shard that are listed."""
@@ -101,7 +101,7 @@ def summarise(what: str, storage: Storage) -> OutputSummary | Bundle | tuple[Sha
         ValueError: it is neither an output, nor a bundle, nor shards; or it is a damaged one.
         OSError: it cannot be read.
     """
-    from causalprint.transforms.settings import read_settings
+    from causalprint.transforms.tables.settings import read_settings
 
     if "://" not in what and (Path(what) / "bundle.json").is_file():
         from causalprint.models.bundles.bundle import load_bundle
@@ -146,8 +146,8 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
 
 def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputSummary:
     """Counts the rows of every table. Reads the footers of all files, and of some tables one or two columns."""
-    from causalprint.transforms.committed import bundle_ids, run_ids
     from causalprint.transforms.formats.storage import filesystem
+    from causalprint.transforms.tables.committed import bundle_ids, run_ids
 
     fs, base = filesystem(root, storage)
     partitions = tuple(_summarise_partition(fs, base, bundle_id) for bundle_id in bundle_ids(root, storage))

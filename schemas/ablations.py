@@ -30,7 +30,8 @@ class AblationRow:
         title: as shown.
         lens: whether it is a lens alone.
         figures: of :class:`~causalprint.models.evaluation.comparison.Figures`, of the answers of all seeds: ``accuracy``,
-            ``accuracy_all``, ``real_auc``, and ``accuracy`` less that of the recipe (``over_recipe``) and of its best lens (``over_best``).
+            ``accuracy_all``, ``real_auc``, and ``accuracy`` less that of the recipe (``over_recipe``) and of its best lens
+            (``over_best``).
         seeds: of each training.
         accuracy: mean of the seeds' accuracies; ``deviation`` their standard deviation, ``None`` for a single one.
         invariance, independence: means of the seeds'; less is better.

@@ -127,15 +127,15 @@ def _import_everything() -> None:
     from diffusers import DDPMScheduler, UNet2DModel  # noqa: F401 - diffusers imports a class when it is asked for
 
     import causalprint.models.residuals.denoise
-    import causalprint.pipelines.commands
+    import causalprint.pipelines.commands.actions
     import causalprint.transforms.attribute_sources
-    import causalprint.transforms.compute_features
     import causalprint.transforms.compute_fingerprints
+    import causalprint.transforms.features.compute_features
+    import causalprint.transforms.features.skip_written
+    import causalprint.transforms.features.write_features
     import causalprint.transforms.read_image_shards
-    import causalprint.transforms.skip_committed
-    import causalprint.transforms.skip_written
-    import causalprint.transforms.write_features
-    import causalprint.transforms.write_manifest  # noqa: F401
+    import causalprint.transforms.tables.skip_committed
+    import causalprint.transforms.tables.write_manifest  # noqa: F401
 
 
 def _fork(out: str, err: str, *arguments: str) -> int:

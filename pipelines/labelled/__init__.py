@@ -1,0 +1,1 @@
+"""Labelled images as they are worked on: crops, and whole images."""

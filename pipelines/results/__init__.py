@@ -1,0 +1,1 @@
+"""What is published: sections of ``RESULTS.md``, and figures."""

@@ -1,0 +1,143 @@
+"""The demo's input: shards of real photographs, and of what the repository's own generative models make of them.
+
+Every class is encoded alike (JPEG, quality 95, 4:4:4, no metadata) and every crop is native: no class can be told by its
+codec or its size. The sidecar of each image holds the truth, which the audit carries along and never looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from causalprint.pipelines.shards.sample_tar import Row, write_tar
+from causalprint.transforms.encodings import encode_jpeg95
+from causalprint.transforms.photographs import photographs
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+CROP = 256
+AUTOENCODERS = ("autoencoder-nearest", "autoencoder-pixelshuffle")
+PRIOR = "causalprint-prior"
+SAMPLES = 70
+SAMPLING_STEPS = 8
+SHARDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An image whose maker is known.
+
+    Attributes:
+        name: unique within the demo.
+        pixels: uint8 (256, 256, 3).
+        source: ``real`` or the generator's name.
+        url: where it came from, as a crawl would have recorded it.
+        content: what images that show the same scene share.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    source: str
+    url: str
+    content: str
+
+
+def native_crops() -> Iterator[LabelledImage]:
+    """Every whole 256-pixel tile of every photograph in the installed packages, at native resolution."""
+    for photograph in photographs():
+        height, width = photograph.pixels.shape[:2]
+        for top in range(0, height - CROP + 1, CROP):
+            for left in range(0, width - CROP + 1, CROP):
+                yield LabelledImage(
+                    name=f"{photograph.name}-{top}-{left}",
+                    pixels=photograph.pixels[top : top + CROP, left : left + CROP],
+                    source="real",
+                    url=f"package://{photograph.package}/{photograph.name}#xywh={left},{top},{CROP},{CROP}",
+                    content=photograph.name,
+                )
+
+
+def generated(crops: Sequence[LabelledImage], weights: Traversable | Path) -> Iterator[LabelledImage]:
+    """The same crops through each autoencoder of the repository, then samples of the prior.
+
+    Args:
+        crops: real images.
+        weights: the folder that holds each model, in diffusers format, under its name.
+    """
+    from causalprint.models.generators.sampling import reconstruct, sample
+
+    for name in AUTOENCODERS:
+        decoded = reconstruct(Path(str(weights / name)), np.stack([crop.pixels for crop in crops]))
+        for crop, pixels in zip(crops, decoded, strict=True):
+            yield LabelledImage(f"{crop.name}-{name}", pixels, name, f"{crop.url}&through={name}", crop.content)
+    prior = Path(str(weights / "default" / "residual"))
+    for index, pixels in enumerate(sample(prior, SAMPLES, CROP, SAMPLING_STEPS, seed=0)):
+        name = f"sample-{index:03d}"
+        yield LabelledImage(name, pixels, PRIOR, f"model://{PRIOR}/seed=0/{index}", name)
+
+
+def weights_folder() -> Traversable:
+    """Where the package keeps its models."""
+    return files("causalprint.models") / "weights"
+
+
+def build_shards(folder: Path) -> None:
+    """Write three WebDataset tars and one Parquet file below ``folder``.
+
+    What a crawl would hold too is among them: an image cut short, a drawing that is no raster image, a thumbnail, an
+    empty file. Each shard appears whole under its name or not at all, and one that is there is kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{index:05d}.{'parquet' if index == SHARDS - 1 else 'tar'}" for index in range(SHARDS)]
+    if all(path.exists() for path in paths):
+        return
+    crops = list(native_crops())
+    images = [*crops, *generated(crops, weights_folder())]
+    order = np.random.default_rng(0).permutation(len(images))
+    shuffled = [images[index] for index in order]
+    rows: list[Row] = [
+        (f"{place:06d}", "jpg", encode_jpeg95(image.pixels), _sidecar(image)) for place, image in enumerate(shuffled)
+    ]
+    rows += _hazards(images[0])
+    for number, path in enumerate(paths):
+        part = path.with_name(path.name + ".part")
+        (_write_parquet if path.suffix == ".parquet" else write_tar)(part, rows[number::SHARDS])
+        part.replace(path)
+
+
+def _sidecar(image: LabelledImage) -> dict[str, str]:
+    return {"url": image.url, "source": image.source, "content": image.content}
+
+
+def _hazards(image: LabelledImage) -> list[Row]:
+    """What an audit must survive and account for."""
+    whole, sidecar = encode_jpeg95(image.pixels), _sidecar(image)
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+    return [
+        ("hazard-cut", "jpg", whole[: len(whole) // 2], sidecar | {"url": "hazard://cut-short"}),
+        ("hazard-drawing", "jpg", drawing, sidecar | {"url": "hazard://drawing"}),
+        ("hazard-empty", "jpg", b"", sidecar | {"url": "hazard://empty"}),
+        ("hazard-small", "jpg", encode_jpeg95(image.pixels[:64, :64]), sidecar | {"url": "hazard://thumbnail"}),
+    ]
+
+
+def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+    table = pa.table(
+        {
+            "image": pa.array(
+                [{"bytes": data, "path": f"{key}.{extension}"} for key, extension, data, _ in rows],
+                pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+            ),
+            **{name: [sidecar[name] for *_, sidecar in rows] for name in ("url", "source", "content")},
+        }
+    )
+    pq.write_table(table, path)

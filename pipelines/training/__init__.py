@@ -1,0 +1,1 @@
+"""What learns: bundles, lenses, and the repository's own generators."""

@@ -1,0 +1,213 @@
+"""``causalprint train``: labelled shards to a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causalprint.pipelines.runners import cores
+from causalprint.pipelines.training.bundle_files import check_folders, take_in, take_in_lens
+from causalprint.pipelines.training.features import FeatureConfig, Report, extraction_of, labelled_examples
+from causalprint.schemas.config import Storage
+
+if TYPE_CHECKING:
+    from causalprint.models.bundles.bundle import Bundle
+    from causalprint.models.bundles.manifest import Origin
+    from causalprint.models.training.examples import Examples, Extraction
+    from causalprint.models.training.recipe import Recipe
+
+LEAST_IMAGES = 4
+REAL_PRIOR = 2.0
+"""Photographs are taken to be as frequent as this many generators: in a crawl they are far more, on a benchmark as one."""
+
+
+class TrainingError(ValueError):
+    """What was given cannot be trained from; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training.
+
+    Attributes:
+        inputs: URLs, globs or folders of labelled images.
+        output: directory of the bundle to write.
+        validation: as ``inputs``, to set temperature and limits on; empty cross-validates ``inputs`` by origin.
+        recipe: name of a recipe in the package, or a YAML file.
+        label_field: key of the sidecar, or column, that names the source; where there is none, the image's folder names it.
+        residual: ``kind:path-or-hub-name``; ``None`` for the recipe's, else that of the bundle inside the package. The files of a
+            local path are copied into the bundle.
+        name: of the bundle; starts its id.
+        licence: of the bundle as a whole.
+        views: of each image; the first as it is, the others after interventions on content and style. ``None`` for the recipe's.
+        seed: of everything drawn.
+        device: ``auto``, ``cpu`` or ``cuda``; of the residual and the lenses.
+        threads: in which images are decoded and computed; ``None`` for every core.
+        resume: keep the features that an interrupted training left beside ``output``.
+        features: URL of a folder to keep features in, for this training and others; ``None`` keeps them beside ``output`` until
+            the bundle is written. Workers on other machines must reach it.
+        runner: a key of ``causalprint.pipelines.runners.RUNNERS``; where features are computed.
+        beam_options: passed to Beam as they are.
+        storage: fsspec options.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    validation: tuple[str, ...] = ()
+    recipe: str = "default"
+    label_field: str = "source"
+    residual: str | None = None
+    name: str = "trained"
+    licence: str = "unstated"
+    views: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    resume: bool = False
+    features: str | None = None
+    runner: str = "direct"
+    beam_options: tuple[str, ...] = ()
+    storage: Storage = field(default_factory=Storage)
+
+
+def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
+    """Computes features, fits what the recipe says, evaluates it and writes the bundle with its card.
+
+    Raises:
+        TrainingError: too few sources or images, or an output that is there.
+        RecipeError: the recipe cannot be used.
+        Exception: as of :func:`~causalprint.pipelines.training.features.labelled_examples`.
+    """
+    import shutil
+
+    import torch
+
+    from causalprint.models.bundles.bundle import MANIFEST
+    from causalprint.models.training.recipe import load_recipe
+
+    output = Path(config.output)
+    if (output / MANIFEST).exists():
+        raise TrainingError(f"{output} already holds a bundle; give another --output or remove it")
+    own = output.with_name(output.name + ".features")
+    if not config.resume:
+        shutil.rmtree(own, ignore_errors=True)
+    recipe = load_recipe(config.recipe)
+    extraction = extraction_of(recipe, config.residual, config.label_field, config.views, config.seed)
+    computed = labelled_examples(config.inputs, config.validation, _feature_config(config, extraction, own), report)
+    training, validation = computed
+    examples = training if validation is None else training.join(validation)
+    report(f"fitting {len(examples.source)} images")
+    torch.set_num_threads(config.threads or cores())
+    checkpoints = output.with_name(output.name + ".checkpoints")
+    if not config.resume:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    bundle = _fit(config, recipe, extraction, examples, len(training.source), checkpoints, report)
+    shutil.rmtree(own, ignore_errors=True)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return bundle
+
+
+def sources_of(examples: Examples, learned: int) -> tuple[str, ...]:
+    """What is told apart, ``real`` first: the sources of the first ``learned`` examples; the others are of validation.
+
+    Raises:
+        TrainingError: they are too few, or their images are, or validation has others.
+    """
+    from causalprint.models.bundles.manifest import REAL
+
+    found = examples.source.tolist()
+    sources = (REAL, *sorted(set(found[:learned]) - {REAL}))
+    counts = {source: found[:learned].count(source) for source in sources}
+    scarce = {source: count for source, count in counts.items() if count < LEAST_IMAGES}
+    if scarce or len(sources) < 2:
+        raise TrainingError(
+            f"training needs at least {LEAST_IMAGES} images of `real` and of each generator, as large as the crop at least; "
+            f"found {counts}, and {int(examples.left_out[0])} that are smaller or damaged"
+        )
+    if strangers := set(found[learned:]) - set(sources):
+        raise TrainingError(f"validation has sources that training has not: {', '.join(sorted(strangers))}; leave them out")
+    return sources
+
+
+def _feature_config(config: TrainConfig, extraction: Extraction, own: Path) -> FeatureConfig:
+    return FeatureConfig(
+        extraction=extraction,
+        root=config.features or str(own),
+        device=config.device,
+        threads=config.threads,
+        runner=config.runner,
+        beam_options=config.beam_options,
+        storage=config.storage,
+    )
+
+
+def _fit(
+    config: TrainConfig,
+    recipe: Recipe,
+    extraction: Extraction,
+    examples: Examples,
+    learned: int,
+    checkpoints: Path,
+    report: Report,
+) -> Bundle:
+    import numpy as np
+
+    from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, save_bundle
+    from causalprint.models.bundles.card import card
+    from causalprint.models.bundles.manifest import REAL, SCHEMA, Manifest
+    from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
+    from causalprint.models.features import pick_device
+    from causalprint.models.statistics.ridge import split_folds
+    from causalprint.models.training.head import HeadConfig, fit_head
+    from causalprint.models.training.learning import Labelled
+
+    sources = sources_of(examples, learned)
+    labels = np.array([sources.index(source) for source in examples.source.tolist()])
+    known = (labels, examples.origin, examples.content)
+    held_out = np.arange(len(labels)) >= learned if learned < len(labels) else None
+    sizes = tuple(one.size for one in extraction.features)
+    prior = np.array([REAL_PRIOR if source == REAL else 1.0 for source in sources], np.float32)
+    head_config = HeadConfig(seed=config.seed, device=str(pick_device(config.device)), checkpoints=checkpoints)
+    labelled = Labelled(examples.features, sizes, *known, examples.style, examples.thumbnail)
+    residual = take_in(extraction.residual, RESIDUAL_FOLDER)
+    lenses = [take_in_lens(one.lens) for one in extraction.features]
+    check_folders([residual, *lenses])
+    features = tuple(replace(one, lens=lens.spec) for one, lens in zip(extraction.features, lenses, strict=True))
+    head = fit_head(labelled, features, prior, recipe, head_config, held_out, report)
+    folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]
+    figures = evaluate_head(head, sources, *known, config.seed)
+    figures += audit_shortcuts(examples.encoded_bytes, examples.thumbnail, *known, folds, config.seed)
+    output = Path(config.output)
+    for part in (residual, *lenses):
+        part.copy(output)
+    manifest = Manifest(
+        schema=SCHEMA,
+        name=config.name,
+        licence=config.licence,
+        sources=sources,
+        geometry=extraction.geometry,
+        residual=residual.spec,
+        features=features,
+        network=head.network,
+        decision=head.decision,
+        data=_data(examples, learned),
+        figures=tuple(figures),
+    )
+    licences = {path: text for part in (residual, *lenses) for path, text in part.licences().items()}
+    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences)
+    (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
+    return bundle
+
+
+def _data(examples: Examples, learned: int) -> tuple[Origin, ...]:
+    from collections import Counter
+
+    from causalprint.models.bundles.manifest import Origin
+
+    rows = list(zip(examples.source.tolist(), examples.origin.tolist(), examples.licence.tolist(), strict=True))
+    training, validation = Counter(rows[:learned]), Counter(rows[learned:])
+    keys = sorted(training.keys() | validation.keys())
+    return tuple(
+        Origin(source, origin, training[key], validation[key], licence) for key in keys for source, origin, licence in [key]
+    )

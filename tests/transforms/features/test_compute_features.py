@@ -1,0 +1,161 @@
+"""Features of labelled images: what is in a row, what is left out and counted, and that nothing but the image decides its row."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from causalprint.models.features import FeatureExtractor, feature
+from causalprint.models.residuals import load_residual
+from causalprint.models.training.examples import Extraction
+from causalprint.models.training.interventions import Interventions, Style
+from causalprint.schemas.config import Slicing
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard
+from causalprint.transforms.features.compute_features import UnreadShardError, feature_key, feature_slice
+from causalprint.transforms.features.rows import FeatureSlice
+from causalprint.transforms.labels import LabelError
+from tests.bundles import photograph, tiny_prior
+
+SHARD = Shard("file:///data/00000.tar", 1, "etag", "tar")
+STYLED = Interventions(mirror=0.5, scale=0, blur=0, gamma=1, jpeg=1)
+
+
+@pytest.fixture(scope="module")
+def extraction(tmp_path_factory: pytest.TempPathFactory) -> Extraction:
+    features = (feature("rgb", "residual"), feature("stats", "image"))
+    return Extraction(f"denoise:{tiny_prior(tmp_path_factory.mktemp('prior'))}", features, views=2, interventions=STYLED)
+
+
+@pytest.fixture(scope="module")
+def extractor(extraction: Extraction) -> FeatureExtractor:
+    return FeatureExtractor(extraction.residual, extraction.features, torch.device("cpu"), "the test")
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as made:
+        yield made
+
+
+def an_image(seed: int, side: int = 256, source: str | None = "real") -> EncodedImage:
+    buffer = io.BytesIO()
+    Image.fromarray(photograph(seed, side, side)).save(buffer, "PNG")
+    metadata = None if source is None else json.dumps({"source": source, "origin": "here", "content": f"scene {seed}"})
+    return EncodedImage(f"{seed}.png", 512 * seed, buffer.getvalue(), metadata)
+
+
+def a_slice(*images: EncodedImage) -> ImageSlice:
+    lost = Reject("gone.png", 9000, "read", "truncated-member", "the shard ends", None, None)
+    return ImageSlice("0" * 32, SHARD, 0, images, (lost,), last=True, damage="the shard ends inside gone.png")
+
+
+def test_a_row_holds_the_features_of_the_crop_and_of_what_the_interventions_made_of_it(
+    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
+) -> None:
+    image = an_image(1)
+    (row,) = feature_slice(a_slice(image), extractor, extraction, pool).rows.to_pylist()
+    assert [row[name] for name in ("image_id", "shard", "member")] == [image.image_id, SHARD.uri, "1.png"]
+    assert [row[name] for name in ("source", "origin", "content", "licence")] == ["real", "here", "scene 1", "unstated"]
+    assert row["encoded_bytes"] == len(image.data)
+    features, style = np.array(row["features"], np.float16), [Style(*view) for view in row["style"]]
+    assert features.shape == (2, extraction.width)
+    np.testing.assert_array_equal(features[0], extractor(photograph(1)[None])[0].astype(np.float16))
+    assert not np.array_equal(*features)
+    assert style[0] == Style()
+    assert style[1].gamma != 0
+    assert style[1].quality < 1
+    thumbnail = np.frombuffer(row["thumbnail"], np.uint8).reshape(16, 16, 3)
+    blocks = photograph(1).reshape(16, 16, 16, 16, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(thumbnail, blocks, atol=1)
+
+
+def test_what_is_left_out_is_counted_by_its_reason(
+    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
+) -> None:
+    cut, text = an_image(2), an_image(3)._replace(data=b"404: not found")
+    told: list[tuple[int, int, int]] = []
+    images = (an_image(1), cut._replace(data=cut.data[:9000]), text, an_image(4, side=128), an_image(5))
+    found = feature_slice(a_slice(*images), extractor, extraction, pool, lambda *counts: told.append(counts))
+    assert found.rows.column("member").to_pylist() == ["1.png", "5.png"]
+    assert found.record.images == 2
+    assert [tuple(each) for each in found.record.left_out] == [
+        ("compute", "too-small", 1),
+        ("decode", "truncated-image", 1),
+        ("decode", "unsupported-format", 1),
+        ("read", "truncated-member", 1),
+    ]
+    assert found.record.damage == "the shard ends inside gone.png"
+    assert [sum(column) for column in zip(*told, strict=True)] == [6, 4, sum(len(image.data) for image in images)]
+
+
+def test_features_that_are_no_numbers_are_left_out(extraction: Extraction, pool: ThreadPoolExecutor) -> None:
+    class Overflowing(FeatureExtractor):
+        def __call__(
+            self, crops: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+        ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+            return super().__call__(crops) * np.float32(1e9)
+
+    overflowing = Overflowing(extraction.residual, extraction.features, torch.device("cpu"), "the test")
+    found = feature_slice(a_slice(an_image(1)), overflowing, extraction, pool)
+    assert (found.record.images, found.record.left_out[0]) == (0, ("compute", "non-finite", 1))
+
+
+def test_nothing_but_the_image_decides_its_row(extraction: Extraction, extractor: FeatureExtractor) -> None:
+    images = [an_image(seed) for seed in range(4)]
+
+    def rows(order: list[EncodedImage], threads: int) -> FeatureSlice:
+        with ThreadPoolExecutor(threads) as several:
+            return feature_slice(a_slice(*order), extractor, extraction, several)
+
+    first, other = rows(images, 1), rows(images[::-1], 3)
+    assert first.rows.to_pylist() == other.rows.to_pylist()[::-1]
+
+
+def test_an_image_without_a_label_stops_before_anything_is_computed(extraction: Extraction, pool: ThreadPoolExecutor) -> None:
+    class Idle(FeatureExtractor):
+        def __init__(self) -> None:
+            pass
+
+        def __call__(
+            self, crops: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+        ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+            raise AssertionError(f"{len(crops)} crops were computed")
+
+    with pytest.raises(LabelError, match=r"2\.png in file:///data/00000\.tar has no label"):
+        feature_slice(a_slice(an_image(1), an_image(2, source=None)), Idle(), extraction, pool)
+
+
+def test_a_shard_that_could_not_be_read_is_no_shard_that_ends(
+    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
+) -> None:
+    broken = replace(a_slice(), damage="connection reset", retryable=True)
+    with pytest.raises(UnreadShardError, match=r"00000\.tar: connection reset; run the same command again with --resume"):
+        feature_slice(broken, extractor, extraction, pool)
+
+
+def test_the_key_tells_all_that_features_depend_on_and_nothing_else(extraction: Extraction, tmp_path: Path) -> None:
+    def key(of: Extraction, images: int = 256) -> str:
+        return feature_key(of, load_residual(of.residual, torch.device("cpu")), Slicing(images=images))
+
+    same = replace(extraction, residual=f"denoise:{tiny_prior(tmp_path / 'moved')}")
+    others = [
+        replace(extraction, residual=f"denoise:{tiny_prior(tmp_path / 'other', seed=1)}"),
+        replace(extraction, residual=f"{extraction.residual}?sigma=0.2"),
+        replace(extraction, features=extraction.features[:1]),
+        replace(extraction, views=3),
+        replace(extraction, seed=1),
+        replace(extraction, label_field="maker"),
+        replace(extraction, interventions=Interventions()),
+    ]
+    keys = [key(each) for each in (extraction, *others)] + [key(extraction, images=7)]
+    assert key(same) == keys[0]
+    assert len(set(keys)) == len(keys)

@@ -1,0 +1,1 @@
+"""Labelled images to features and streams of crops: what training reads."""

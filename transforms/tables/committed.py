@@ -1,0 +1,97 @@
+"""What an output holds already: receipts of committed slices and closed accounts, read back from the files' footers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
+from causalprint.schemas.records import from_json
+from causalprint.schemas.tables import TABLES
+from causalprint.transforms.tables.ledger import Ledger
+from causalprint.transforms.tables.output import Output, folder_names
+from causalprint.transforms.tables.parquet_files import read_record
+
+_log = logging.getLogger(__name__)
+_PARTITION = "bundle="
+
+
+def committed(output: Output, slice_id: str) -> SliceReceipt | None:
+    """The receipt of a slice whose commit mark is there, ``computed=False``; ``None`` where it is not, or cannot be read.
+
+    A mark that cannot be read is no mark: the slice is computed again and its files, this one too, are written anew.
+    """
+    path = output.path("attributions", slice_id)
+    try:
+        record = read_record(output, path)
+        return None if record is None else replace(from_json(SliceReceipt, record, path), computed=False)
+    except ValueError as error:
+        _log.warning("the slice is computed again: %s", error)
+        return None
+
+
+def closed(output: Output, shard: Shard) -> ShardAccount | None:
+    """The account of ``shard`` where an earlier run closed it and reading it again cannot give more."""
+    path = output.path("shards", shard.shard_id(output.bundle_id))
+    try:
+        record = read_record(output, path)
+        account = None if record is None else from_json(ShardAccount, record, path)
+    except ValueError as error:
+        _log.warning("the shard is read again: %s", error)
+        return None
+    return account if account is not None and not account.retryable and account.limit == shard.limit else None
+
+
+def walk(output: Output, shard: Shard) -> ShardAccount | None:
+    """The account of a shard whose slices are committed to the last, which an earlier run did not live to close; else ``None``.
+
+    Costs one small read a committed slice, and one more.
+    """
+    ledger = Ledger(shard)
+    index = 0
+    while (receipt := committed(output, shard.slice_id(output.bundle_id, index))) is not None and receipt.shard == shard:
+        ledger = ledger.add(receipt)
+        if receipt.last:
+            return ledger.close(output.bundle_id)
+        index += 1
+    return None
+
+
+def bundle_ids(root: str, storage: Storage) -> list[str]:
+    """The bundles that wrote to the output at ``root``, sorted: partitions of its tables."""
+    partitions = {name for table in TABLES for name in folder_names(root, table, storage) if name.startswith(_PARTITION)}
+    return sorted(name.removeprefix(_PARTITION) for name in partitions)
+
+
+def run_ids(root: str, storage: Storage) -> list[str]:
+    """The finished runs into the output at ``root``, oldest first."""
+    return sorted(name.removesuffix(".json") for name in folder_names(root, "runs", storage) if name.endswith(".json"))
+
+
+def iter_accounts(output: Output) -> Iterator[ShardAccount]:
+    """Every account below the output, ``computed=0``. One at a time is in memory, and the names of a sixteenth of them.
+
+    Raises:
+        ParquetRecordError: a file is damaged.
+        ValueError: a file's record is none of this version's.
+    """
+    for path, record in _records(output, "shards"):
+        yield from_json(ShardAccount, record, path)
+
+
+def iter_receipts(output: Output) -> Iterator[SliceReceipt]:
+    """The receipt of every committed slice below the output, ``computed=False``; otherwise as :func:`iter_accounts`."""
+    for path, record in _records(output, "attributions"):
+        yield replace(from_json(SliceReceipt, record, path), computed=False)
+
+
+def _records(output: Output, table: str) -> Iterator[tuple[str, str]]:
+    for digit in "0123456789abcdef":  # ids are hexadecimal digests, so these are parts of about equal size
+        for name in folder_names(output.root, f"{table}/{_PARTITION}{output.bundle_id}", output.storage, digit):
+            if name.endswith(".parquet"):
+                path = output.path(table, name.removesuffix(".parquet"))
+                record = read_record(output, path)
+                if record is not None:
+                    yield path, record

@@ -1,0 +1,91 @@
+"""``OUT/_causalprint.json``: what every run into one output must agree on, or its slices would not be the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.tables import SCHEMA_VERSION
+from causalprint.transforms.tables.output import get, put
+
+FILE = "_causalprint.json"
+
+
+class OutputSettingsError(ValueError):
+    """The output was begun with other settings than this run asks for; the message names both and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the first run into an output decides.
+
+    Attributes:
+        schema_version: of the tables.
+        slicing: where slices are cut.
+        limit: at most this many images in all; ``None``: no limit.
+    """
+
+    schema_version: int
+    slicing: Slicing
+    limit: int | None = None
+
+
+def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | None) -> Settings:
+    """The settings of the output at ``root``: an earlier run's where there was one, else those asked for, which are written.
+
+    Args:
+        root: URL of the output.
+        storage: fsspec options.
+        slicing: ``None`` takes an earlier run's, else the default.
+        limit: must be an earlier run's.
+
+    Raises:
+        OutputSettingsError: they differ from an earlier run's, or the file is none of ours.
+    """
+    asked = Settings(SCHEMA_VERSION, slicing or Slicing(), limit)
+    found = read_settings(root, storage)
+    if found is None:
+        try:
+            put(root, FILE, to_json(asked, indent=1).encode(), storage, exclusive=True)
+        except FileExistsError:  # another run began at the same moment: its word counts
+            found = read_settings(root, storage)
+        else:
+            return asked
+    if found is None:
+        raise OutputSettingsError(f"{root}/{FILE} was there and is gone; is something else deleting files in the output?")
+    for what, theirs, ours, remedy in (
+        ("schema version", found.schema_version, asked.schema_version, "write to another output, or install the older version"),
+        ("images a slice", found.slicing.images, asked.slicing.images, "leave out --slice-images, or write to another output"),
+        ("bytes a slice", found.slicing.bytes, asked.slicing.bytes, "leave out --slice-bytes, or write to another output"),
+        ("limit of images", found.limit, asked.limit, f"{_limit_option(found.limit)}, or write to another output"),
+    ):
+        given = slicing is not None or not what.endswith("a slice")
+        if given and theirs != ours:
+            message = f"the output {root} was begun with {what} {_text(theirs)}, this run asks for {_text(ours)}: {remedy}"
+            raise OutputSettingsError(message)
+    return found
+
+
+def _limit_option(limit: int | None) -> str:
+    return "leave out --limit" if limit is None else f"give --limit {limit}"
+
+
+def _text(value: int | None) -> str:
+    return "none" if value is None else str(value)
+
+
+def read_settings(root: str, storage: Storage) -> Settings | None:
+    """What an earlier run decided for the output at ``root``; ``None`` where there was none.
+
+    Raises:
+        OutputSettingsError: the file is none of ours.
+    """
+    data = get(root, FILE, storage)
+    if data is None:
+        return None
+    where = f"{root}/{FILE}"
+    try:
+        return from_json(Settings, data, where)
+    except ValueError as error:
+        raise OutputSettingsError(f"{error}; it does not come from this version: write to another output") from error

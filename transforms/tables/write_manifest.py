@@ -1,0 +1,161 @@
+"""The last step of a run: all accounts added up, and the manifest written."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+import causalprint
+from causalprint.schemas.config import AuditConfig, Storage
+from causalprint.schemas.elements import ShardAccount
+from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.runs import NAMED, IncompleteShard, Manifest, Run, Totals, Version
+from causalprint.schemas.tables import SCHEMA_VERSION
+from causalprint.transforms.tables.ledger import sum_reasons, sum_verdicts
+from causalprint.transforms.tables.output import get, put
+
+PACKAGES = ("torch", "diffusers", "pyarrow", "apache-beam", "numpy", "pillow")
+
+
+def manifest_path(run_id: str) -> str:
+    """Where the manifest of a run lies below the output's root."""
+    return f"runs/{run_id}.json"
+
+
+def write_manifest(totals: Totals, run: Run) -> Manifest:
+    """Writes ``OUT/runs/<run_id>.json``."""
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        run=replace(run, config=without_secrets(run.config)),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        totals=totals,
+        versions=versions(),
+        platform=platform.platform(),
+    )
+    text = to_json(manifest, indent=1)
+    put(run.config.output, manifest_path(run.run_id), text.encode(), run.config.storage, part="manifest")  # run ids do not return
+    return manifest
+
+
+def read_manifest(root: str, run_id: str, storage: Storage) -> Manifest | None:
+    """The manifest of a run into the output at ``root``; ``None`` where the run has not finished.
+
+    Raises:
+        ValueError: the file is none of this version's.
+    """
+    path = manifest_path(run_id)
+    data = get(root, path, storage)
+    return None if data is None else from_json(Manifest, data, f"{root}/{path}")
+
+
+def add_account(totals: Totals, account: ShardAccount) -> Totals:
+    """The totals with one more account."""
+    limited = account.limited
+    incomplete = not account.complete and not limited
+    return merge_totals(
+        totals,
+        Totals(
+            shards=1,
+            complete=int(account.complete),
+            limited=int(limited),
+            incomplete=int(incomplete),
+            retryable=int(incomplete and account.retryable),
+            shard_bytes=account.size,
+            slices=account.slices,
+            computed=account.computed,
+            seen=account.seen,
+            attributed=account.attributed,
+            rejected=account.rejected,
+            skipped=account.skipped,
+            verdicts=account.verdicts,
+            reasons=account.reasons,
+            named=(IncompleteShard(account.uri, account.damage or "", account.retryable),) if incomplete else (),
+        ),
+    )
+
+
+def merge_totals(one: Totals, other: Totals) -> Totals:
+    """The sum; of the incomplete shards the first by URI are named, however the sums were made."""
+    return Totals(
+        shards=one.shards + other.shards,
+        complete=one.complete + other.complete,
+        limited=one.limited + other.limited,
+        incomplete=one.incomplete + other.incomplete,
+        retryable=one.retryable + other.retryable,
+        shard_bytes=one.shard_bytes + other.shard_bytes,
+        slices=one.slices + other.slices,
+        computed=one.computed + other.computed,
+        seen=one.seen + other.seen,
+        attributed=one.attributed + other.attributed,
+        rejected=one.rejected + other.rejected,
+        skipped=one.skipped + other.skipped,
+        verdicts=sum_verdicts((*one.verdicts, *other.verdicts)),
+        reasons=sum_reasons((*one.reasons, *other.reasons)),
+        named=tuple(sorted((*one.named, *other.named))[:NAMED]),
+    )
+
+
+def versions() -> tuple[Version, ...]:
+    """What runs here: this package, Python, and the packages that rows or files depend on."""
+    return (
+        Version("causalprint", causalprint.__version__),
+        Version("python", platform.python_version()),
+        *(Version(package, _version(package)) for package in PACKAGES),
+    )
+
+
+def without_secrets(config: AuditConfig) -> AuditConfig:
+    """The configuration with the storage options' names and none of their values."""
+    return replace(config, storage=Storage(json.dumps(_masked(json.loads(config.storage.options)))))
+
+
+@dataclass
+class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[Manifest]]):
+    """One manifest for all accounts, also where there is none.
+
+    It waits for every account, and accounts come once they are written: the manifest is the run's last file.
+
+    Attributes:
+        run: what is known since the start.
+    """
+
+    run: Run
+
+    def expand(self, accounts: PCollection[ShardAccount]) -> PCollection[Manifest]:
+        """The manifest, once it is written."""
+        return accounts | "AddUp" >> beam.CombineGlobally(_AddUp()) | "Write" >> beam.Map(write_manifest, run=self.run)
+
+
+class _AddUp(beam.CombineFn):
+    def create_accumulator(self) -> Totals:
+        return Totals()
+
+    def add_input(self, totals: Totals, account: ShardAccount) -> Totals:
+        return add_account(totals, account)
+
+    def merge_accumulators(self, totals: Iterable[Totals]) -> Totals:
+        merged = Totals()
+        for some in totals:
+            merged = merge_totals(merged, some)
+        return merged
+
+    def extract_output(self, totals: Totals) -> Totals:
+        return totals
+
+
+def _masked(options: object) -> object:
+    return {key: _masked(value) for key, value in options.items()} if isinstance(options, dict) else "…"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
