@@ -133,7 +133,8 @@ def decode(data: bytes, limits: ImageLimits | None = None) -> DecodedImage:
         raise _reject(Reason.CORRUPT_IMAGE, f"{name}: it asks for more memory than there is") from error
     except Exception as error:  # decoders raise anything
         text = re.sub(r" at 0x[0-9a-f]+", "", str(error)) or type(error).__name__
-        truncated = isinstance(error, EOFError) or "truncated" in text.lower() or ends_early(data, name)
+        ended = isinstance(error, EOFError) or isinstance(error.__cause__, EOFError)  # Pillow's own, as SyntaxError, too
+        truncated = ended or "truncated" in text.lower() or ends_early(data, name)
         raise _reject(Reason.TRUNCATED_IMAGE if truncated else Reason.CORRUPT_IMAGE, f"{name}: {text}") from error
 
 
