@@ -22,7 +22,7 @@ NOTHING = 1.0
 
 
 def profile(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Azimuthal mean of 20·log10 |FFT| of a crop's luma over its value at frequency 0, (R,); zeros after it for a constant crop."""
+    """Azimuthal mean of 20·log10 |FFT| of a crop's luma over its value at frequency 0, (R,); constant crop: 0 from ring 1 on."""
     decibels = azimuthal_mean(20 * np.log10(np.maximum(np.abs(np.fft.fft2(luma(crop))), NOTHING)))
     scaled: npt.NDArray[np.float64] = decibels / max(decibels[0], 1.0)
     return scaled

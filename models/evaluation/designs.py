@@ -61,7 +61,7 @@ DESIGNS: Mapping[str, Design] = {
     "autoencoder-pixelshuffle": Design("reconstruction", "latent", "pixelshuffle", "4", "plain"),
     "causalprint-prior": Design("diffusion", "pixel", "nearest", "none", "plain"),
     "prior-denoise": Design("reconstruction", "pixel", "nearest", "none", "plain"),
-    # madebyollin/taesd: distilled from FLUX.2's autoencoder against a discriminator.
+    # madebyollin/taesd: distilled from FLUX.2's autoencoder, its decoder against a discriminator (issue 2 there).
     "taef2": Design("reconstruction", "latent", "nearest", "8", "adversarial"),
     # Graphnull/VAElight: a pyramid of 2x2 transposed convolutions, as its ONNX graph says; its loss is not stated.
     "vaelight": Design("reconstruction", "latent", "transposed", "8", None),
