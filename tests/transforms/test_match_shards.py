@@ -127,6 +127,22 @@ def test_a_name_may_hold_what_globs_and_braces_are_made_of(tmp_path: Path) -> No
     assert [shard.uri for shard in found(path)] == [f"file://{path}"]
 
 
+@pytest.mark.parametrize(
+    "path", ["train/../train/00000.tar", "./train/./00000.tar", "../data/train/00000.tar", "train/../*/00000.tar"]
+)
+def test_one_file_has_one_uri_whatever_path_leads_to_it(path: str, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(dataset)
+    expected = [f"{dataset.as_uri()}/train/00000.tar"]
+    assert [shard.uri for shard in found(path, "train/00000.tar")] == expected
+    assert [shard.uri for shard in found(f"{dataset.as_uri()}/{path}")] == expected
+    assert found("train/../train") == found("train")
+
+
+def test_behind_a_link_the_folder_above_is_that_of_where_it_leads(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "deep").symlink_to(dataset / "photos" / "cats")
+    assert found(tmp_path / "deep" / ".." / ".." / "train") == found(dataset / "train")
+
+
 def test_links_to_files_are_followed_and_links_to_folders_are_not(dataset: Path, tmp_path: Path) -> None:
     linked = tmp_path / "linked"
     linked.mkdir()

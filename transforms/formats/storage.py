@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -47,6 +48,8 @@ class StoredFile(NamedTuple):
 def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
     """The fsspec filesystem of ``uri``, without a cache of listings, and the path of ``uri`` in it.
 
+    A local path is absolute and without ``.`` and ``..``, so that one file has one URI; remote ones may mean those literally.
+
     Raises:
         ImportError: the package that speaks the protocol is not installed.
         ValueError: no filesystem speaks the protocol.
@@ -61,7 +64,8 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
         raise ImportError(f"reading {uri!r} needs the package {package}: pip install {package}") from error
     except ValueError as error:
         raise ValueError(f"no filesystem for {protocol}:// of {uri!r}; use file://, s3:// or gs://: {error}") from error
-    return fs, fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
+    path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
+    return fs, _straight(path) if is_local(uri) else path
 
 
 def is_local(uri: str) -> bool:
@@ -210,6 +214,11 @@ def followed(fs: Any, info: dict[str, Any]) -> dict[str, Any]:
     except OSError:  # a link that leads nowhere
         return info
     return target if target["type"] == "file" else info
+
+
+def _straight(path: str) -> str:
+    straight, real = os.path.normpath(path), os.path.realpath(path)
+    return straight if os.path.realpath(straight) == real else real  # behind a link, `..` is not the folder before it
 
 
 class RangeFile(io.RawIOBase):
