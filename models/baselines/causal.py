@@ -10,14 +10,13 @@ from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training, UnavailableError
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.lenses.learned import LensError
 from causalprint.models.residuals import ResidualError
-from causalprint.models.training.examples import THUMBNAIL
+from causalprint.models.training.examples import THUMBNAIL, thumbnail_of
 from causalprint.models.training.interventions import Style
 from causalprint.models.training.learning import Labelled, learn
 from causalprint.models.training.recipe import Recipe, load_recipe
@@ -59,8 +58,7 @@ def _row(crop: npt.NDArray[np.uint8], recipe: Recipe, extractor: FeatureExtracto
     changed = [recipe.interventions(crop, crop.shape[0], (seed, view)) for view in range(1, recipe.views)]
     views = np.stack([crop, *(one.pixels for one in changed)])
     styles = np.stack([Style().vector(), *(one.style for one in changed)])
-    small = np.asarray(Image.fromarray(crop).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)).flatten()
-    thumbnails = np.broadcast_to(small, (len(views), CONTENT))
+    thumbnails = np.broadcast_to(thumbnail_of(crop), (len(views), CONTENT))
     return np.concatenate([extractor(views), styles, thumbnails], axis=1).astype(np.float16)
 
 

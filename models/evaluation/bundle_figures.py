@@ -8,12 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import REAL, Figure
-from causalprint.models.statistics.metrics import Estimate, Scores, area_under_curve, bootstrap, calibration_error, macro_recall
-from causalprint.models.statistics.ridge import Labels, Text, held_out_scores, standard_of, standardise
+from causalprint.models.evaluation.scoring_tables import Resampling
+from causalprint.models.evaluation.shortcuts import file_features, held_out_recall
+from causalprint.models.statistics.metrics import (
+    ROUNDS,
+    Estimate,
+    Labels,
+    Mask,
+    area_under_curve,
+    bootstrap,
+    calibration_error,
+    macro_recall,
+)
 from causalprint.models.training.head import Head
 
-AUDIT_RIDGE = 0.1
-AUDIT_CLIP = 5.0
+Text = npt.NDArray[np.str_]
 
 
 def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: Text, contents: Text, seed: int) -> list[Figure]:
@@ -64,43 +73,30 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
 
 
 def audit_shortcuts(
-    encoded_bytes: npt.NDArray[np.int64],
+    encoded_bytes: Labels,
     thumbnail: npt.NDArray[np.uint8],
     labels: Labels,
-    origins: Text,
     contents: Text,
-    folds: list[npt.NDArray[np.bool_]],
+    folds: Sequence[Mask],
     seed: int,
+    threads: int,
 ) -> list[Figure]:
-    """Macro recall of the same regression on what is no fingerprint: file size, a 16x16 thumbnail, and shuffled labels (N,)."""
-    size = np.log(encoded_bytes.astype(np.float32))[:, None]
-    powers = np.concatenate([size, size**2, size**3], axis=1)
-    colours = thumbnail.astype(np.float32)
-    shuffled = np.random.default_rng(seed).permutation(labels)
-    audits = [
-        ("shortcut audit: file size alone", powers, labels),
-        ("shortcut audit: 16x16 thumbnail", colours, labels),
-        ("shortcut audit: thumbnail, labels shuffled", colours, shuffled),
+    """What forests make of what is no fingerprint: file size, a thumbnail (N, 768), and the latter with labels shuffled."""
+    size = file_features(encoded_bytes)
+    audits = (
+        ("file size alone", size, False),
+        ("16x16 thumbnail", thumbnail, False),
+        ("thumbnail, labels shuffled", thumbnail, True),
+    )
+    note = f"macro recall; chance {1 / (int(labels.max()) + 1):.2f}"
+    return [
+        _figure(
+            f"shortcut audit: {name}",
+            held_out_recall(values, labels, contents, folds, Resampling(seed, ROUNDS), threads, shuffled=shuffled),
+            note,
+        )
+        for name, values, shuffled in audits
     ]
-    return [_audit(name, values, truth, origins, contents, folds, seed) for name, values, truth in audits]
-
-
-def _audit(
-    name: str,
-    values: npt.NDArray[np.float32],
-    truth: Labels,
-    origins: Text,
-    contents: Text,
-    folds: list[npt.NDArray[np.bool_]],
-    seed: int,
-) -> Figure:
-    z = standardise(values, standard_of(values, (values.shape[1],)), AUDIT_CLIP)
-    classes = int(truth.max()) + 1
-    scores: Scores = held_out_scores(z @ z.T, truth, origins, classes, folds, AUDIT_RIDGE).astype(np.float64)
-    known = np.isfinite(scores[:, 0])
-    found, right = scores[known].argmax(axis=1), truth[known]
-    estimate = bootstrap(lambda rows: macro_recall(right[rows], found[rows]), contents[known].tolist(), seed)
-    return _figure(name, estimate, f"macro recall; chance {1 / classes:.2f}")
 
 
 def _recall(source: str, label: int, found: Labels, truth: Labels, clusters: list[str], seed: int) -> Figure:

@@ -174,11 +174,6 @@ def recalls(pooled: Pooled, ground: Ground) -> list[float]:
     return [float(right.mean()) if len(right) else float("nan") for right in members]
 
 
-def is_above_chance(figures: Figures, classes: int) -> bool:
-    """Whether macro recall over all sources is above chance by three standard errors."""
-    return figures.accuracy_all.value > 1 / classes + 3 * figures.accuracy_all.standard_error
-
-
 def _figures(pooled: Pooled, ground: Ground, chosen: Labels) -> list[float]:
     """All figures but the differences, in the order of :class:`Figures`, of some answers."""
     truth = ground.truth[pooled.rows[chosen]]

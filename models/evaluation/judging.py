@@ -12,15 +12,50 @@ import numpy.typing as npt
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.evaluation.designs import DESIGNS
 from causalprint.models.evaluation.perturbations import PERTURBATIONS, Perturbation, seed_of
-from causalprint.models.evaluation.scoring import STRANGER, Truth, aligned, calibration, closed_set, measure, open_set, truth_of
+from causalprint.models.evaluation.scoring import (
+    STRANGER,
+    Truth,
+    aligned,
+    calibration,
+    closed_set,
+    interval,
+    measure,
+    open_set,
+    truth_of,
+)
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, recalls, reliability, robustness
+from causalprint.models.evaluation.shortcuts import file_features, held_out_recall, is_above_chance, thumbnails
 from causalprint.models.evaluation.structure import structure_study
-from causalprint.models.evaluation.track_audit import LabelledImages, audit_track
+from causalprint.models.statistics.metrics import Mask
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
 from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut, Structure
 
 Report = Callable[[str], None]
+Text = npt.NDArray[np.str_]
+FOLDS = 5
 UNCHANGED = Perturbation("the images as they are", lambda pixels, _: pixels)
+
+
+class LabelledImages(NamedTuple):
+    """N images and what is known of them.
+
+    Attributes:
+        crops: uint8 (N, C, C, 3), of each one the same size.
+        image_id: SHA-256 of the encoded bytes, lower-case hex, (N,).
+        encoded_bytes: of the files, int64 (N,).
+        encoding: of the files: JPEG, PNG, …, (N,).
+        size: height and width of the whole images in pixels, int64 (N, 2).
+        source, origin, content: as labelled, (N,).
+    """
+
+    crops: npt.NDArray[np.uint8]
+    image_id: Text
+    encoded_bytes: npt.NDArray[np.int64]
+    encoding: Text
+    size: npt.NDArray[np.int64]
+    source: Text
+    origin: Text
+    content: Text
 
 
 class Judged(NamedTuple):
@@ -87,10 +122,44 @@ def _structure(truth: Truth, verdicts: Verdicts, seed: int) -> tuple[Structure, 
     return tuple(Structure(*row[:4], *(round(value, 6) for value in (row.nmi, row.chance, row.p))) for row in rows)
 
 
-def audit_images(images: LabelledImages, judged: Sequence[Judged], resampling: Resampling) -> tuple[Shortcut, ...]:
+def audit_images(images: LabelledImages, judged: Sequence[Judged], resampling: Resampling, threads: int) -> tuple[Shortcut, ...]:
     """Audits of the images whose source some bundle knows."""
     known = np.any([one.truth.label != STRANGER for one in judged], axis=0)
-    return audit_track(images, known, resampling)
+    return audit_track(images, known, resampling, threads)
+
+
+def audit_track(images: LabelledImages, chosen: Mask, resampling: Resampling, threads: int) -> tuple[Shortcut, ...]:
+    """The three audits of the images in the mask ``chosen`` (N,), any of which above chance voids the track.
+
+    There are none where those images are of one source or of one content.
+    """
+    names, labels = np.unique(images.source[chosen], return_inverse=True)
+    contents = images.content[chosen]
+    folds = content_folds(contents, resampling.seed)
+    if len(names) < 2 or len(folds) < 2:
+        return ()
+    listing = file_features(images.encoded_bytes, images.encoding, images.size)[chosen]
+    # All of them, one by one: a mask would fetch every crop of a mapped file into memory.
+    glance = thumbnails(images.crops)[chosen]
+    audits = (
+        ("size and encoding of the file, height and width", listing, False),
+        ("mean colour and a 16x16 thumbnail", glance, False),
+        ("the thumbnail, labels shuffled", glance, True),
+    )
+    found = []
+    for name, values, shuffled in audits:
+        recall = held_out_recall(values, labels, contents, folds, resampling, threads, shuffled=shuffled)
+        voids = is_above_chance(recall, len(names))
+        found.append(Shortcut(name, interval(recall), round(1 / len(names), 6), voids))
+    return tuple(found)
+
+
+def content_folds(content: Text, seed: int) -> list[Mask]:
+    """Disjoint masks (N,) that together hold every image; images of one content are in one of them."""
+    names, place = np.unique(content, return_inverse=True)
+    count = min(FOLDS, len(names))
+    fold = np.random.default_rng(seed).permutation(len(names)) % max(1, count)
+    return [fold[place] == index for index in range(count)]
 
 
 def _verdicts(

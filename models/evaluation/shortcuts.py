@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from sklearn.ensemble import ExtraTreesClassifier
 
 from causalprint.models.baselines.base import Crops, Kit, Predict, Training
+from causalprint.models.evaluation.scoring_tables import Resampling
+from causalprint.models.statistics.metrics import Estimate, Labels, Mask, bootstrap, macro_recall
+from causalprint.models.training.examples import thumbnail_of
 
 Floats = npt.NDArray[np.float32]
+Text = npt.NDArray[np.str_]
 
-THUMBNAIL = 16
 TREES = 100
+ERRORS = 3.0
+"""So many standard errors above chance make a shortcut."""
 _FEWEST = 2
 _SMOOTHING = 0.02
 
 
-def file_features(encoded_bytes: npt.NDArray[np.int64], encoding: npt.NDArray[np.str_], size: npt.NDArray[np.int64]) -> Floats:
-    """What a directory listing says of N files, float32 (N, 4): log bytes, height, width, and the encoding as a number."""
-    _, kind = np.unique(encoding, return_inverse=True)
-    return np.column_stack([np.log(np.maximum(encoded_bytes, 1)), size, kind]).astype(np.float32)
+def file_features(encoded_bytes: Labels, encoding: Text | None = None, size: Labels | None = None) -> Floats:
+    """What a directory listing says of N files, float32 (N, 1 to 4): log bytes, height and width, the encoding as a number.
+
+    Args:
+        encoded_bytes: (N,).
+        encoding: JPEG, PNG, …, (N,); ``None`` where it is not known.
+        size: height and width in pixels, (N, 2); ``None`` where they are not known.
+    """
+    known = [np.log(np.maximum(encoded_bytes, 1))]
+    known += [] if size is None else [size]
+    known += [] if encoding is None else [np.unique(encoding, return_inverse=True)[1]]
+    return np.column_stack(known).astype(np.float32)
 
 
 def thumbnails(crops: Crops) -> npt.NDArray[np.uint8]:
@@ -39,7 +52,7 @@ def fit_forest(training: Training, kit: Kit) -> Predict:
     forest = ExtraTreesClassifier(
         TREES, min_samples_leaf=_FEWEST, class_weight="balanced", random_state=training.seed, n_jobs=kit.threads
     )
-    forest.fit(training.features[learned], training.labels[learned])
+    forest.fit(training.features[learned], training.labels[learned]).set_params(n_jobs=1)  # threads would sum in any order
 
     def predict(features: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         shares = np.zeros((len(features), training.classes))
@@ -57,6 +70,42 @@ def shuffle_labels(training: Training) -> Training:
     return training._replace(labels=labels)
 
 
+def held_out_recall(
+    features: npt.NDArray[Any],
+    labels: Labels,
+    contents: Text,
+    folds: Sequence[Mask],
+    resampling: Resampling,
+    threads: int,
+    *,
+    shuffled: bool = False,
+) -> Estimate:
+    """Macro recall of :func:`fit_forest` on images of folds that it has not seen, with its interval over contents.
+
+    Args:
+        features: (N, D).
+        labels: (N,), from 0.
+        contents: (N,).
+        folds: disjoint masks (N,); images in none are learned from and not judged.
+        resampling: of the interval; its seed is that of the forests.
+        threads: to learn in.
+        shuffled: whether the labels that are learned from are :func:`shuffle_labels`.
+    """
+    answers = np.full(len(labels), -1)
+    alike = np.zeros(len(labels), np.str_)
+    for held_out in filter(np.any, folds):
+        training = Training(features, labels, int(labels.max()) + 1, 0, alike, contents, held_out, resampling.seed)
+        predict = fit_forest(shuffle_labels(training) if shuffled else training, Kit(residual="none", threads=threads))
+        answers[held_out] = predict(features[held_out]).argmax(axis=1)
+    judged = answers >= 0
+    truth, found = labels[judged], answers[judged]
+    return bootstrap(lambda rows: macro_recall(truth[rows], found[rows]), contents[judged].tolist(), *resampling)
+
+
+def is_above_chance(recall: Estimate, classes: int) -> bool:
+    """Whether a macro recall over ``classes`` is above chance by three standard errors."""
+    return recall.value > 1 / classes + ERRORS * recall.standard_error
+
+
 def _thumbnail(crop: Crops) -> npt.NDArray[np.uint8]:
-    cells = np.asarray(Image.fromarray(crop).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
-    return np.concatenate([np.rint(crop.mean(axis=(0, 1))).astype(np.uint8), cells.flatten()])
+    return np.concatenate([np.rint(crop.mean(axis=(0, 1))).astype(np.uint8), thumbnail_of(crop)])

@@ -1,1 +1,1 @@
-"""Numpy alone: ridge regression, calibration, and figures of merit with their intervals."""
+"""Numpy alone: weights and folds, calibration, and figures of merit with their intervals."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from causalprint.models.bundles.manifest import Feature, Geometry
 from causalprint.models.training.interventions import Interventions
@@ -72,3 +73,9 @@ class Examples(NamedTuple):
         """These, then those."""
         joined = Examples(*(np.concatenate([mine, its]) for mine, its in zip(self, other, strict=True)))
         return joined._replace(left_out=joined.left_out.sum(keepdims=True))
+
+
+def thumbnail_of(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Averages of a crop uint8 (C, C, 3) over 16x16 cells, uint8 (768,)."""
+    small = Image.fromarray(crop).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small).flatten()

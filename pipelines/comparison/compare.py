@@ -218,7 +218,8 @@ def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
 
 
 def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str, Answers], data: Data) -> Comparison:
-    from causalprint.models.evaluation.comparison import headline, is_above_chance, judge
+    from causalprint.models.evaluation.comparison import headline, judge
+    from causalprint.models.evaluation.shortcuts import is_above_chance
 
     there = {name: one.runs for name, one in answers.items() if one.runs}
     methods = [entry.method.name for entry in entries if not entry.audit and entry.method.name in there]
@@ -228,7 +229,7 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
     void = [
         entry.method.title.removeprefix("audit: ")
         for entry in entries
-        if entry.audit and is_above_chance(figures[entry.method.name], len(data.sources))
+        if entry.audit and is_above_chance(figures[entry.method.name].accuracy_all, len(data.sources))
     ]
     known = data.ground.truth >= 0
     return Comparison(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import tempfile
 from collections import Counter
@@ -13,12 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalprint.pipelines.runners import cores
 from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
-    from causalprint.models.evaluation.judging import Judged
-    from causalprint.models.evaluation.track_audit import LabelledImages
+    from causalprint.models.evaluation.judging import Judged, LabelledImages
     from causalprint.pipelines.labelled.crops import LabelledCrops
     from causalprint.schemas.evaluations import Evaluation
 
@@ -26,7 +25,6 @@ Report = Callable[[str], None]
 """Told in a few words what is being done."""
 
 KEY = "evaluate"
-NEEDED = ("matplotlib", "sklearn")
 SEEDS = 3
 ROUNDS = 1000
 
@@ -97,18 +95,17 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         LabelError: an image has no label.
     """
     from causalprint.models.bundles.bundle import load_bundle
-    from causalprint.models.evaluation.judging import judge_bundle
+    from causalprint.models.evaluation.judging import LabelledImages, judge_bundle
     from causalprint.models.evaluation.perturbations import TRACKS
-    from causalprint.models.evaluation.track_audit import LabelledImages
     from causalprint.pipelines.evaluation.output import write_evaluation
     from causalprint.pipelines.labelled.crops import read_labelled_crops
 
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise EvaluationError(f"evaluate needs {' and '.join(missing)}: pip install 'causalprint[compare]'")
+    if find_spec("matplotlib") is None:
+        raise EvaluationError("evaluate needs matplotlib: pip install 'causalprint[compare]'")
     if "://" in config.output:
         raise EvaluationError(f"--output {config.output!r} is no local folder; evaluations are written to one")
     bundles = [load_bundle(path) for path in config.bundles or (None,)]
-    threads = config.threads or os.cpu_count() or 1
+    threads = config.threads or cores()
     with tempfile.TemporaryDirectory(prefix="causalprint-") as folder, ThreadPoolExecutor(threads) as pool:
         found = read_labelled_crops(
             config.inputs,
@@ -190,7 +187,7 @@ def _measure(
 
     resampling = Resampling(0, config.rounds * config.seeds)
     report("auditing shortcuts")
-    shortcuts = audit_images(images, judged, resampling)
+    shortcuts = audit_images(images, judged, resampling, config.threads or cores())
     measured = []
     for one in judged:
         costs = perturb(one, images, config.seeds, resampling, pool, report) if config.robustness else ()

@@ -14,8 +14,7 @@ from causalprint.pipelines.results.sections import FIGURES, publish_section
 from causalprint.schemas.records import to_json
 
 if TYPE_CHECKING:
-    from causalprint.models.evaluation.judging import Judged
-    from causalprint.models.evaluation.track_audit import LabelledImages
+    from causalprint.models.evaluation.judging import Judged, LabelledImages
     from causalprint.schemas.evaluations import Bin, BundleEvaluation, Evaluation, Interval
 
 EVALUATION = "evaluation.json"

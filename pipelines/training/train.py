@@ -177,7 +177,9 @@ def _fit(
     head = fit_head(labelled, features, prior, recipe, head_config, held_out, report)
     folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]
     figures = evaluate_head(head, sources, *known, config.seed)
-    figures += audit_shortcuts(examples.encoded_bytes, examples.thumbnail, *known, folds, config.seed)
+    figures += audit_shortcuts(
+        examples.encoded_bytes, examples.thumbnail, labels, examples.content, folds, config.seed, config.threads or cores()
+    )
     output = Path(config.output)
     for part in (residual, *lenses):
         part.copy(output)

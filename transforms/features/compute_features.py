@@ -14,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
-from PIL import Image
 
 import causalprint
 from causalprint.models.bundles.manifest import Geometry
 from causalprint.models.features import FeatureExtractor, cut, pick_device
 from causalprint.models.lenses.learned import load_lens
 from causalprint.models.residuals.base import Residual
-from causalprint.models.training.examples import THUMBNAIL, Extraction
+from causalprint.models.training.examples import Extraction, thumbnail_of
 from causalprint.models.training.interventions import Intervened, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, digest
@@ -163,7 +162,7 @@ def _compute(extractor: FeatureExtractor, extraction: Extraction, image: Encoded
         image_id=image.image_id,
         label=label,
         encoded_bytes=len(image.data),
-        thumbnail=_thumbnail(centre[0]),
+        thumbnail=thumbnail_of(centre[0]),
         features=features,
         style=np.stack([view.style for view in views]),
     )
@@ -173,8 +172,3 @@ def _changed(pixels: npt.NDArray[np.uint8], extraction: Extraction, image_id: st
     """The further views; the image's own bytes decide what is drawn for it, wherever it lies."""
     own = (extraction.seed, int(image_id[:15], 16))
     return [extraction.interventions(pixels, extraction.geometry.crop, (*own, view)) for view in range(1, extraction.views)]
-
-
-def _thumbnail(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    small = Image.fromarray(crop).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return np.asarray(small).flatten()

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.models.baselines import Kit, Training
-from causalprint.models.evaluation.comparison import UNKNOWN, Ground, Run, headline, is_above_chance, judge, pool, recalls
-from causalprint.models.evaluation.shortcuts import file_features, fit_forest, shuffle_labels, thumbnails
+from causalprint.models.evaluation.comparison import UNKNOWN, Ground, Run, headline, judge, pool, recalls
+from causalprint.models.evaluation.shortcuts import file_features, fit_forest, is_above_chance, shuffle_labels, thumbnails
 from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
 from causalprint.models.statistics.metrics import Estimate
 
@@ -76,8 +76,8 @@ def test_novelty_tells_unknown_sources_where_a_method_measures_it() -> None:
 
 def test_only_what_beats_chance_clearly_voids() -> None:
     found = judge({"right": [a_run(0.5, 0)], "blind": [a_run(0.0, 1)]}, GROUND, "right", None, rounds=200)
-    assert is_above_chance(found["right"], CLASSES)
-    assert not is_above_chance(found["blind"], CLASSES)
+    assert is_above_chance(found["right"].accuracy_all, CLASSES)
+    assert not is_above_chance(found["blind"].accuracy_all, CLASSES)
 
 
 def test_a_shortcut_is_found_and_shuffled_labels_are_not() -> None:

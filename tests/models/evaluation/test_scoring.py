@@ -10,10 +10,10 @@ import pytest
 
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.bundles.manifest import Origin
+from causalprint.models.evaluation.judging import LabelledImages, audit_track, content_folds
 from causalprint.models.evaluation.perturbations import Perturbation
 from causalprint.models.evaluation.scoring import STRANGER, Truth, aligned, calibration, closed_set, measure, open_set, truth_of
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, differences, recalls, reliability, robustness
-from causalprint.models.evaluation.track_audit import LabelledImages, audit_track, content_folds
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
 from causalprint.schemas.evaluations import Interval, Measure
 
@@ -167,14 +167,14 @@ def test_an_audit_voids_where_a_shortcut_is_there_and_only_there() -> None:
         np.array([str(place // 2) for place in range(count)]),
     )
     chosen = np.ones(count, np.bool_)
-    assert [audit.voids for audit in audit_track(plain, chosen, SOME)] == [False] * 3
+    assert [audit.voids for audit in audit_track(plain, chosen, SOME, threads=1)] == [False] * 3
     sizes = plain._replace(size=np.where((source == "real")[:, None], 256, 512))
-    assert [audit.voids for audit in audit_track(sizes, chosen, SOME)] == [True, False, False]
+    assert [audit.voids for audit in audit_track(sizes, chosen, SOME, threads=1)] == [True, False, False]
     codec = plain._replace(encoding=np.where(source == "real", "JPEG", "PNG"))
-    assert [audit.voids for audit in audit_track(codec, chosen, SOME)] == [True, False, False]
+    assert [audit.voids for audit in audit_track(codec, chosen, SOME, threads=1)] == [True, False, False]
     tint = plain._replace(crops=np.where((source == "real")[:, None, None, None], crops // 2, crops))
-    assert [audit.voids for audit in audit_track(tint, chosen, SOME)] == [False, True, False]
-    assert audit_track(plain, source == "real", SOME) == ()
+    assert [audit.voids for audit in audit_track(tint, chosen, SOME, threads=1)] == [False, True, False]
+    assert audit_track(plain, source == "real", SOME, threads=1) == ()
     folds = content_folds(plain.content, 0)
     assert np.sum(folds, axis=0).tolist() == [1] * count
     assert all(len(set(plain.content[fold]) & set(plain.content[~fold])) == 0 for fold in folds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import torch
 
 from causalprint.models.network.reduction import CLIP, learn_reduction
@@ -49,6 +50,11 @@ def test_the_components_are_those_of_a_full_decomposition() -> None:
 
 def test_no_more_components_than_images_can_tell_apart() -> None:
     assert [basis.shape[1] for basis in learn_reduction(features(5), SIZES, 100, seed=0).basis] == [4, 4]
+
+
+def test_every_lens_weighs_alike() -> None:
+    first, second = learn_reduction(features(), SIZES, 100, seed=0).standardised(features())
+    assert float(first.square().sum()) == pytest.approx(float(second.square().sum()), rel=0.1)
 
 
 def test_an_outlier_is_cut() -> None:

@@ -142,10 +142,10 @@ def test_the_figures_have_intervals_that_hold_their_value_and_audits_stay_at_cha
         draw.integers(1000, 9000, len(labels)),
         draw.integers(0, 256, (len(labels), 12)).astype(np.uint8),
         labels,
-        labelled.origins,
         alone,
         split_folds(labels, labelled.origins, alone, 2, 0),
         seed=0,
+        threads=1,
     )
     by_name = {figure.name: figure for figure in figures}
     assert all(figure.low <= figure.value <= figure.high for figure in figures)
