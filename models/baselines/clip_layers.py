@@ -1,4 +1,4 @@
-"""Few-shot CLIP layers: every image weighs the blocks of a CLIP-ViT for itself, and sources are prototypes: new ones can join.
+"""Few-shot CLIP layers: every image weighs the blocks of a CLIP-ViT for itself, and sources are prototypes.
 
 Lee & Yi's adaptive integration: z = sum over blocks l of w_l(image) b_l, with b_l the class token after block l; low blocks hold
 the colour and texture by which generators differ, high ones the content. The weights are learned on the first sources; a new
@@ -10,7 +10,7 @@ against prototypes at length 1, by cosine at temperature 1/16; the prototypes th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,10 +77,6 @@ class Prototypes:
         """Logits (N, K) of tokens (N, L, D): cosines over the temperature."""
         cosines: Tensor = self.integration(tokens) @ self.directions.T
         return SHARPNESS * cosines
-
-    def enrol(self, tokens: Tensor) -> Prototypes:
-        """The same with one source more, known by ``tokens`` (N, L, D) of a few of its images."""
-        return replace(self, directions=torch.cat([self.directions, prototype(self.integration, tokens)]))
 
 
 def prototype(integration: Integration, tokens: Tensor) -> Tensor:
