@@ -6,30 +6,18 @@ well whoever made them. The paper leaves the co-occurrence's levels, offsets and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from causalprint.models.residuals.autoencoder import Codec, load_codec
+from causalprint.models.residuals.autoencoder import AutoencoderResidual, load_codec
 from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, subtract
 from causalprint.models.residuals.spec import ResidualSpec
 
 SMALLEST_LOSS = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class DoubleAutoencoderResidual:
-    """The residual of the first pass, and what both passes lose; see :class:`~causalprint.models.residuals.base.Residual`."""
-
-    spec: ResidualSpec
-    codec: Codec
-
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """As of :class:`~causalprint.models.residuals.base.Residual`."""
-        return self.codec.digests
+class DoubleAutoencoderResidual(AutoencoderResidual):
+    """The residual of the first pass, and what both passes lose."""
 
     @gradients_where_asked
     def __call__(self, x: Tensor) -> Reconstruction:
