@@ -13,6 +13,7 @@ from causalprint.pipelines.commands.options import (
     Json,
     Seed,
     StorageOptions,
+    Threads,
     Verbose,
     parse_storage,
     session_of,
@@ -43,6 +44,7 @@ def ablate(
         typer.Option(metavar="KEY", help="Key of the sidecar, or column, that names the source; else the image's folder does."),
     ] = "source",
     device: Device = DeviceName.AUTO,
+    threads: Threads = None,
     only: Annotated[
         str | None,
         typer.Option(
@@ -73,6 +75,7 @@ def ablate(
             seed=seed,
             label_field=label_field,
             device=device.value,
+            threads=threads,
             only=tuple(name.strip() for name in (only or "").split(",") if name.strip()),
             storage=storage,
         )

@@ -32,6 +32,10 @@ Device = Annotated[DeviceName, typer.Option(help="What computes; one that is mis
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output, also for an error.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks and the libraries' own logs on standard error.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of everything that is drawn.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Decode, compute and train in so many.", show_default="every core it may use"),
+]
 Runner = Annotated[
     str,
     typer.Option(

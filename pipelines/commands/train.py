@@ -13,6 +13,7 @@ from causalprint.pipelines.commands.options import (
     Runner,
     Seed,
     StorageOptions,
+    Threads,
     Verbose,
     parse_storage,
     session_of,
@@ -58,6 +59,7 @@ def train(
     ] = None,
     seed: Seed = 0,
     device: Device = DeviceName.AUTO,
+    threads: Threads = None,
     resume: Resume = False,
     features: Annotated[
         str | None,
@@ -95,6 +97,7 @@ def train(
             views=views,
             seed=seed,
             device=device.value,
+            threads=threads,
             resume=resume,
             features=features,
             runner=runner,
