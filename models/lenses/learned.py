@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from causalprint.models.lenses.base import Reading
-from causalprint.models.lenses.convolutional import CONFIG, PACKAGE, WEIGHTS, apply_trunk, load_trunk
+from causalprint.models.lenses.convolutional import CONFIG, PACKAGE, WEIGHTS, Trunk, apply_trunk, load_trunk
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.models.residuals.weights import take_digests
 
@@ -92,14 +92,23 @@ def _load(spec: LensSpec, device: torch.device) -> LearnedLens:
     return (load_timm if spec.kind == "timm" else load_transformers)(spec, device)
 
 
-def _load_convolutional(spec: LensSpec, device: torch.device) -> LearnedLens:
+def open_trunk(spec: LensSpec) -> tuple[Trunk, Path]:
+    """The network of a convolutional lens, and its folder: as it is named, else the one of that name in the package.
+
+    Raises:
+        LensError: there is none.
+    """
     folder = Path(spec.location)
     if not folder.is_dir() and (PACKAGE / spec.location).is_dir():
         folder = PACKAGE / spec.location
     try:
-        trunk = load_trunk(folder)
+        return load_trunk(folder), folder
     except (OSError, ValueError) as error:
         raise LensError(f"lens {spec.text!r} cannot be loaded: {error}; give the folder of a trained one") from error
+
+
+def _load_convolutional(spec: LensSpec, device: torch.device) -> LearnedLens:
+    trunk, folder = open_trunk(spec)
     size = 2 * sum(trunk.config.channels)
     digests = take_digests(folder, (folder / CONFIG, folder / WEIGHTS))
     return LearnedLens(spec.text, size, apply_trunk(trunk.to(device)), None, digests)

@@ -137,8 +137,7 @@ def _check_options(config: LensConfig) -> None:
 
 def _first_trunk(config: LensConfig, shape: TrunkConfig | None) -> tuple[Trunk | TrunkConfig, str]:
     """What is begun from, and what tells it from any other."""
-    from causalprint.models.lenses.convolutional import PACKAGE, load_trunk
-    from causalprint.models.lenses.learned import LensError, parse_lens
+    from causalprint.models.lenses.learned import open_trunk, parse_lens
     from causalprint.models.training.lens import TRUNKS
     from causalprint.schemas.elements import digest
 
@@ -148,13 +147,7 @@ def _first_trunk(config: LensConfig, shape: TrunkConfig | None) -> tuple[Trunk |
     spec = parse_lens(config.init)
     if spec.kind != "convolutional":
         raise LensTrainingError(f"--init {config.init!r} is no convolutional lens; give convolutional:FOLDER")
-    folder = Path(spec.location)
-    if not folder.is_dir() and (PACKAGE / spec.location).is_dir():
-        folder = PACKAGE / spec.location
-    try:
-        trunk = load_trunk(folder)
-    except (OSError, ValueError) as error:
-        raise LensError(f"lens {config.init!r} cannot be loaded: {error}; give the folder of a trained one") from error
+    trunk, _ = open_trunk(spec)
     return trunk, digest(*(value.numpy().tobytes() for value in trunk.state_dict().values()))
 
 
