@@ -11,6 +11,8 @@ from causalprint.pipelines.commands.options import (
     Device,
     DeviceName,
     Json,
+    LabelField,
+    LabelledInputs,
     Seed,
     StorageOptions,
     Threads,
@@ -25,10 +27,7 @@ AGAIN = "the same command begins again, and keeps the features"
 
 def ablate(
     context: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT…", help="Shards or folders of images whose source is known, as audit takes them."),
-    ],
+    inputs: LabelledInputs,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the table and RESULTS.md.")],
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE", help="What is taken apart: a YAML file, or a name.")] = "default",
     features: Annotated[
@@ -39,10 +38,7 @@ def ablate(
     ] = None,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings of each row; each tests other origins.")] = 3,
     seed: Seed = 0,
-    label_field: Annotated[
-        str,
-        typer.Option(metavar="KEY", help="Key of the sidecar, or column, that names the source; else the image's folder does."),
-    ] = "source",
+    label_field: LabelField = "source",
     device: Device = DeviceName.AUTO,
     threads: Threads = None,
     only: Annotated[
@@ -63,8 +59,6 @@ def ablate(
         from causalprint.pipelines.comparison.ablate import AblateConfig
         from causalprint.pipelines.comparison.ablate import ablate as run
         from causalprint.pipelines.comparison.ablation_report import summary
-        from causalprint.pipelines.progress import telling
-        from causalprint.schemas.records import to_json
 
         config = AblateConfig(
             inputs=tuple(inputs),
@@ -79,13 +73,9 @@ def ablate(
             only=tuple(name.strip() for name in (only or "").split(",") if name.strip()),
             storage=storage,
         )
-        with telling(session.log) as tell:
-            found = run(config, tell)
-        if session.as_json:
-            session.answer(to_json(found))
-            return 0
-        session.out.print(summary(found), soft_wrap=True)
-        session.out.print(f"next: {output / 'RESULTS.md'}", soft_wrap=True)
-        return 0
+        return session.present(
+            lambda tell: run(config, tell),
+            lambda found, out: out.print(f"{summary(found)}\nnext: {output / 'RESULTS.md'}", soft_wrap=True),
+        )
 
     return guarded(session, work, resumes=AGAIN)

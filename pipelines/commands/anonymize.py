@@ -12,6 +12,7 @@ from causalprint.pipelines.commands.options import (
     Device,
     DeviceName,
     Json,
+    LabelField,
     Seed,
     StorageOptions,
     Verbose,
@@ -93,9 +94,7 @@ def anonymize(
         ),
     ] = False,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Attack at most so many images (--study).")] = None,
-    label_field: Annotated[
-        str, typer.Option(metavar="KEY", help="Key of the sidecar that names the source; else the image's folder names it.")
-    ] = "source",
+    label_field: LabelField = "source",
     seed: Seed = 0,
     device: Device = DeviceName.AUTO,
     storage_options: StorageOptions = "{}",
@@ -114,11 +113,8 @@ def anonymize(
     def work() -> int:
         from causalprint.pipelines.anonymization.anonymize import anonymize as run
         from causalprint.pipelines.anonymization.attacks import AnonymizeConfig
-        from causalprint.pipelines.anonymization.study import Study, StudyConfig
+        from causalprint.pipelines.anonymization.study import StudyConfig
         from causalprint.pipelines.anonymization.study import study as run_study
-        from causalprint.pipelines.progress import telling
-        from causalprint.schemas.anonymizations import Anonymization
-        from causalprint.schemas.records import to_json
 
         config = AnonymizeConfig(
             inputs=tuple(inputs),
@@ -136,16 +132,12 @@ def anonymize(
             device=device.value,
             storage=storage,
         )
-        found: Anonymization | Study
-        with telling(session.log) as tell:
-            found = run_study(StudyConfig(config, limit=limit), tell) if study else run(config, tell)
-        if session.as_json:
-            session.answer(to_json(found))
-        elif isinstance(found, Anonymization):
-            _print(found, output, session.out)
-        else:
-            session.out.print(f"next: {output / 'RESULTS.md'}", soft_wrap=True)
-        return 0
+        if study:
+            return session.present(
+                lambda tell: run_study(StudyConfig(config, limit=limit), tell),
+                lambda _, out: out.print(f"next: {output / 'RESULTS.md'}", soft_wrap=True),
+            )
+        return session.present(lambda tell: run(config, tell), lambda found, out: _print(found, output, out))
 
     return guarded(session, work, resumes=AGAIN)
 

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from causalprint.pipelines.commands.options import Device, DeviceName, Json, StorageOptions, Verbose, parse_storage, session_of
+from causalprint.pipelines.commands.options import (
+    Device,
+    DeviceName,
+    Json,
+    LabelField,
+    LabelledInputs,
+    StorageOptions,
+    TrackName,
+    Verbose,
+    parse_storage,
+    session_of,
+)
 from causalprint.pipelines.commands.session import guarded
 
 RESUMES = "the same command with --resume goes on"
 NO_CLIP = "none"
 
 
-class TrackName(StrEnum):
-    """What ``--track`` takes: keys of ``causalprint.models.evaluation.perturbations.TRACKS``."""
-
-    PNG = "png"
-    JPEG95 = "jpeg95"
-    ALIGNED = "aligned"
-
-
 def compare(
     context: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT…", help="Shards or folders of images whose source is known, as audit takes them."),
-    ],
+    inputs: LabelledInputs,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the table, RESULTS.md and figures.")],
     val: Annotated[
         list[str] | None,
@@ -75,9 +74,7 @@ def compare(
     robustness: Annotated[bool, typer.Option("--robustness", help="Test once more after a JPEG of quality 75.")] = False,
     track: Annotated[TrackName, typer.Option(help="How every image is encoded once more, alike.")] = TrackName.PNG,
     crop: Annotated[int, typer.Option(metavar="N", min=16, help="Side of the central crop, in pixels.")] = 256,
-    label_field: Annotated[
-        str, typer.Option(metavar="KEY", help="Key of the sidecar that names the source; else the image's folder names it.")
-    ] = "source",
+    label_field: LabelField = "source",
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -104,8 +101,6 @@ def compare(
         from causalprint.pipelines.comparison.compare import compare as run
         from causalprint.pipelines.comparison.data import Images
         from causalprint.pipelines.comparison.report import summary
-        from causalprint.pipelines.progress import telling
-        from causalprint.schemas.records import to_json
 
         images = Images(
             inputs=tuple(inputs),
@@ -131,14 +126,10 @@ def compare(
             resume=resume,
             device=device.value,
         )
-        with telling(session.log) as tell:
-            found = run(config, tell)
-        if session.as_json:
-            session.answer(to_json(found))
-            return 0
-        session.out.print(summary(found), soft_wrap=True)
-        session.out.print(f"next: {output / 'RESULTS.md'}", soft_wrap=True)
-        return 0
+        return session.present(
+            lambda tell: run(config, tell),
+            lambda found, out: out.print(f"{summary(found)}\nnext: {output / 'RESULTS.md'}", soft_wrap=True),
+        )
 
     return guarded(session, work, resumes=RESUMES)
 

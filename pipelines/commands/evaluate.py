@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from causalprint.pipelines.commands.options import Device, DeviceName, Json, StorageOptions, Verbose, parse_storage, session_of
+from causalprint.pipelines.commands.options import (
+    Device,
+    DeviceName,
+    Json,
+    LabelField,
+    StorageOptions,
+    TrackName,
+    Verbose,
+    parse_storage,
+    session_of,
+)
 from causalprint.pipelines.commands.session import guarded
 
 AGAIN = "the same command begins anew"
-
-
-class TrackName(StrEnum):
-    """What ``--track`` takes."""
-
-    PNG = "png"
-    JPEG95 = "jpeg95"
-    ALIGNED = "aligned"
 
 
 def evaluate(
@@ -51,9 +52,7 @@ def evaluate(
     seeds: Annotated[
         int, typer.Option(metavar="N", min=1, help="Draws of random perturbations, and thousands of bootstrap resamples.")
     ] = 3,
-    label_field: Annotated[
-        str, typer.Option(metavar="KEY", help="Key of the sidecar that names the source; else the image's folder names it.")
-    ] = "source",
+    label_field: LabelField = "source",
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Read at most so many images in all.")] = None,
     device: Device = DeviceName.AUTO,
     storage_options: StorageOptions = "{}",
@@ -68,8 +67,6 @@ def evaluate(
         from causalprint.pipelines.evaluation.evaluate import EvaluateConfig
         from causalprint.pipelines.evaluation.evaluate import evaluate as run
         from causalprint.pipelines.evaluation.text import print_evaluation
-        from causalprint.pipelines.progress import telling
-        from causalprint.schemas.records import to_json
 
         config = EvaluateConfig(
             inputs=tuple(inputs),
@@ -83,12 +80,6 @@ def evaluate(
             device=device.value,
             storage=storage,
         )
-        with telling(session.log) as tell:
-            found = run(config, tell)
-        if session.as_json:
-            session.answer(to_json(found))
-        else:
-            print_evaluation(found, output, session.out)
-        return 0
+        return session.present(lambda tell: run(config, tell), lambda found, out: print_evaluation(found, output, out))
 
     return guarded(session, work, resumes=AGAIN)

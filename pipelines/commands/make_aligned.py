@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from causalprint.pipelines.commands.options import (
     Device,
     DeviceName,
     Json,
+    LabelField,
     Seed,
     StorageOptions,
     Verbose,
@@ -19,6 +20,11 @@ from causalprint.pipelines.commands.options import (
     session_of,
 )
 from causalprint.pipelines.commands.session import guarded
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from causalprint.pipelines.shards.make_aligned import AlignedReport
 
 RESUMES = "the same command begins again"
 
@@ -51,9 +57,7 @@ def make_aligned(
     encoding: Annotated[EncodingName, typer.Option(help="One encoder for every class: lossless, or JPEG 95 at 4:4:4.")] = (
         EncodingName.PNG
     ),
-    label_field: Annotated[
-        str, typer.Option(metavar="KEY", help="Key of the sidecar that names the source; else the image's folder names it.")
-    ] = "source",
+    label_field: LabelField = "source",
     seed: Seed = 0,
     device: Device = DeviceName.AUTO,
     storage_options: StorageOptions = "{}",
@@ -65,11 +69,9 @@ def make_aligned(
     storage = parse_storage(storage_options)
 
     def work() -> int:
-        from causalprint.pipelines.progress import telling
         from causalprint.pipelines.shards.aligned_photographs import AlignedConfig
         from causalprint.pipelines.shards.make_aligned import make_aligned as make
         from causalprint.pipelines.shards.make_aligned import parse_decoder
-        from causalprint.schemas.records import to_json
 
         config = AlignedConfig(
             inputs=tuple(inputs),
@@ -82,25 +84,23 @@ def make_aligned(
             device=device.value,
             storage=storage,
         )
-        with telling(session.log) as tell:
-            made = make(config, tell)
-        if session.as_json:
-            session.answer(to_json(made))
-            return 0
-        left_out = {
-            "of other sources": made.other,
-            "too small": made.small,
-            "damaged": made.damaged,
-            "repeated": made.repeated,
-            "beyond the limit": made.beyond,
-        }
-        without = ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)
-        session.out.print(
-            f"{made.photographs:,} photographs in {len(made.files)} tars: {', '.join(file.name for file in made.files)}"
-            + (f"; left out: {without}" if without else ""),
-            soft_wrap=True,
-        )
-        session.out.print(f"next: causalprint train {made.output} --output DIR", soft_wrap=True)
-        return 0
+        return session.present(lambda tell: make(config, tell), _print)
 
     return guarded(session, work, resumes=RESUMES)
+
+
+def _print(made: AlignedReport, out: Console) -> None:
+    left_out = {
+        "of other sources": made.other,
+        "too small": made.small,
+        "damaged": made.damaged,
+        "repeated": made.repeated,
+        "beyond the limit": made.beyond,
+    }
+    without = ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)
+    out.print(
+        f"{made.photographs:,} photographs in {len(made.files)} tars: {', '.join(file.name for file in made.files)}"
+        + (f"; left out: {without}" if without else ""),
+        soft_wrap=True,
+    )
+    out.print(f"next: causalprint train {made.output} --output DIR", soft_wrap=True)

@@ -22,12 +22,28 @@ class DeviceName(StrEnum):
     CUDA = "cuda"
 
 
+class TrackName(StrEnum):
+    """What ``--track`` takes: keys of ``causalprint.models.evaluation.perturbations.TRACKS``."""
+
+    PNG = "png"
+    JPEG95 = "jpeg95"
+    ALIGNED = "aligned"
+
+
 def _known_runner(name: str) -> str:
     if name not in RUNNERS:
         raise typer.BadParameter(f"{name!r} is none of {', '.join(RUNNERS)}")
     return name
 
 
+LabelledInputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT…", help="Shards or folders of images whose source is known, as audit takes them."),
+]
+LabelField = Annotated[
+    str,
+    typer.Option(metavar="KEY", help="Key of the sidecar, or column, that names the source; else the image's folder does."),
+]
 Device = Annotated[DeviceName, typer.Option(help="What computes; one that is missing is an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output, also for an error.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks and the libraries' own logs on standard error.")]

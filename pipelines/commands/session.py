@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from causalprint.pipelines.errors import ExitCode, Interruption, explain
 from causalprint.pipelines.runners import stop_workers
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,24 @@ class Session:
     def answer(self, text: str) -> None:
         """Prints the one JSON object."""
         sys.stdout.write(text.rstrip() + "\n")
+
+    def present(self, run: Callable[[Callable[[str], None]], Found], show: Callable[[Found, Console], None]) -> int:
+        """Prints what ``run`` finds: as the one JSON object, else by ``show``. Returns 0.
+
+        Args:
+            run: is given what tells, on standard error, how far it is.
+            show: prints on the console that it is given.
+        """
+        from causalprint.pipelines.progress import telling
+        from causalprint.schemas.records import to_json
+
+        with telling(self.log) as tell:
+            found = run(tell)
+        if self.as_json:
+            self.answer(to_json(found))
+        else:
+            show(found, self.out)
+        return 0
 
     def fail(self, message: str, exit_code: int) -> int:
         """Says in one line what is wrong; returns ``exit_code``."""

@@ -10,6 +10,8 @@ from causalprint.pipelines.commands.options import (
     Device,
     DeviceName,
     Json,
+    LabelField,
+    LabelledInputs,
     Runner,
     Seed,
     StorageOptions,
@@ -29,19 +31,13 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an inter
 
 def train(
     context: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT…", help="Shards or folders of images whose source is known, as audit takes them."),
-    ],
+    inputs: LabelledInputs,
     output: Output,
     val: Validation = None,
     recipe: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="What is learned and how: a YAML file, or a name.")
     ] = "default",
-    label_field: Annotated[
-        str,
-        typer.Option(metavar="KEY", help="Key of the sidecar, or column, that names the source; else the image's folder does."),
-    ] = "source",
+    label_field: LabelField = "source",
     residual: Annotated[
         str | None,
         typer.Option(metavar="SPEC", help="kind:path-or-hub-name", show_default="the recipe's, else the package's bundle's"),

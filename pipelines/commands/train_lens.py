@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,8 @@ from causalprint.pipelines.commands.options import (
     Device,
     DeviceName,
     Json,
+    LabelField,
+    LabelledInputs,
     Seed,
     StorageOptions,
     Verbose,
@@ -22,6 +25,8 @@ from causalprint.pipelines.commands.session import Session, guarded
 from causalprint.pipelines.commands.train import RESUMES, Output, Resume, Validation
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from causalprint.pipelines.training.lens_data import LensConfig
 
 
@@ -60,10 +65,7 @@ class LensReport:
 
 def train_lens(
     context: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT…", help="Shards or folders of images whose source is known, as audit takes them."),
-    ],
+    inputs: LabelledInputs,
     output: Output,
     val: Validation = None,
     init: Annotated[
@@ -83,10 +85,7 @@ def train_lens(
     seed: Seed = 0,
     device: Device = DeviceName.AUTO,
     resume: Resume = False,
-    label_field: Annotated[
-        str,
-        typer.Option(metavar="KEY", help="Key of the sidecar, or column, that names the source; else the image's folder does."),
-    ] = "source",
+    label_field: LabelField = "source",
     storage_options: StorageOptions = "{}",
     as_json: Json = False,
     verbose: Verbose = False,
@@ -122,19 +121,15 @@ def train_lens(
 
 
 def _train(config: LensConfig, session: Session) -> int:
-    from causalprint.pipelines.progress import telling
     from causalprint.pipelines.training.train_lens import CARD, train_lens
-    from causalprint.schemas.records import to_json
 
-    with telling(session.log) as tell:
+    def run(tell: Callable[[str], None]) -> LensReport:
         trained = train_lens(config, tell)
-    card = str(trained.output / CARD)
-    found = LensReport(str(trained.output), card, trained.lens, trained.epochs, trained.steps, round(trained.recall, 4))
-    if session.as_json:
-        session.answer(to_json(found))
-    else:
-        session.out.print(f"macro recall {found.recall:.3f} after {found.epochs} epochs; see {found.card}", soft_wrap=True)
-        session.out.print(
-            f'next: name it under lenses of a recipe: {{lens: "{found.lens}", reading: {config.reading}}}', soft_wrap=True
-        )
-    return 0
+        card = str(trained.output / CARD)
+        return LensReport(str(trained.output), card, trained.lens, trained.epochs, trained.steps, round(trained.recall, 4))
+
+    def show(found: LensReport, out: Console) -> None:
+        out.print(f"macro recall {found.recall:.3f} after {found.epochs} epochs; see {found.card}", soft_wrap=True)
+        out.print(f'next: name it under lenses of a recipe: {{lens: "{found.lens}", reading: {config.reading}}}', soft_wrap=True)
+
+    return session.present(run, show)

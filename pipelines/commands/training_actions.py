@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from rich.console import Console
 
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.commands.show import as_json, show
@@ -10,7 +13,6 @@ from causalprint.pipelines.progress import duration, telling
 from causalprint.pipelines.training.own_model import ModelTrainingConfig, Progress
 from causalprint.pipelines.training.train import TrainConfig, train
 from causalprint.pipelines.training.train_prior import train_prior
-from causalprint.schemas.records import to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,16 @@ def train_bundle(config: TrainConfig, session: Session) -> int:
 
 def train_the_prior(config: ModelTrainingConfig, session: Session) -> int:
     """Trains the prior and says where it is."""
-    with telling(session.log) as tell:
+
+    def run(tell: Callable[[str], None]) -> PriorReport:
         trained = train_prior(config, lambda progress: tell(_sentence(progress)))
-    found = PriorReport(str(trained.output), str(trained.output / "card.md"), trained.steps, round(trained.seconds, 3))
-    if session.as_json:
-        session.answer(to_json(found))
-    else:
-        session.out.print(f"{found.steps:,} steps in {duration(found.seconds)}; figures in {found.card}", soft_wrap=True)
-        session.out.print(f"next: causalprint train INPUT --output DIR --residual denoise:{found.output}", soft_wrap=True)
-    return 0
+        return PriorReport(str(trained.output), str(trained.output / "card.md"), trained.steps, round(trained.seconds, 3))
+
+    def show_prior(found: PriorReport, out: Console) -> None:
+        out.print(f"{found.steps:,} steps in {duration(found.seconds)}; figures in {found.card}", soft_wrap=True)
+        out.print(f"next: causalprint train INPUT --output DIR --residual denoise:{found.output}", soft_wrap=True)
+
+    return session.present(run, show_prior)
 
 
 def _sentence(progress: Progress) -> str:
