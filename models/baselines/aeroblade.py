@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training
-from causalprint.models.baselines.estimators import learn_best, load_library
+from causalprint.models.baselines.estimators import learn_best, load_library, logistic_regressions
 from causalprint.models.baselines.images import each_tensor
 from causalprint.models.baselines.loaded import autoencoders_of
 
@@ -49,13 +49,7 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Logits (M, K) of a logistic regression on the standardised features."""
-    pipeline, scaler = load_library("sklearn.pipeline").make_pipeline, load_library("sklearn.preprocessing").StandardScaler
-    regression = load_library("sklearn.linear_model").LogisticRegression
-    candidates = [
-        pipeline(scaler(), regression(C=strength, class_weight="balanced", max_iter=2000, random_state=training.seed))
-        for strength in STRENGTHS
-    ]
-    return learn_best(training, candidates)
+    return learn_best(training, logistic_regressions(STRENGTHS, 2000))
 
 
 AEROBLADE = Method(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch.nn.functional import normalize
 
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training
-from causalprint.models.baselines.estimators import learn_best, load_library
+from causalprint.models.baselines.estimators import learn_best, logistic_regressions
 from causalprint.models.baselines.images import each_tensor
 from causalprint.models.baselines.loaded import clip_of
 
@@ -26,13 +26,7 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Logits (M, K)."""
-    pipeline, scaler = load_library("sklearn.pipeline").make_pipeline, load_library("sklearn.preprocessing").StandardScaler
-    regression = load_library("sklearn.linear_model").LogisticRegression
-    candidates = [
-        pipeline(scaler(), regression(C=strength, class_weight="balanced", max_iter=500, random_state=training.seed))
-        for strength in STRENGTHS
-    ]
-    return learn_best(training, candidates)
+    return learn_best(training, logistic_regressions(STRENGTHS, 500))
 
 
 CLIP_LINEAR = Method(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training
-from causalprint.models.baselines.estimators import learn_best, load_library
+from causalprint.models.baselines.estimators import learn_best, load_library, logistic_regressions
 from causalprint.models.baselines.images import azimuthal_mean, luma
 
 NOTHING = 1.0
@@ -35,15 +35,12 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): decision values of the chosen classifier."""
-    svm, linear = load_library("sklearn.svm"), load_library("sklearn.linear_model")
+    svm = load_library("sklearn.svm").SVC
     scaled = load_library("sklearn.preprocessing").StandardScaler
     pipe = load_library("sklearn.pipeline").make_pipeline
     kernels = [("rbf", 1), ("rbf", 10), ("rbf", 100), ("linear", 0.1), ("linear", 1)]
-    vectors = [pipe(scaled(), svm.SVC(kernel=kernel, C=cost, class_weight="balanced")) for kernel, cost in kernels]
-    logistic = [
-        pipe(scaled(), linear.LogisticRegression(C=cost, class_weight="balanced", max_iter=5000)) for cost in (0.01, 0.1, 1)
-    ]
-    return learn_best(training, vectors + logistic)
+    vectors = [pipe(scaled(), svm(kernel=kernel, C=cost, class_weight="balanced")) for kernel, cost in kernels]
+    return learn_best(training, vectors + logistic_regressions((0.01, 0.1, 1), 5000))
 
 
 DURALL20 = Method(

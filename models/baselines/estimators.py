@@ -47,6 +47,13 @@ def learn_best(training: Training, candidates: Sequence[Any]) -> Predict:
     return best_of(training, [partial(fit, candidate) for candidate in candidates])
 
 
+def logistic_regressions(strengths: Sequence[float], iterations: int) -> list[Any]:
+    """A logistic regression on standardised features for each of ``strengths``, the inverse penalties; classes weigh alike."""
+    pipeline, scaler = load_library("sklearn.pipeline").make_pipeline, load_library("sklearn.preprocessing").StandardScaler
+    regression = load_library("sklearn.linear_model").LogisticRegression
+    return [pipeline(scaler(), regression(C=each, class_weight="balanced", max_iter=iterations)) for each in strengths]
+
+
 def best_of(training: Training, learners: Sequence[Callable[[], Predict]]) -> Predict:
     """The rule of the highest :func:`macro_recall` on validation rows, the first of equals; the first where there are no rows."""
     if len(learners) == 1 or not training.validation.any():

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from causalprint.models.baselines import dire_cnn, frank20
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training, UnavailableError
 from causalprint.models.baselines.cnn import learn
-from causalprint.models.baselines.estimators import learn_best, load_library
+from causalprint.models.baselines.estimators import learn_best, load_library, logistic_regressions
 from causalprint.models.baselines.images import each_tensor
 from causalprint.models.baselines.loaded import clip_of
 from causalprint.models.manifold import QUERIES, SPACES, Manifold, Rows, Text, halve
@@ -107,13 +107,7 @@ def _halved(spectra: Artefacts) -> Artefacts:
 
 
 def _logistic(training: Training, kit: Kit) -> Predict:
-    pipeline, scaler = load_library("sklearn.pipeline"), load_library("sklearn.preprocessing")
-    linear = load_library("sklearn.linear_model")
-    candidates = [
-        pipeline.make_pipeline(scaler.StandardScaler(), linear.LogisticRegression(C=c, class_weight="balanced", max_iter=1000))
-        for c in STRENGTHS
-    ]
-    return learn_best(training, candidates)
+    return learn_best(training, logistic_regressions(STRENGTHS, 1000))
 
 
 MANIFPT_RGB = Method(
