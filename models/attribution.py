@@ -1,8 +1,8 @@
 """From a stored fingerprint to a verdict: numpy only, so that an analyst can recompute every row of ``attributions``.
 
 A linear classifier, or a small transformer over the fingerprint's parts, gives scores, and temperature scaling (Guo et al., ICML
-2017) makes them probabilities. What no source's logit is large for is like none of them: Vaze et al. (ICLR 2022) find the largest
-logit as good a sign of new classes as any, and on these fingerprints it is better than Mahalanobis distance.
+2017) makes them probabilities. What no source's linear discriminant is large for is like none of them. These discriminants are
+of images as they are, while scores are learned to stay when an image is processed: what makes scores robust hides new sources.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
 from causalprint.models.bundles.manifest import REAL
+from causalprint.models.statistics.discriminant import discriminants
 from causalprint.schemas.reasons import Abstention, Verdict
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Attributor:
         stored = load_file(bundle.directory / ATTRIBUTION_FILE)
         tensors = {key: value.astype(np.float32) for key, value in stored.items()}
         self._centre, self._whitening = tensors.pop("centre"), tensors.pop("whitening")
+        self._discriminants = discriminants(self._centre, self._whitening)
         self._tensors = {key.removeprefix("attention."): value for key, value in tensors.items()}
 
     def __call__(self, fingerprints: npt.NDArray[np.float16]) -> list[Attribution]:
@@ -70,15 +72,24 @@ class Attributor:
         return shares
 
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
-        """How far the largest logit of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
-        below = np.float32(self._manifest.decision.novelty_limit) - self._logits(fingerprint).max()
-        return float(np.exp(np.minimum(below, np.float32(FARTHEST))))
+        """How far the familiarity of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
+        decision = self._manifest.decision
+        familiarity = float(self._discriminants(fingerprint[None]).max()) / decision.novelty_spread
+        return float(np.float32(np.exp(min(decision.novelty_limit - familiarity, FARTHEST))))
 
     def scores(self, fingerprints: Tensor) -> Tensor:
         """Logits float32 (N, K) of fingerprints float32 (N, 128), with gradients: their softmax is :meth:`probabilities`."""
         tensors = {key: fingerprints.new_tensor(value) for key, value in self._tensors.items()}
         found: Tensor = self._scores(tensors, fingerprints, lambda values: values.exp())
         return found / self._manifest.decision.temperature
+
+    def familiarity(self, fingerprints: Tensor) -> Tensor:
+        """Discriminants float32 (N, K) of fingerprints float32 (N, 128) over their spread, with gradients.
+
+        The largest is the familiarity; below ``novelty_limit`` the verdict is ``unknown``.
+        """
+        weight, bias = (fingerprints.new_tensor(part) for part in self._discriminants)
+        return (fingerprints @ weight.T + bias) / self._manifest.decision.novelty_spread
 
     def distances(self, fingerprints: Tensor) -> Tensor:
         """Squared Mahalanobis distance (Lee et al., NeurIPS 2018, eq. 2) to each source's centre over 128, with gradients.

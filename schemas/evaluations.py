@@ -211,7 +211,7 @@ PREDICTIONS = pa.schema(
         _column("named", pa.string(), "the source that a verdict `known` names", nullable=True),
         _column("candidate", pa.string(), "the most probable source, whatever the verdict"),
         _column("probability", pa.float32(), "calibrated, of the candidate; 0 to 1"),
-        _column("novelty", pa.float32(), "distance to the nearest known source, over its limit: above 1, unknown"),
+        _column("novelty", pa.float32(), "as in `attributions`: above 1, unknown"),
         _column(
             "fingerprint",
             pa.list_(pa.field("element", pa.float16(), nullable=False), FINGERPRINT_DIM),

@@ -117,7 +117,7 @@ ATTRIBUTIONS = _table(
     _column(
         "novelty",
         pa.float32(),
-        "how far the largest logit is below the bundle's limit, as a power of e; above 1: unknown",
+        "how far the image's familiarity is below the bundle's limit, as a power of e; above 1: unknown",
         "1",
         nullable=True,
     ),

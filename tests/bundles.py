@@ -18,6 +18,7 @@ from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, Bundle, save_bund
 from causalprint.models.bundles.manifest import Decision, Geometry, Manifest
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
+from causalprint.models.statistics.discriminant import discriminants
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SOURCES = ("real", "alpha", "beta", "gamma", "delta", "epsilon")
@@ -68,7 +69,7 @@ def tiny_bundle(
         geometry=Geometry(crop=crop, views=views),
         residual=f"denoise:./{RESIDUAL_FOLDER}",
         features=features,
-        decision=Decision(temperature=1.0, minimum_probability=0.0, novelty_limit=1.0, flat=0.5 / 255),
+        decision=Decision(temperature=1.0, minimum_probability=0.0, novelty_limit=1.0, novelty_spread=1.0, flat=0.5 / 255),
     )
     fingerprint = {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}
     for one in features:
@@ -102,11 +103,12 @@ def tiny_bundle(
     attribution["bias"] = -0.5 * np.square(centre).sum(axis=1)
     distances = np.square(standardised[:, None] - centre).sum(axis=2).min(axis=1)
     temperature = float(distances.mean() / 20)
-    largest = ((standardised @ attribution["weight"].T + attribution["bias"]) / temperature).max(axis=1)
+    familiarity = discriminants(centre, attribution["whitening"])(standardised).max(axis=1)
     decision = replace(
         manifest.decision,
         temperature=temperature,
         minimum_probability=0.5,
-        novelty_limit=float(np.quantile(largest, 0.1)),
+        novelty_limit=float(np.quantile(familiarity, 0.1) / familiarity.std()),
+        novelty_spread=float(familiarity.std()),
     )
     return save_bundle(directory, replace(manifest, decision=decision), fingerprint, attribution, {})

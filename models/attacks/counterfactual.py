@@ -31,7 +31,7 @@ LAST_STEP = 0.1
 NEAR = 2.0
 """A fingerprint is where a source's are within this squared distance; 1 is usual."""
 MARGIN = 0.05
-"""Of a logit, against the rounding of stored fingerprints to float16."""
+"""Of familiarity, against the rounding of stored fingerprints to float16."""
 
 
 class Chain(NamedTuple):
@@ -40,12 +40,14 @@ class Chain(NamedTuple):
     Attributes:
         embed: images float32 (N, 3, H, W), 0 to 1 -> fingerprints float32 (N, 128), with gradients.
         scores: fingerprints -> logits (N, K).
+        familiarity: fingerprints -> how familiar each source finds them, (N, K).
         distances: fingerprints -> squared distance to each source's centre, about 1 for images of that source, (N, K).
-        limit: a largest logit below it makes the verdict ``unknown``.
+        limit: where the largest familiarity is below it, the verdict is ``unknown``.
     """
 
     embed: Callable[[Tensor], Tensor]
     scores: Callable[[Tensor], Tensor]
+    familiarity: Callable[[Tensor], Tensor]
     distances: Callable[[Tensor], Tensor]
     limit: float
 
@@ -90,7 +92,7 @@ def chain(fingerprinter: Fingerprinter, attributor: Attributor, height: int, wid
         return mean
 
     limit = fingerprinter.bundle.manifest.decision.novelty_limit + MARGIN
-    return Chain(embed, attributor.scores, attributor.distances, limit)
+    return Chain(embed, attributor.scores, attributor.familiarity, attributor.distances, limit)
 
 
 def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool = False) -> Tensor:
@@ -98,12 +100,12 @@ def pgd(chain: Chain, x: Tensor, source: Tensor, descent: Descent, *, away: bool
 
     Minimises over δ, with F the fingerprint of the image x + δ rounded to 8 bits, |δ| ≤ ε and x + δ in 0 to 1,
 
-        L(δ) = CE(s(F), t) + max(0, limit - s_t(F)) + weight · d²(F, c_t)
+        L(δ) = CE(s(F), t) + max(0, limit - f_t(F)) + weight · d²(F, c_t)
 
     so that the fingerprint does not only leave the side of the boundary that it was on, but arrives where the target's
     fingerprints are (the paper leaves open what its constraint is; here d² is Mahalanobis distance over the number of
-    dimensions, and being within twice what is usual of the target is required). The middle term keeps the logit s_t above the
-    limit below which an image is like no known source. ``away`` takes for t, at every step, the most probable source but
+    dimensions, and being within twice what is usual of the target is required). The middle term keeps the familiarity f_t above
+    the limit below which an image is like no known source. ``away`` takes for t, at every step, the most probable source but
     ``source``: the untargeted attack.
 
     The gradient is that at the rounded image, so success is success as a PNG. Steps follow the gradient over its root mean
@@ -288,10 +290,11 @@ def _aim(chain: Chain, image: Tensor, source: Tensor, descent: Descent, away: bo
     fingerprint = chain.embed(image)
     scores = chain.scores(fingerprint)
     target = scores.detach().scatter(1, source[:, None], -math.inf).argmax(dim=1) if away else source
-    distance, logit = (each.gather(1, target[:, None])[:, 0] for each in (chain.distances(fingerprint), scores))
-    loss = cross_entropy(scores, target, reduction="none") + (chain.limit - logit).relu() + descent.weight * distance
+    measures = (chain.distances(fingerprint), chain.familiarity(fingerprint))
+    distance, familiar = (each.gather(1, target[:, None])[:, 0] for each in measures)
+    loss = cross_entropy(scores, target, reduction="none") + (chain.limit - familiar).relu() + descent.weight * distance
     probability = scores.detach().softmax(dim=1).gather(1, target[:, None])[:, 0]
-    confident = (probability >= descent.confidence) & (logit.detach() >= chain.limit)
+    confident = (probability >= descent.confidence) & (familiar.detach() >= chain.limit)
     return _Aimed(loss, confident, distance.detach() <= NEAR)
 
 

@@ -6,19 +6,23 @@ A crop's interventions are drawn from its pixels, so that its row depends on it 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.baselines.base import Crops, Kit, Method, Predict, Training, UnavailableError
+from causalprint.models.bundles.decision import DecisionConfig
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.lenses.learned import LensError
 from causalprint.models.residuals import ResidualError
+from causalprint.models.statistics.discriminant import Discriminants, discriminants
 from causalprint.models.training.examples import THUMBNAIL, thumbnail_of
 from causalprint.models.training.interventions import Style
-from causalprint.models.training.learning import Labelled, learn
+from causalprint.models.training.learning import Labelled, Trained, learn
 from causalprint.models.training.recipe import Recipe, load_recipe
 
 STYLE = len(Style())
@@ -46,11 +50,29 @@ def fit(training: Training, kit: Kit, recipe: Recipe) -> Predict:
     )
     validation = training.validation if training.validation.any() else None
     trained = learn(labelled, training.classes, recipe, validation, training.seed, kit.device)
+    learned = labelled if validation is None else labelled.take(~validation)
+    return Rule(trained, discriminants(*trained.metric(learned, DecisionConfig().shrinkage)), width)
 
-    def predict(rows: npt.NDArray[np.float16]) -> npt.NDArray[np.float64]:
-        return trained.scores(trained.fingerprints(rows[:, 0, :width])).astype(np.float64)
 
-    return predict
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What was learned, of features of which the first ``width`` are the lenses'."""
+
+    trained: Trained
+    discriminants: Discriminants
+    width: int
+
+    def __call__(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Scores (M, K)."""
+        return self.trained.scores(self._fingerprints(rows)).astype(np.float64)
+
+    def novelty(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """(M,): the less familiar, the larger."""
+        largest: npt.NDArray[np.float64] = self.discriminants(self._fingerprints(rows)).max(axis=1)
+        return -largest
+
+    def _fingerprints(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return self.trained.fingerprints(rows[:, 0, : self.width])
 
 
 def _row(crop: npt.NDArray[np.uint8], recipe: Recipe, extractor: FeatureExtractor) -> npt.NDArray[np.float16]:

@@ -1,4 +1,4 @@
-"""From held-out scores and the final networks' fingerprints to a bundle's temperature and limits."""
+"""From held-out scores and familiarity to a bundle's temperature and limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from causalprint.models.statistics.ridge import Floats, Labels
 Doubles = npt.NDArray[np.float64]
 
 FARTHEST = 80.0
-"""Logits below the limit that novelty tells apart: e to this power is still a float32."""
+"""How far below its limit a familiarity can be for novelty to tell: e to this power is still a float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,15 @@ class DecisionConfig:
     """How limits are set.
 
     Attributes:
-        shrinkage: share of the mean variance in the covariance of fingerprints about their sources.
+        shrinkage: share of the mean variance in the covariance of fingerprints about their sources, see
+            :func:`~causalprint.models.statistics.discriminant.learn_metric`.
         answered_right: share of answers on held-out images that must be right; it sets the least probability.
         answered_least: share of held-out images that must be answered all the same.
         novelty_quantile: share of held-out images of known sources that the novelty limit lets through.
         flat: see :class:`~causalprint.models.bundles.manifest.Decision`.
     """
 
-    shrinkage: float = 0.1
+    shrinkage: float = 0.01
     answered_right: float = 0.9
     answered_least: float = 0.35
     novelty_quantile: float = 0.95
@@ -42,56 +43,41 @@ class Limits(NamedTuple):
 
     Attributes:
         intercept: (K,), what the prior adds to the scores.
-        centre, whitening: where each source's fingerprints are, (K, 128), and what makes their covariance about it the identity.
         decision: temperature and limits.
         held_out, novelty: of the held-out images, (N, K) and (N,); NaN for others.
     """
 
     intercept: Floats
-    centre: Floats
-    whitening: Floats
     decision: Decision
     held_out: Floats
     novelty: Floats
 
 
-def set_limits(scores: Floats, fingerprints: Floats, labels: Labels, prior: Floats, config: DecisionConfig) -> Limits:
-    """Limits from held-out scores (N, K), NaN where an image was held out by none, and fingerprints (N, 128) of all images."""
+def set_limits(scores: Floats, familiarity: Floats, labels: Labels, prior: Floats, config: DecisionConfig) -> Limits:
+    """Limits from what networks said of images that they had not seen.
+
+    Args:
+        scores: (N, K), NaN where an image was held out by none.
+        familiarity: (N,), the largest discriminant of each image, likewise.
+        labels: (N,).
+        prior: (K,), how frequent each source is taken to be, in any unit.
+        config: how limits are set.
+    """
     known = np.isfinite(scores[:, 0])
     rows, truth = scores[known].astype(np.float64), labels[known]
     temperature = fit_temperature(rows, truth, balanced(truth))
     # Bayes' rule: the temperature was found with every source alike.
     intercept = temperature * np.log(prior / prior.mean())
-    logits = (rows + intercept) / temperature
-    chances = softmax(logits)
-    centre, whitening = _metric(fingerprints.astype(np.float64), labels, len(prior), config.shrinkage)
-    largest = logits.max(axis=1)
-    limit = float(np.quantile(largest, 1 - config.novelty_quantile))
+    chances = softmax((rows + intercept) / temperature)
+    seen = familiarity[known].astype(np.float64)
+    spread = max(float(seen.std()), 1e-6)
+    limit = float(np.quantile(seen, 1 - config.novelty_quantile)) / spread
     held_out = np.full(scores.shape, np.nan, np.float32)
     held_out[known] = chances
     novelty = np.full(len(labels), np.nan, np.float32)
-    novelty[known] = np.exp(np.minimum(limit - largest, FARTHEST))
-    return Limits(
-        intercept.astype(np.float32),
-        centre.astype(np.float32),
-        whitening.astype(np.float32),
-        Decision(temperature, _least_probability(chances, truth, config), limit, config.flat),
-        held_out,
-        novelty,
-    )
-
-
-def _metric(rows: Doubles, labels: Labels, classes: int, shrinkage: float) -> tuple[Doubles, Doubles]:
-    """Centres (K, 128) of the sources and the inverse root (128, 128) of the covariance about them, every source alike."""
-    present = [label for label in range(classes) if (labels == label).any()]
-    centre = np.tile(rows.mean(axis=0), (classes, 1))
-    for label in present:
-        centre[label] = rows[labels == label].mean(axis=0)
-    offsets = rows - centre[labels]
-    covariance = (offsets * balanced(labels)[:, None]).T @ offsets / len(rows)
-    covariance += shrinkage * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-    values, vectors = np.linalg.eigh(covariance)
-    return centre, vectors / np.sqrt(values) @ vectors.T
+    novelty[known] = np.exp(np.minimum(limit - seen / spread, FARTHEST))
+    decision = Decision(temperature, _least_probability(chances, truth, config), limit, spread, config.flat)
+    return Limits(intercept.astype(np.float32), decision, held_out, novelty)
 
 
 def _least_probability(chances: Doubles, truth: Labels, config: DecisionConfig) -> float:

@@ -69,13 +69,15 @@ class Decision:
     Attributes:
         temperature: divides the scores before the softmax.
         minimum_probability: below it, no candidate is named and the verdict is ``abstain``, ``undecided``.
-        novelty_limit: largest logit below which the verdict is ``unknown``.
+        novelty_limit: familiarity below which the verdict is ``unknown``.
+        novelty_spread: divides the largest discriminant, so that familiarity differs by about 1 among images of known sources.
         flat: root mean square difference of neighbouring pixels (image range 0 to 1) below which an image has no texture.
     """
 
     temperature: float
     minimum_probability: float
     novelty_limit: float
+    novelty_spread: float
     flat: float
 
 

@@ -1,8 +1,9 @@
 """The convolutional lens: channel statistics of a small convolutional network at native resolution.
 
-Mean and standard deviation over all positions of what the stem and each block give: texture statistics, from edges to parts,
-which do not say where a thing is. The network is the trunk of EfficientNet-Lite0 (Tan & Le, ICML 2019, without squeeze-and-
-excitation), cut after a stated block. The one in the package was learned on ImageNet; another may be learned on residuals.
+Over all positions of what the stem and each block give: mean and standard deviation, or how channels correlate. These are
+texture statistics, from edges to parts, which do not say where a thing is. The network is the trunk of EfficientNet-Lite0
+(Tan & Le, ICML 2019, without squeeze-and-excitation), cut after a stated block. The one in the package was learned on ImageNet;
+another may be learned on residuals.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ PACKAGE = Path(__file__).parents[1] / "weights" / "default" / "lenses"
 """Where a lens lies that is named and not located: in the bundle inside the package."""
 COUNT = "num_batches_tracked"
 FLOOR = 1e-6
+STATISTICS = ("moments", "correlations")
+WIDEST = 40
+"""Channels of the widest map whose correlations are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,10 @@ class Trunk(nn.Module):
                 before = channels
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Of images (N, 3, H, W), 0 to 1."""
+    def forward(self, x: Tensor, count: int | None = None) -> list[Tensor]:
+        """Of images (N, 3, H, W), 0 to 1: the first ``count`` maps, or all."""
         maps = [relu6(self.stem(_padded((x - self.config.mean) / self.config.std, 3, 2)))]
-        for block in self.blocks:
+        for block in self.blocks[: None if count is None else count - 1]:
             maps.append(block(maps[-1]))
         return maps
 
@@ -109,6 +113,34 @@ def statistics(maps: Sequence[Tensor]) -> Tensor:
     """Mean and standard deviation of each channel of maps (N, C_b, H_b, W_b), block by block: (N, 2 sum C_b)."""
     parts = [torch.cat([one.mean(dim=(2, 3)), (one.var(dim=(2, 3), unbiased=False) + FLOOR).sqrt()], dim=1) for one in maps]
     return torch.cat(parts, dim=1)
+
+
+def correlations(maps: Sequence[Tensor]) -> Tensor:
+    """Pearson correlations over all positions between the channels of each map (N, C_b, H_b, W_b), pair by pair.
+
+    (N, sum C_b (C_b - 1) / 2): the Gram matrices of textures (Gatys, Ecker & Bethge, NeurIPS 2015) less mean and strength.
+    """
+    parts = []
+    for one in maps:
+        rows = one.flatten(2)
+        rows = rows - rows.mean(dim=2, keepdim=True)
+        rows = rows / (rows.square().mean(dim=2, keepdim=True) + FLOOR).sqrt()
+        first, second = torch.triu_indices(rows.shape[1], rows.shape[1], 1)
+        parts.append((rows @ rows.transpose(1, 2) / rows.shape[2])[:, first, second])
+    return torch.cat(parts, dim=1)
+
+
+def fine_maps(config: TrunkConfig) -> int:
+    """How many maps have so few channels that their pairs can be counted: the stem and the first blocks."""
+    wide = [place for place, channels in enumerate(config.channels) if channels > WIDEST]
+    return wide[0] if wide else len(config.channels)
+
+
+def size_of(config: TrunkConfig, statistic: str) -> int:
+    """Features of a lens of that trunk."""
+    if statistic == "moments":
+        return 2 * sum(config.channels)
+    return sum(channels * (channels - 1) // 2 for channels in config.channels[: fine_maps(config)])
 
 
 def load_trunk(folder: Path) -> Trunk:
@@ -131,12 +163,14 @@ def load_trunk(folder: Path) -> Trunk:
     return trunk.eval().requires_grad_(requires_grad=False)
 
 
-def apply_trunk(trunk: Trunk) -> Callable[[Tensor], Tensor]:
-    """The lens of a trunk: images (N, 3, H, W), 0 to 1 -> :func:`statistics`; differentiable."""
+def apply_trunk(trunk: Trunk, statistic: str = "moments") -> Callable[[Tensor], Tensor]:
+    """The lens of a trunk: images (N, 3, H, W), 0 to 1 -> :func:`statistics` or :func:`correlations`; differentiable."""
     ready = fused(trunk).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # the stubs lack this form
+    count = fine_maps(trunk.config)
 
     def apply(x: Tensor) -> Tensor:
-        return statistics(ready(x.contiguous(memory_format=torch.channels_last)))
+        image = x.contiguous(memory_format=torch.channels_last)
+        return statistics(ready(image)) if statistic == "moments" else correlations(ready(image, count))
 
     return apply
 

@@ -1,6 +1,7 @@
 """Learned lenses: pretrained image encoders as lenses, of any size, from a path or by name.
 
-``convolutional:FOLDER-OR-NAME`` is of our own (:mod:`causalprint.models.lenses.convolutional`), and in the package. Optional:
+``convolutional:FOLDER-OR-NAME`` is of our own (:mod:`causalprint.models.lenses.convolutional`), and in the package;
+``?statistic=correlations`` takes correlations of its channels in place of their ``moments``. Optional:
 ``transformers:PATH-OR-HUB-NAME`` (the SL, VSL and SSL lenses of arXiv 2509.15406 are of this kind), ``timm:NAME``, ``onnx:PATH``;
 ``?mean=…&std=…`` (one number, or three with commas) says how the encoder wants its pixels, where its own files do not.
 An image is never resized: its centre is cut to the encoder's size, and a smaller one reflected at its borders.
@@ -20,7 +21,16 @@ import torch
 from torch import Tensor
 
 from causalprint.models.lenses.base import Reading
-from causalprint.models.lenses.convolutional import CONFIG, PACKAGE, WEIGHTS, Trunk, apply_trunk, load_trunk
+from causalprint.models.lenses.convolutional import (
+    CONFIG,
+    PACKAGE,
+    STATISTICS,
+    WEIGHTS,
+    Trunk,
+    apply_trunk,
+    load_trunk,
+    size_of,
+)
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.models.residuals.weights import take_digests
 
@@ -58,13 +68,14 @@ class LearnedLens:
 
 
 class LensSpec(NamedTuple):
-    """A parsed spec: ``kind``, ``location``, and mean and std of the pixels (three numbers each) where they were given."""
+    """A parsed spec: ``kind``, ``location``, mean and std of the pixels (three numbers each) where they were given, statistic."""
 
     text: str
     kind: str
     location: str
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+    statistic: str
 
 
 def load_lens(spec: str, device: torch.device | str = "cpu") -> LearnedLens:
@@ -109,9 +120,9 @@ def open_trunk(spec: LensSpec) -> tuple[Trunk, Path]:
 
 def _load_convolutional(spec: LensSpec, device: torch.device) -> LearnedLens:
     trunk, folder = open_trunk(spec)
-    size = 2 * sum(trunk.config.channels)
+    size = size_of(trunk.config, spec.statistic)
     digests = take_digests(folder, (folder / CONFIG, folder / WEIGHTS))
-    return LearnedLens(spec.text, size, apply_trunk(trunk.to(device)), None, digests)
+    return LearnedLens(spec.text, size, apply_trunk(trunk.to(device), spec.statistic), None, digests)
 
 
 def read_learned(lens: LearnedLens, reading: Reading, x: Tensor, reconstruction: Reconstruction) -> Tensor:
@@ -134,9 +145,13 @@ def parse_lens(text: str) -> LensSpec:
     if kind not in KINDS or not location:
         raise LensError(f"lens {text!r} is not of the form KIND:PATH-OR-NAME with KIND one of {', '.join(KINDS)}; {_EXAMPLE}")
     options = dict(parse_qsl(query, keep_blank_values=True))
-    if unknown := options.keys() - {"mean", "std"}:
-        raise LensError(f"lens {text!r}: there is no option {min(unknown)!r}; it has mean and std")
-    return LensSpec(text, kind, location, _numbers(text, options.get("mean")), _numbers(text, options.get("std")))
+    known = {"statistic"} if kind == "convolutional" else {"mean", "std"}
+    if unknown := options.keys() - known:
+        raise LensError(f"lens {text!r}: there is no option {min(unknown)!r}; it has {' and '.join(sorted(known))}")
+    statistic = options.get("statistic", STATISTICS[0])
+    if statistic not in STATISTICS:
+        raise LensError(f"lens {text!r}: statistic {statistic!r} is none of {', '.join(STATISTICS)}")
+    return LensSpec(text, kind, location, _numbers(text, options.get("mean")), _numbers(text, options.get("std")), statistic)
 
 
 def installed_clip() -> str | None:

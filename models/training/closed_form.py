@@ -1,8 +1,10 @@
 """Where ours begins: ridge regression in closed form, written into the network's first weights.
 
 min over W of sum_i w_i (sum_v |y_i - W z_iv|^2 + invariance sum_(u<v) |W z_iu - W z_iv|^2) + ridge |W|^2 over images i and their
-views u, v: attributed rightly, and moved little by interventions. The first K numbers of a fingerprint begin as its K scores, the
-others as the leading principal components of all lenses, which say nothing of known sources and much of what is like none.
+views u, v: attributed rightly, and moved little by interventions. The first K numbers of a fingerprint begin as its K scores. The
+next K - 1 are the linear discriminants of the images as they are, without views: processing an image wipes away the finest of
+what a generator leaves, scores do without it, and it is by this that an image is like no known source. The others are the
+leading principal components of all lenses.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from causalprint.schemas.tables import FINGERPRINT_DIM
 SCORE_GAIN = 8.0
 """Scores enter the fingerprint times this, so that their spread is of the order of 1."""
 COMPONENT_GAIN = 0.5
-"""Standard deviation of the principal components in the fingerprint."""
+"""Standard deviation of the discriminants and of the principal components in the fingerprint."""
+SHRINKAGE = 0.5
+"""Share of the mean variance that is added to each, in the covariance about the sources."""
 
 
 class ClosedForm(NamedTuple):
@@ -31,7 +35,7 @@ class ClosedForm(NamedTuple):
 
 
 def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, seed: int = 0) -> ClosedForm:
-    """The regression of ``sample`` onto class indicators, then principal components."""
+    """The regression of ``sample`` onto class indicators, then discriminants, then principal components."""
     joined = torch.cat(sample.lenses, dim=2)
     _, views, width = joined.shape
     strength = joined.square().sum(dim=2).mean()  # so that ``ridge`` means the same whatever the lenses
@@ -51,8 +55,11 @@ def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, s
     right = torch.cat([total.T @ targets, ((weights * views) @ targets)[None]]).double()
     solution = torch.linalg.solve(normal, right)
     scores, intercept = solution[:width].T / strength.sqrt() * SCORE_GAIN, solution[width] * SCORE_GAIN
-    components, middle = _components(joined[:, 0] * strength.sqrt(), FINGERPRINT_DIM - classes, seed)
-    return ClosedForm(torch.cat([scores.float(), components]), torch.cat([intercept.float(), -components @ middle]))
+    plain = joined[:, 0] * strength.sqrt()
+    middle = plain.mean(dim=0)
+    apart = _discriminants(plain, sample.labels, weights, classes)
+    others = torch.cat([apart, _components(plain - middle, FINGERPRINT_DIM - classes - len(apart), seed)])
+    return ClosedForm(torch.cat([scores.float(), others]), torch.cat([intercept.float(), -others @ middle]))
 
 
 def start_from(network: FingerprintNetwork, form: ClosedForm, sizes: list[int]) -> None:
@@ -63,12 +70,36 @@ def start_from(network: FingerprintNetwork, form: ClosedForm, sizes: list[int]) 
             token.get_parameter("bias").copy_(form.offset if index == 0 else torch.zeros_like(form.offset))
 
 
-def _components(values: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Principal directions (count, C) of values (N, C) over the spread along them, nought where there are no more; the mean."""
-    middle = values.mean(dim=0)
-    centred = values - middle
-    basis = principal(centred, min(count, len(values) - 1, values.shape[1]), seed)
+def _discriminants(values: Tensor, labels: Tensor, weights: Tensor, classes: int) -> Tensor:
+    """Directions (K - 1, C) in which sources are farthest apart over the spread of values (N, C) about their centres.
+
+    Along each, values have the same spread about their centres, up to the shrinkage.
+    """
+    shares = torch.nn.functional.one_hot(labels, classes).float() * weights[:, None]
+    centres = (shares.T @ values) / shares.sum(dim=0).clamp(min=1e-12)[:, None]
+    centres[shares.sum(dim=0) == 0] = centres[shares.sum(dim=0) > 0].mean(dim=0)
+    offsets = (values - centres[labels]) * weights.sqrt()[:, None]
+    within = (offsets.T @ offsets / weights.sum()).double()
+    width = len(within)
+    within += SHRINKAGE * within.trace() / width * torch.eye(width, dtype=within.dtype)
+    between = (centres - centres.mean(dim=0)).double()
+    solved = torch.linalg.solve(within, between.T)
+    strengths, axes = torch.linalg.eigh(between @ solved)
+    chosen = slice(1, None)  # K centres span K - 1 directions
+    directions = (solved @ axes[:, chosen] / strengths[chosen].clamp(min=1e-12).sqrt()).T.float()
+    directions[strengths[chosen] < 1e-9 * strengths[-1]] = 0
+    spread = (values - values.mean(dim=0)).matmul(directions.T).square().mean().sqrt()
+    # The sign of a direction is the library's whim.
+    signs = torch.where(directions.sum(dim=1) < 0, -1.0, 1.0)
+    found: Tensor = directions * (COMPONENT_GAIN / spread.clamp(min=1e-12) * signs)[:, None]
+    return found
+
+
+def _components(centred: Tensor, count: int, seed: int) -> Tensor:
+    """Principal directions (count, C) of centred values (N, C) over the spread along them, nought where there are no more."""
+    width = centred.shape[1]
+    basis = principal(centred, min(count, len(centred) - 1, width), seed)
     spread = (centred @ basis).square().mean(dim=0).sqrt()
     known = spread > 1e-4 * spread.max()
     directions = basis.T * (COMPONENT_GAIN / spread.clamp(min=1e-12) * known)[:, None]
-    return torch.cat([directions, torch.zeros(count - len(directions), values.shape[1])]), middle
+    return torch.cat([directions, torch.zeros(count - len(directions), width)])

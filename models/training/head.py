@@ -17,6 +17,7 @@ import torch
 
 from causalprint.models.bundles.decision import DecisionConfig, Limits, set_limits
 from causalprint.models.bundles.manifest import Decision, Feature, Network
+from causalprint.models.statistics.discriminant import Metric, discriminants
 from causalprint.models.statistics.ridge import Floats, split_folds
 from causalprint.models.training.learning import Labelled, Trained, learn
 from causalprint.models.training.recipe import Recipe
@@ -93,32 +94,46 @@ def fit_head(
         file = None if checkpoints is None else checkpoints / f"{name}.safetensors"
         return learn(part, classes, recipe, held_out, config.seed, device, file, lambda text: report(f"{name}: {text}"))
 
-    scores = np.full((len(labelled.labels), classes), np.nan, np.float32)
+    held = _Held.none(len(labelled.labels), classes)
+    shrinkage = config.decision.shrinkage
     if validation is not None:
         trained = train(labelled, validation, "networks")
-        _hold(scores, trained, labelled, validation)
+        metric = held.out(trained, labelled, validation, shrinkage)
     else:
         folds = split_folds(labelled.labels, labelled.origins, labelled.contents, config.folds, config.seed)
         for number, fold in enumerate(folds, 1):
             if fold.any():
-                _hold(scores, train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), labelled, fold)
+                held.out(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), labelled, fold, shrinkage)
         trained = train(labelled, None, "networks")
-    limits = set_limits(scores, _fingerprints(trained, labelled), labelled.labels, prior, config.decision)
-    return _head(trained, features, recipe, limits)
+        metric = trained.metric(labelled, shrinkage)
+    limits = set_limits(held.scores, held.familiarity, labelled.labels, prior, config.decision)
+    return _head(trained, metric, features, recipe, limits)
 
 
-def _hold(scores: Floats, trained: Trained, labelled: Labelled, rows: npt.NDArray[np.bool_]) -> None:
-    scores[rows] = trained.scores(trained.fingerprints(labelled.features[rows, 0]))
+class _Held(NamedTuple):
+    """What networks said of images that they had not seen: scores (N, K) and familiarity (N,), NaN of others; filled in place."""
+
+    scores: Floats
+    familiarity: Floats
+
+    @classmethod
+    def none(cls, count: int, classes: int) -> _Held:
+        return cls(np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32))
+
+    def out(self, trained: Trained, labelled: Labelled, rows: npt.NDArray[np.bool_], shrinkage: float) -> Metric:
+        """Fills in ``rows``, (N,); gives the metric of the others, which ``trained`` was learned from."""
+        found = trained.fingerprints(labelled.features[rows, 0])
+        metric = trained.metric(labelled.take(~rows), shrinkage)
+        self.scores[rows] = trained.scores(found)
+        self.familiarity[rows] = discriminants(*metric)(found).max(axis=1)
+        return metric
 
 
-def _fingerprints(trained: Trained, labelled: Labelled) -> Floats:
-    return trained.fingerprints(labelled.features[:, 0])
-
-
-def _head(trained: Trained, features: Sequence[Feature], recipe: Recipe, limits: Limits) -> Head:
+def _head(trained: Trained, metric: Metric, features: Sequence[Feature], recipe: Recipe, limits: Limits) -> Head:
+    places = {"centre": metric.centre.astype(np.float32), "whitening": metric.whitening.astype(np.float32)}
     return Head(
         fingerprint_tensors(trained, features),
-        attribution_tensors(trained.attributor, limits.intercept) | {"centre": limits.centre, "whitening": limits.whitening},
+        attribution_tensors(trained.attributor, limits.intercept) | places,
         Network(recipe.fusion, recipe.autoencoder, recipe.attributor),
         limits.decision,
         limits.held_out,

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from causalprint.models.network.fusion import CODE_DIM, FingerprintNetwork
 from causalprint.models.network.reduction import Reduction, learn_reduction
+from causalprint.models.statistics.discriminant import Metric, learn_metric
 from causalprint.models.statistics.metrics import macro_recall
-from causalprint.models.statistics.ridge import Labels, Text
+from causalprint.models.statistics.ridge import Labels, Text, balance
 from causalprint.models.training.closed_form import closed_form, start_from
 from causalprint.models.training.loss import batch_loss
 from causalprint.models.training.networks import Networks
@@ -60,6 +61,7 @@ class Trained(NamedTuple):
     reduction: Reduction
     network: FingerprintNetwork
     attributor: nn.Module
+    classes: int
 
     def fingerprints(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Fingerprints (M, 128) of features (M, D)."""
@@ -72,6 +74,12 @@ class Trained(NamedTuple):
         with torch.inference_mode():
             found: npt.NDArray[np.float32] = self.attributor(torch.from_numpy(fingerprints)).numpy()
         return found
+
+    def metric(self, labelled: Labelled, shrinkage: float) -> Metric:
+        """Where the fingerprints of each source's images lie, as they are, in no view but the first."""
+        rows = self.fingerprints(labelled.features[:, 0])
+        weights = balance(labelled.labels, labelled.origins).astype(np.float64)
+        return learn_metric(rows, labelled.labels, weights, self.classes, shrinkage)
 
 
 def learn(
@@ -131,7 +139,7 @@ def learn(
     run = digest(recipe, seed, classes, learned.sizes, learned.labels.tolist(), total)
     _run(networks, sample, recipe, seed, judge, checkpoint, run, report)
     networks.to("cpu").eval()
-    return Trained(reduction, networks.fingerprint, networks.attributor)
+    return Trained(reduction, networks.fingerprint, networks.attributor, classes)
 
 
 def _run(

@@ -32,7 +32,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         geometry=Geometry(),
         residual="denoise:someone/some-model",
         features=(),
-        decision=Decision(temperature=2.0, minimum_probability=0.6, novelty_limit=1.0, flat=0.0),
+        decision=Decision(temperature=2.0, minimum_probability=0.6, novelty_limit=1.0, novelty_spread=10.0, flat=0.0),
     )
     attribution: dict[str, npt.NDArray[np.float32]] = {
         "weight": centre / np.float32(10),
@@ -52,6 +52,14 @@ def _at(**axes: float) -> npt.NDArray[np.float16]:
     return row
 
 
+def _familiarity(**axes: float) -> float:
+    """Log-likelihood of the best centre over that of the middle of all: half the difference of squared distances to them."""
+    row = _at(**axes).astype(np.float64)
+    centres = 10 * np.eye(len(SOURCES), FINGERPRINT_DIM)
+    middle = centres.mean(axis=0)
+    return float((np.square(row - middle).sum() - np.square(row - centres).sum(axis=1)).max() / 2)
+
+
 def _one(bundle: Bundle, row: npt.NDArray[np.float16]) -> Attribution:
     (found,) = Attributor(bundle)(row[None])
     return found
@@ -68,7 +76,7 @@ def test_a_known_generator_is_named_with_its_calibrated_probability(bundle: Bund
     assert (found.verdict, found.source) == ("known", "delta")
     powers = np.exp(np.array([10, 1, 0, 0, 0, 0, 0]) / 2)
     assert found.probability == pytest.approx(powers[0] / powers.sum(), rel=1e-5)
-    assert found.novelty == pytest.approx(np.exp(1 - 10 / 2))
+    assert found.novelty == pytest.approx(np.exp(1 - _familiarity(delta=10, alpha=1) / 10), rel=1e-4)
 
 
 def test_what_no_source_is_likely_for_is_unknown(bundle: Bundle) -> None:
@@ -76,7 +84,7 @@ def test_what_no_source_is_likely_for_is_unknown(bundle: Bundle) -> None:
     row[100] = 12
     found = _one(bundle, row)
     assert (found.verdict, found.source, found.reason) == ("unknown", None, None)
-    assert found.novelty == pytest.approx(np.exp(1 - 1 / 2))
+    assert found.novelty == pytest.approx(np.exp(1 - _familiarity(beta=1) / 10), rel=1e-4)
     assert found.candidates[0].source == "beta"
 
 

@@ -120,9 +120,10 @@ def line(x: Tensor) -> Chain:
     def distances(fingerprint: Tensor) -> Tensor:
         return (fingerprint - centres).square()
 
-    return Chain(
-        lambda image: image.mean(dim=(1, 2, 3))[:, None], lambda f: -100 * distances(f), lambda f: 30 * distances(f), -2.0
-    )
+    def scores(fingerprint: Tensor) -> Tensor:
+        return -100 * distances(fingerprint)
+
+    return Chain(lambda image: image.mean(dim=(1, 2, 3))[:, None], scores, scores, lambda f: 30 * distances(f), -2.0)
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 2, 3.9, 8])

@@ -43,7 +43,7 @@ MANIFEST_OF_TWO = Manifest(
     geometry=Geometry(crop=64, views=2),
     residual="denoise:./residual?sigma=0.03",
     features=(Feature("dct", "residual", 6), Feature("dct", "image", 6)),
-    decision=Decision(temperature=1.5, minimum_probability=0.4, novelty_limit=9.0, flat=1e-3),
+    decision=Decision(temperature=1.5, minimum_probability=0.4, novelty_limit=9.0, novelty_spread=2.0, flat=1e-3),
     data=(Origin("real", "somewhere", 10, 2, "CC0"),),
     figures=(Figure("macro recall", 0.5, 0.4, 0.6, "validation"),),
 )

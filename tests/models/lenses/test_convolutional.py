@@ -17,6 +17,7 @@ from causalprint.models.lenses.convolutional import (
     Trunk,
     TrunkConfig,
     apply_trunk,
+    correlations,
     fused,
     load_trunk,
     save_trunk,
@@ -80,6 +81,21 @@ def test_statistics_are_the_mean_and_standard_deviation_of_each_channel(folder: 
     assert found.shape == (3, 2 * sum(TINY.channels))
     parts = [part for one in maps for part in (one.mean(dim=(2, 3)), one.flatten(2).std(dim=2, unbiased=False))]
     torch.testing.assert_close(found, torch.cat(parts, dim=1), rtol=1e-3, atol=1e-3)
+
+
+def test_correlations_are_pearsons_of_every_pair_of_channels(folder: Path) -> None:
+    maps = load_trunk(folder)(images())[:2]
+    found = correlations(maps)
+    expected = []
+    for place in range(3):
+        for one in maps:
+            square = torch.corrcoef(one[place].flatten(1))
+            expected.append(square[*torch.triu_indices(len(square), len(square), 1)])
+    torch.testing.assert_close(found.flatten(), torch.cat(expected), rtol=1e-2, atol=2e-2)
+    lens = load_lens(f"convolutional:{folder}?statistic=correlations")
+    assert lens.apply(images()).shape == (3, lens.size)
+    with pytest.raises(LensError, match="'median' is none of moments, correlations"):
+        load_lens(f"convolutional:{folder}?statistic=median")
 
 
 def test_a_row_depends_on_its_image_alone(folder: Path) -> None:

@@ -206,7 +206,7 @@ def test_timm_is_asked_for_where_it_is_missing() -> None:
 
 
 def test_one_number_stands_for_three() -> None:
-    assert parse_lens("onnx:a.onnx?mean=0.5&std=1,2,3")[3:] == ((0.5, 0.5, 0.5), (1, 2, 3))
+    assert parse_lens("onnx:a.onnx?mean=0.5&std=1,2,3")[3:5] == ((0.5, 0.5, 0.5), (1, 2, 3))
 
 
 def test_the_installed_clip_sees_and_opens_its_blocks() -> None:

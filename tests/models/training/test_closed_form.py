@@ -69,15 +69,29 @@ def test_strong_invariance_ignores_what_interventions_move() -> None:
     assert reliance[1] < 0.2 * reliance[0]
 
 
-def test_what_is_no_score_are_uncorrelated_components_of_one_spread() -> None:
+def test_what_is_no_score_and_no_discriminant_are_uncorrelated_components_of_one_spread() -> None:
     sample = some(views=1)
     form = closed_form(sample, CLASSES, 0.3, 0.0)
     assert form.directions.shape == (FINGERPRINT_DIM, sum(SIZES))
-    others = torch.cat(sample.lenses, dim=2)[:, 0] @ form.directions[CLASSES:].T + form.offset[CLASSES:]
+    first = 2 * CLASSES - 1
+    others = torch.cat(sample.lenses, dim=2)[:, 0] @ form.directions[first:].T + form.offset[first:]
     covariance = others.T @ others / len(others)
     expected = torch.zeros_like(covariance)
     expected[range(sum(SIZES)), range(sum(SIZES))] = COMPONENT_GAIN**2
     torch.testing.assert_close(covariance, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_discriminants_tell_by_images_as_they_are_what_scores_give_up_for_invariance() -> None:
+    draw = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 40)
+    fine = labels[:, None] * 1.0 + draw.normal(0, 0.05, (120, 2))
+    fine[:, 1] = draw.normal(0, 1, 120)  # an intervention takes it away
+    values = np.stack([fine, draw.normal(0, 1, (120, 2))], axis=2).astype(np.float32)
+    tensor = torch.from_numpy(values - values.mean(axis=(0, 1)))
+    form = closed_form(a_sample(tensor, torch.from_numpy(labels), torch.ones(120), [1, 1]), 3, 0.1, 100.0)
+    found = tensor[:, 0] @ form.directions[3:5].T + form.offset[3:5]
+    centres = torch.stack([found[labels == label].mean(dim=0) for label in range(3)])
+    assert (torch.cdist(found, centres).argmin(dim=1).numpy() == labels).mean() > 0.9
 
 
 def test_a_network_that_begins_from_it_gives_it() -> None:

@@ -13,6 +13,7 @@ from causalprint.models.bundles.manifest import Feature, Network, attribution_sh
 from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
 from causalprint.models.network.loading import load_network
 from causalprint.models.network.reduction import CLIP
+from causalprint.models.statistics.discriminant import discriminants
 from causalprint.models.statistics.ridge import split_folds
 from causalprint.models.training.head import Head, HeadConfig, fit_head
 from causalprint.models.training.recipe import Optimiser, Recipe
@@ -88,9 +89,9 @@ def test_what_bears_no_source_is_unknown_and_what_bears_one_is_let_through() -> 
     head, _ = fit(10.0)
 
     def unknown(gap: float) -> float:
-        scores = fingerprints(head, a_world(gap, seed=1).features[:, 0]) @ head.attribution["weight"].T
-        largest = ((scores + head.attribution["bias"]) / head.decision.temperature).max(axis=1)
-        return float((largest < head.decision.novelty_limit).mean())
+        rows = fingerprints(head, a_world(gap, seed=1).features[:, 0])
+        familiar = discriminants(head.attribution["centre"], head.attribution["whitening"])(rows).max(axis=1)
+        return float((familiar / head.decision.novelty_spread < head.decision.novelty_limit).mean())
 
     assert unknown(0.0) > 0.8
     assert unknown(10.0) < 0.2

@@ -81,7 +81,7 @@ def saved(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest
         geometry=Geometry(crop=SIDE),
         residual=f"denoise:./{RESIDUAL_FOLDER}",
         features=FEATURES,
-        decision=Decision(1.5, 0.0, 0.0, 0.5 / 255),
+        decision=Decision(1.5, 0.0, 0.0, 1.0, 0.5 / 255),
         network=network,
     )
     measure = {
