@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,12 @@ class Recipe:
     optimiser: Optimiser = field(default_factory=Optimiser)
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(name_or_path: str, further: Sequence[str] = ()) -> Recipe:
     """The recipe of that name in the package, or in that YAML file.
+
+    Args:
+        name_or_path: of the recipe.
+        further: lenses that are read on the image besides those of the recipe.
 
     Raises:
         RecipeError: there is none, or a key or value is not of a recipe.
@@ -137,7 +142,8 @@ def load_recipe(name_or_path: str) -> Recipe:
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is no YAML: {error}") from error
     recipe: Recipe = _build(Recipe, data, str(path))
-    return _checked(recipe, str(path))
+    lenses = (*recipe.lenses, *(Use(lens, "image") for lens in further))
+    return _checked(replace(recipe, lenses=lenses), str(path))
 
 
 def recipe_names() -> list[str]:

@@ -37,6 +37,10 @@ def train(
     recipe: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="What is learned and how: a YAML file, or a name.")
     ] = "default",
+    lens: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SPEC", help="A further lens, read on the image: transformers:PATH-OR-HUB-NAME, onnx:PATH, …"),
+    ] = None,
     label_field: LabelField = "source",
     residual: Annotated[
         str | None,
@@ -86,6 +90,7 @@ def train(
             output=output,
             validation=tuple(val or ()),
             recipe=recipe,
+            lenses=tuple(lens or ()),
             label_field=label_field,
             residual=residual,
             name=name,

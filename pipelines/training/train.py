@@ -35,6 +35,7 @@ class TrainConfig:
         output: directory of the bundle to write.
         validation: as ``inputs``, to set temperature and limits on; empty cross-validates ``inputs`` by origin.
         recipe: name of a recipe in the package, or a YAML file.
+        lenses: read on the image besides the recipe's, such as an optional encoder's.
         label_field: key of the sidecar, or column, that names the source; where there is none, the image's folder names it.
         residual: ``kind:path-or-hub-name``; ``None`` for the recipe's, else that of the bundle inside the package. The files of a
             local path are copied into the bundle.
@@ -56,6 +57,7 @@ class TrainConfig:
     output: str
     validation: tuple[str, ...] = ()
     recipe: str = "default"
+    lenses: tuple[str, ...] = ()
     label_field: str = "source"
     residual: str | None = None
     name: str = "trained"
@@ -92,7 +94,7 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
     own = output.with_name(output.name + ".features")
     if not config.resume:
         shutil.rmtree(own, ignore_errors=True)
-    recipe = load_recipe(config.recipe)
+    recipe = load_recipe(config.recipe, config.lenses)
     extraction = extraction_of(recipe, config.residual, config.label_field, config.views, config.seed)
     computed = labelled_examples(config.inputs, config.validation, _feature_config(config, extraction, own), report)
     training, validation = computed

@@ -59,6 +59,13 @@ def test_an_own_recipe_says_only_what_differs(tmp_path: Path) -> None:
     assert hash(recipe) == hash(load_recipe(written(tmp_path, text)))
 
 
+def test_a_further_lens_is_read_on_the_image_after_the_recipes_own() -> None:
+    usual, more = load_recipe("default"), load_recipe("default", ["transformers:openai/clip-vit-base-patch16"])
+    assert more.lenses == (*usual.lenses, Use("transformers:openai/clip-vit-base-patch16", "image"))
+    with pytest.raises(RecipeError, match="lens 'clip' is none of"):
+        load_recipe("default", ["clip"])
+
+
 def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
     text = f"{{name: own, about: mine, {LENSES}, optimiser: {{rate: 1e-4}}}}"
     assert load_recipe(written(tmp_path, text)).optimiser.rate == 1e-4
