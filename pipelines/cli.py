@@ -26,6 +26,7 @@ from causalprint.pipelines.commands.options import (
     session_of,
 )
 from causalprint.pipelines.commands.session import Session, guarded
+from causalprint.pipelines.commands.split import split
 from causalprint.pipelines.commands.train import train, train_prior
 from causalprint.pipelines.commands.train_lens import train_lens
 from causalprint.pipelines.errors import ExitCode
@@ -198,6 +199,7 @@ def inspect(
 app.command(name="train", epilog=EXIT_CODES)(train)
 app.command(name="train-prior", epilog=EXIT_CODES)(train_prior)
 app.command(name="make-aligned", epilog=EXIT_CODES)(make_aligned)
+app.command(name="split", epilog=EXIT_CODES)(split)
 app.command(name="compare", epilog=EXIT_CODES)(compare)
 app.command(name="evaluate", epilog=EXIT_CODES)(evaluate)
 app.command(name="anonymize", epilog=EXIT_CODES)(anonymize)
