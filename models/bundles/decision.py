@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import Decision
 from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
-from causalprint.models.statistics.ridge import Floats, Labels
+from causalprint.models.statistics.origins import Floats, Labels
 
 Doubles = npt.NDArray[np.float64]
 

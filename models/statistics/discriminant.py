@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.statistics.ridge import Labels
+from causalprint.models.statistics.origins import Labels
 
 Doubles = npt.NDArray[np.float64]
 

@@ -18,7 +18,7 @@ import torch
 from causalprint.models.bundles.decision import DecisionConfig, Limits, set_limits
 from causalprint.models.bundles.manifest import Decision, Feature, Network
 from causalprint.models.statistics.discriminant import Metric, discriminants
-from causalprint.models.statistics.ridge import Floats, split_folds
+from causalprint.models.statistics.origins import Floats, split_folds
 from causalprint.models.training.learning import Labelled, Trained, learn
 from causalprint.models.training.recipe import Recipe
 from causalprint.models.training.tensors import attribution_tensors, fingerprint_tensors
@@ -83,7 +83,7 @@ def fit_head(
         recipe: all choices of the training.
         config: how it is run.
         validation: images (N,) to choose the best epoch and set the limits on, never to learn from; ``None`` cross-validates by
-            :func:`~causalprint.models.statistics.ridge.split_folds` and learns from all.
+            :func:`~causalprint.models.statistics.origins.split_folds` and learns from all.
         report: told what is being done.
     """
     classes = len(prior)

@@ -16,7 +16,7 @@ from causalprint.models.network.fusion import CODE_DIM, FingerprintNetwork
 from causalprint.models.network.reduction import Reduction, learn_reduction
 from causalprint.models.statistics.discriminant import Metric, learn_metric
 from causalprint.models.statistics.metrics import macro_recall
-from causalprint.models.statistics.ridge import Labels, Text, balance
+from causalprint.models.statistics.origins import Labels, Text, balance
 from causalprint.models.training.closed_form import closed_form, start_from
 from causalprint.models.training.loss import batch_loss
 from causalprint.models.training.networks import Networks

@@ -93,7 +93,7 @@ class Recipe:
         views: of each image; the first is the image as it is, the others went through ``interventions``.
         interventions: on content and style.
         components: each lens is reduced to at most so many principal components before anything is learned.
-        closed_form: begin from the ridge regression of :mod:`causalprint.models.statistics.ridge` instead of at random.
+        closed_form: begin from the ridge regression of :mod:`causalprint.models.training.closed_form` instead of at random.
         ridge: its strength.
         fusion: ``f0`` equal weights, ``f1`` weights by each lens's accuracy on validation, ``f2`` cross-attention.
         autoencoder: whether the fused fingerprint passes the variational autoencoder 128 -> 64 -> 128.

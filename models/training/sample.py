@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.statistics.ridge import Labels, Text, balance
+from causalprint.models.statistics.origins import Labels, Text, balance
 
 CONTENT_DIM = 32
 
@@ -24,7 +24,7 @@ class Sample:
         labels, origins, contents: whole numbers (N,).
         style: what each view went through, standardised, (N, V, S).
         content: principal components of the thumbnails, standardised, (N, 32): what an image shows, not how it was made.
-        weights: (N,), of :func:`~causalprint.models.statistics.ridge.balance`.
+        weights: (N,), of :func:`~causalprint.models.statistics.origins.balance`.
     """
 
     lenses: tuple[Tensor, ...]

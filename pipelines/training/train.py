@@ -160,7 +160,7 @@ def _fit(
     from causalprint.models.bundles.manifest import REAL, SCHEMA, Manifest
     from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
     from causalprint.models.features import pick_device
-    from causalprint.models.statistics.ridge import split_folds
+    from causalprint.models.statistics.origins import split_folds
     from causalprint.models.training.head import HeadConfig, fit_head
     from causalprint.models.training.learning import Labelled
 

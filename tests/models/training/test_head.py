@@ -14,7 +14,7 @@ from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evalua
 from causalprint.models.network.loading import load_network
 from causalprint.models.network.reduction import CLIP
 from causalprint.models.statistics.discriminant import discriminants
-from causalprint.models.statistics.ridge import split_folds
+from causalprint.models.statistics.origins import split_folds
 from causalprint.models.training.head import Head, HeadConfig, fit_head
 from causalprint.models.training.recipe import Optimiser, Recipe
 from causalprint.schemas.tables import FINGERPRINT_DIM

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from causalprint.models.statistics.ridge import balance, split_folds
+from causalprint.models.statistics.origins import balance, split_folds
 
 
 def test_weights_give_every_class_the_same_say() -> None:
