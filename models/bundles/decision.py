@@ -13,6 +13,7 @@ from causalprint.models.statistics.calibration import balanced, fit_temperature,
 from causalprint.models.statistics.origins import Floats, Labels
 
 Doubles = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 FARTHEST = 80.0
 """How far below its limit a familiarity can be for novelty to tell: e to this power is still a float32."""
@@ -53,20 +54,27 @@ class Limits(NamedTuple):
     novelty: Floats
 
 
-def set_limits(scores: Floats, familiarity: Floats, labels: Labels, prior: Floats, config: DecisionConfig) -> Limits:
+def set_limits(
+    scores: Floats, familiarity: Floats, labels: Labels, of_new_origin: Mask, prior: Floats, config: DecisionConfig
+) -> Limits:
     """Limits from what networks said of images that they had not seen.
+
+    The temperature is that of images of origins that the networks had not seen either, where there are any: of other images they
+    are surer than they will be of those that they are asked about.
 
     Args:
         scores: (N, K), NaN where an image was held out by none.
         familiarity: (N,), the largest discriminant of each image, likewise.
         labels: (N,).
+        of_new_origin: (N,), whether the networks had seen no image of the same source and origin.
         prior: (K,), how frequent each source is taken to be, in any unit.
         config: how limits are set.
     """
     known = np.isfinite(scores[:, 0])
     rows, truth = scores[known].astype(np.float64), labels[known]
-    temperature = fit_temperature(rows, truth, balanced(truth))
-    # Bayes' rule: the temperature was found with every source alike.
+    new = of_new_origin[known] if of_new_origin[known].any() else np.ones(len(truth), np.bool_)
+    temperature = fit_temperature(rows[new], truth[new], balanced(truth[new]))
+    # Bayes' rule: the temperature was found with those sources alike.
     intercept = temperature * np.log(prior / prior.mean())
     chances = softmax((rows + intercept) / temperature)
     seen = familiarity[known].astype(np.float64)

@@ -61,7 +61,7 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
         figure(
             "calibration error",
             lambda rows: calibration_error(best[rows], found[rows] == truth[rows]),
-            "ECE, 15 bins, on the images that set the temperature",
+            "ECE, 15 bins, held-out images; those of new origins set the temperature",
         ),
     ]
     if several.any():

@@ -106,19 +106,23 @@ def fit_head(
                 held.out(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), labelled, fold, shrinkage)
         trained = train(labelled, None, "networks")
         metric = trained.metric(labelled, shrinkage)
-    limits = set_limits(held.scores, held.familiarity, labelled.labels, prior, config.decision)
+    limits = set_limits(held.scores, held.familiarity, labelled.labels, held.of_new_origin, prior, config.decision)
     return _head(trained, metric, features, recipe, limits)
 
 
 class _Held(NamedTuple):
-    """What networks said of images that they had not seen: scores (N, K) and familiarity (N,), NaN of others; filled in place."""
+    """What networks said of images that they had not seen: scores (N, K) and familiarity (N,), NaN of others; filled in place.
+
+    ``of_new_origin`` (N,) says of which they had not seen the origin either.
+    """
 
     scores: Floats
     familiarity: Floats
+    of_new_origin: npt.NDArray[np.bool_]
 
     @classmethod
     def none(cls, count: int, classes: int) -> _Held:
-        return cls(np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32))
+        return cls(np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32), np.zeros(count, np.bool_))
 
     def out(self, trained: Trained, labelled: Labelled, rows: npt.NDArray[np.bool_], shrinkage: float) -> Metric:
         """Fills in ``rows``, (N,); gives the metric of the others, which ``trained`` was learned from."""
@@ -126,6 +130,9 @@ class _Held(NamedTuple):
         metric = trained.metric(labelled.take(~rows), shrinkage)
         self.scores[rows] = trained.scores(found)
         self.familiarity[rows] = discriminants(*metric)(found).max(axis=1)
+        places = list(zip(labelled.labels.tolist(), labelled.origins.tolist(), strict=True))
+        seen = {place for place, held in zip(places, rows, strict=True) if not held}
+        self.of_new_origin[rows] = [place not in seen for place, held in zip(places, rows, strict=True) if held]
         return metric
 
 
