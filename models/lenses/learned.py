@@ -87,11 +87,22 @@ def load_lens(spec: str, device: torch.device | str = "cpu") -> LearnedLens:
     Raises:
         LensError: it cannot be had as named, with the remedy.
     """
-    return _load(parse_lens(spec), torch.device(device))
+    parsed = parse_lens(spec)
+    return _load(parsed, torch.device(device), _stamp(parsed.location))
+
+
+def _stamp(location: str) -> tuple[tuple[str, int, int], ...]:
+    """Path, time and size of the files at ``location``: where they change, the lens is loaded again."""
+    path = next((each for each in (Path(location), PACKAGE / location) if each.exists()), None)
+    if path is None:
+        return ()
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 @lru_cache(maxsize=8)
-def _load(spec: LensSpec, device: torch.device) -> LearnedLens:
+def _load(spec: LensSpec, device: torch.device, stamp: tuple[tuple[str, int, int], ...]) -> LearnedLens:
+    del stamp  # a part of the key alone
     if spec.kind == "convolutional":
         return _load_convolutional(spec, device)
     if spec.kind == "onnx":
