@@ -88,6 +88,19 @@ def hold_out_validation(sources: Text, origins: Text, contents: Text, seed: int,
     return train, validation
 
 
+def as_strange_as_test(split: Split, sources: Text, origins: Text) -> Mask:
+    """Validation images of origins that were not learned from, and those of sources that have no other, (N,).
+
+    Where a source has several origins the test is of a new one: of images of an origin that it learned from, a method is surer
+    than it will be there, and a temperature found on them makes it surer still. All of the validation where no image is such.
+    """
+    learned = set(zip(sources[split.train].tolist(), origins[split.train].tolist(), strict=True))
+    several = [name for name in np.unique(sources) if len(np.unique(origins[sources == name])) > 1]
+    new = np.array([pair not in learned for pair in zip(sources.tolist(), origins.tolist(), strict=True)], np.bool_)
+    alike: Mask = split.validation & (new | ~np.isin(sources, np.array(several, sources.dtype)))
+    return alike if alike.any() else split.validation
+
+
 def _share_of_contents(of_source: Mask, contents: Text, share: float, seed: int) -> Mask:
     """Images of some contents, about ``share`` of all in ``of_source``.
 

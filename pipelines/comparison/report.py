@@ -219,7 +219,8 @@ def _calibrations(rows: Sequence[Row]) -> str:
         ["method", "ECE before", "ECE after", "NLL before", "NLL after"],
         [[row.title, *(_cell(row.figure(name)) for name in names)] for row in rows if not row.audit],
     )
-    return f"Calibration, before and after one temperature found on the validation images:\n\n{table}"
+    told = "found on validation images of origins that were not learned from, and of sources that have no other"
+    return f"Calibration, before and after one temperature, {told}:\n\n{table}"
 
 
 def _recalls(comparison: Comparison, rows: Sequence[Row]) -> str:

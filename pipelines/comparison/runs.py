@@ -129,8 +129,6 @@ def features_of(entry: Entry, bench: Bench, crops: Crops, what: str) -> Cached:
 
 
 def _answer(entry: Entry, bench: Bench) -> Answers:
-    from causalprint.models.evaluation.comparison import Run
-
     files = [_run_file(entry, bench, seed) for seed in range(len(bench.data.splits))]
     stored = [load_arrays(file) if bench.resume and file.exists() else None for file in files]
     if any(each is None for each in stored):
@@ -142,36 +140,49 @@ def _answer(entry: Entry, bench: Bench) -> Answers:
             if stored[seed] is None:
                 bench.report(f"{entry.method.name}: training {seed + 1} of {len(files)}")
                 began = time.perf_counter()
-                run = _run(entry, bench, seed, plain.features, jpeg)
+                said = _said(entry, bench, seed, plain.features, jpeg)
                 costs = {"fit_seconds": time.perf_counter() - began, "feature_seconds": plain.seconds / len(bench.data.part)}
-                save_arrays(file, {**run._asdict(), **costs})
+                save_arrays(file, {**said._asdict(), **costs})
                 stored[seed] = load_arrays(file)
     found = [each for each in stored if each is not None]
     runs = tuple(
-        Run(
-            each["rows"], each["scores"], float(each["temperature"]), each["novelty"], each["perturbed"], float(each["validated"])
-        )
-        for each in found
+        _run(bench.data, split, _Said(*(each[name] for name in _Said._fields)))
+        for split, each in zip(bench.data.splits, found, strict=True)
     )
     feature_seconds = float(found[0]["feature_seconds"]) or None
     return Answers(runs, feature_seconds, float(np.mean([each["fit_seconds"] for each in found])))
 
 
-def _run(entry: Entry, bench: Bench, seed: int, features: Features, jpeg: Features | None) -> Run:
-    from causalprint.models.evaluation.comparison import Run
-    from causalprint.models.statistics.calibration import balanced, fit_temperature
-    from causalprint.models.statistics.metrics import macro_recall
+class _Said(NamedTuple):
+    """What one training said: scores of validation and test images, novelty of the test, scores of the test after a JPEG."""
 
+    validation: npt.NDArray[np.float64]
+    test: npt.NDArray[np.float64]
+    novelty: npt.NDArray[np.float64]
+    perturbed: npt.NDArray[np.float64]
+
+
+def _said(entry: Entry, bench: Bench, seed: int, features: Features, jpeg: Features | None) -> _Said:
     data, split = bench.data, bench.data.splits[seed]
     tuned, tested = np.flatnonzero(split.validation), np.flatnonzero(split.test)
     with _torch_threads(bench.kit.threads):
         predict = _fit(entry, bench, seed, split, features)
         validation, scores = (_scores(entry, data, predict, features, rows) for rows in (tuned, tested))
         perturbed = np.zeros((0, len(data.sources))) if jpeg is None else _scores(entry, data, predict, jpeg, tested)
-        novelty = _novelty(predict, features, tested)
-    truth = data.ground.truth[tuned]
-    temperature = fit_temperature(validation, truth, balanced(truth))
-    return Run(tested, scores, temperature, novelty, perturbed, macro_recall(truth, validation.argmax(axis=1)))
+        return _Said(validation, scores, _novelty(predict, features, tested), perturbed)
+
+
+def _run(data: Data, split: Split, said: _Said) -> Run:
+    from causalprint.models.evaluation.comparison import Run
+    from causalprint.models.evaluation.splits import as_strange_as_test
+    from causalprint.models.statistics.calibration import balanced, fit_temperature
+    from causalprint.models.statistics.metrics import macro_recall
+
+    tuned = np.flatnonzero(split.validation)
+    truth, alike = data.ground.truth[tuned], as_strange_as_test(split, data.table.source, data.table.origin)[tuned]
+    temperature = fit_temperature(said.validation[alike], truth[alike], balanced(truth[alike]))
+    validated = macro_recall(truth, said.validation.argmax(axis=1))
+    return Run(np.flatnonzero(split.test), said.test, temperature, said.novelty, said.perturbed, validated)
 
 
 def _fit(entry: Entry, bench: Bench, seed: int, split: Split, features: Features) -> Predict:
@@ -227,7 +238,7 @@ def _run_file(entry: Entry, bench: Bench, seed: int) -> Path:
     data = bench.data
     given = "" if entry.given is None else array_digest(np.asarray(entry.given))
     split = array_digest(*data.splits[seed], data.ground.truth, data.ground.contents, data.table.origin)
-    parts = (_key(entry, bench), data.digest, given, split, seed, bench.kit.epochs, _has_jpeg(entry, bench))
+    parts = (_key(entry, bench), data.digest, given, split, seed, bench.kit.epochs, _has_jpeg(entry, bench), *_Said._fields)
     return bench.cache / "runs" / f"{entry.method.name}-{seed}-{digest(*parts)[:16]}.npz"
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
-from causalprint.models.evaluation.splits import Split, SplitError, hold_out_validation, rotate_origins
+from causalprint.models.evaluation.splits import Split, SplitError, as_strange_as_test, hold_out_validation, rotate_origins
 from tests.bundles import photograph
 
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 400)), min_size=20, max_size=120)
@@ -55,6 +55,20 @@ def test_a_source_with_one_origin_is_split_by_content() -> None:
     _, _, contents, split = split_of([(0, 0, place // 2) for place in range(200)], 0)
     assert [round(side.mean(), 2) for side in split] == pytest.approx([0.64, 0.11, 0.25], abs=0.03)
     assert not set(contents[split.train]) & set(contents[split.test])
+
+
+def test_temperatures_are_found_on_images_as_strange_as_the_test_where_there_are_any() -> None:
+    three = [(0, origin, 100 * origin + place) for origin, count in enumerate((10, 10, 60)) for place in range(count)]
+    two = [(1, origin, 300 + 20 * origin + place) for origin in range(2) for place in range(20)]
+    one = [(2, 0, 400 + place) for place in range(20)]
+    sources, origins, _, split = split_of(three + two + one, 0)
+    chosen = as_strange_as_test(split, sources, origins)
+    assert not (chosen & ~split.validation).any()
+    assert set(sources[split.validation & ~chosen]) == {"1"}  # whose other origin is tested
+    assert not set(origins[chosen & (sources == "0")]) & set(origins[split.train & (sources == "0")])
+    assert chosen[split.validation & (sources == "2")].all()
+    sources, origins, _, split = split_of(two, 0)
+    np.testing.assert_array_equal(as_strange_as_test(split, sources, origins), split.validation)
 
 
 def test_sources_that_share_contents_give_the_same_ones_away() -> None:
