@@ -14,6 +14,7 @@ from causalprint.pipelines.commands.options import (
     LabelField,
     LabelledInputs,
     StorageOptions,
+    Threads,
     TrackName,
     Verbose,
     parse_storage,
@@ -87,6 +88,7 @@ def compare(
         bool, typer.Option("--resume", help="Keep what the cache has of the same images, methods and code.")
     ] = False,
     device: Device = DeviceName.AUTO,
+    threads: Threads = None,
     storage_options: StorageOptions = "{}",
     as_json: Json = False,
     verbose: Verbose = False,
@@ -125,6 +127,7 @@ def compare(
             cache=cache,
             resume=resume,
             device=device.value,
+            threads=threads,
         )
         return session.present(
             lambda tell: run(config, tell),
