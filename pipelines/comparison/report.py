@@ -34,9 +34,9 @@ def rounded(value: float) -> float | None:
 
 
 def key_of(comparison: Comparison) -> str:
-    """The section's key: another track, and the open set, stand beside the first in one ``RESULTS.md``."""
+    """The section's key: another track, the open set, and what a JPEG costs stand beside the first in one ``RESULTS.md``."""
     track = "" if comparison.track == "png" else f"-{comparison.track}"
-    return f"{SECTION}{track}{'-open' if comparison.leave_out else ''}"
+    return f"{SECTION}{track}{'-open' if comparison.leave_out else ''}{'-jpeg75' if _robustness(comparison) else ''}"
 
 
 def section(comparison: Comparison) -> str:
@@ -146,7 +146,13 @@ def draw(comparison: Comparison, pools: Mapping[str, Pooled], data: Data) -> dic
 
 def _which(comparison: Comparison) -> str:
     track = "" if comparison.track == "png" else f", {comparison.track} track"
-    return track + (f", without {', '.join(comparison.leave_out)}" if comparison.leave_out else "")
+    left_out = f", without {', '.join(comparison.leave_out)}" if comparison.leave_out else ""
+    return f"{track}{left_out}{', and after JPEG 75' if _robustness(comparison) else ''}"
+
+
+def _robustness(comparison: Comparison) -> bool:
+    """Whether the test was repeated after a JPEG of quality 75."""
+    return any(row.figure("flips").value is not None for row in comparison.rows)
 
 
 def _headline(comparison: Comparison) -> str:
@@ -191,7 +197,7 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def _accuracies(comparison: Comparison, rows: Sequence[Row]) -> str:
-    jpeg = any(row.figure("flips").value is not None for row in rows)
+    jpeg = _robustness(comparison)
     recipe = comparison.recipe if any(row.name == comparison.recipe for row in rows) else None
     head = ["method", "macro accuracy", "± seeds", "all sources", "macro F1", "real AUC", "less the best"]
     head += [f"less `{recipe}`"] if recipe else []

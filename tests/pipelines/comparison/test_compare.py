@@ -92,6 +92,7 @@ def test_every_method_and_audit_is_a_row_with_its_figures(compared: Path) -> Non
     assert "causalprint compare" in document
     assert BASELINES["marra19"].differs in document
     assert "standard errors" in document
+    assert "by JPEG 75" in document.partition("<!-- end compare-jpeg75 -->")[0]
 
 
 def test_predictions_are_of_origins_that_were_not_learned_from(compared: Path) -> None:
@@ -107,10 +108,10 @@ def test_predictions_are_of_origins_that_were_not_learned_from(compared: Path) -
 
 def test_the_same_seeds_give_the_same_bytes(compared: Path, shard: str, tmp_path: Path) -> None:
     before = {name: (compared / name).read_bytes() for name in DETERMINISTIC}
-    section = (compared / "RESULTS.md").read_text().partition("<!-- end compare -->")[0]
+    section = (compared / "RESULTS.md").read_text().partition("<!-- end compare-jpeg75 -->")[0]
     compare(config(compared, shard, robustness=True, cache=tmp_path / "another"))
     assert {name: (compared / name).read_bytes() for name in DETERMINISTIC} == before
-    assert (compared / "RESULTS.md").read_text().partition("<!-- end compare -->")[0] == section
+    assert (compared / "RESULTS.md").read_text().partition("<!-- end compare-jpeg75 -->")[0] == section
 
 
 def test_a_failed_method_is_named_and_resuming_keeps_the_others(
