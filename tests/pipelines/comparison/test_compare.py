@@ -22,7 +22,7 @@ from tests.pipelines.training.test_train import write_tar
 SIDE = 64
 EACH = 8
 METHODS = ("dzanic20", "marra19")
-DETERMINISTIC = (RESULT, PREDICTIONS, "figures/compare-accuracy.png", "figures/compare-confusion.png")
+DETERMINISTIC = (RESULT, PREDICTIONS, "figures/compare-jpeg75-accuracy.png", "figures/compare-jpeg75-confusion.png")
 
 
 def an_image(source: str, seed: int) -> npt.NDArray[np.uint8]:
