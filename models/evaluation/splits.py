@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from causalprint.models.statistics.calibration import balanced
+
 Text = npt.NDArray[np.str_]
 Mask = npt.NDArray[np.bool_]
 
@@ -88,17 +90,26 @@ def hold_out_validation(sources: Text, origins: Text, contents: Text, seed: int,
     return train, validation
 
 
-def as_strange_as_test(split: Split, sources: Text, origins: Text) -> Mask:
-    """Validation images of origins that were not learned from, and those of sources that have no other, (N,).
+def weigh_as_tested(split: Split, sources: Text, origins: Text) -> npt.NDArray[np.float64]:
+    """Weights of the validation images, 1 on average, (V,): what they are worth in finding a temperature for the test.
 
-    Where a source has several origins the test is of a new one: of images of an origin that it learned from, a method is surer
-    than it will be there, and a temperature found on them makes it surer still. All of the validation where no image is such.
+    Of an origin that it learned from, a method is surer than of another, and most of a test is of others. So the images of
+    origins not learned from have together the share that they have in the test, as far as the validation has such (importance
+    weights, Shimodaira, Journal of Statistical Planning and Inference 2000). Sources weigh alike among them, and among the rest.
     """
-    learned = set(zip(sources[split.train].tolist(), origins[split.train].tolist(), strict=True))
-    several = [name for name in np.unique(sources) if len(np.unique(origins[sources == name])) > 1]
-    new = np.array([pair not in learned for pair in zip(sources.tolist(), origins.tolist(), strict=True)], np.bool_)
-    alike: Mask = split.validation & (new | ~np.isin(sources, np.array(several, sources.dtype)))
-    return alike if alike.any() else split.validation
+    names = np.char.add(np.char.add(sources, "\n"), origins)
+    new = ~np.isin(names, names[split.train])
+    tested = split.test & np.isin(sources, sources[split.train])
+    share = float(new[tested].mean()) if tested.any() else 1.0
+    tuned = np.flatnonzero(split.validation)
+    weights = np.zeros(len(tuned))
+    for group, part in ((new[tuned], share), (~new[tuned], 1 - share)):
+        if group.any():
+            weights[group] = balanced(sources[tuned][group]) / group.sum() * part
+    if not weights.any():  # all of the test is of one kind, all of the validation of the other
+        weights = balanced(sources[tuned])
+    normal: npt.NDArray[np.float64] = weights * len(weights) / weights.sum()
+    return normal
 
 
 def _share_of_contents(of_source: Mask, contents: Text, share: float, seed: int) -> Mask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from causalprint.models.statistics.metrics import LEAST_PROBABILITY, Labels, Scores
 
@@ -17,7 +18,7 @@ def softmax(scores: Scores) -> Scores:
     return shares
 
 
-def balanced(labels: Labels) -> Scores:
+def balanced(labels: npt.NDArray[np.generic]) -> Scores:
     """Weights (N,), 1 on average, with which every label in ``labels`` (N,) weighs alike."""
     _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights: Scores = len(labels) / (len(counts) * counts[place])

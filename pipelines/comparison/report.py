@@ -225,7 +225,7 @@ def _calibrations(rows: Sequence[Row]) -> str:
         ["method", "ECE before", "ECE after", "NLL before", "NLL after"],
         [[row.title, *(_cell(row.figure(name)) for name in names)] for row in rows if not row.audit],
     )
-    told = "found on validation images of origins that were not learned from, and of sources that have no other"
+    told = "found on the validation images (those of origins not learned from weigh as much as in the test)"
     return f"Calibration, before and after one temperature, {told}:\n\n{table}"
 
 

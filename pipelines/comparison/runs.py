@@ -174,13 +174,12 @@ def _said(entry: Entry, bench: Bench, seed: int, features: Features, jpeg: Featu
 
 def _run(data: Data, split: Split, said: _Said) -> Run:
     from causalprint.models.evaluation.comparison import Run
-    from causalprint.models.evaluation.splits import as_strange_as_test
-    from causalprint.models.statistics.calibration import balanced, fit_temperature
+    from causalprint.models.evaluation.splits import weigh_as_tested
+    from causalprint.models.statistics.calibration import fit_temperature
     from causalprint.models.statistics.metrics import macro_recall
 
-    tuned = np.flatnonzero(split.validation)
-    truth, alike = data.ground.truth[tuned], as_strange_as_test(split, data.table.source, data.table.origin)[tuned]
-    temperature = fit_temperature(said.validation[alike], truth[alike], balanced(truth[alike]))
+    truth = data.ground.truth[split.validation]
+    temperature = fit_temperature(said.validation, truth, weigh_as_tested(split, data.table.source, data.table.origin))
     validated = macro_recall(truth, said.validation.argmax(axis=1))
     return Run(np.flatnonzero(split.test), said.test, temperature, said.novelty, said.perturbed, validated)
 

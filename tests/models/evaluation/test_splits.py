@@ -8,7 +8,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
-from causalprint.models.evaluation.splits import Split, SplitError, as_strange_as_test, hold_out_validation, rotate_origins
+from causalprint.models.evaluation.splits import Split, SplitError, hold_out_validation, rotate_origins, weigh_as_tested
 from tests.bundles import photograph
 
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 400)), min_size=20, max_size=120)
@@ -57,18 +57,32 @@ def test_a_source_with_one_origin_is_split_by_content() -> None:
     assert not set(contents[split.train]) & set(contents[split.test])
 
 
-def test_temperatures_are_found_on_images_as_strange_as_the_test_where_there_are_any() -> None:
+def test_in_finding_a_temperature_new_origins_weigh_as_in_the_test() -> None:
     three = [(0, origin, 100 * origin + place) for origin, count in enumerate((10, 10, 60)) for place in range(count)]
     two = [(1, origin, 300 + 20 * origin + place) for origin in range(2) for place in range(20)]
     one = [(2, 0, 400 + place) for place in range(20)]
     sources, origins, _, split = split_of(three + two + one, 0)
-    chosen = as_strange_as_test(split, sources, origins)
-    assert not (chosen & ~split.validation).any()
-    assert set(sources[split.validation & ~chosen]) == {"1"}  # whose other origin is tested
-    assert not set(origins[chosen & (sources == "0")]) & set(origins[split.train & (sources == "0")])
-    assert chosen[split.validation & (sources == "2")].all()
-    sources, origins, _, split = split_of(two, 0)
-    np.testing.assert_array_equal(as_strange_as_test(split, sources, origins), split.validation)
+    weights = weigh_as_tested(split, sources, origins)
+    tuned = sources[split.validation]
+    assert len(weights) == split.validation.sum()
+    assert weights.mean() == pytest.approx(1)
+    # Of source 0 alone is the validation of an origin that was not learned from; of the test, all but source 2 is.
+    new = (sources[split.test] != "2").mean()
+    assert weights[tuned == "0"].sum() / weights.sum() == pytest.approx(new)
+    assert weights[tuned == "1"].sum() == pytest.approx(weights[tuned == "2"].sum())
+
+
+@given(ROWS, st.integers(0, 5))
+def test_every_validation_has_weights(rows: list[tuple[int, int, int]], seed: int) -> None:
+    try:
+        sources, origins, _, split = split_of(rows, seed)
+    except SplitError:
+        reject()
+    if split.validation.any():
+        weights = weigh_as_tested(split, sources, origins)
+        assert weights.shape == (split.validation.sum(),)
+        assert weights.mean() == pytest.approx(1)
+        assert (weights >= 0).all()
 
 
 def test_sources_that_share_contents_give_the_same_ones_away() -> None:
