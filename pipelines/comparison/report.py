@@ -53,7 +53,7 @@ def section(comparison: Comparison) -> str:
     if comparison.best:
         shown.append(image(f"{FIGURES}/{key_of(comparison)}-confusion.png", "confusion of the best method"))
     return titled(
-        f"Every method, trained and tested alike{_which(comparison)}",
+        f"Methods, trained and tested alike{_which(comparison)}",
         comparison.command,
         _setting(comparison),
         _verdict(comparison),
