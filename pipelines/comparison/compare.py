@@ -116,7 +116,10 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
 
 
 def command_of(config: CompareConfig) -> tuple[str, ...]:
-    """The command that makes the same table; what changes only where it is computed is left out."""
+    """The command that makes the same table; what changes only where it is computed is left out.
+
+    A number of threads that was asked for stands there: networks learned in another number differ, first in their last digits.
+    """
     from causalprint.models.lenses.learned import installed_clip
 
     images, usual = config.images, Images(())
@@ -134,6 +137,7 @@ def command_of(config: CompareConfig) -> tuple[str, ...]:
         ("--track", "" if images.track == usual.track else images.track),
         ("--crop", "" if images.crop == usual.crop else str(images.crop)),
         ("--label-field", "" if images.label_field == usual.label_field else images.label_field),
+        ("--threads", str(config.threads or "")),
     ]
     given = [text for option, value in several if value for text in (option, value)]
     return ("causalprint", "compare", *images.inputs, *given, *(["--robustness"] if config.robustness else []))
