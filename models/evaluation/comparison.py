@@ -77,6 +77,8 @@ class Figures(NamedTuple):
         accuracy_all: macro recall over all sources; a rule that ignores the image has 1 / K.
         f1: macro F1 over all sources.
         real_auc: area under the curve of real against generated, by the probability of ``real``.
+        audits_fail: the headline over the images of which no audit of a shortcut names the source. What lives off the same
+            shortcuts falls to nought there, below chance.
         ece_before, ece: expected calibration error of the scores as they are, and at the temperature found in validation.
         nll_before, nll: negative log-likelihood, nats, likewise.
         jpeg75: change of the headline by a JPEG of quality 75.
@@ -89,6 +91,7 @@ class Figures(NamedTuple):
     accuracy_all: Estimate
     f1: Estimate
     real_auc: Estimate
+    audits_fail: Estimate
     ece_before: Estimate
     ece: Estimate
     nll_before: Estimate
@@ -132,7 +135,12 @@ def pool(runs: Sequence[Run]) -> Pooled:
 
 
 def judge(
-    runs: Mapping[str, Sequence[Run]], ground: Ground, best: str | None, recipe: str | None, rounds: int = ROUNDS
+    runs: Mapping[str, Sequence[Run]],
+    ground: Ground,
+    best: str | None,
+    recipe: str | None,
+    rounds: int = ROUNDS,
+    audits: Sequence[str] = (),
 ) -> dict[str, Figures]:
     """Figures of every method.
 
@@ -142,12 +150,16 @@ def judge(
         best: the method that the others are compared with, if any.
         recipe: another one.
         rounds: of the bootstrap, which draws contents, all seeds' answers of a content at once.
+        audits: those of ``runs`` that are audits of shortcuts, learned from right labels.
     """
     pools = {name: pool(several) for name, several in runs.items()}
     rows = next(iter(pools.values())).rows
     if any(not np.array_equal(rows, one.rows) for one in pools.values()):
         raise ValueError("methods were tested on different images; remove the cache and compare again")
-    metrics = [partial(_figures, one, ground) for one in pools.values()]
+    aided = (
+        np.any([pools[name].found == ground.truth[rows] for name in audits], axis=0) if audits else np.ones(len(rows), np.bool_)
+    )
+    metrics = [partial(_figures, one, ground, aided) for one in pools.values()]
     names = list(pools)
 
     def all_figures(chosen: Labels) -> list[float]:
@@ -174,7 +186,7 @@ def recalls(pooled: Pooled, ground: Ground) -> list[float]:
     return [float(right.mean()) if len(right) else float("nan") for right in members]
 
 
-def _figures(pooled: Pooled, ground: Ground, chosen: Labels) -> list[float]:
+def _figures(pooled: Pooled, ground: Ground, aided: Mask, chosen: Labels) -> list[float]:
     """All figures but the differences, in the order of :class:`Figures`, of some answers."""
     truth = ground.truth[pooled.rows[chosen]]
     known: Mask = truth != UNKNOWN
@@ -183,11 +195,13 @@ def _figures(pooled: Pooled, ground: Ground, chosen: Labels) -> list[float]:
     right, accuracy = found == truth_known, _headline(truth_known, found, ground.several)
     after = pooled.jpeg75[rows] if len(pooled.jpeg75) else None
     familiarity = pooled.familiarity[chosen]
+    hard = ~aided[rows]
     return [
         accuracy,
         macro_recall(truth_known, found),
         macro_f1(truth_known, found),
         area_under_curve(truth_known == ground.real, chances[:, ground.real]),
+        _headline(truth_known[hard], found[hard], ground.several),
         calibration_error(before.max(axis=1), right),
         calibration_error(chances.max(axis=1), right),
         nll(before, truth_known),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,9 +103,15 @@ def held_out_recall(
     return bootstrap(lambda rows: macro_recall(truth[rows], found[rows]), contents[judged].tolist(), *resampling)
 
 
-def is_above_chance(recall: Estimate, classes: int) -> bool:
-    """Whether a macro recall over ``classes`` is above chance by three standard errors."""
-    return recall.value > 1 / classes + ERRORS * recall.standard_error
+def is_above_chance(recall: Estimate, classes: int, trainings: Sequence[float] = ()) -> bool:
+    """Whether a macro recall over ``classes`` is above chance by three standard errors.
+
+    ``trainings`` are the recalls of several trainings that ``recall`` is of together. A bootstrap over contents holds the rules
+    as they are; yet where images of a source are much alike, a rule learned from shuffled labels answers most of them the same,
+    and another shuffle gives another recall. So the standard error over trainings counts beside that over contents.
+    """
+    of_trainings = float(np.var(trainings, ddof=1)) / len(trainings) if len(trainings) > 1 else 0.0
+    return recall.value > 1 / classes + ERRORS * math.hypot(recall.standard_error, math.sqrt(of_trainings))
 
 
 def _thumbnail(crop: Crops) -> npt.NDArray[np.uint8]:

@@ -34,10 +34,20 @@ class Split(NamedTuple):
 
 
 def rotate_origins(sources: Text, origins: Text, contents: Text, seed: int) -> Split:
-    """Splits N images; another ``seed`` tests other origins.
+    """Splits N images; another ``seed`` tests other origins: :func:`hold_out_test`, then :func:`hold_out_validation` of the rest.
+
+    Args and errors are those of :func:`hold_out_test`.
+    """
+    free, test = hold_out_test(sources, origins, contents, seed)
+    train, validation = hold_out_validation(sources, origins, contents, seed, free)
+    return Split(train, validation, test)
+
+
+def hold_out_test(sources: Text, origins: Text, contents: Text, seed: int) -> tuple[Mask, Mask]:
+    """Disjoint masks (N,) of images that share no content with the test, and of images to test on.
 
     Of a source with several origins, one whole origin is tested: the ``seed``-th in sorted order, cyclic. Of a source with one,
-    a quarter of the contents is. Validation is :func:`hold_out_validation` of what is left.
+    a quarter of the contents is.
 
     Args:
         sources: what made each image, (N,).
@@ -58,8 +68,7 @@ def rotate_origins(sources: Text, origins: Text, contents: Text, seed: int) -> S
             test |= _share_of_contents(of_source, contents, TEST_SHARE, seed)
     free = ~np.isin(contents, contents[test])
     _check(sources, free, "test")
-    train, validation = hold_out_validation(sources, origins, contents, seed, free)
-    return Split(train, validation, test)
+    return free, test
 
 
 def hold_out_validation(sources: Text, origins: Text, contents: Text, seed: int, among: Mask | None = None) -> tuple[Mask, Mask]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RECIPE = "causal"
 """Our own recipe among the methods: what every other one is compared with."""
 
+SHUFFLED = "audit-shuffled"
+"""The audit that learns from shuffled labels, so that its right answers are luck."""
+
 AUTOENCODERS = ("autoencoder-nearest", "autoencoder-pixelshuffle")
 RESULT = "comparison.json"
 PREDICTIONS = "predictions-compare.parquet"
@@ -217,24 +220,28 @@ def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
 
         given = features_of(first, replace(bench, resume=True), table.crops, "").features
         title = f"audit: {method.title}, labels shuffled"
-        found.append(Entry(replace(method, name="audit-shuffled", title=title, fit=fit), True, given))
+        found.append(Entry(replace(method, name=SHUFFLED, title=title, fit=fit), True, given))
     return found
 
 
 def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str, Answers], data: Data) -> Comparison:
-    from causalprint.models.evaluation.comparison import headline, judge
+    import numpy as np
+
+    from causalprint.models.evaluation.comparison import headline, judge, pool, recalls
     from causalprint.models.evaluation.shortcuts import is_above_chance
 
     there = {name: one.runs for name, one in answers.items() if one.runs}
     methods = [entry.method.name for entry in entries if not entry.audit and entry.method.name in there]
     best = max(methods, key=lambda name: headline(there[name], data.ground), default=None)
     recipe = RECIPE if RECIPE in methods else None
-    figures = judge(there, data.ground, best, recipe, config.rounds)
-    void = [
-        entry.method.title.removeprefix("audit: ")
-        for entry in entries
-        if entry.audit and is_above_chance(figures[entry.method.name].accuracy_all, len(data.sources))
-    ]
+    audits = [entry.method.name for entry in entries if entry.audit and entry.method.name != SHUFFLED]
+    figures = judge(there, data.ground, best, recipe, config.rounds, audits)
+
+    def voids(name: str) -> bool:
+        of_seeds = [float(np.nanmean(recalls(pool([run]), data.ground))) for run in there[name]]
+        return is_above_chance(figures[name].accuracy_all, len(data.sources), of_seeds)
+
+    void = [entry.method.title.removeprefix("audit: ") for entry in entries if entry.audit and voids(entry.method.name)]
     known = data.ground.truth >= 0
     return Comparison(
         command=command_of(config),

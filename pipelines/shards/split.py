@@ -44,7 +44,6 @@ class Fate(StrEnum):
     REJECTED = "rejected: it cannot be read or decoded"
     SMALL = "smaller than the crop"
     LIKE_TEST = "shares a content with the test"
-    LIKE_VALIDATION = "shares a content with what compare tunes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +127,12 @@ class _Known(NamedTuple):
 def split_shards(config: SplitConfig, report: Report = lambda _: None) -> SplitReport:
     """Writes ``fit/NAME.tar`` and ``test/NAME.tar``: WebDataset shards of the input's images, by origin.
 
-    The test is that of ``compare`` for the same seed, crop and label field; ``fit`` is what it trains and tunes on
-    (:func:`~causalprint.models.evaluation.splits.rotate_origins`, contents of near-duplicates joined). NAME is the number of the
-    input shard, in the order of their URIs; a shard that gives nothing to a folder has no tar there. A member is named by its
-    image's place in the input shard and holds its bytes as they are. A sidecar is the image's own (of Parquet and TFRecord: its
-    other columns), with ``source``, ``origin``, ``content`` and ``licence`` as they were read.
+    The test is that of ``compare`` for the same seed, crop and label field
+    (:func:`~causalprint.models.evaluation.splits.hold_out_test`, contents of near-duplicates joined); ``fit`` is all that shares
+    no content with it. NAME is the number of the input shard, in the order of their URIs; a shard that gives nothing to a folder
+    has no tar there. A member is named by its image's place in the input shard and holds its bytes as they are. A sidecar is the
+    image's own (of Parquet and TFRecord: its other columns), with ``source``, ``origin``, ``content`` and ``licence`` as they
+    were read.
 
     The folder appears when it is whole, the same bytes for the same input.
 
@@ -213,7 +213,7 @@ def _look_at(config: SplitConfig, shard: Shard, image: EncodedImage) -> _Known:
 def _decide(config: SplitConfig, known: Sequence[_Known]) -> list[Fate]:
     """Where each image goes."""
     from causalprint.models.evaluation.duplicates import join_near_duplicates
-    from causalprint.models.evaluation.splits import rotate_origins
+    from causalprint.models.evaluation.splits import hold_out_test
 
     fates = [one.hashed if isinstance(one.hashed, Fate) else Fate.FIT for one in known]
     usable = [place for place, fate in enumerate(fates) if fate is Fate.FIT]
@@ -225,16 +225,14 @@ def _decide(config: SplitConfig, known: Sequence[_Known]) -> list[Fate]:
     labels = [known[place].label for place in usable]
     sources, origins, contents, _ = (np.array(column, np.str_) for column in zip(*labels, strict=True))
     contents = join_near_duplicates(contents, np.array([known[place].hashed for place in usable], np.uint64))
-    split = rotate_origins(sources, origins, contents, config.seed)
-    if not split.test.any():
+    free, test = hold_out_test(sources, origins, contents, config.seed)
+    if not test.any():
         raise ShardSplitError(
             f"{', '.join(config.inputs)}: nothing to test among {len(usable)} images: each source has one origin and too few "
             "contents; give more images or state their `origin` in the sidecars"
         )
-    like_test = np.isin(contents, contents[split.test])
-    for place, test, fit, like in zip(usable, split.test, split.train | split.validation, like_test, strict=True):
-        left_out = Fate.LIKE_TEST if like else Fate.LIKE_VALIDATION
-        fates[place] = Fate.TEST if test else Fate.FIT if fit else left_out
+    for place, is_free, is_test in zip(usable, free, test, strict=True):
+        fates[place] = Fate.TEST if is_test else Fate.FIT if is_free else Fate.LIKE_TEST
     return fates
 
 

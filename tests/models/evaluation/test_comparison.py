@@ -74,10 +74,30 @@ def test_novelty_tells_unknown_sources_where_a_method_measures_it() -> None:
     assert plain.open_auroc.value < 0.8
 
 
+def test_what_lives_off_a_shortcut_fails_where_the_audit_does() -> None:
+    audit, other = a_run(0.3, 0), a_run(0.3, 1)
+    runs = {"audit": [audit], "copy": [audit], "other": [other]}
+    found = judge(runs, GROUND, "other", None, rounds=20, audits=["audit"])
+    assert found["copy"].accuracy.value > 1 / CLASSES
+    assert found["copy"].audits_fail.value == 0
+    hard = (audit.scores.argmax(axis=1) != TRUTH) & np.isin(TRUTH, GROUND.several)
+    right = other.scores.argmax(axis=1) == TRUTH
+    shares = [right[hard & (label == TRUTH)].mean() for label in GROUND.several]
+    assert found["other"].audits_fail.value == pytest.approx(np.mean(shares))
+    assert np.isnan(judge(runs, GROUND, "other", None, rounds=20)["other"].audits_fail.value)
+
+
 def test_only_what_beats_chance_clearly_voids() -> None:
     found = judge({"right": [a_run(0.5, 0)], "blind": [a_run(0.0, 1)]}, GROUND, "right", None, rounds=200)
     assert is_above_chance(found["right"].accuracy_all, CLASSES)
     assert not is_above_chance(found["blind"].accuracy_all, CLASSES)
+
+
+def test_scatter_over_trainings_is_no_shortcut() -> None:
+    recall = Estimate(0.30, 0.27, 0.33)
+    assert is_above_chance(recall, 4)
+    assert is_above_chance(recall, 4, [0.29, 0.30, 0.31])
+    assert not is_above_chance(recall, 4, [0.20, 0.33, 0.37])
 
 
 def test_a_shortcut_is_found_and_shuffled_labels_are_not() -> None:
