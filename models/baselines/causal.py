@@ -77,7 +77,7 @@ class Rule:
 
 def _row(crop: npt.NDArray[np.uint8], recipe: Recipe, extractor: FeatureExtractor) -> npt.NDArray[np.float16]:
     seed = int.from_bytes(hashlib.sha256(crop.tobytes()).digest()[:8], "big")
-    changed = [recipe.interventions(crop, crop.shape[0], (seed, view)) for view in range(1, recipe.views)]
+    changed = [change(crop, crop.shape[0], (seed, view)) for view, change in enumerate(recipe.interventions, 1)]
     views = np.stack([crop, *(one.pixels for one in changed)])
     styles = np.stack([Style().vector(), *(one.style for one in changed)])
     thumbnails = np.broadcast_to(thumbnail_of(crop), (len(views), CONTENT))

@@ -31,7 +31,7 @@ class Variant(NamedTuple):
     Attributes:
         name: of the row.
         title: as tables show it.
-        recipe: with the change made. Its lenses are among those of the recipe that was changed, its views at most as many.
+        recipe: with the change made. Its lenses and interventions are among those of the recipe that was changed.
         lens: whether it is a lens alone.
     """
 
@@ -91,10 +91,11 @@ def try_out(
         reduction: of all lenses, as of :func:`shared_reduction`; spares each variant its own.
     """
     seen = _with_lenses(labelled, recipe.lenses, variant.lenses)
-    learned = seen._replace(features=seen.features[:, : variant.views], style=seen.style[:, : variant.views])
+    chosen = [0, *(1 + recipe.interventions.index(change) for change in variant.interventions)]
+    learned = seen._replace(features=seen.features[:, chosen], style=seen.style[:, chosen])
     known = split.train | split.validation
     validation = split.validation[known] if split.validation.any() else None
-    fits = reduction is not None and (variant.views, variant.components) == (recipe.views, recipe.components)
+    fits = reduction is not None and (variant.interventions, variant.components) == (recipe.interventions, recipe.components)
     shared = reduction.take([recipe.lenses.index(use) for use in variant.lenses]) if reduction is not None and fits else None
     trained = learn(learned.take(known), classes, variant, validation, seed, device, reduction=shared)
     tested = seen.take(split.test)
@@ -113,7 +114,7 @@ def try_out(
 
 
 def shared_reduction(recipe: Recipe, labelled: Labelled, split: Split, seed: int) -> Reduction:
-    """The reduction of the images that ``split`` learns from, which all variants with the recipe's views have in common."""
+    """The reduction of the images that ``split`` learns from, which variants with the recipe's interventions have in common."""
     features = labelled.features[split.train]
     rows = features.reshape(-1, features.shape[2])
     return learn_reduction(rows, labelled.sizes, recipe.components, seed)
@@ -168,7 +169,9 @@ _CHANGES: tuple[tuple[str, str, Change], ...] = (
     ("no-independence", "without independence", _weighing(lambda weights: replace(weights, independence=0.0))),
     ("no-swap", "without the swap", _weighing(lambda weights: replace(weights, swap=0.0))),
     ("adversary", "the adversary in place of independence", _weighing(_adversary)),
-    ("no-interventions", "without interventions", lambda recipe: replace(recipe, views=1)),
+    ("no-interventions", "without interventions", lambda recipe: replace(recipe, interventions=())),
+    ("first", "with the first intervention alone", lambda recipe: replace(recipe, interventions=recipe.interventions[:1])),
+    ("last", "with the last intervention alone", lambda recipe: replace(recipe, interventions=recipe.interventions[-1:])),
     ("f0", "fusion F0: equal weights", lambda recipe: replace(recipe, fusion="f0")),
     ("f1", "fusion F1: weights by each lens's accuracy", lambda recipe: replace(recipe, fusion="f1")),
     ("f2", "fusion F2: cross-attention, 40 epochs", _cross_attention),

@@ -26,8 +26,7 @@ class Extraction:
         features: lenses and their readings, in order.
         geometry: the crop; an image smaller than it is left out.
         label_field: key of the sidecar, or column, that names the source.
-        interventions: what the further views went through.
-        views: the first is the image as it is, the others are changed.
+        interventions: what the further views went through, one each; the first view is the image as it is.
         seed: of the interventions.
     """
 
@@ -35,9 +34,13 @@ class Extraction:
     features: tuple[Feature, ...]
     geometry: Geometry = field(default_factory=Geometry)
     label_field: str = "source"
-    interventions: Interventions = field(default_factory=Interventions)
-    views: int = 3
+    interventions: tuple[Interventions, ...] = ()
     seed: int = 0
+
+    @property
+    def views(self) -> int:
+        """Of each image: V."""
+        return 1 + len(self.interventions)
 
     @property
     def width(self) -> int:

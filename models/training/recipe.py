@@ -90,8 +90,7 @@ class Recipe:
         about: what it is, in a sentence.
         residual: its spec; empty for that of the bundle in the package.
         lenses: what the fingerprint reads, in order.
-        views: of each image; the first is the image as it is, the others went through ``interventions``.
-        interventions: on content and style.
+        interventions: on content and style; each gives one more view of every image, which is learned from beside the image.
         components: each lens is reduced to at most so many principal components before anything is learned.
         closed_form: begin from the ridge regression of :mod:`causalprint.models.training.closed_form` instead of at random.
         ridge: its strength.
@@ -106,8 +105,7 @@ class Recipe:
     about: str
     residual: str = ""
     lenses: tuple[Use, ...] = ()
-    views: int = 3
-    interventions: Interventions = field(default_factory=Interventions)
+    interventions: tuple[Interventions, ...] = ()
     components: int = 256
     closed_form: bool = True
     ridge: float = 0.1
@@ -116,6 +114,11 @@ class Recipe:
     attributor: str = "linear"
     objective: Objective = field(default_factory=Objective)
     optimiser: Optimiser = field(default_factory=Optimiser)
+
+    @property
+    def views(self) -> int:
+        """Of each image; the first is the image as it is."""
+        return 1 + len(self.interventions)
 
 
 def load_recipe(name_or_path: str, further: Sequence[str] = ()) -> Recipe:
@@ -151,7 +154,8 @@ def recipe_names() -> list[str]:
     return sorted(file.stem for file in RECIPES.glob("*.yaml"))
 
 
-_PARTS: dict[str, Any] = {"objective": Objective, "optimiser": Optimiser, "interventions": Interventions}
+_PARTS: dict[str, Any] = {"objective": Objective, "optimiser": Optimiser}
+_LISTS: dict[str, Any] = {"lenses": Use, "interventions": Interventions}
 
 
 def _build(kind: Any, data: object, where: str) -> Any:
@@ -164,8 +168,8 @@ def _build(kind: Any, data: object, where: str) -> Any:
     for key, value in data.items():
         if key in _PARTS:
             values[key] = _build(_PARTS[key], value, f"{where}, {key}")
-        elif key == "lenses":
-            values[key] = tuple(_build(Use, use, f"{where}, lenses") for use in _listed(value, f"{where}, lenses"))
+        elif key in _LISTS:
+            values[key] = tuple(_build(_LISTS[key], one, f"{where}, {key}") for one in _listed(value, f"{where}, {key}"))
         else:
             values[key] = _value(value, known[key].default, f"{where}, {key}")
     try:

@@ -53,8 +53,8 @@ def train(
         typer.Option(
             metavar="N",
             min=1,
-            help="Of each image: as it is, then after interventions on content and style.",
-            show_default="the recipe's",
+            help="Of each image, at most: as it is, then one after each intervention of the recipe.",
+            show_default="all",
         ),
     ] = None,
     seed: Seed = 0,

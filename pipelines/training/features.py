@@ -65,7 +65,7 @@ class LabelledExamples(NamedTuple):
 
 
 def extraction_of(recipe: Recipe, residual: str | None, label_field: str, views: int | None, seed: int) -> Extraction:
-    """What ``recipe`` learns from: ``residual`` and ``views`` where they are given, else its own, else the package's residual.
+    """What ``recipe`` learns from: ``residual`` where it is given, else its own, else the package's; at most ``views``.
 
     Raises:
         LensError: a lens of the recipe cannot be loaded.
@@ -78,8 +78,7 @@ def extraction_of(recipe: Recipe, residual: str | None, label_field: str, views:
         residual=residual or recipe.residual or load_bundle().residual,
         features=tuple(feature(use.lens, use.reading) for use in recipe.lenses),
         label_field=label_field,
-        interventions=recipe.interventions,
-        views=views or recipe.views,
+        interventions=recipe.interventions[: None if views is None else views - 1],
         seed=seed,
     )
 

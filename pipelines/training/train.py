@@ -41,7 +41,7 @@ class TrainConfig:
             local path are copied into the bundle.
         name: of the bundle; starts its id.
         licence: of the bundle as a whole.
-        views: of each image; the first as it is, the others after interventions on content and style. ``None`` for the recipe's.
+        views: of each image, at most: the first as it is, then one after each of the recipe's interventions. ``None`` takes all.
         seed: of everything drawn.
         device: ``auto``, ``cpu`` or ``cuda``; of the residual and the lenses.
         threads: in which images are decoded and computed; ``None`` for every core.

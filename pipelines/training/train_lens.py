@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,7 +52,7 @@ def train_lens(
     report: Report = lambda _: None,
     shape: TrunkConfig | None = None,
     training: LensTraining | None = None,
-    interventions: Interventions | None = None,
+    interventions: Sequence[Interventions] = (),
 ) -> TrainedLens:
     """Learns a lens and writes it with its card, whole or not at all.
 
@@ -61,7 +61,7 @@ def train_lens(
         report: told in words how far it is.
         shape: of the trunk, in place of ``config.channels``.
         training: how; its epochs and seed give way to those of ``config``.
-        interventions: on content and style; by default those of the default recipe.
+        interventions: on content and style, in turn; by default those of the default recipe.
 
     Raises:
         LensTrainingError: too few sources or images, or options that contradict each other.
@@ -89,7 +89,7 @@ def train_lens(
     first, first_id = _first_trunk(config, shape)
     show, show_id = _show(config, device)
     learned, held_out = lens_shards(config)
-    run = digest(how, changes, first_id, show_id, config.label_field, bool(config.val), learned, held_out)
+    run = digest(how, tuple(changes), first_id, show_id, config.label_field, bool(config.val), learned, held_out)
     checkpoint = _checkpoint(config, run)
 
     report("reading all images once")

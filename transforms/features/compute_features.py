@@ -76,7 +76,7 @@ def feature_key(extraction: Extraction, residual: Residual, slicing: Slicing) ->
     spec, weights = residual.spec, sorted(residual.digests.items())
     learned = {feature.lens for feature in extraction.features if ":" in feature.lens}
     weights += sorted(item for lens in learned for item in load_lens(lens).digests.items())
-    chosen = (extraction.features, extraction.geometry.crop, extraction.label_field, extraction.views)
+    chosen = (extraction.features, extraction.geometry.crop, extraction.label_field)
     drawn = (extraction.interventions, extraction.seed)
     return digest(causalprint.__version__, spec.kind, spec.options, weights, chosen, drawn, slicing)[:32]
 
@@ -171,4 +171,4 @@ def _compute(extractor: FeatureExtractor, extraction: Extraction, image: Encoded
 def _changed(pixels: npt.NDArray[np.uint8], extraction: Extraction, image_id: str) -> list[Intervened]:
     """The further views; the image's own bytes decide what is drawn for it, wherever it lies."""
     own = (extraction.seed, int(image_id[:15], 16))
-    return [extraction.interventions(pixels, extraction.geometry.crop, (*own, view)) for view in range(1, extraction.views)]
+    return [change(pixels, extraction.geometry.crop, (*own, view)) for view, change in enumerate(extraction.interventions, 1)]

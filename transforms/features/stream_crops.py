@@ -127,14 +127,14 @@ def shares(found: Survey) -> dict[Kind, float]:
 
 
 def changed_crops(
-    stream: CropStream, often: Mapping[Kind, float], interventions: Interventions, seed: tuple[int, int]
+    stream: CropStream, often: Mapping[Kind, float], interventions: Sequence[Interventions], seed: tuple[int, int]
 ) -> Iterator[LabelledCrop]:
     """Crops to learn from, of images that went through ``interventions``.
 
     Args:
         stream: of what.
         often: of :func:`shares`; a fraction is a chance.
-        interventions: on content and style.
+        interventions: on content and style, in turn.
         seed: of the training, and the epoch; with an image's bytes it decides how often that is shown and how it is changed.
     """
     order = np.random.default_rng(seed).permutation(len(stream.shards))
@@ -152,7 +152,8 @@ def changed_crops(
         pixels = _decoded(image, stream.crop)
         if pixels is None:
             return []
-        return [LabelledCrop(interventions(pixels, stream.crop, (*own, time)).pixels, label) for time in range(times)]
+        changes = [interventions[(sum(seed) + time) % len(interventions)] for time in range(times)]
+        return [LabelledCrop(change(pixels, stream.crop, (*own, time)).pixels, label) for time, change in enumerate(changes)]
 
     for crops in _ahead(work, jobs()):
         yield from crops

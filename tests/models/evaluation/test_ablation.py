@@ -39,14 +39,16 @@ def test_every_row_differs_from_the_recipe_and_reads_what_the_recipe_reads(name:
     for one in others:
         assert one.recipe != recipe
         assert set(one.recipe.lenses) <= set(recipe.lenses)
-        assert one.recipe.views <= recipe.views
+        assert set(one.recipe.interventions) <= set(recipe.interventions)
         assert replace(one.recipe, name="x") != replace(recipe, name="x")
     assert [one.recipe.lenses for one in others if one.lens] == [(use,) for use in recipe.lenses]
 
 
 def test_ours_has_a_row_for_each_of_its_parts() -> None:
     names = {one.name for one in variants(load_recipe("default")) if not one.lens}
-    parts = "closed-form from-scratch no-contrast no-hard no-invariance no-independence no-swap adversary no-interventions"
+    parts = (
+        "closed-form from-scratch no-contrast no-hard no-invariance no-independence no-swap adversary no-interventions first last"
+    )
     assert names >= {*parts.split(), "f1", "f2", "autoencoder", "attention", "images", "residuals"}
 
 
@@ -83,7 +85,7 @@ def test_decoupling_is_measured_in_all_views_whatever_was_learned_from() -> None
     assert np.array_equal(still.run.scores, shifted.run.scores)
     assert 0 < still.invariance < shifted.invariance
     one_view = labelled._replace(features=labelled.features[:, :1], style=labelled.style[:, :1])
-    assert np.isnan(try_out(without, replace(OURS, views=1), one_view, CLASSES, split, 0).invariance)
+    assert np.isnan(try_out(without, replace(OURS, interventions=()), one_view, CLASSES, split, 0).invariance)
 
 
 def test_fingerprints_that_follow_content_are_less_independent() -> None:

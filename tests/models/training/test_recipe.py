@@ -43,17 +43,20 @@ def test_the_papers_recipe_is_what_the_paper_says() -> None:
 
 def test_our_recipe_intervenes_and_asks_for_independence() -> None:
     recipe = load_recipe("default")
-    assert recipe.views > 1
+    restyled, recompressed = recipe.interventions
+    assert recipe.views == 3
+    assert restyled.scale > recompressed.scale
+    assert recompressed.jpeg == 1
     assert recipe.objective.independence > 0
     assert recipe.objective.invariance > 0
 
 
 def test_an_own_recipe_says_only_what_differs(tmp_path: Path) -> None:
-    text = f"{{name: own, about: mine, {LENSES}, ridge: 1, objective: {{swap: 1}}, interventions: {{scales: [0.5, 2]}}}}"
+    text = f"{{name: own, about: mine, {LENSES}, ridge: 1, objective: {{swap: 1}}, interventions: [{{scales: [0.5, 2]}}]}}"
     recipe = load_recipe(written(tmp_path, text))
     assert recipe.lenses == (Use("rgb", "residual"),)
     assert recipe.objective == Objective(swap=1.0)
-    assert recipe.interventions == Interventions(scales=(0.5, 2))
+    assert recipe.interventions == (Interventions(scales=(0.5, 2)),)
     assert recipe.optimiser == Optimiser()
     assert isinstance(recipe.ridge, float)
     assert hash(recipe) == hash(load_recipe(written(tmp_path, text)))
@@ -89,7 +92,8 @@ def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
         (f"{{name: a, about: b, {LENSES}, ridge: strong}}", r"own\.yaml, ridge must be a number, not 'strong'"),
         (f"{{name: a, about: b, {LENSES}, optimiser: {{epochs: many}}}}", r"optimiser, epochs must be of type int, not 'many'"),
         (f"{{name: a, about: b, {LENSES}, closed_form: 1}}", r"closed_form must be of type bool, not 1"),
-        (f"{{name: a, about: b, {LENSES}, interventions: {{blurs: [1]}}}}", r"blurs must have 2 numbers, not \[1\]"),
+        (f"{{name: a, about: b, {LENSES}, interventions: [{{blurs: [1]}}]}}", r"blurs must have 2 numbers, not \[1\]"),
+        (f"{{name: a, about: b, {LENSES}, interventions: {{jpeg: 1}}}}", r"interventions must be a list, not \{'jpeg': 1\}"),
         ("name: [unclosed", r"own\.yaml is no YAML"),
         ("just words", r"own\.yaml must be a mapping.*'just words'"),
         ("", r"own\.yaml must be a mapping.*not None"),

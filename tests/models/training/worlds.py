@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from causalprint.models.training.interventions import Style
+from causalprint.models.training.interventions import Interventions, Style
 from causalprint.models.training.learning import Labelled
 from causalprint.models.training.recipe import Objective, Optimiser, Recipe, Use
 
@@ -17,6 +17,7 @@ OURS = Recipe(
     "ours",
     "as the package's default, of fewer epochs",
     lenses=(Use("rgb", "residual"), Use("dct", "image")),
+    interventions=(Interventions(),),
     objective=Objective(1.0, 0.2, 2.0, 0.5, 0.5, 0.0, 0.1),
     optimiser=Optimiser(epochs=2, batch=64, rate=1e-4),
 )

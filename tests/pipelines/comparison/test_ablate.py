@@ -32,7 +32,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("recipe")
     lenses = "[{lens: rgb, reading: image}, {lens: stats, reading: image}]"
     (folder / "small.yaml").write_text(
-        f"{{name: small, about: little, residual: 'denoise:{tiny_prior(folder / 'prior')}?sigma=0.05', views: 2, "
+        f"{{name: small, about: little, residual: 'denoise:{tiny_prior(folder / 'prior')}?sigma=0.05', interventions: [{{}}], "
         f"lenses: {lenses}, components: 8, objective: {{invariance: 0.5}}, optimiser: {{epochs: 1, batch: 8}}}}"
     )
     return str(folder / "small.yaml")

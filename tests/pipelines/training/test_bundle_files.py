@@ -26,7 +26,7 @@ def test_a_bundle_computes_the_same_after_all_that_it_was_made_from_is_gone(tmp_
     recipe = tmp_path / "made" / "own.yaml"
     lens = f"convolutional:{tmp_path / 'made' / 'trunk'}"
     recipe.write_text(
-        f"{{name: own, about: little, views: 1, lenses: [{{lens: '{lens}', reading: residual}}, {{lens: rgb, reading: image}}]}}"
+        f"{{name: own, about: little, lenses: [{{lens: '{lens}', reading: residual}}, {{lens: rgb, reading: image}}]}}"
     )
     prior = f"denoise:{tmp_path / 'made' / 'prior'}?sigma=0.05"
     bundle = train(TrainConfig((shard,), str(tmp_path / "bundle"), recipe=str(recipe), residual=prior, threads=1))

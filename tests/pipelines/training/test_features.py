@@ -8,6 +8,7 @@ import pytest
 
 from causalprint.models.features import feature
 from causalprint.models.training.examples import Examples, Extraction
+from causalprint.models.training.interventions import Interventions
 from causalprint.pipelines.training.features import FeatureConfig, LabelledExamples, labelled_examples
 from causalprint.schemas.config import Slicing
 from tests.audits import command
@@ -21,7 +22,9 @@ FORMATS = ("folder", "parquet", "tar", "tfrecord")
 @pytest.fixture(scope="module")
 def extraction(tmp_path_factory: pytest.TempPathFactory) -> Extraction:
     features = (feature("rgb", "residual"), feature("stats", "image"))
-    return Extraction(f"denoise:{tiny_prior(tmp_path_factory.mktemp('prior'))}", features, label_field="maker", views=2)
+    return Extraction(
+        f"denoise:{tiny_prior(tmp_path_factory.mktemp('prior'))}", features, label_field="maker", interventions=(Interventions(),)
+    )
 
 
 def labelled(count: int, seed: int = 0) -> list[Sample]:

@@ -66,9 +66,7 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> str:
 def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A recipe that computes little."""
     path = tmp_path_factory.mktemp("recipe") / "small.yaml"
-    path.write_text(
-        "{name: small, about: little, views: 1, lenses: [{lens: rgb, reading: residual}, {lens: stats, reading: image}]}"
-    )
+    path.write_text("{name: small, about: little, lenses: [{lens: rgb, reading: residual}, {lens: stats, reading: image}]}")
     return str(path)
 
 

@@ -54,7 +54,7 @@ def config(shards: tuple[str, str], tmp_path: Path) -> LensConfig:
 
 def learn(config: LensConfig, told: list[str] | None = None) -> TrainedLens:
     report = (lambda _: None) if told is None else told.append
-    return train_lens(config, report, TINY, TRAINING, Interventions(scale=0, blur=0, jpeg=0))
+    return train_lens(config, report, TINY, TRAINING, [Interventions(scale=0, blur=0, jpeg=0)])
 
 
 def test_what_is_learned_is_a_lens_with_a_card(config: LensConfig) -> None:
@@ -82,7 +82,7 @@ def test_resumed_is_what_an_uninterrupted_training_gives_bit_for_bit(config: Len
             raise KeyboardInterrupt
 
     parts = replace(config, output=str(tmp_path / "parts"), resume=True)
-    changes = Interventions(scale=0, blur=0, jpeg=0)
+    changes = (Interventions(scale=0, blur=0, jpeg=0),)
     with pytest.raises(KeyboardInterrupt):
         train_lens(parts, stop, TINY, TRAINING, changes)
     assert not (tmp_path / "parts").exists()

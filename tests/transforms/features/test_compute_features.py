@@ -32,7 +32,7 @@ STYLED = Interventions(mirror=0.5, scale=0, blur=0, gamma=1, jpeg=1)
 @pytest.fixture(scope="module")
 def extraction(tmp_path_factory: pytest.TempPathFactory) -> Extraction:
     features = (feature("rgb", "residual"), feature("stats", "image"))
-    return Extraction(f"denoise:{tiny_prior(tmp_path_factory.mktemp('prior'))}", features, views=2, interventions=STYLED)
+    return Extraction(f"denoise:{tiny_prior(tmp_path_factory.mktemp('prior'))}", features, interventions=(STYLED,))
 
 
 @pytest.fixture(scope="module")
@@ -151,10 +151,10 @@ def test_the_key_tells_all_that_features_depend_on_and_nothing_else(extraction: 
         replace(extraction, residual=f"denoise:{tiny_prior(tmp_path / 'other', seed=1)}"),
         replace(extraction, residual=f"{extraction.residual}?sigma=0.2"),
         replace(extraction, features=extraction.features[:1]),
-        replace(extraction, views=3),
+        replace(extraction, interventions=(STYLED, STYLED)),
         replace(extraction, seed=1),
         replace(extraction, label_field="maker"),
-        replace(extraction, interventions=Interventions()),
+        replace(extraction, interventions=(Interventions(),)),
     ]
     keys = [key(each) for each in (extraction, *others)] + [key(extraction, images=7)]
     assert key(same) == keys[0]

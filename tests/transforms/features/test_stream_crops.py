@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +95,25 @@ def test_an_epoch_is_the_same_whenever_it_is_streamed_and_another_shows_other_vi
     often = {("a", "here"): 1.0, ("b", "here"): 1.5}
 
     def pixels(epoch: int) -> list[bytes]:
-        return [crop.pixels.tobytes() for crop in changed_crops(stream, often, Interventions(), (0, epoch))]
+        return [crop.pixels.tobytes() for crop in changed_crops(stream, often, [Interventions()], (0, epoch))]
 
     first = pixels(0)
     assert len(first) >= 18
     assert len(set(first)) == len(first)
     assert first == pixels(0)
     assert not set(first) & set(pixels(1))
+
+
+def test_interventions_take_turns_from_crop_to_crop_and_from_epoch_to_epoch(tmp_path: Path) -> None:
+    stream = a_stream(a_shard(tmp_path / "0.tar", [("a", "here")] * 3))
+    as_it_is = Interventions(mirror=0, scale=0, blur=0, gamma=0, contrast=0, brightness=0, saturation=0, jpeg=0, encoding=0)
+    both = [as_it_is, replace(as_it_is, brightness=1, brightnesses=(0.02, 0.02))]
+
+    def darkened(epoch: int) -> list[bool]:
+        return [crop.pixels.mean() < 6 for crop in changed_crops(stream, {("a", "here"): 2.0}, both, (0, epoch))]
+
+    assert darkened(0) == [False, True] * 3
+    assert darkened(1) == [True, False] * 3
 
 
 def test_only_a_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
