@@ -125,7 +125,10 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
 
 
 def command_of(config: AblateConfig) -> tuple[str, ...]:
-    """The command that makes the same table; what changes only where it is computed is left out."""
+    """The command that makes the same table; what changes only where it is computed is left out.
+
+    A number of threads that was asked for stands there, as in a comparison's.
+    """
     usual = AblateConfig((), Path())
     several = [
         ("--output", str(config.output)),
@@ -134,6 +137,7 @@ def command_of(config: AblateConfig) -> tuple[str, ...]:
         ("--seed", str(config.seed or "")),
         ("--label-field", "" if config.label_field == usual.label_field else config.label_field),
         ("--only", ",".join(config.only)),
+        ("--threads", str(config.threads or "")),
     ]
     return ("causalprint", "ablate", *config.inputs, *(text for option, value in several if value for text in (option, value)))
 
