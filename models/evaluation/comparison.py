@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from causalprint.models.evaluation.consistency import swap_holds
 from causalprint.models.statistics.calibration import softmax
 from causalprint.models.statistics.metrics import (
     ROUNDS,
@@ -79,6 +80,8 @@ class Figures(NamedTuple):
         real_auc: area under the curve of real against generated, by the probability of ``real``.
         audits_fail: the headline over the images of which no audit of a shortcut names the source. What lives off the same
             shortcuts falls to nought there, below chance.
+        swap: of images attributed rightly, the share that stays so with another content of the same source, as of
+            :func:`~causalprint.models.evaluation.consistency.swap_holds`, over the trainings.
         ece_before, ece: expected calibration error of the scores as they are, and at the temperature found in validation.
         nll_before, nll: negative log-likelihood, nats, likewise.
         jpeg75: change of the headline by a JPEG of quality 75.
@@ -92,6 +95,7 @@ class Figures(NamedTuple):
     f1: Estimate
     real_auc: Estimate
     audits_fail: Estimate
+    swap: Estimate
     ece_before: Estimate
     ece: Estimate
     nll_before: Estimate
@@ -114,6 +118,7 @@ class Pooled(NamedTuple):
         chances_before: at temperature 1.
         familiarity: (P,), larger for images of known sources.
         jpeg75: what is found after a JPEG of quality 75, (P,) or (0,).
+        run: the number of the run that answered, int64 (P,).
     """
 
     rows: Labels
@@ -122,6 +127,7 @@ class Pooled(NamedTuple):
     chances_before: Scores
     familiarity: Scores
     jpeg75: Labels
+    run: Labels
 
 
 def pool(runs: Sequence[Run]) -> Pooled:
@@ -131,7 +137,8 @@ def pool(runs: Sequence[Run]) -> Pooled:
     )
     chances = np.concatenate([softmax(run.scores / run.temperature) for run in runs])
     familiarity = np.where(np.isfinite(novelty), -novelty, chances.max(axis=1))
-    return Pooled(rows, chances, scores.argmax(axis=1), softmax(scores), familiarity, perturbed.argmax(axis=1))
+    number = np.repeat(np.arange(len(runs)), [len(run.rows) for run in runs])
+    return Pooled(rows, chances, scores.argmax(axis=1), softmax(scores), familiarity, perturbed.argmax(axis=1), number)
 
 
 def judge(
@@ -141,6 +148,7 @@ def judge(
     recipe: str | None,
     rounds: int = ROUNDS,
     audits: Sequence[str] = (),
+    swaps: bool = False,
 ) -> dict[str, Figures]:
     """Figures of every method.
 
@@ -151,6 +159,7 @@ def judge(
         recipe: another one.
         rounds: of the bootstrap, which draws contents, all seeds' answers of a content at once.
         audits: those of ``runs`` that are audits of shortcuts, learned from right labels.
+        swaps: whether contents are swapped, which says most where every source shows the same ones.
     """
     pools = {name: pool(several) for name, several in runs.items()}
     rows = next(iter(pools.values())).rows
@@ -159,7 +168,8 @@ def judge(
     aided = (
         np.any([pools[name].found == ground.truth[rows] for name in audits], axis=0) if audits else np.ones(len(rows), np.bool_)
     )
-    metrics = [partial(_figures, one, ground, aided) for one in pools.values()]
+    contents = np.unique(ground.contents[rows], return_inverse=True)[1] if swaps else None
+    metrics = [partial(_figures, one, ground, aided, contents) for one in pools.values()]
     names = list(pools)
 
     def all_figures(chosen: Labels) -> list[float]:
@@ -186,7 +196,7 @@ def recalls(pooled: Pooled, ground: Ground) -> list[float]:
     return [float(right.mean()) if len(right) else float("nan") for right in members]
 
 
-def _figures(pooled: Pooled, ground: Ground, aided: Mask, chosen: Labels) -> list[float]:
+def _figures(pooled: Pooled, ground: Ground, aided: Mask, contents: Labels | None, chosen: Labels) -> list[float]:
     """All figures but the differences, in the order of :class:`Figures`, of some answers."""
     truth = ground.truth[pooled.rows[chosen]]
     known: Mask = truth != UNKNOWN
@@ -202,6 +212,7 @@ def _figures(pooled: Pooled, ground: Ground, aided: Mask, chosen: Labels) -> lis
         macro_f1(truth_known, found),
         area_under_curve(truth_known == ground.real, chances[:, ground.real]),
         _headline(truth_known[hard], found[hard], ground.several),
+        float("nan") if contents is None else _swap(truth_known, contents[rows], found, pooled.run[rows]),
         calibration_error(before.max(axis=1), right),
         calibration_error(chances.max(axis=1), right),
         nll(before, truth_known),
@@ -212,6 +223,12 @@ def _figures(pooled: Pooled, ground: Ground, aided: Mask, chosen: Labels) -> lis
         fpr_at_tpr(known, familiarity),
         oscr(right, familiarity[known], familiarity[~known]),
     ]
+
+
+def _swap(truth: Labels, contents: Labels, found: Labels, run: Labels) -> float:
+    """Contents are swapped within a run, since another run has learned another rule."""
+    of_runs = [swap_holds(truth[run == one], contents[run == one], found[run == one]) for one in np.unique(run)]
+    return float(np.nanmean(of_runs)) if np.isfinite(of_runs).any() else float("nan")
 
 
 def _headline(truth: Labels, found: Labels, several: Labels) -> float:

@@ -235,7 +235,7 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
     best = max(methods, key=lambda name: headline(there[name], data.ground), default=None)
     recipe = RECIPE if RECIPE in methods else None
     audits = [entry.method.name for entry in entries if entry.audit and entry.method.name != SHUFFLED]
-    figures = judge(there, data.ground, best, recipe, config.rounds, audits)
+    figures = judge(there, data.ground, best, recipe, config.rounds, audits, swaps=config.images.track == "aligned")
 
     def voids(name: str) -> bool:
         of_seeds = [float(np.nanmean(recalls(pool([run]), data.ground))) for run in there[name]]

@@ -177,6 +177,11 @@ def _setting(comparison: Comparison) -> str:
         words=0,
     )
     listed = ", ".join(f"**{name}**" if name in comparison.headline else name for name in comparison.sources)
+    swap = (
+        " *Swap test*: of images attributed rightly, how many stay so with another content of the same source, within a training."
+        if comparison.track == "aligned"
+        else ""
+    )
     about = (
         f"{count} sources to choose from, chance {1 / count:.3f}: {listed}. The headline is the macro accuracy over those in "
         f"bold, of at least two origins each. Track: {comparison.track}. {tests} Near-duplicates and images of one content are "
@@ -184,7 +189,7 @@ def _setting(comparison: Comparison) -> str:
         "the source: a method that lives off the same shortcuts falls below chance there. In brackets are 95 % intervals of a "
         "bootstrap over contents, all seeds together; ± is the standard deviation over seeds."
     )
-    return f"{about}\n\n{split}"
+    return f"{about}{swap}\n\n{split}"
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -200,7 +205,9 @@ def _verdict(comparison: Comparison) -> str:
 def _accuracies(comparison: Comparison, rows: Sequence[Row]) -> str:
     jpeg = _robustness(comparison)
     recipe = comparison.recipe if any(row.name == comparison.recipe for row in rows) else None
-    head = ["method", "macro accuracy", "± seeds", "all sources", "macro F1", "real AUC", "where audits fail", "less the best"]
+    head = ["method", "macro accuracy", "± seeds", "all sources", "macro F1", "real AUC", "where audits fail"]
+    swaps = any(row.figure("swap").value is not None for row in rows)
+    head += [*(["swap test"] if swaps else []), "less the best"]
     head += [f"less `{recipe}`"] if recipe else []
     head += ["by JPEG 75", "flips"] if jpeg else []
     lines = []
@@ -213,6 +220,7 @@ def _accuracies(comparison: Comparison, rows: Sequence[Row]) -> str:
             _cell(row.figure("f1")),
             _cell(row.figure("real_auc")),
             _cell(row.figure("audits_fail")),
+            *([_cell(row.figure("swap"))] if swaps else []),
             "" if row.name == comparison.best else _cell(row.figure("over_best")),
         ]
         line += [("" if row.name == recipe else _cell(row.figure("over_recipe")))] if recipe else []

@@ -87,6 +87,18 @@ def test_what_lives_off_a_shortcut_fails_where_the_audit_does() -> None:
     assert np.isnan(judge(runs, GROUND, "other", None, rounds=20)["other"].audits_fail.value)
 
 
+def test_a_right_answer_holds_with_other_contents_of_its_source_within_a_run() -> None:
+    contents = np.repeat(np.arange(30), 4).astype(str)
+    found = np.where(np.arange(120) < 60, TRUTH % CLASSES, (TRUTH + 1) % CLASSES)
+    half, whole = (a_run(1.0, 0)._replace(scores=np.eye(CLASSES)[one]) for one in (found, TRUTH % CLASSES))
+    ground = GROUND._replace(contents=contents)
+    one = judge({"one": [half]}, ground, None, None, rounds=5, swaps=True)["one"].swap.value
+    both = judge({"both": [half, whole]}, ground, None, None, rounds=5, swaps=True)["both"].swap.value
+    assert one == pytest.approx(14 / 29)
+    assert both == pytest.approx((14 / 29 + 1) / 2)
+    assert np.isnan(judge({"one": [half]}, ground, None, None, rounds=5)["one"].swap.value)
+
+
 def test_only_what_beats_chance_clearly_voids() -> None:
     found = judge({"right": [a_run(0.5, 0)], "blind": [a_run(0.0, 1)]}, GROUND, "right", None, rounds=200)
     assert is_above_chance(found["right"].accuracy_all, CLASSES)
