@@ -91,7 +91,7 @@ def try_out(
         reduction: of all lenses, as of :func:`shared_reduction`; spares each variant its own.
     """
     seen = _with_lenses(labelled, recipe.lenses, variant.lenses)
-    chosen = [0, *(1 + recipe.interventions.index(change) for change in variant.interventions)]
+    chosen = _views(recipe, variant)
     learned = seen._replace(features=seen.features[:, chosen], style=seen.style[:, chosen])
     known = split.train | split.validation
     validation = split.validation[known] if split.validation.any() else None
@@ -183,6 +183,14 @@ _CHANGES: tuple[tuple[str, str, Change], ...] = (
     ("residuals", "lenses on the residual only", _reading(images=False)),
 )
 """Name, title and what is changed. A change that changes nothing in a recipe is no row of it."""
+
+
+def _views(recipe: Recipe, variant: Recipe) -> list[int]:
+    """The places of the variant's views among those of ``recipe``, whose interventions it has some of, in their order."""
+    places = [0]
+    for change in variant.interventions:
+        places.append(1 + recipe.interventions.index(change, places[-1]))
+    return places
 
 
 def _with_lenses(labelled: Labelled, lenses: tuple[Use, ...], chosen: tuple[Use, ...]) -> Labelled:

@@ -88,6 +88,18 @@ def test_decoupling_is_measured_in_all_views_whatever_was_learned_from() -> None
     assert np.isnan(try_out(without, replace(OURS, interventions=()), one_view, CLASSES, split, 0).invariance)
 
 
+def test_of_two_interventions_alike_each_gives_a_view() -> None:
+    labelled = another_content_each(a_world(gap=4))
+    features = np.concatenate([labelled.features, labelled.features[:, 1:] + np.float16(3)], axis=1)
+    style = np.concatenate([labelled.style, labelled.style[:, 1:]], axis=1)
+    split, twice = a_split(labelled), replace(OURS, interventions=2 * OURS.interventions)
+    both = try_out(twice, twice, labelled._replace(features=features, style=style), CLASSES, split, 0)
+    one = try_out(OURS, OURS, labelled, CLASSES, split, 0)
+    assert not np.array_equal(both.run.scores, one.run.scores)
+    same = labelled._replace(features=features[:, [0, 1, 1]], style=style)
+    assert not np.array_equal(both.run.scores, try_out(twice, twice, same, CLASSES, split, 0).run.scores)
+
+
 def test_fingerprints_that_follow_content_are_less_independent() -> None:
     labelled = another_content_each(a_world(gap=4))
     split = a_split(labelled)
