@@ -38,11 +38,6 @@ class Extraction:
     seed: int = 0
 
     @property
-    def views(self) -> int:
-        """Of each image: V."""
-        return 1 + len(self.interventions)
-
-    @property
     def width(self) -> int:
         """Numbers of one view: D."""
         return sum(feature.size for feature in self.features)

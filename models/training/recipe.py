@@ -115,11 +115,6 @@ class Recipe:
     objective: Objective = field(default_factory=Objective)
     optimiser: Optimiser = field(default_factory=Optimiser)
 
-    @property
-    def views(self) -> int:
-        """Of each image; the first is the image as it is."""
-        return 1 + len(self.interventions)
-
 
 def load_recipe(name_or_path: str, further: Sequence[str] = ()) -> Recipe:
     """The recipe of that name in the package, or in that YAML file.

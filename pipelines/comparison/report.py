@@ -155,6 +155,11 @@ def _robustness(comparison: Comparison) -> bool:
     return any(row.figure("flips").value is not None for row in comparison.rows)
 
 
+def _swaps(comparison: Comparison) -> bool:
+    """Whether contents were swapped."""
+    return any(row.figure("swap").value is not None for row in comparison.rows)
+
+
 def _headline(comparison: Comparison) -> str:
     seeds = len(comparison.splits)
     sources = len(comparison.headline) or len(comparison.sources)
@@ -179,7 +184,7 @@ def _setting(comparison: Comparison) -> str:
     listed = ", ".join(f"**{name}**" if name in comparison.headline else name for name in comparison.sources)
     swap = (
         " *Swap test*: of images attributed rightly, how many stay so with another content of the same source, within a training."
-        if comparison.track == "aligned"
+        if _swaps(comparison)
         else ""
     )
     about = (
@@ -206,7 +211,7 @@ def _accuracies(comparison: Comparison, rows: Sequence[Row]) -> str:
     jpeg = _robustness(comparison)
     recipe = comparison.recipe if any(row.name == comparison.recipe for row in rows) else None
     head = ["method", "macro accuracy", "± seeds", "all sources", "macro F1", "real AUC", "where audits fail"]
-    swaps = any(row.figure("swap").value is not None for row in rows)
+    swaps = _swaps(comparison)
     head += [*(["swap test"] if swaps else []), "less the best"]
     head += [f"less `{recipe}`"] if recipe else []
     head += ["by JPEG 75", "flips"] if jpeg else []
