@@ -70,5 +70,5 @@ setup(
         ],
         "demo": ["matplotlib>=3.10", "scikit-image>=0.26"],
     },
-    entry_points={"console_scripts": ["causalprint = causalprint.pipelines.cli:main"]},
+    entry_points={"console_scripts": ["causalprint = causalprint.__main__:main"]},
 )

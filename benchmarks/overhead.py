@@ -32,8 +32,8 @@ from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice
 from causalprint.transforms.attribute_sources import attribute_slice
 from causalprint.transforms.compute_fingerprints import fingerprint_slice
-from causalprint.transforms.formats.images import decode
 from causalprint.transforms.formats.slices import read_slices
+from causalprint.transforms.images.decode import decode
 from causalprint.transforms.match_shards import match_shards
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.write_tables import write_slice

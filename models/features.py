@@ -10,7 +10,8 @@ import torch
 
 from causalprint.models.bundles.manifest import BundleError, Feature, Geometry
 from causalprint.models.lenses import LENSES, Reading, read
-from causalprint.models.lenses.learned import LensError, load_lens, read_learned
+from causalprint.models.lenses.encoder import LensError
+from causalprint.models.lenses.learned import load_lens, read_learned
 from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Reconstruction
 

@@ -10,11 +10,7 @@ from typing import Annotated
 import typer
 
 import causalprint
-from causalprint.pipelines.commands.ablate import ablate
-from causalprint.pipelines.commands.anonymize import anonymize
-from causalprint.pipelines.commands.compare import compare
 from causalprint.pipelines.commands.evaluate import evaluate
-from causalprint.pipelines.commands.make_aligned import make_aligned
 from causalprint.pipelines.commands.options import (
     Device,
     DeviceName,
@@ -27,8 +23,7 @@ from causalprint.pipelines.commands.options import (
 )
 from causalprint.pipelines.commands.session import Session, guarded
 from causalprint.pipelines.commands.split import split
-from causalprint.pipelines.commands.train import train, train_prior
-from causalprint.pipelines.commands.train_lens import train_lens
+from causalprint.pipelines.commands.train import train
 from causalprint.pipelines.errors import ExitCode
 from causalprint.schemas.config import BATCH_SIZE, SLICE_BYTES, SLICE_IMAGES, AuditConfig, Slicing
 
@@ -196,12 +191,6 @@ def inspect(
     return guarded(session, work)
 
 
-app.command(name="train", epilog=EXIT_CODES)(train)
-app.command(name="train-prior", epilog=EXIT_CODES)(train_prior)
-app.command(name="make-aligned", epilog=EXIT_CODES)(make_aligned)
-app.command(name="split", epilog=EXIT_CODES)(split)
-app.command(name="compare", epilog=EXIT_CODES)(compare)
-app.command(name="evaluate", epilog=EXIT_CODES)(evaluate)
-app.command(name="anonymize", epilog=EXIT_CODES)(anonymize)
-app.command(name="ablate", epilog=EXIT_CODES)(ablate)
-app.command(name="train-lens", epilog=EXIT_CODES)(train_lens)
+app.command(epilog=EXIT_CODES)(train)
+app.command(epilog=EXIT_CODES)(split)
+app.command(epilog=EXIT_CODES)(evaluate)

@@ -146,7 +146,7 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
 
 def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputSummary:
     """Counts the rows of every table. Reads the footers of all files, and of some tables one or two columns."""
-    from causalprint.transforms.formats.storage import filesystem
+    from causalprint.transforms.storage.storage import filesystem
     from causalprint.transforms.tables.committed import bundle_ids, run_ids
 
     fs, base = filesystem(root, storage)

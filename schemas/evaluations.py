@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
-EVALUATION_SCHEMA = 1
+EVALUATION_SCHEMA = 2
 """Changes when a field changes its name, type or meaning."""
 
 
@@ -101,25 +101,6 @@ class Difference(NamedTuple):
     images: int
 
 
-class Structure(NamedTuple):
-    """How far clusters of fingerprints follow a design choice of the generators.
-
-    Attributes:
-        choice: which; ``values`` different ones are declared by ``sources`` generators, of which ``images`` were clustered.
-        nmi: normalised mutual information of clusters and values, 0 to 1.
-        chance: its mean where values are dealt out to the generators at random.
-        p: share of such deals with at least this one's.
-    """
-
-    choice: str
-    values: int
-    sources: int
-    images: int
-    nmi: float
-    chance: float
-    p: float
-
-
 class Images(NamedTuple):
     """How many images of one source and origin were evaluated."""
 
@@ -143,7 +124,6 @@ class BundleEvaluation:
         confusion: a row a source of the images, known ones first.
         before, after: reliability at temperature 1 and calibrated; empty bins are left out.
         robustness: a row a perturbation; empty where that was not asked for.
-        structure: empty where the generators' design choices are not known.
     """
 
     bundle_id: str
@@ -157,7 +137,6 @@ class BundleEvaluation:
     before: tuple[Bin, ...]
     after: tuple[Bin, ...]
     robustness: tuple[Robustness, ...] = ()
-    structure: tuple[Structure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

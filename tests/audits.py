@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from causalprint.pipelines.cli import main
+from causalprint.__main__ import main
 from tests.bundles import photograph
 
 

@@ -143,7 +143,7 @@ def _fork(out: str, err: str, *arguments: str) -> int:
     pid = os.fork()
     if pid:
         return pid
-    from causalprint.pipelines.cli import main
+    from causalprint.__main__ import main
 
     for path, number in ((os.devnull, 0), (out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), number)

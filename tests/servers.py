@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from causalprint.schemas.config import Storage
-from causalprint.transforms.formats.storage import filesystem
+from causalprint.transforms.storage.storage import filesystem
 
 HOST = "127.0.0.1"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.audits import jpeg, tar
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,7 +20,9 @@ def test_the_layers_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("packages", [["causalprint.schemas"], ["causalprint.transforms.formats"]])
+@pytest.mark.parametrize(
+    "packages", [["causalprint.schemas"], [f"causalprint.transforms.{name}" for name in ("formats", "storage", "images")]]
+)
 def test_schemas_and_formats_load_neither_torch_nor_beam(packages: list[str]) -> None:
     modules = [name for package in packages for name in _modules(package)]
     assert len(modules) > 3
@@ -25,9 +30,29 @@ def test_schemas_and_formats_load_neither_torch_nor_beam(packages: list[str]) ->
 
 
 def test_pipelines_load_neither_torch_nor_beam() -> None:
-    modules = _modules("causalprint.pipelines")
+    modules = [*_modules("causalprint.pipelines"), *_modules("causalprint.research.commands")]
     assert {"causalprint.pipelines.cli", "causalprint.pipelines.training.train"} <= set(modules)
     _import_without(modules, "torch", "apache_beam", "diffusers")
+
+
+@pytest.mark.slow
+def test_neither_an_audit_nor_a_training_loads_a_file_of_the_laboratory(tiny: Path, tmp_path: Path) -> None:
+    prior = tiny / "residual"
+    members = []
+    for number in range(16):
+        label = json.dumps({"source": ("real", "alpha")[number % 2], "origin": f"place-{number % 4}", "content": str(number)})
+        members += [(f"{number:03d}.jpg", jpeg(number)), (f"{number:03d}.json", label.encode())]
+    shard = tar(tmp_path / "labelled.tar", members)
+    runs = [
+        ["audit", str(shard), "--output", str(tmp_path / "out"), "--bundle", str(tiny)],
+        ["train", str(shard), "--output", str(tmp_path / "bundle"), "--residual", f"denoise:{prior}", "--views", "1"],
+    ]
+    code = (
+        f"import sys\nfrom causalprint.__main__ import main\nfor run in {runs}:\n    assert main(run) == 0, run\n"
+        "sys.exit(', '.join(name for name in sys.modules if name.startswith('causalprint.research')) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def _modules(package: str) -> list[str]:

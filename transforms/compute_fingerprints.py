@@ -29,7 +29,7 @@ from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, Image
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import FINGERPRINT_DIM
 from causalprint.transforms.fingerprint_rows import Computed, embedding_rows, image_rows, reject_rows
-from causalprint.transforms.formats.images import ImageRejectError, decode
+from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.tally import tally
 
 Progress = Callable[[int, int, int], None]

@@ -11,10 +11,10 @@ from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
 from causalprint.transforms.formats import FORMATS, format_of, sniff_format
 from causalprint.transforms.formats.folder import folder_shard
-from causalprint.transforms.formats.kinds import is_image_name, is_other_name, is_sidecar_name
-from causalprint.transforms.formats.lookup import Found, InputError, Store
-from causalprint.transforms.formats.options import ReadOptions
-from causalprint.transforms.formats.storage import ShardSource, StoredFile, filesystem, is_local
+from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name
+from causalprint.transforms.storage.lookup import Found, InputError, Store
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.storage import ShardSource, StoredFile, filesystem, is_local
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
-from causalprint.transforms.formats.options import ReadOptions
 from causalprint.transforms.formats.slices import read_slices
+from causalprint.transforms.storage.options import ReadOptions
 
 
 @dataclass

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.bundles.bundle import Bundle
-from causalprint.models.evaluation.designs import DESIGNS
 from causalprint.models.evaluation.perturbations import PERTURBATIONS, Perturbation, seed_of
 from causalprint.models.evaluation.scoring import (
     STRANGER,
@@ -25,10 +24,9 @@ from causalprint.models.evaluation.scoring import (
 )
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, recalls, reliability, robustness
 from causalprint.models.evaluation.shortcuts import file_features, held_out_recall, is_above_chance, thumbnails
-from causalprint.models.evaluation.structure import structure_study
 from causalprint.models.statistics.metrics import Mask
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
-from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut, Structure
+from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut
 
 Report = Callable[[str], None]
 Text = npt.NDArray[np.str_]
@@ -113,13 +111,7 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
         before=reliability(at_temperature_one(verdicts.probabilities, temperature)[known], right),
         after=reliability(verdicts.probabilities[known], right),
         robustness=costs,
-        structure=_structure(truth, verdicts, resampling.seed),
     )
-
-
-def _structure(truth: Truth, verdicts: Verdicts, seed: int) -> tuple[Structure, ...]:
-    rows = structure_study(verdicts.fingerprint, truth.source, DESIGNS, seed)
-    return tuple(Structure(*row[:4], *(round(value, 6) for value in (row.nmi, row.chance, row.p))) for row in rows)
 
 
 def audit_images(images: LabelledImages, judged: Sequence[Judged], resampling: Resampling, threads: int) -> tuple[Shortcut, ...]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesClassifier
 
-from causalprint.models.baselines.base import Crops, Kit, Predict, Training
 from causalprint.models.evaluation.scoring_tables import Resampling
 from causalprint.models.statistics.metrics import Estimate, Labels, Mask, bootstrap, macro_recall
 from causalprint.models.training.examples import thumbnail_of
 
+Crops = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]
+"""Features (M, D) -> scores (M, K); the largest is the answer."""
 Text = npt.NDArray[np.str_]
 
 TREES = 100
@@ -44,31 +46,32 @@ def thumbnails(crops: Crops) -> npt.NDArray[np.uint8]:
     return np.array([_thumbnail(crop) for crop in crops], np.uint8).reshape(len(crops), -1)
 
 
-def fit_forest(training: Training, kit: Kit) -> Predict:
+def fit_forest(features: npt.NDArray[Any], labels: Labels, classes: int, seed: int, threads: int) -> Predict:
     """Extremely randomised trees (Geurts et al., 2006), which need no scaling and find what a line does not; scores are logs.
 
-    Every class weighs alike. Validation rows are not used.
-    """
-    learned = ~training.validation
-    forest = ExtraTreesClassifier(
-        TREES, min_samples_leaf=_FEWEST, class_weight="balanced", random_state=training.seed, n_jobs=kit.threads
-    )
-    forest.fit(training.features[learned], training.labels[learned]).set_params(n_jobs=1)  # threads would sum in any order
+    Every class weighs alike.
 
-    def predict(features: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        shares = np.zeros((len(features), training.classes))
-        shares[:, forest.classes_] = forest.predict_proba(features)
-        return np.log(shares + _SMOOTHING / training.classes)
+    Args:
+        features: (N, D).
+        labels: (N,), below ``classes``.
+        classes: K.
+        seed: of the forest.
+        threads: to learn in.
+    """
+    forest = ExtraTreesClassifier(TREES, min_samples_leaf=_FEWEST, class_weight="balanced", random_state=seed, n_jobs=threads)
+    forest.fit(features, labels).set_params(n_jobs=1)  # threads would sum in any order
+
+    def predict(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        shares = np.zeros((len(rows), classes))
+        shares[:, forest.classes_] = forest.predict_proba(rows)
+        return np.log(shares + _SMOOTHING / classes)
 
     return predict
 
 
-def shuffle_labels(training: Training) -> Training:
-    """The same rows with the labels of those that are learned from dealt out anew, by the seed."""
-    learned = np.flatnonzero(~training.validation)
-    labels = training.labels.copy()
-    labels[learned] = np.random.default_rng(training.seed).permutation(labels[learned])
-    return training._replace(labels=labels)
+def shuffled_labels(labels: Labels, seed: int) -> Labels:
+    """Labels (N,) dealt out anew, by the seed."""
+    return np.random.default_rng(seed).permutation(labels)
 
 
 def held_out_recall(
@@ -90,13 +93,13 @@ def held_out_recall(
         folds: disjoint masks (N,); images in none are learned from and not judged.
         resampling: of the interval; its seed is that of the forests.
         threads: to learn in.
-        shuffled: whether the labels that are learned from are :func:`shuffle_labels`.
+        shuffled: whether the labels that are learned from are :func:`shuffled_labels`.
     """
     answers = np.full(len(labels), -1)
-    alike = np.zeros(len(labels), np.str_)
     for held_out in filter(np.any, folds):
-        training = Training(features, labels, int(labels.max()) + 1, 0, alike, contents, held_out, resampling.seed)
-        predict = fit_forest(shuffle_labels(training) if shuffled else training, Kit(residual="none", threads=threads))
+        learned = labels[~held_out]
+        learned = shuffled_labels(learned, resampling.seed) if shuffled else learned
+        predict = fit_forest(features[~held_out], learned, int(labels.max()) + 1, resampling.seed, threads)
         answers[held_out] = predict(features[held_out]).argmax(axis=1)
     judged = answers >= 0
     truth, found = labels[judged], answers[judged]

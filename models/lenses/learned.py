@@ -10,11 +10,8 @@ An image is never resized: its centre is cut to the encoder's size, and a smalle
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import torch
@@ -31,51 +28,13 @@ from causalprint.models.lenses.convolutional import (
     load_trunk,
     size_of,
 )
+from causalprint.models.lenses.encoder import LearnedLens, LensError, LensSpec
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.models.residuals.weights import take_digests
 
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 MID_GREY, MAGNIFIED = 0.5, 4.0
 KINDS = ("convolutional", "transformers", "timm", "onnx")
 _EXAMPLE = "for example transformers:facebook/dino-vitb16, or onnx:/path/model.onnx"
-
-
-class LensError(ValueError):
-    """A learned lens that cannot be had: what was asked for, where it was looked for and what to do instead, in one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedLens:
-    """A pretrained image encoder as a lens.
-
-    Attributes:
-        name: the spec that it was loaded from.
-        size: features it gives.
-        apply: x, float32 (N, 3, H, W) in 0 to 1 -> float32 (N, size), on the device of ``x``; without gradients
-            unless the lens is convolutional. On a CPU each
-            image is computed by itself, so that its row does not depend on its neighbours (dynamically quantised encoders
-            take their scales from a whole batch).
-        blocks: x -> float32 (N, L, D): class token after each of the encoder's L blocks. ``None`` where it has none, such as
-            convolutional ones; raises :class:`LensError` where that shows only when it is called.
-        digests: SHA-256 (hex) of every file that decides its values, by name.
-    """
-
-    name: str
-    size: int
-    apply: Callable[[Tensor], Tensor]
-    blocks: Callable[[Tensor], Tensor] | None
-    digests: Mapping[str, str]
-
-
-class LensSpec(NamedTuple):
-    """A parsed spec: ``kind``, ``location``, mean and std of the pixels (three numbers each) where they were given, statistic."""
-
-    text: str
-    kind: str
-    location: str
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    statistic: str
 
 
 def load_lens(spec: str, device: torch.device | str = "cpu") -> LearnedLens:
@@ -171,26 +130,6 @@ def installed_clip() -> str | None:
     folders = package.submodule_search_locations if package is not None else None
     files = [Path(folder) / "models" / "clip_encoder.int8.onnx" for folder in folders or ()]
     return next((f"onnx:{file}" for file in files if file.is_file()), None)
-
-
-def centre(x: Tensor, side: int | None) -> Tensor:
-    """The central ``side`` by ``side`` pixels of ``x`` (N, C, H, W), reflected where it is smaller; ``x`` for ``None``."""
-    if side is None:
-        return x
-    rows, columns = (_central(length, side, x.device) for length in x.shape[-2:])
-    return x.index_select(-2, rows).index_select(-1, columns)
-
-
-def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """``(x - mean) / std`` per channel of ``x`` (N, 3, H, W)."""
-    return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
-
-
-def _central(length: int, side: int, device: torch.device) -> Tensor:
-    """Indices of the ``side`` central pixels of ``length``; where these are too few, back and forth, the border not repeated."""
-    period = max(1, 2 * (length - 1))
-    place = (torch.arange(side, device=device) + (length - side) // 2) % period
-    return torch.minimum(place, period - place).clamp(max=length - 1)
 
 
 def _numbers(text: str, written: str | None) -> tuple[float, ...] | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.lenses.learned import CLIP_MEAN, CLIP_STD, LearnedLens, LensError, LensSpec, centre, normalise
+from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, LearnedLens, LensError, LensSpec, centre, normalise
 from causalprint.models.residuals.weights import take_digests
 
 Floats = npt.NDArray[np.float32]

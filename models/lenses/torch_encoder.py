@@ -13,7 +13,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import Tensor
 
-from causalprint.models.lenses.learned import LearnedLens, LensError, LensSpec, centre, normalise
+from causalprint.models.lenses.encoder import LearnedLens, LensError, LensSpec, centre, normalise
 from causalprint.models.residuals.weights import take_digests
 
 GPU_BATCH = 32

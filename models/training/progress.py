@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-
-from causalprint.models.training.loop import optimizer_tensors, restore_optimizer
 
 
 class Progress(NamedTuple):
@@ -65,3 +64,19 @@ def resume(path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer, ru
     networks.load_state_dict(part("now."))
     restore_optimizer(optimizer, tensors)
     return Progress(int(metadata["epoch"]), float(metadata["score"]), part("best."), int(metadata["waited"]))
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What an optimizer of the Adam family remembers, by names that begin with ``optimizer.``."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer.{index}.{name}": value for index, moments in state.items() for name, value in moments.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Gives ``optimizer`` back what :func:`optimizer_tensors` took; other tensors are passed over."""
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".")
+            moments.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})

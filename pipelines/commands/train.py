@@ -1,4 +1,4 @@
-"""The commands that train: a bundle from labelled images, the diffusion prior from photographs."""
+"""The command that trains a bundle from labelled images."""
 
 from __future__ import annotations
 
@@ -106,43 +106,5 @@ def train(
             storage=storage,
         )
         return train_bundle(config, session)
-
-    return guarded(session, work, resumes=RESUMES)
-
-
-def train_prior(
-    context: typer.Context,
-    output: Output,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="INPUT…", help="Shards or folders of photographs, beside those inside well-kept packages."),
-    ] = None,
-    val: Validation = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Train up to this step.")] = None,
-    minutes: Annotated[float | None, typer.Option(metavar="N", min=0.01, help="Stop after so many minutes.")] = None,
-    seed: Seed = 0,
-    device: Device = DeviceName.AUTO,
-    resume: Resume = False,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> int:
-    """Train the diffusion prior, the residual that ships inside the package, on photographs."""
-    session = session_of(context, as_json=as_json, verbose=verbose)
-
-    def work() -> int:
-        from causalprint.pipelines.commands.training_actions import train_the_prior
-        from causalprint.pipelines.training.own_model import ModelTrainingConfig
-
-        config = ModelTrainingConfig(
-            inputs=tuple(inputs or ()),
-            output=output,
-            val=tuple(val or ()),
-            steps=steps,
-            minutes=minutes,
-            seed=seed,
-            device=device.value,
-            resume=resume,
-        )
-        return train_the_prior(config, session)
 
     return guarded(session, work, resumes=RESUMES)

@@ -162,7 +162,9 @@ def _check(images: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateCon
                 f"the labels are {_some(sorted(found))}: is --label-field {config.label_field!r} the right one?"
             )
     if config.track == "aligned" and not _versions(images):
-        raise EvaluationError(f"no content of {given} is there by two sources: make such images with `causalprint make-aligned`")
+        raise EvaluationError(
+            f"no content of {given} is there by two sources: make such images with `causalprint lab make-aligned`"
+        )
     if REAL not in found:
         raise EvaluationError(f"{given} has no image labelled {REAL!r}, without which detection cannot be measured; add some")
 

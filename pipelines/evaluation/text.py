@@ -37,9 +37,6 @@ def section(found: Evaluation, figures: Mapping[str, str]) -> str:
     for bundle in found.bundles:
         if bundle.robustness:
             parts += [f"### Robustness of {bundle.bundle_id}", _robustness(bundle)]
-    for bundle in found.bundles:
-        if bundle.structure:
-            parts += [f"### Structure of {bundle.bundle_id}", _structure(bundle)]
     parts += ["### Figures", "\n\n".join(image(name, about) for name, about in figures.items())]
     title = f"Evaluation, {found.track} track: {', '.join(ids)}"
     return titled(title, shlex.split(found.command), *parts)
@@ -135,17 +132,6 @@ def _robustness(bundle: BundleEvaluation) -> str:
     head = ["perturbation", "what it does", "macro accuracy", "lost", "verdicts flipped", "best candidates changed", "real AUC"]
     about = "Images of known sources, changed after the track's encoding; pixels that a crop loses are filled up by mirroring."
     return f"{about}\n\n{markdown_table(head, rows, words=2)}"
-
-
-def _structure(bundle: BundleEvaluation) -> str:
-    rows = [
-        [each.choice.replace("_", " "), *(f"{count:,}" for count in each[1:4]), *(f"{share:.3f}" for share in each[4:])]
-        for each in bundle.structure
-    ]
-    return (
-        "Clusters of fingerprints against what the generators' makers declare of them: normalised mutual information, and by "
-        "chance, the choices dealt out to other generators.\n\n"
-    ) + markdown_table(["design choice", "values", "generators", "images", "NMI", "by chance", "p"], rows)
 
 
 def _interval(value: Interval) -> str:

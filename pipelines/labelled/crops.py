@@ -139,7 +139,7 @@ def _read(
 def _row(image: EncodedImage, shard: Shard, label_field: str, crop: int, encode: Encode | None) -> _Row | None:
     from causalprint.models.bundles.manifest import Geometry
     from causalprint.models.features import cut
-    from causalprint.transforms.formats.images import ImageRejectError, decode
+    from causalprint.transforms.images.decode import ImageRejectError, decode
     from causalprint.transforms.labels import label_of
 
     label = label_of(image, shard, label_field)

@@ -10,8 +10,8 @@ from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, Shard
 
 if TYPE_CHECKING:
-    from causalprint.transforms.formats.lookup import Store
-    from causalprint.transforms.formats.storage import StoredFile
+    from causalprint.transforms.storage.lookup import Store
+    from causalprint.transforms.storage.storage import StoredFile
 
 _WILD = re.compile(r"[*?\[]")
 _SLICING = Slicing(images=64, bytes=64 * 1024 * 1024)
@@ -58,10 +58,10 @@ class _Sorted(NamedTuple):
 def _image_files(given: str, storage: Storage) -> _Sorted:
     """The image files that an input names or matches, and the inputs that are left for an audit's own matching."""
     from causalprint.transforms.formats import format_of
-    from causalprint.transforms.formats.kinds import is_image_name
-    from causalprint.transforms.formats.lookup import InputError, Store
-    from causalprint.transforms.formats.options import ReadOptions
-    from causalprint.transforms.formats.storage import filesystem
+    from causalprint.transforms.images.kinds import is_image_name
+    from causalprint.transforms.storage.lookup import InputError, Store
+    from causalprint.transforms.storage.options import ReadOptions
+    from causalprint.transforms.storage.storage import filesystem
 
     fs, path = filesystem(given, storage)
     store = Store(given, fs, ReadOptions())

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from causalprint.pipelines.shards.sample_tar import Row, write_tar
-from causalprint.transforms.encodings import encode_jpeg95
-from causalprint.transforms.photographs import photographs
+from causalprint.transforms.images.encode import encode_jpeg95
+from causalprint.transforms.images.photographs import photographs
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -73,7 +73,7 @@ def generated(crops: Sequence[LabelledImage], weights: Traversable | Path) -> It
         crops: real images.
         weights: the folder that holds each model, in diffusers format, under its name.
     """
-    from causalprint.models.generators.sampling import reconstruct, sample
+    from causalprint.models.sampling import reconstruct, sample
 
     for name in AUTOENCODERS:
         decoded = reconstruct(Path(str(weights / name)), np.stack([crop.pixels for crop in crops]))

@@ -200,7 +200,7 @@ def _look_at(config: SplitConfig, shard: Shard, image: EncodedImage) -> _Known:
     from causalprint.models.bundles.manifest import Geometry
     from causalprint.models.evaluation.duplicates import difference_hashes
     from causalprint.models.features import cut
-    from causalprint.transforms.formats.images import ImageRejectError, decode
+    from causalprint.transforms.images.decode import ImageRejectError, decode
 
     label = label_of(image, shard, config.label_field)
     try:
@@ -249,7 +249,7 @@ def _write(config: SplitConfig, shard: Shard, fates: Sequence[Fate], folder: Pat
 
 
 def _row(config: SplitConfig, shard: Shard, image: EncodedImage, place: int) -> Row:
-    from causalprint.transforms.formats.kinds import image_format
+    from causalprint.transforms.images.kinds import image_format
 
     kind = str(image_format(image.data)).lower()
     metadata = json.loads(image.metadata) if image.metadata else {}

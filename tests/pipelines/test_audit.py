@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from causalprint.pipelines.cli import main
+from causalprint.__main__ import main
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.outputs import files_below, rows
 from tests.servers import ObjectStore, breaking_proxy

@@ -10,17 +10,21 @@ from pathlib import Path
 import pytest
 
 import causalprint
-from causalprint.pipelines.cli import app, main
+from causalprint.__main__ import app, main
 from causalprint.pipelines.errors import explain
 from causalprint.pipelines.runners import RUNNERS
+from causalprint.research.cli import app as laboratory
 
-COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback is not None]
+COMMANDS = [[command.callback.__name__] for command in app.registered_commands if command.callback is not None]
+LABORATORY = [["lab", str(command.name)] for command in laboratory.registered_commands]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([*name, "--help"] for name in [*COMMANDS, ["lab"], *LABORATORY]), ["--version"]]
+)
 def test_help_waits_for_neither_torch_nor_beam(arguments: list[str]) -> None:
     code = (
-        "import sys; from causalprint.pipelines.cli import main; code = main(sys.argv[1:]); "
+        "import sys; from causalprint.__main__ import main; code = main(sys.argv[1:]); "
         "heavy = {'torch', 'apache_beam', 'diffusers', 'pyarrow', 'numpy', 'fsspec'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )

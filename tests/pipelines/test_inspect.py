@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.pipelines.cli import main
 from tests.audits import command, jpeg, photographs_tar, tar
 
 Capture = pytest.CaptureFixture[str]

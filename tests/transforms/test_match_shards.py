@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import Shard
-from causalprint.transforms.formats.lookup import InputError
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import expand_braces, match_shards
+from causalprint.transforms.storage.lookup import InputError
 from tests.shards import make_samples, write_shard
 
 SAMPLES = make_samples(3)

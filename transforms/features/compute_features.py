@@ -26,7 +26,7 @@ from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
 from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
-from causalprint.transforms.formats.images import ImageRejectError, decode
+from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import Label, label_of
 from causalprint.transforms.tally import tally
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
 from causalprint.transforms.formats import folder, parquet, tar, tfrecord
-from causalprint.transforms.formats.options import ReadOptions
-from causalprint.transforms.formats.storage import ShardSource
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.storage import ShardSource
 
 Reader = Callable[[ShardSource, Shard, ReadOptions], Iterator[EncodedImage | Reject | Skipped]]
 OneReader = Callable[[ShardSource, str, int, ReadOptions], EncodedImage | None]

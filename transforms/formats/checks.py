@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from causalprint.schemas.elements import EncodedImage, Reject
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.options import ReadOptions
+from causalprint.transforms.storage.options import ReadOptions
 
 
 def checked_image(

@@ -9,10 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.formats.checks import checked_image, too_large
-from causalprint.transforms.formats.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
-from causalprint.transforms.formats.options import ReadOptions
 from causalprint.transforms.formats.samples import Item, sidecar_metadata
-from causalprint.transforms.formats.storage import ShardSource, StoredFile, folder_generation
+from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.storage import ShardSource, StoredFile, folder_generation
 
 SIDECARS = (".json", ".txt")
 SNIFFED_BYTES = 64

@@ -6,8 +6,8 @@ from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
 from causalprint.transforms.formats import FORMATS, format_of, sniff_format
 from causalprint.transforms.formats.folder import folder_shard
-from causalprint.transforms.formats.options import ReadOptions
-from causalprint.transforms.formats.storage import ShardSource, filesystem, list_files, stored_file
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.storage import ShardSource, filesystem, list_files, stored_file
 
 
 def read_member(

@@ -15,8 +15,8 @@ from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.formats.checks import checked_image
 from causalprint.transforms.formats.damage import Damage
 from causalprint.transforms.formats.metadata import metadata_json
-from causalprint.transforms.formats.options import MEBIBYTE, ReadOptions
-from causalprint.transforms.formats.storage import RangeFile, ShardSource
+from causalprint.transforms.storage.options import MEBIBYTE, ReadOptions
+from causalprint.transforms.storage.storage import RangeFile, ShardSource
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 BATCH_ROWS = 32

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from causalprint.schemas.elements import EncodedImage, Reject, Skipped
-from causalprint.transforms.formats.kinds import sample_key
 from causalprint.transforms.formats.metadata import json_safe, parse_json, strict_json
-from causalprint.transforms.formats.options import ReadOptions
+from causalprint.transforms.images.kinds import sample_key
+from causalprint.transforms.storage.options import ReadOptions
 
 Item = EncodedImage | Reject | Skipped
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, limit_damage
 from causalprint.transforms.formats import FORMATS
-from causalprint.transforms.formats.options import ReadOptions
 from causalprint.transforms.formats.samples import Item
-from causalprint.transforms.formats.storage import ShardSource
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.storage import ShardSource
 
 logger = logging.getLogger(__name__)
 

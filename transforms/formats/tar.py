@@ -13,11 +13,7 @@ from collections.abc import Generator, Iterator
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.formats.damage import Damage
-from causalprint.transforms.formats.kinds import is_image_name, is_sidecar_name, looks_like_image
-from causalprint.transforms.formats.options import ReadOptions
 from causalprint.transforms.formats.samples import Item, Sidecar, group_samples
-from causalprint.transforms.formats.storage import ShardSource
-from causalprint.transforms.formats.streams import Stream, decompressed
 from causalprint.transforms.formats.tar_headers import (
     BLOCK,
     DATALESS_KINDS,
@@ -34,6 +30,10 @@ from causalprint.transforms.formats.tar_headers import (
     parse_header,
     parse_pax,
 )
+from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.storage import ShardSource
+from causalprint.transforms.storage.streams import Stream, decompressed
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
 MAX_EXTENDED_BYTES = 1024 * 1024

@@ -15,11 +15,11 @@ from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.formats.checks import checked_image
 from causalprint.transforms.formats.damage import Damage
 from causalprint.transforms.formats.example import ExampleError, Features, parse_example
-from causalprint.transforms.formats.kinds import looks_like_image
 from causalprint.transforms.formats.metadata import json_safe, metadata_json
-from causalprint.transforms.formats.options import ReadOptions
-from causalprint.transforms.formats.storage import ShardSource
-from causalprint.transforms.formats.streams import Stream, decompressed
+from causalprint.transforms.images.kinds import looks_like_image
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.storage import ShardSource
+from causalprint.transforms.storage.streams import Stream, decompressed
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", ".tfrecord.gz", ".tfrecords.gz", ".tfrecord.zst")
 HEADER = 12

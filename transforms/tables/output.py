@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from causalprint.schemas.config import Storage
-from causalprint.transforms.formats.storage import filesystem
+from causalprint.transforms.storage.storage import filesystem
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from causalprint.models.lenses.convolutional import (
     save_trunk,
     statistics,
 )
-from causalprint.models.lenses.learned import LensError, load_lens
+from causalprint.models.lenses.encoder import LensError
+from causalprint.models.lenses.learned import load_lens
 from tests.models.tiny_trunks import TINY, tiny_trunk
 
 

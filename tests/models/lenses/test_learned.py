@@ -13,17 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from causalprint.models.lenses.learned import (
-    CLIP_MEAN,
-    CLIP_STD,
-    LearnedLens,
-    LensError,
-    centre,
-    installed_clip,
-    load_lens,
-    normalise,
-    parse_lens,
-)
+from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, LearnedLens, LensError, centre, normalise
+from causalprint.models.lenses.learned import installed_clip, load_lens, parse_lens
 from causalprint.models.lenses.onnx_encoder import residual_stream
 from tests.models.tiny_encoders import MEAN, SIDE, STD, clip, resnet, save_encoder, save_onnx, vit
 

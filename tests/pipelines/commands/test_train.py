@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.pipelines.cli import main
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.bundles import tiny_prior
 
@@ -51,17 +51,17 @@ def test_labelled_shards_become_a_bundle_that_audits(tmp_path: Path, capsys: Cap
     assert command(capsys, "audit", tmp_path / "in.tar", "-o", tmp_path / "out", "--bundle", bundle).found["seen"] == 2
 
 
-@pytest.mark.parametrize("name", ["train", "train-prior"])
+@pytest.mark.parametrize("name", ["train", "lab train-prior"])
 def test_what_cannot_be_trained_from_is_one_line(name: str, tmp_path: Path, capsys: Capture) -> None:
     residual = ["--residual", f"denoise:{tiny_prior(tmp_path / 'prior')}"] if name == "train" else []
-    code, found, log = command(capsys, name, tmp_path / "nowhere", "-o", tmp_path / "out", *residual)
+    code, found, log = command(capsys, *name.split(), tmp_path / "nowhere", "-o", tmp_path / "out", *residual)
     assert code == 1
     assert "nowhere" in found["error"]
     assert log.splitlines()[-1].startswith("causalprint: ")
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize("name", ["train", "train-prior"])
+@pytest.mark.parametrize("name", ["train", "lab train-prior"])
 def test_training_without_an_output_is_an_error_of_usage(name: str, capsys: Capture) -> None:
-    assert main([name, "somewhere"]) == 2
+    assert main([*name.split(), "somewhere"]) == 2
     assert "--output" in capsys.readouterr().err

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.pipelines.cli import main
 from causalprint.pipelines.evaluation.evaluate import EvaluateConfig, EvaluationError, evaluate
 from causalprint.pipelines.evaluation.text import print_evaluation, section
 from causalprint.pipelines.results.sections import ResultsError, read_section, write_section

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from causalprint.__main__ import main
 from causalprint.models.evaluation.splits import SplitError
-from causalprint.pipelines.cli import main
-from causalprint.pipelines.comparison.data import Images, read_data
 from causalprint.pipelines.shards.split import ShardSplitError, SplitConfig, split_shards
+from causalprint.research.comparison.data import Images, read_data
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage
 from causalprint.transforms.formats.slices import read_slices

@@ -15,7 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.samples import sample_shard
-from causalprint.transforms.formats.storage import filesystem
+from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import bundle_ids, iter_accounts, iter_receipts, run_ids
 from causalprint.transforms.tables.output import folder_names, get, put
 from causalprint.transforms.tables.settings import OutputSettingsError, agree

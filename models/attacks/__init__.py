@@ -1,1 +1,0 @@
-"""Images changed until a verdict changes."""

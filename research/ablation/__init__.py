@@ -1,0 +1,1 @@
+"""What each part of a recipe is worth: trained and tested without it, and each lens alone."""

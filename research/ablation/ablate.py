@@ -1,0 +1,216 @@
+"""``causalprint lab ablate``: a recipe without each of its parts, trained and tested alike, in one table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causalprint.pipelines.runners import cores
+from causalprint.pipelines.training.features import FeatureConfig, Report, extraction_of, labelled_examples
+from causalprint.pipelines.training.train import sources_of
+from causalprint.research.ablation.records import Ablation, AblationRow, AblationSeed
+from causalprint.research.comparison.records import SplitRow
+from causalprint.schemas.config import Storage
+
+if TYPE_CHECKING:
+    from causalprint.models.evaluation.splits import Split
+    from causalprint.models.training.examples import Examples
+    from causalprint.research.ablation.parts import Outcome, Variant
+    from causalprint.research.comparison.scoring import Figures, Ground
+
+RESULT = "ablation.json"
+FEATURES = "features"
+ROUNDS = 1000
+SHOWN = ("accuracy", "accuracy_all", "real_auc", "over_recipe", "over_best")
+"""The figures that are written; the others of a comparison need temperatures or open sets, which no row has."""
+
+
+class AblateError(ValueError):
+    """An ablation that cannot be made as asked; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AblateConfig:
+    """One ablation.
+
+    Attributes:
+        inputs: URLs, globs or folders of labelled images.
+        output: folder for ``ablation.json`` and ``RESULTS.md``.
+        recipe: name of a recipe in the package, or a YAML file.
+        features: URL of the folder that ``train --features`` keeps features in; ``None`` for ``features`` in ``output``.
+        seeds: trainings of each row, of ``seed`` and those that follow.
+        seed: of everything drawn; that of the features too.
+        label_field: key of the sidecar, or column, that names the source.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: ``None`` for every core.
+        only: names of rows; empty takes all. The recipe as it is always is one.
+        rounds: of the bootstrap.
+        storage: fsspec options.
+    """
+
+    inputs: tuple[str, ...]
+    output: Path
+    recipe: str = "default"
+    features: str | None = None
+    seeds: int = 3
+    seed: int = 0
+    label_field: str = "source"
+    device: str = "auto"
+    threads: int | None = None
+    only: tuple[str, ...] = ()
+    rounds: int = ROUNDS
+    storage: Storage = field(default_factory=Storage)
+
+
+def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
+    """Trains and tests every row with every seed, and writes the table.
+
+    Raises:
+        AblateError: no such row.
+        TrainingError, SplitError: the images are too few, or cannot be split.
+        RecipeError: the recipe cannot be used.
+        ResultsError: the output cannot be written.
+        Exception: as of :func:`~causalprint.pipelines.training.features.labelled_examples`.
+    """
+    import torch
+
+    from causalprint.models.evaluation.splits import rotate_origins
+    from causalprint.models.features import pick_device
+    from causalprint.models.training.learning import Labelled
+    from causalprint.models.training.recipe import load_recipe
+    from causalprint.pipelines.results.sections import publish_section
+    from causalprint.research.ablation.parts import shared_reduction, try_out, variants
+    from causalprint.research.ablation.report import SECTION, section
+    from causalprint.research.comparison.cache import array_digest
+    from causalprint.schemas.records import to_json
+
+    recipe = load_recipe(config.recipe)
+    rows = _chosen(variants(recipe), config.only)
+    extraction = extraction_of(recipe, None, config.label_field, None, config.seed)
+    root = config.features or str(config.output / FEATURES)
+    features = FeatureConfig(extraction, root, config.device, config.threads, storage=config.storage)
+    examples = labelled_examples(config.inputs, (), features, report).training
+    sources = sources_of(examples, len(examples.source))
+    ground = _ground(examples, sources)
+    known = (ground.truth, examples.origin, ground.contents, examples.style, examples.thumbnail)
+    labelled = Labelled(examples.features, tuple(one.size for one in extraction.features), *known)
+    seeds = range(config.seed, config.seed + config.seeds)
+    splits = {seed: rotate_origins(examples.source, examples.origin, ground.contents, seed) for seed in seeds}
+    torch.set_num_threads(config.threads or cores())
+    device = pick_device(config.device)
+    outcomes: dict[str, list[Outcome]] = {row.name: [] for row in rows}
+    for number, (seed, split) in enumerate(splits.items(), 1):
+        reduction = shared_reduction(recipe, labelled, split, seed)
+        for place, row in enumerate(rows, 1):
+            report(f"seed {number} of {len(splits)}, row {place} of {len(rows)}: {row.title}")
+            outcome = try_out(row.recipe, recipe, labelled, len(sources), split, seed, device, reduction)
+            outcomes[row.name].append(outcome)
+    report("resampling")
+    best = _best_lens(rows, outcomes, ground)
+    ablation = Ablation(
+        command=command_of(config),
+        recipe=recipe.name,
+        images=array_digest(examples.image_id),
+        sources=sources,
+        headline=tuple(sources[label] for label in ground.several),
+        splits=tuple(_split_row(seed, split) for seed, split in splits.items()),
+        best_lens=best,
+        rows=_rows(rows, outcomes, ground, best, config),
+    )
+    publish_section(config.output, SECTION, section(ablation), {RESULT: (to_json(ablation, indent=1) + "\n").encode()})
+    return ablation
+
+
+def command_of(config: AblateConfig) -> tuple[str, ...]:
+    """The command that makes the same table; what changes only where it is computed is left out.
+
+    A number of threads that was asked for stands there, as in a comparison's.
+    """
+    usual = AblateConfig((), Path())
+    several = [
+        ("--output", str(config.output)),
+        ("--recipe", "" if config.recipe == usual.recipe else config.recipe),
+        ("--seeds", str(config.seeds)),
+        ("--seed", str(config.seed or "")),
+        ("--label-field", "" if config.label_field == usual.label_field else config.label_field),
+        ("--only", ",".join(config.only)),
+        ("--threads", str(config.threads or "")),
+    ]
+    return (
+        "causalprint",
+        "lab",
+        "ablate",
+        *config.inputs,
+        *(text for option, value in several if value for text in (option, value)),
+    )
+
+
+def _chosen(rows: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
+    from causalprint.research.ablation.parts import FULL
+
+    names = [row.name for row in rows]
+    if unknown := sorted(set(only) - set(names)):
+        raise AblateError(f"this recipe has no row {', '.join(unknown)}; choose of {', '.join(names)}")
+    return [row for row in rows if not only or row.name in (FULL, *only)]
+
+
+def _ground(examples: Examples, sources: Sequence[str]) -> Ground:
+    """As a comparison's: near-duplicates, here found on the thumbnails that stand beside the features, are of one content."""
+    import numpy as np
+
+    from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
+    from causalprint.models.training.examples import THUMBNAIL
+    from causalprint.research.comparison.scoring import Ground
+
+    hashes = difference_hashes(examples.thumbnail.reshape(-1, THUMBNAIL, THUMBNAIL, 3))
+    truth = np.array([sources.index(name) for name in examples.source.tolist()])
+    several = [label for label in range(len(sources)) if len(np.unique(examples.origin[truth == label])) > 1]
+    contents = join_near_duplicates(examples.content, hashes)
+    return Ground(truth, contents, len(sources), 0, np.array(several, np.int64))
+
+
+def _split_row(seed: int, split: Split) -> SplitRow:
+    return SplitRow(seed, int(split.train.sum()), int(split.validation.sum()), int(split.test.sum()), unknown=0)
+
+
+def _best_lens(rows: Sequence[Variant], outcomes: Mapping[str, Sequence[Outcome]], ground: Ground) -> str | None:
+    from causalprint.research.comparison.scoring import headline
+
+    lenses = [row.name for row in rows if row.lens]
+    return max(lenses, key=lambda name: headline([one.run for one in outcomes[name]], ground), default=None)
+
+
+def _rows(
+    rows: Sequence[Variant], outcomes: Mapping[str, Sequence[Outcome]], ground: Ground, best: str | None, config: AblateConfig
+) -> tuple[AblationRow, ...]:
+    from causalprint.research.ablation.parts import FULL
+    from causalprint.research.comparison.scoring import judge
+
+    runs = {name: [one.run for one in several] for name, several in outcomes.items()}
+    figures = judge(runs, ground, best, FULL, config.rounds)
+    return tuple(_row(row, outcomes[row.name], figures[row.name], ground, config.seed) for row in rows)
+
+
+def _row(row: Variant, outcomes: Sequence[Outcome], figures: Figures, ground: Ground, first: int) -> AblationRow:
+    from causalprint.research.comparison.report import measured, rounded
+    from causalprint.research.comparison.scoring import headline
+
+    accuracies = [headline([one.run], ground) for one in outcomes]
+    moved, shared = ([getattr(one, name) for one in outcomes] for name in ("invariance", "independence"))
+    return AblationRow(
+        name=row.name,
+        title=row.title,
+        lens=row.lens,
+        figures=tuple(one for one in measured(figures) if one.name in SHOWN),
+        seeds=tuple(
+            AblationSeed(first + place, rounded(accuracy), *map(rounded, (one.run.validated, one.invariance, one.independence)))
+            for place, (accuracy, one) in enumerate(zip(accuracies, outcomes, strict=True))
+        ),
+        accuracy=rounded(statistics.fmean(accuracies)),
+        deviation=rounded(statistics.stdev(accuracies)) if len(accuracies) > 1 else None,
+        invariance=rounded(statistics.fmean(moved)),
+        independence=rounded(statistics.fmean(shared)),
+    )

@@ -1,0 +1,243 @@
+"""Attacks on the verdicts of a bundle: what is asked for, what is loaded for it, and what is done with each image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from causalprint.research.anonymization.records import METHODS, NOISE, PGD, SWAP, Attempt, LeftOut
+from causalprint.schemas.config import Storage
+
+if TYPE_CHECKING:
+    from causalprint.models.residuals.base import Residual
+    from causalprint.models.verdicts import Judge
+    from causalprint.research.anonymization.anonymizer import Anonymizer, Assessment, Pixels
+    from causalprint.research.anonymization.counterfactual import Descent, Trace
+    from causalprint.schemas.elements import EncodedImage, Shard
+
+JPEG_QUALITY = 75
+
+Report = Callable[[str], None]
+"""Told in a few words what is being done."""
+ResultT = TypeVar("ResultT")
+
+
+class AnonymizeError(ValueError):
+    """What was asked for cannot be done; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnonymizeConfig:
+    """What is to be changed, and how far.
+
+    Attributes:
+        inputs: image files, globs of them, and shards or folders as an audit takes them.
+        output: folder to write.
+        bundle: the attributor to attack; ``None`` for the one in the package.
+        target: the source to be named; ``None``: any but the present one.
+        epsilon: radius of the L∞ ball, image range 0 to 1.
+        method: of :data:`METHODS`.
+        steps: of the descent, at most; ``None`` for its default.
+        survive_jpeg: the verdict is to hold after a JPEG of quality 75 too.
+        held_out: bundles that are asked and not attacked.
+        examples: labelled images that the swap learns the sources' traces from.
+        label_field: key of the sidecar that names the source.
+        seed: of everything drawn.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: images under way at any time; ``None`` for every core, on a GPU one.
+        storage: fsspec options.
+    """
+
+    inputs: tuple[str, ...]
+    output: Path
+    bundle: str | None = None
+    target: str | None = None
+    epsilon: float = 4 / 255
+    method: str = PGD
+    steps: int | None = None
+    survive_jpeg: bool = False
+    held_out: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    label_field: str = "source"
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    storage: Storage = field(default_factory=Storage)
+
+
+class Known(NamedTuple):
+    """An image to attack: its name, its id, its pixels uint8 (H, W, 3), and what the bundles say of it."""
+
+    name: str
+    image_id: str
+    content: str
+    label: str | None
+    pixels: Pixels
+    before: Assessment
+
+
+class Aim(NamedTuple):
+    """What an attack is to do: how, towards which source (``None``: away from the present one), how far (image range 0 to 1)."""
+
+    method: str
+    target: str | None
+    epsilon: float
+
+
+class Tools(NamedTuple):
+    """All that an attack needs, loaded; ``residual`` and ``traces`` for the swap alone."""
+
+    anonymizer: Anonymizer
+    held_out: tuple[str, ...]
+    descent: Descent
+    residual: Residual | None
+    traces: Mapping[str, Trace]
+
+
+def load_tools(config: AnonymizeConfig, report: Report) -> Tools:
+    """Loads the bundles, and what the method needs; raises as :func:`anonymize`."""
+    from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.verdicts import Judge
+    from causalprint.research.anonymization.anonymizer import Anonymizer
+    from causalprint.research.anonymization.counterfactual import Descent
+
+    if find_spec("skimage") is None:
+        raise AnonymizeError("anonymize measures similarity by scikit-image: pip install 'causalprint[compare]'")
+    if config.method not in METHODS:
+        raise AnonymizeError(f"method {config.method!r} is none of {', '.join(METHODS)}")
+    bundle = load_bundle(config.bundle)
+    others = [load_bundle(path) for path in config.held_out]
+    for one in (bundle, *others):
+        if config.target is not None and config.target not in one.manifest.sources:
+            known = ", ".join(one.manifest.sources)
+            raise AnonymizeError(f"target {config.target!r} is none of the sources of {one.directory}: {known}")
+    for one in others:
+        if one.digest == bundle.digest:
+            raise AnonymizeError(f"{one.directory} is the bundle that is attacked; hold out another")
+    report("loading bundles")
+    judge = Judge(bundle, config.device)
+    held_out = tuple(Judge(one, config.device) for one in others)
+    usual = Descent()
+    descent = Descent(
+        epsilon=config.epsilon,
+        steps=config.steps or usual.steps,
+        # What a JPEG leaves of small steps is nothing.
+        step=usual.step * (2 if config.survive_jpeg else 1),
+        confidence=max(usual.confidence, (1 + bundle.manifest.decision.minimum_probability) / 2),
+        jpeg=JPEG_QUALITY if config.survive_jpeg else None,
+    )
+    residual, traces = _load_swap(config, judge, report) if config.method == SWAP or config.examples else (None, {})
+    return Tools(Anonymizer(judge, held_out), tuple(one.bundle_id for one in others), descent, residual, traces)
+
+
+def _load_swap(config: AnonymizeConfig, judge: Judge, report: Report) -> tuple[Residual, Mapping[str, Trace]]:
+    from causalprint.models.residuals import load_residual
+    from causalprint.pipelines.labelled.crops import read_labelled_crops
+    from causalprint.research.anonymization.anonymizer import traces
+
+    if not config.examples or (config.method == SWAP and config.target is None):
+        raise AnonymizeError("method swap needs a --target, and --examples: labelled images of it and of the images' own sources")
+    crop = judge.bundle.manifest.geometry.crop
+    examples = read_labelled_crops(config.examples, config.storage, config.label_field, crop, report)
+    if config.target is not None and config.target not in examples.source:
+        raise AnonymizeError(f"--examples hold no image of the target {config.target!r} that is as large as the crop, {crop}")
+    report(f"residuals of {len(examples.source)} examples")
+    device = judge.fingerprinter.device
+    residual = load_residual(judge.bundle.residual, device)
+    return residual, traces(examples.crops, examples.source.tolist(), residual, device)
+
+
+def each_image(
+    config: AnonymizeConfig, work: Callable[[Shard, EncodedImage], ResultT | LeftOut], report: Report
+) -> Iterator[ResultT | LeftOut]:
+    """``work`` on every image, several at a time, in order; those that no reader could read are counted as left out."""
+    import torch
+
+    from causalprint.models.features import pick_device
+    from causalprint.pipelines.labelled.images import read_portions
+
+    threads = config.threads or (os.cpu_count() or 1 if pick_device(config.device) == torch.device("cpu") else 1)
+    count = 0
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for portion in read_portions(config.inputs, config.storage):
+                for image, done in zip(portion.images, pool.map(partial(work, portion.shard), portion.images), strict=True):
+                    count += 1
+                    report(f"{count} images, the last {image.member}")
+                    yield done
+                yield from [LeftOut(portion.shard.uri, "could not be read")] * portion.unreadable
+        finally:  # whoever has enough does not wait for the rest
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def look_at(shard: Shard, image: EncodedImage, label_field: str | None, tools: Tools) -> Known | LeftOut:
+    """An image and what the bundles say of it; without ``label_field`` its label is not asked for.
+
+    Raises:
+        LabelError: nothing says what made it.
+    """
+    from causalprint.transforms.images.decode import ImageRejectError, decode
+    from causalprint.transforms.labels import label_of
+
+    name = f"{shard.uri}{'' if shard.uri.endswith('/') else '#'}{image.member}"
+    label = None if label_field is None else label_of(image, shard, label_field)
+    try:
+        pixels = decode(image.data).pixels
+    except ImageRejectError as error:
+        return LeftOut(name, str(error.detail))
+    before = tools.anonymizer.assess(pixels)
+    if before.plain.source is None:
+        height, width = pixels.shape[:2]
+        return LeftOut(name, f"{width} x {height} pixels: smaller than the crop, or without texture: no verdict to change")
+    content, source = (image.image_id, None) if label is None else (label.content, label.source)
+    return Known(name, image.image_id, content, source, pixels, before)
+
+
+def attack(known: Known, aim: Aim, seed: int, tools: Tools) -> Pixels | LeftOut:
+    """The changed image, uint8 (H, W, 3)."""
+    from causalprint.models.evaluation.perturbations import seed_of
+
+    anonymizer, source = tools.anonymizer, known.label or known.before.plain.source or ""
+    if aim.method == NOISE:
+        return anonymizer.perturb(known.pixels, aim.epsilon, seed_of(known.image_id, seed))
+    if aim.method == PGD:
+        descent = replace(tools.descent, epsilon=aim.epsilon)
+        return anonymizer.descend(known.pixels, descent, aim.target or source, away=aim.target is None)
+    if tools.residual is None or aim.target is None or {source, aim.target} - tools.traces.keys():
+        return LeftOut(known.name, f"--examples hold no image of {source!r}, whose trace would be taken out")
+    return anonymizer.exchange(known.pixels, tools.residual, tools.traces[source], tools.traces[aim.target], aim.epsilon)
+
+
+def attempt(known: Known, changed: Pixels, after: Assessment, aim: Aim, tools: Tools) -> Attempt:
+    """What came of it, if ``after`` is what the bundles say of ``changed``."""
+    from causalprint.research.anonymization.anonymizer import compared, succeeded
+
+    before = known.before
+    left = known.label or before.plain.source
+    measured = tools.anonymizer.fidelity(known.pixels, changed)
+    return Attempt(
+        image=known.name,
+        image_id=known.image_id,
+        label=known.label,
+        content=known.content,
+        file=None,
+        method=aim.method,
+        epsilon=aim.epsilon,
+        target=aim.target,
+        before=before.plain,
+        after=after.plain,
+        jpeg=after.jpeg,
+        success=succeeded(left, after.plain, aim.target),
+        jpeg_success=succeeded(left, after.jpeg, aim.target),
+        ssim=measured.ssim,
+        psnr=measured.psnr,
+        largest=measured.largest,
+        rms=measured.rms,
+        held_out=compared(tools.held_out, before, after, aim.target, known.label),
+    )

@@ -1,0 +1,292 @@
+"""``causalprint lab compare``: every method, trained and tested alike, in one table."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalprint.research.comparison.data import CompareError, Data, Images, Report, read_data
+from causalprint.research.comparison.records import Comparison, Recall, Row, SeedRow, SplitRow
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from causalprint.research.comparison.runs import Answers, Bench, Entry
+    from causalprint.research.comparison.scoring import Figures
+    from causalprint.research.methods.base import Kit, Method, Training
+
+RECIPE = "causal"
+"""Our own recipe among the methods: what every other one is compared with."""
+
+SHUFFLED = "audit-shuffled"
+"""The audit that learns from shuffled labels, so that its right answers are luck."""
+
+AUTOENCODERS = ("autoencoder-nearest", "autoencoder-pixelshuffle")
+RESULT = "comparison.json"
+PREDICTIONS = "predictions-compare.parquet"
+TIMINGS = "timings.json"
+ROUNDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CompareConfig:
+    """One comparison.
+
+    Attributes:
+        images: which, and how they are split.
+        output: folder for ``comparison.json``, ``predictions-compare.parquet``, ``timings.json``, ``RESULTS.md`` and figures.
+        methods: names of the methods; empty takes all.
+        seeds: trainings of each method, seeds 0, 1, ….
+        epochs: of networks learned from scratch or fine-tuned; ``None`` leaves it to the kit.
+        residual: spec for methods that read a residual; ``None`` for that of the bundle in the package.
+        autoencoders: specs for methods that reconstruct; empty for the two in the package.
+        clip: spec of a pretrained image encoder; ``None`` leaves methods out that need one.
+        robustness: whether the test is repeated after a JPEG of quality 75.
+        cache: folder for crops, features and answers; ``None`` for ``cache`` in ``output``.
+        resume: keep what an earlier comparison left in ``cache``, as far as it is of the same images, methods and code.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: ``None`` for every core.
+        rounds: of the bootstrap.
+    """
+
+    images: Images
+    output: Path
+    methods: tuple[str, ...] = ()
+    seeds: int = 3
+    epochs: int | None = None
+    residual: str | None = None
+    autoencoders: tuple[str, ...] = ()
+    clip: str | None = None
+    robustness: bool = False
+    cache: Path | None = None
+    resume: bool = False
+    device: str = "auto"
+    threads: int | None = None
+    rounds: int = ROUNDS
+
+
+def compare(config: CompareConfig, report: Report = lambda _: None) -> Comparison:
+    """Trains and tests every method and every audit with every seed, and writes the table.
+
+    Raises:
+        CompareError: no such method, too few images, or a method that failed; what others answered is kept.
+        UnavailableError, FiguresError: a package of the extra ``compare`` is missing.
+        InputError, LabelError, SplitError, ValueError: the images cannot be read or split.
+        ResultsError: the output cannot be written.
+    """
+    from causalprint.pipelines.results.figures import check_figures
+    from causalprint.pipelines.results.sections import RESULTS, publish_section, write_section
+    from causalprint.research.comparison.report import COSTS, costs, draw, key_of, predictions, section
+    from causalprint.research.comparison.runs import Bench, Entry, answer
+    from causalprint.research.comparison.scoring import pool
+    from causalprint.research.methods.estimators import load_library
+    from causalprint.schemas.records import to_json
+
+    check_figures()
+    load_library("sklearn.ensemble")  # of the audits: missing after hours of training would be a pity
+    methods = _chosen(config.methods)
+    kit = _kit(config)
+    cache = config.cache or config.output / "cache"
+    data = read_data(config.images, config.seeds, cache, config.resume, report)
+    jpeg = _after_jpeg(data, cache, config.resume, report) if config.robustness else None
+    bench = Bench(data, kit, cache, config.resume, jpeg, report)
+    entries = [Entry(method) for method in methods]
+    answers = {entry.method.name: answer(entry, bench) for entry in entries}
+    audits = _audits(next((entry for entry in entries if answers[entry.method.name].runs), None), bench)
+    answers |= {entry.method.name: answer(entry, bench) for entry in audits}
+    entries += audits
+    report("resampling")
+    comparison = _table(config, entries, answers, data)
+    pools = {name: pool(one.runs) for name, one in answers.items() if one.runs}
+    report("writing the table")
+    files = {
+        RESULT: (to_json(comparison, indent=1) + "\n").encode(),
+        PREDICTIONS: predictions(pools, data),
+        TIMINGS: (
+            to_json(tuple(_Timing(name, one.feature_seconds, one.fit_seconds) for name, one in answers.items()), indent=1) + "\n"
+        ).encode(),
+        **draw(comparison, pools, data),
+    }
+    key = key_of(comparison)
+    publish_section(config.output, key, section(comparison), files)
+    write_section(config.output / RESULTS, f"{key}-{COSTS}", costs(answers, comparison.command))
+    return comparison
+
+
+def command_of(config: CompareConfig) -> tuple[str, ...]:
+    """The command that makes the same table; what changes only where it is computed is left out.
+
+    A number of threads that was asked for stands there: networks learned in another number differ, first in their last digits.
+    """
+    from causalprint.models.lenses.learned import installed_clip
+
+    images, usual = config.images, Images(())
+    several = [
+        *(("--val", one) for one in images.validation),
+        *(("--test", one) for one in images.test),
+        ("--output", str(config.output)),
+        ("--methods", ",".join(config.methods)),
+        ("--seeds", str(config.seeds)),
+        ("--epochs", str(config.epochs or "")),
+        ("--leave-out", ",".join(images.leave_out)),
+        ("--residual", config.residual or ""),
+        *(("--autoencoder", one) for one in config.autoencoders),
+        ("--clip", "" if config.clip == installed_clip() else config.clip or "none"),
+        ("--track", "" if images.track == usual.track else images.track),
+        ("--crop", "" if images.crop == usual.crop else str(images.crop)),
+        ("--label-field", "" if images.label_field == usual.label_field else images.label_field),
+        ("--threads", str(config.threads or "")),
+    ]
+    given = [text for option, value in several if value for text in (option, value)]
+    return ("causalprint", "lab", "compare", *images.inputs, *given, *(["--robustness"] if config.robustness else []))
+
+
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    """What one method cost, as it is written: seconds of features an image and of a training."""
+
+    method: str
+    feature_seconds: float | None
+    fit_seconds: float
+
+
+def _chosen(names: Sequence[str]) -> tuple[Method, ...]:
+    from causalprint.research.methods import BASELINES
+
+    if unknown := sorted(set(names) - set(BASELINES)):
+        raise CompareError(f"there is no method {', '.join(unknown)}; choose of {', '.join(BASELINES)}")
+    return tuple(method for name, method in BASELINES.items() if not names or name in names)
+
+
+def _kit(config: CompareConfig) -> Kit:
+    from causalprint.models.bundles.bundle import DEFAULT
+    from causalprint.models.features import pick_device
+    from causalprint.research.methods.base import Kit
+
+    kit = Kit(
+        device=pick_device(config.device),
+        autoencoders=config.autoencoders or tuple(f"autoencoder:{DEFAULT.parent / name}" for name in AUTOENCODERS),
+        clip=config.clip,
+        threads=config.threads or os.cpu_count() or 1,
+    )
+    kit = replace(kit, residual=config.residual) if config.residual else kit
+    return replace(kit, epochs=config.epochs) if config.epochs else kit
+
+
+def _after_jpeg(data: Data, cache: Path, resume: bool, report: Report) -> npt.NDArray[np.uint8]:
+    """The crops after a JPEG of quality 75, as a map of a file."""
+    import numpy as np
+
+    from causalprint.models.evaluation.perturbations import PERTURBATIONS
+    from causalprint.research.comparison.cache import cached_features
+    from causalprint.research.comparison.runs import JPEG
+
+    perturb = PERTURBATIONS[JPEG].apply
+
+    def compute(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return np.stack([perturb(crop, 0) for crop in crops])
+
+    file = cache / f"{JPEG}-{data.digest[:16]}.npy"
+    found = cached_features(file, data.table.crops, compute, 1, resume, lambda done: report(f"{JPEG} of {done:,} images"))
+    pixels: npt.NDArray[np.uint8] = found.features
+    return pixels
+
+
+def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
+    """The audits; that of shuffled labels is on the features of the ``first`` method, by the rule that it learns."""
+    from causalprint.models.evaluation.shortcuts import file_features, fit_forest, shuffled_labels, thumbnails
+    from causalprint.research.comparison.runs import Entry, features_of
+    from causalprint.research.methods.base import Method
+
+    def learn(training: Training, kit: Kit) -> Any:
+        learned = ~training.validation
+        return fit_forest(training.features[learned], training.labels[learned], training.classes, training.seed, kit.threads)
+
+    def audit(name: str, title: str, given: npt.NDArray[Any]) -> Entry:
+        note = "extremely randomised trees on what is no fingerprint"
+        return Entry(Method(name, title, note, "", "", lambda crops, _: thumbnails(crops), learn), True, given)
+
+    table = bench.data.table
+    found = [
+        audit("audit-file", "audit: file's size and dimensions", file_features(table.encoded_bytes, table.encoding, table.size)),
+        audit("audit-thumbnail", "audit: mean colour and 16² thumbnail", thumbnails(table.crops)),
+    ]
+    if first is not None:
+        method = first.method
+
+        def fit(training: Training, kit: Kit) -> Any:
+            learned, labels = ~training.validation, training.labels.copy()
+            labels[learned] = shuffled_labels(labels[learned], training.seed)
+            return method.fit(training._replace(labels=labels), kit)
+
+        given = features_of(first, replace(bench, resume=True), table.crops, "").features
+        title = f"audit: {method.title}, labels shuffled"
+        found.append(Entry(replace(method, name=SHUFFLED, title=title, fit=fit), True, given))
+    return found
+
+
+def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str, Answers], data: Data) -> Comparison:
+    import numpy as np
+
+    from causalprint.models.evaluation.shortcuts import is_above_chance
+    from causalprint.research.comparison.scoring import headline, judge, pool, recalls
+
+    there = {name: one.runs for name, one in answers.items() if one.runs}
+    methods = [entry.method.name for entry in entries if not entry.audit and entry.method.name in there]
+    best = max(methods, key=lambda name: headline(there[name], data.ground), default=None)
+    recipe = RECIPE if RECIPE in methods else None
+    audits = [entry.method.name for entry in entries if entry.audit and entry.method.name != SHUFFLED]
+    figures = judge(there, data.ground, best, recipe, config.rounds, audits, swaps=config.images.track == "aligned")
+
+    def voids(name: str) -> bool:
+        of_seeds = [float(np.nanmean(recalls(pool([run]), data.ground))) for run in there[name]]
+        return is_above_chance(figures[name].accuracy_all, len(data.sources), of_seeds)
+
+    void = [entry.method.title.removeprefix("audit: ") for entry in entries if entry.audit and voids(entry.method.name)]
+    known = data.ground.truth >= 0
+    return Comparison(
+        command=command_of(config),
+        images=data.digest,
+        sources=data.sources,
+        headline=tuple(data.sources[label] for label in data.ground.several),
+        leave_out=config.images.leave_out,
+        track=config.images.track,
+        rotates=not config.images.test,
+        splits=tuple(
+            SplitRow(seed, *(int(mask.sum()) for mask in (*split[:2], split.test & known, split.test & ~known)))
+            for seed, split in enumerate(data.splits)
+        ),
+        recipe=recipe,
+        best=best,
+        void=tuple(void),
+        rows=tuple(_row(entry, answers[entry.method.name], data, figures.get(entry.method.name)) for entry in entries),
+    )
+
+
+def _row(entry: Entry, found: Answers, data: Data, figures: Figures | None) -> Row:
+    from causalprint.research.comparison.report import measured, rounded
+    from causalprint.research.comparison.scoring import headline, pool, recalls
+
+    method = entry.method
+    row = Row(method.name, method.title, entry.audit, method.reference, method.published, method.differs, found.unavailable)
+    if figures is None:
+        return row
+    of_seeds = [headline([run], data.ground) for run in found.runs]
+    return replace(
+        row,
+        figures=measured(figures),
+        recalls=tuple(
+            Recall(source, rounded(value))
+            for source, value in zip(data.sources, recalls(pool(found.runs), data.ground), strict=True)
+        ),
+        seeds=tuple(
+            SeedRow(seed, rounded(value), rounded(run.validated), round(run.temperature, 6))
+            for seed, (value, run) in enumerate(zip(of_seeds, found.runs, strict=True))
+        ),
+        deviation=rounded(statistics.stdev(of_seeds)) if len(of_seeds) > 1 else None,
+    )

@@ -1,0 +1,108 @@
+"""``comparison.json``: the table of a comparison, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Measured(NamedTuple):
+    """A figure with its bootstrap 95 % interval; ``None`` where it was not measured."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Recall(NamedTuple):
+    """The share of a source's test images that was attributed rightly; ``None`` where none was tested."""
+
+    source: str
+    value: float | None
+
+
+class SeedRow(NamedTuple):
+    """One training: the headline on its test, macro recall on its validation, and the temperature found there."""
+
+    seed: int
+    accuracy: float | None
+    validated: float | None
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        name: the method's key.
+        title: as shown.
+        audit: whether it is an audit of a shortcut.
+        reference, published, differs: see :class:`~causalprint.research.methods.base.Method`.
+        unavailable: why there are no figures.
+        figures: those of :class:`~causalprint.research.comparison.scoring.Figures`.
+        recalls: of each source.
+        seeds: of each training.
+        deviation: standard deviation of the headline over the seeds; ``None`` for a single one.
+    """
+
+    name: str
+    title: str
+    audit: bool
+    reference: str
+    published: str
+    differs: str
+    unavailable: str | None = None
+    figures: tuple[Measured, ...] = ()
+    recalls: tuple[Recall, ...] = ()
+    seeds: tuple[SeedRow, ...] = ()
+    deviation: float | None = None
+
+    def figure(self, name: str) -> Measured:
+        """The figure of that name."""
+        return next((one for one in self.figures if one.name == name), Measured(name, None, None, None))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """How many images one seed learned from, tuned on, tested, and tested as unknown."""
+
+    seed: int
+    train: int
+    validation: int
+    test: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``comparison.json``.
+
+    Attributes:
+        command: that repeats it.
+        images: digest of the pixels.
+        sources: what there was to choose from.
+        headline: of these, those with at least two origins.
+        leave_out: sources tested as unknown.
+        track: how every image was encoded once more.
+        rotates: whether each seed tests other origins of the same images.
+        splits: one a seed.
+        recipe: the method that the others are compared with, beside the best.
+        best: the method of the highest headline.
+        void: titles of the audits above chance by three standard errors.
+        rows: methods in the registry's order, then audits.
+    """
+
+    command: tuple[str, ...]
+    images: str
+    sources: tuple[str, ...]
+    headline: tuple[str, ...]
+    leave_out: tuple[str, ...]
+    track: str
+    rotates: bool
+    splits: tuple[SplitRow, ...]
+    recipe: str | None
+    best: str | None
+    void: tuple[str, ...]
+    rows: tuple[Row, ...]

@@ -1,0 +1,54 @@
+"""Durall20: the azimuthal mean of the spectrum in decibels, read by a shallow classifier.
+
+As in the released code (github.com/cc-hpc-itwm/UpConv, on DeepFakeDetection), the profile of luma is divided by its value at
+frequency 0. There it is interpolated to 300 values, since images differ in size; on Faces-HQ, whose images do not, it is taken as
+it is. The classifiers are one SVM a data set, radial (C = 2.76, gamma = 0.80) or linear, and a logistic regression (C = 1).
+
+Chosen here: no interpolation, since crops are of one size; profiles standardised; SVMs of both kernels and logistic regressions
+of several costs, the best of them by validation rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.estimators import learn_best, load_library, logistic_regressions
+from causalprint.research.methods.images import azimuthal_mean, luma
+
+NOTHING = 1.0
+"""Magnitude that counts as none: rounding to 8 bits alone leaves 0.3 a pixel of the side."""
+
+
+def profile(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Azimuthal mean of 20·log10 |FFT| of a crop's luma over its value at frequency 0, (R,); constant crop: 0 from ring 1 on."""
+    decibels = azimuthal_mean(20 * np.log10(np.maximum(np.abs(np.fft.fft2(luma(crop))), NOTHING)))
+    scaled: npt.NDArray[np.float64] = decibels / max(decibels[0], 1.0)
+    return scaled
+
+
+def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
+    """float32 (N, R), at least 0, the first 1 unless the crop is black: R = 182 at 256 pixels."""
+    return np.stack([profile(crop) for crop in crops]).astype(np.float32)
+
+
+def fit(training: Training, kit: Kit) -> Predict:
+    """Scores (M, K): decision values of the chosen classifier."""
+    svm = load_library("sklearn.svm").SVC
+    scaled = load_library("sklearn.preprocessing").StandardScaler
+    pipe = load_library("sklearn.pipeline").make_pipeline
+    kernels = [("rbf", 1), ("rbf", 10), ("rbf", 100), ("linear", 0.1), ("linear", 1)]
+    vectors = [pipe(scaled(), svm(kernel=kernel, C=cost, class_weight="balanced")) for kernel, cost in kernels]
+    return learn_best(training, vectors + logistic_regressions((0.01, 0.1, 1), 5000))
+
+
+DURALL20 = Method(
+    name="durall20",
+    title="Durall20",
+    reference="Durall, Keuper, Keuper: Watch your Up-Convolution, CVPR 2020, arXiv 2003.01826",
+    published="not comparable: up to 100 %, real against generated faces, two collections of each",
+    differs="many sources instead of two classes, contents of every kind, other publishers in the test",
+    features=features,
+    fit=fit,
+)

@@ -1,0 +1,1 @@
+"""How far fingerprints follow the way in which generators are built."""

@@ -1,0 +1,157 @@
+"""What a convolutional lens is learned from: labelled shards as two streams that share no content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from causalprint.schemas.config import Storage
+
+if TYPE_CHECKING:
+    from causalprint.research.training.stream_crops import CropStream, Survey
+    from causalprint.schemas.elements import Shard
+
+LEAST_IMAGES = 4
+HOLD_OUT_ONE_IN = 8
+RESIDUAL, IMAGE = "residual", "image"
+
+Report = Callable[[str], None]
+"""Told in a few words what is being done."""
+
+
+class LensTrainingError(ValueError):
+    """A lens cannot be trained; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LensConfig:
+    """One training, as asked for.
+
+    Attributes:
+        inputs: labelled shards or folders.
+        output: folder for the lens and its card.
+        val: inputs held out; with none, one content in eight is.
+        init: ``convolutional:FOLDER-OR-NAME`` to begin from; ``None`` begins at random.
+        reading: ``residual`` or ``image``: what the trunk sees.
+        residual: its spec; ``None`` takes that of the bundle in the package.
+        channels: shape of the trunk, a key of ``causalprint.research.training.lens.TRUNKS``; ``None``: ``small``, or that of
+            ``init``.
+        epochs: at most.
+        seed: of the first weights and of everything drawn later.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        resume: go on from the checkpoint beside the output, if one is there.
+        label_field: key of the sidecar, or column, that names the source; else the image's folder does.
+        storage: fsspec options.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    val: tuple[str, ...] = ()
+    init: str | None = None
+    reading: str = RESIDUAL
+    residual: str | None = None
+    channels: str | None = None
+    epochs: int = 30
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+    label_field: str = "source"
+    storage: Storage = field(default_factory=Storage)
+
+
+class Surveys(NamedTuple):
+    """What there is to learn from, and to judge by."""
+
+    learned: Survey
+    held_out: Survey
+
+
+class LensData(NamedTuple):
+    """Crops to learn from and crops to judge by, of which no content is in both, and what they are."""
+
+    learned: CropStream
+    held_out: CropStream
+    surveys: Surveys
+
+
+def lens_shards(config: LensConfig) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """The shards of the inputs, and those held out.
+
+    Raises:
+        InputError: an input matches nothing.
+        LensTrainingError: a shard is in both.
+    """
+    from causalprint.transforms.match_shards import match_shards
+
+    learned, held_out = (tuple(match_shards(several, config.storage)) for several in (config.inputs, config.val))
+    if both := {shard.uri for shard in learned} & {shard.uri for shard in held_out}:
+        raise LensTrainingError(f"{min(both)} is among the inputs and in --val; what is learned from cannot validate")
+    return learned, held_out
+
+
+def lens_streams(config: LensConfig, crop: int, learned: tuple[Shard, ...], held_out: tuple[Shard, ...]) -> LensData:
+    """Streams of crops of ``crop`` pixels from shards to learn from and, where there are any, shards held out.
+
+    Raises:
+        ConnectionError: a shard cannot be read for now.
+        LabelError: an image has no label.
+        LensTrainingError: too few sources or images.
+    """
+    from causalprint.research.training.stream_crops import CropStream, survey
+
+    reserved: set[str] = set()
+
+    def remembers(content: str) -> bool:
+        reserved.add(content)
+        return True
+
+    def stream(shards: tuple[Shard, ...], keeps: Callable[[str], bool]) -> CropStream:
+        return CropStream(shards, crop, config.label_field, keeps, config.storage)
+
+    if not config.val:
+        ours, theirs = stream(learned, lambda content: not _is_held_out(content)), stream(learned, _is_held_out)
+        data = LensData(ours, theirs, Surveys(survey(ours), survey(theirs)))
+    else:
+        judged = survey(stream(held_out, remembers))
+        ours = stream(learned, lambda content: content not in reserved)
+        data = LensData(ours, stream(held_out, lambda _: True), Surveys(survey(ours), judged))
+    _check(data.surveys)
+    return data
+
+
+def _is_held_out(content: str) -> bool:
+    from causalprint.schemas.elements import digest
+
+    return int(digest(content), 16) % HOLD_OUT_ONE_IN == 0
+
+
+def _check(surveys: Surveys) -> None:
+    counts = _by_source(surveys.learned)
+    left_out = surveys.learned.left_out
+    if len(counts) < 2 or min(counts.values()) < LEAST_IMAGES:
+        raise LensTrainingError(
+            f"a lens needs at least {LEAST_IMAGES} images of each of two sources, as large as the crop at least; found {counts} "
+            f"to learn from, and {left_out} that are smaller or damaged"
+        )
+    judged = _by_source(surveys.held_out)
+    if strangers := judged.keys() - counts.keys():
+        raise LensTrainingError(f"validation has sources that training has not: {', '.join(sorted(strangers))}; leave them out")
+    if not judged:
+        raise LensTrainingError("nothing is held out to validate on; give more images, or some as --val")
+
+
+def _by_source(survey: Survey) -> dict[str, int]:
+    counts = dict.fromkeys(survey.sources, 0)
+    for (source, _, _), count in survey.counts.items():
+        counts[source] += count
+    return counts
+
+
+def tell_losses(surveys: Surveys, report: Report) -> None:
+    """Says what is not learned from, where there is any."""
+    damage = dict.fromkeys(surveys.learned.damage + surveys.held_out.damage)
+    if damage:
+        report(f"{len(damage)} shards are damaged and give what can be read of them, such as {next(iter(damage))}")
+    if surveys.learned.left_out:
+        report(f"{surveys.learned.left_out} images are smaller than the crop or damaged, and left out")

@@ -1,0 +1,177 @@
+"""Training one of the repository's own models: to the end of its budget, in steps or minutes, with checkpoints on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+
+    from causalprint.research.training.loop import Loss, TrainingConfig, TrainingState
+    from causalprint.research.training.photographs import Split
+
+CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT_SECONDS = 120
+REPORT_STEPS = 50
+DEFAULT_STEPS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTrainingConfig:
+    """One training, as asked for.
+
+    Attributes:
+        inputs: shards or folders of photographs; those inside the installed packages are added.
+        output: folder for the model, its card and its checkpoint.
+        val: inputs held out altogether; with none, one content in eight is.
+        steps: train up to this step; ``None`` leaves it to ``minutes``.
+        minutes: stop after this long; with neither, ``DEFAULT_STEPS`` are done.
+        seed: of the first weights and of everything drawn later.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        resume: go on from the checkpoint in ``output``, if one is there.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    val: tuple[str, ...] = ()
+    steps: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+
+
+class Progress(NamedTuple):
+    """Where a training is: steps done, steps wanted, seconds spent in all, and the mean loss since the last report."""
+
+    step: int
+    steps: int | None
+    seconds: float
+    loss: float
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trainee:
+    """What is trained: how to build it, what it minimises, how it is written for others, and what tells it from others."""
+
+    name: str
+    build: Callable[[], torch.nn.Module]
+    loss: Loss
+    export: Callable[[torch.nn.Module, Path], None]
+
+
+def fit(
+    trainee: Trainee, training: TrainingConfig, config: ModelTrainingConfig, split: Split, report: Report | None
+) -> TrainingState:
+    """Train until the budget is spent; the model and a checkpoint are in ``config.output`` every two minutes and at the end.
+
+    An interrupted run, resumed, gives the weights of one that was not interrupted (on the same machine and thread count).
+
+    Raises:
+        FileExistsError: the output holds a checkpoint and ``resume`` was not asked for.
+        FloatingPointError: the loss is no finite number any more.
+        ValueError: the device is missing; the checkpoint is of another run.
+    """
+    from causalprint.models.features import pick_device
+    from causalprint.research.training.loop import load_checkpoint, save_checkpoint, start, train_step
+    from causalprint.schemas.elements import digest
+
+    output = Path(config.output)
+    checkpoint = output / CHECKPOINT
+    if checkpoint.exists() and not config.resume:
+        raise FileExistsError(f"{checkpoint} is there: go on with --resume, or choose another --output")
+    state = start(trainee.build, training, pick_device(config.device))
+    run = digest(trainee.name, training, split.digest)
+    if checkpoint.exists():
+        load_checkpoint(state, run, checkpoint)
+    output.mkdir(parents=True, exist_ok=True)
+    steps = config.steps if config.steps or config.minutes else DEFAULT_STEPS
+    photographs = [photograph.pixels for photograph in split.training]
+
+    def keep() -> None:
+        save_checkpoint(state, run, checkpoint)
+        trainee.export(state.average, output)
+
+    before, began = state.seconds, time.monotonic()
+    kept, losses = began, list[float]()
+    while (steps is None or state.step < steps) and (config.minutes is None or time.monotonic() - began < 60 * config.minutes):
+        losses.append(train_step(state, photographs, training, trainee.loss))
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(f"the loss is {losses[-1]} at step {state.step}; resume from {checkpoint} with another seed")
+        now = time.monotonic()
+        state.seconds = before + now - began
+        if report and state.step % REPORT_STEPS == 0:
+            report(Progress(state.step, steps, state.seconds, sum(losses) / len(losses)))
+            losses.clear()
+        if now - kept >= CHECKPOINT_SECONDS:
+            keep()
+            kept = now
+    keep()
+    return state
+
+
+def write_card(
+    path: Path, title: str, about: str, command: str, state: TrainingState, split: Split, figures: Sequence[str]
+) -> None:
+    """Write the model's card: what it is, what it was trained on and under which licences, how, and how good it is.
+
+    Args:
+        path: of the file, Markdown.
+        title: the model's name.
+        about: one paragraph.
+        command: what trains it again.
+        state: the finished training.
+        split: its photographs.
+        figures: lines of Markdown.
+    """
+    import torch
+
+    from causalprint.research.training.photographs import sources
+
+    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    device = next(state.model.parameters()).device
+    lines = [
+        f"# {title}",
+        "",
+        about,
+        "",
+        f"{parameters:,} parameters, stored in float16.",
+        "",
+        "## Training",
+        "",
+        f"    {command}",
+        "",
+        f"{state.step:,} steps in {state.seconds / 60:.0f} minutes on {device.type}"
+        + (f" (torch threads: {torch.get_num_threads()})" if device.type == "cpu" else "")
+        + f", torch {torch.__version__}. The weights are an exponential moving average.",
+        "",
+        "## Photographs",
+        "",
+        "Native resolution, never resized. Held-out photographs share no content with those trained on.",
+        "",
+        "| origin | licence as stated | trained on | held out |",
+        "|---|---|---|---|",
+        *(f"| {row.origin} | {row.licence} | {row.training} | {row.held_out} |" for row in sources(split)),
+        f"| all | | {len(split.training)} | {len(split.held_out)} |",
+        "",
+        "## Figures",
+        "",
+        *figures,
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def command_line(command: str, config: ModelTrainingConfig, steps: int) -> str:
+    """The command that repeats a training of ``steps`` steps."""
+    words = [f"causalprint lab {command}", *config.inputs, f"--output {config.output}"]
+    words += [f"--val {val}" for val in config.val]
+    words += [f"--steps {steps}", f"--seed {config.seed}", f"--device {config.device}"]
+    return " ".join(words)

@@ -1,0 +1,181 @@
+"""``causalprint lab train-lens``: a convolutional lens, learned at native resolution from labelled shards that are streamed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from causalprint.research.training.lens_data import (
+    IMAGE,
+    RESIDUAL,
+    LensConfig,
+    LensTrainingError,
+    Report,
+    lens_shards,
+    lens_streams,
+    tell_losses,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from causalprint.models.lenses.convolutional import Trunk, TrunkConfig
+    from causalprint.models.training.interventions import Interventions
+    from causalprint.research.training.lens import CropBatch, LensTraining, Show
+
+CARD = "card.md"
+
+
+class TrainedLens(NamedTuple):
+    """What came of a training.
+
+    Attributes:
+        output: the lens's folder.
+        lens: its spec, for a recipe.
+        epochs: done in all.
+        steps: done in all.
+        recall: macro recall on what was held out, of a linear classifier on the lens, in the best epoch.
+    """
+
+    output: Path
+    lens: str
+    epochs: int
+    steps: int
+    recall: float
+
+
+def train_lens(
+    config: LensConfig,
+    report: Report = lambda _: None,
+    shape: TrunkConfig | None = None,
+    training: LensTraining | None = None,
+    interventions: Sequence[Interventions] = (),
+) -> TrainedLens:
+    """Learns a lens and writes it with its card, whole or not at all.
+
+    Args:
+        config: what was asked for.
+        report: told in words how far it is.
+        shape: of the trunk, in place of ``config.channels``.
+        training: how; its epochs and seed give way to those of ``config``.
+        interventions: on content and style, in turn; by default those of the default recipe.
+
+    Raises:
+        LensTrainingError: too few sources or images, or options that contradict each other.
+        FileExistsError: the output is there, or a checkpoint and ``resume`` was not asked for.
+        InputError: an input matches nothing.
+        LabelError: an image has no label.
+        LensError: what ``init`` names cannot be loaded.
+        ResidualError: the residual cannot be loaded.
+        ValueError: the device is missing; the checkpoint is of another run.
+    """
+    import numpy as np
+
+    from causalprint.models.features import pick_device
+    from causalprint.models.lenses.convolutional import save_trunk
+    from causalprint.models.training.recipe import load_recipe
+    from causalprint.research.training.lens import LensTraining, build_network, learn_trunk
+    from causalprint.research.training.lens_card import lens_card
+    from causalprint.research.training.stream_crops import as_batch, balanced, central_crops, changed_crops, in_order, shares
+    from causalprint.schemas.elements import digest
+
+    _check_options(config)
+    device = pick_device(config.device)
+    how = replace(training or LensTraining(), epochs=config.epochs, seed=config.seed)
+    changes = interventions or load_recipe("default").interventions
+    first, first_id = _first_trunk(config, shape)
+    show, show_id = _show(config, device)
+    learned, held_out = lens_shards(config)
+    run = digest(how, tuple(changes), first_id, show_id, config.label_field, bool(config.val), learned, held_out)
+    checkpoint = _checkpoint(config, run)
+
+    report("reading all images once")
+    data = lens_streams(config, how.crop, learned, held_out)
+    surveys = data.surveys
+    sources = surveys.learned.sources
+    tell_losses(surveys, report)
+    often = shares(surveys.learned)
+    crops = sum(often[source, origin] * count for (source, origin, _), count in surveys.learned.counts.items())
+
+    def epoch(number: int) -> Iterator[CropBatch]:
+        shown = changed_crops(data.learned, often, changes, (how.seed, number))
+        for batch in balanced(shown, how.batch, how.buffer, np.random.default_rng((how.seed, number, 1))):
+            yield as_batch(batch, sources)
+
+    def judged() -> Iterator[CropBatch]:
+        for batch in in_order(central_crops(data.held_out), how.batch):
+            yield as_batch(batch, sources)
+
+    report(f"learning {len(sources)} sources from {sum(surveys.learned.counts.values())} images")
+    network = build_network(first, len(sources), config.seed)
+    steps = max(1, round(crops / how.batch))
+    found = learn_trunk(network, show, epoch, judged, steps, how, device, checkpoint, report)
+    output = Path(config.output)
+    part = output.with_name(output.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    save_trunk(found.trunk, part)
+    (part / CARD).write_text(lens_card(config, how, show_id, found, surveys, device.type), encoding="utf-8")
+    part.replace(output)
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    return TrainedLens(output, f"convolutional:{output}", found.epochs, found.steps, found.recall)
+
+
+def _check_options(config: LensConfig) -> None:
+    output = Path(config.output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise FileExistsError(f"{output} is there; give another --output or remove it")
+    if config.reading not in (RESIDUAL, IMAGE):
+        raise LensTrainingError(f"a lens reads {RESIDUAL} or {IMAGE}, not {config.reading!r}")
+    if config.reading == IMAGE and config.residual:
+        raise LensTrainingError("with --reading image no residual is computed; leave --residual out")
+    if config.init and config.channels:
+        raise LensTrainingError(f"the trunk has the shape of {config.init}; leave --channels out")
+
+
+def _first_trunk(config: LensConfig, shape: TrunkConfig | None) -> tuple[Trunk | TrunkConfig, str]:
+    """What is begun from, and what tells it from any other."""
+    from causalprint.models.lenses.learned import open_trunk, parse_lens
+    from causalprint.research.training.lens import TRUNKS
+    from causalprint.schemas.elements import digest
+
+    if not config.init:
+        chosen = shape or TRUNKS[config.channels or "small"]
+        return chosen, repr(chosen)
+    spec = parse_lens(config.init)
+    if spec.kind != "convolutional":
+        raise LensTrainingError(f"--init {config.init!r} is no convolutional lens; give convolutional:FOLDER")
+    trunk, _ = open_trunk(spec)
+    return trunk, digest(*(value.numpy().tobytes() for value in trunk.state_dict().values()))
+
+
+def _show(config: LensConfig, device: torch.device) -> tuple[Show, str]:
+    """What the trunk sees, and what tells it from anything else: empty for the image as it is."""
+    from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.residuals import load_residual
+    from causalprint.research.training.lens import show_residual
+
+    if config.reading == IMAGE:
+        return lambda x: x, ""
+    residual = load_residual(config.residual or load_bundle().residual, device)
+    return show_residual(residual), f"{residual.spec} {sorted(residual.digests.items())}"
+
+
+def _checkpoint(config: LensConfig, run: str) -> Path:
+    """Where this run's is. Its name tells the run, so that no other goes on from it."""
+    output = Path(config.output)
+    folder = output.with_name(output.name + ".checkpoints")
+    path = folder / f"{run[:32]}.safetensors"
+    found = sorted(folder.glob("*.safetensors"))
+    if found and not config.resume:
+        raise FileExistsError(
+            f"{folder} holds an interrupted training: go on with --resume, remove it or choose another --output"
+        )
+    if found and path not in found:
+        raise LensTrainingError(
+            f"{found[0]} was written with other images, another seed or other options; resume with the same ones, or train "
+            "into another folder"
+        )
+    return path

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMPipeline
+from PIL import Image
+from safetensors.torch import load_file
+
+from causalprint.research.generators.autoencoders import DECODERS, Decoder
+from causalprint.research.generators.prior import PriorConfig
+from causalprint.research.training import own_model, photographs
+from causalprint.research.training.loop import TrainingConfig
+from causalprint.research.training.own_model import ModelTrainingConfig, Progress
+from causalprint.research.training.photographs import sources, split_photographs
+from causalprint.research.training.train_autoencoder import train_autoencoder
+from causalprint.research.training.train_prior import train_prior
+
+TINY = PriorConfig(channels=(8, 8), groups=4)
+TRAINING = TrainingConfig(patches=((16, 2), (24, 1)), warmup=2)
+
+
+@pytest.fixture(autouse=True)
+def _no_shipped_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is installed beside the package must not change what these tests see.
+    monkeypatch.setattr(photographs, "photographs", lambda: iter(()))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Twenty photographs of ten scenes (two of scenes 10, 12 and 13 are held out, by their digest) and two generated images."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(22):
+        pixels = np.random.default_rng(index).integers(0, 256, (32, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
+        sidecar = {
+            "source": "real" if index < 20 else "some-model",
+            "origin": "here" if index < 10 else "there",
+            "licence": "CC0",
+            "content": f"scene {index // 2 + 5}",
+        }
+        (folder / f"{index:02d}.json").write_text(json.dumps(sidecar))
+    return folder
+
+
+@pytest.fixture
+def config(images: Path, tmp_path: Path) -> ModelTrainingConfig:
+    return ModelTrainingConfig(inputs=(str(images),), output=str(tmp_path / "model"), steps=6, device="cpu")
+
+
+def test_the_result_is_a_pipeline_with_a_card(config: ModelTrainingConfig) -> None:
+    result = train_prior(config, prior=TINY, training=TRAINING)
+    assert result.steps == 6
+    assert DDPMPipeline.from_pretrained(result.output).unet.config.block_out_channels == [8, 8]
+    card = (result.output / "card.md").read_text()
+    assert "--steps 6 --seed 0 --device cpu" in card
+    assert "| here | CC0 |" in card
+    assert all(f"**{figure.prior:.2f}**" in card for figure in result.figures)
+
+
+def test_interrupted_and_resumed_gives_the_weights_of_an_uninterrupted_run(
+    config: ModelTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_prior(config, prior=TINY, training=TRAINING)
+
+    # Stopped from outside in the middle, some steps after its last checkpoint.
+    parts = replace(config, output=str(tmp_path / "parts"), resume=True)
+    train_prior(replace(parts, steps=3), prior=TINY, training=TRAINING)
+    monkeypatch.setattr(own_model, "REPORT_STEPS", 1)
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_prior(parts, stop, prior=TINY, training=TRAINING)
+    steps: list[int] = []
+    train_prior(parts, lambda progress: steps.append(progress.step), prior=TINY, training=TRAINING)
+
+    assert steps == [4, 5, 6]
+    name = "unet/diffusion_pytorch_model.safetensors"
+    for key, tensor in load_file(whole.output / name).items():
+        torch.testing.assert_close(load_file(tmp_path / "parts" / name)[key], tensor, atol=0, rtol=0)
+
+
+def test_a_checkpoint_is_never_overwritten_by_a_new_run(config: ModelTrainingConfig) -> None:
+    train_prior(config, prior=TINY, training=TRAINING)
+    with pytest.raises(FileExistsError, match="--resume"):
+        train_prior(config, prior=TINY, training=TRAINING)
+    with pytest.raises(ValueError, match="another seed"):
+        train_prior(replace(config, seed=1, resume=True), prior=TINY, training=TRAINING)
+
+
+def test_the_budget_can_be_time(config: ModelTrainingConfig) -> None:
+    result = train_prior(replace(config, steps=None, minutes=0.002), prior=TINY, training=TRAINING)
+    assert result.steps >= 1
+
+
+def test_only_photographs_count_and_no_scene_is_on_both_sides(config: ModelTrainingConfig) -> None:
+    split = split_photographs(config.inputs, (), 32)
+    assert len(split.training) + len(split.held_out) == 20
+    assert split.held_out
+    assert not {one.content for one in split.training} & {one.content for one in split.held_out}
+    assert [(row.origin, row.training + row.held_out) for row in sources(split)] == [("here", 10), ("there", 10)]
+
+
+def test_val_is_held_out_with_all_that_shares_its_scenes(config: ModelTrainingConfig, images: Path, tmp_path: Path) -> None:
+    val = tmp_path / "val"
+    val.mkdir()
+    for suffix in ("png", "json"):
+        (val / f"00.{suffix}").write_bytes((images / f"00.{suffix}").read_bytes())
+    split = split_photographs(config.inputs, (str(val),), 32)
+    assert [photograph.content for photograph in split.held_out] == ["scene 5"]
+    assert {photograph.content for photograph in split.training} == {f"scene {index}" for index in range(6, 15)}
+
+
+def test_too_few_photographs_is_said_with_the_remedy(config: ModelTrainingConfig) -> None:
+    with pytest.raises(ValueError, match="0 photographs to train on and 0 held out, each at least 64 pixels"):
+        split_photographs(config.inputs, (), 64)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_an_autoencoder_is_trained_alike(config: ModelTrainingConfig, decoder: Decoder) -> None:
+    result = train_autoencoder(replace(config, steps=2), decoder, training=TRAINING)
+    assert result.steps == 2
+    assert f"{result.psnr:.2f} dB" in (result.output / "card.md").read_text()

@@ -1,0 +1,42 @@
+"""What the tests of formats share: reading everything that a shard gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
+from causalprint.transforms.formats import FORMATS
+from causalprint.transforms.formats.members import open_shard
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.storage import ShardSource
+
+FAST = ReadOptions(attempts=2, backoff=0.01)
+
+
+class Account(NamedTuple):
+    """Everything that a shard gave, in order."""
+
+    images: list[EncodedImage]
+    rejects: list[Reject]
+    skipped: list[Skipped]
+    damage: str | None
+
+
+def read_all(path: Path | str, options: ReadOptions = FAST, storage: Storage | None = None) -> Account:
+    """The account of the shard at ``path``, a local path or a URL."""
+    uri = str(path)
+    shard = open_shard(uri if "://" in uri else Path(uri).absolute().as_uri(), storage or Storage())
+    account = Account([], [], [], None)
+    try:
+        for item in FORMATS[shard.format].read(ShardSource(shard, storage or Storage(), options), shard, options):
+            if isinstance(item, EncodedImage):
+                account.images.append(item)
+            elif isinstance(item, Reject):
+                account.rejects.append(item)
+            else:
+                account.skipped.append(item)
+    except ShardDamageError as error:
+        return account._replace(damage=str(error))
+    return account

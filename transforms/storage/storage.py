@@ -1,0 +1,274 @@
+"""Objects and files by URI, through fsspec: what they are, their generation, and reads of them that are tried again."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import fsspec
+from fsspec.utils import get_protocol
+
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import Shard, ShardDamageError, digest
+from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.storage.streams import BlockStream
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
+MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, ImportError, AssertionError)
+"""Errors of a program and not of a connection: no attempt would end otherwise."""
+FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+
+class StoredFile(NamedTuple):
+    """One object or file: its path for the filesystem, bytes, and what tells this version of it from others."""
+
+    path: str
+    size: int
+    generation: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def parent(self) -> str:
+        """The path of the folder that holds it."""
+        return self.path.rsplit("/", 1)[0]
+
+
+def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
+    """The fsspec filesystem of ``uri``, without a cache of listings, and the path of ``uri`` in it.
+
+    A local path is absolute and without ``.`` and ``..``, so that one file has one URI; remote ones may mean those literally.
+
+    Raises:
+        ImportError: the package that speaks the protocol is not installed.
+        ValueError: no filesystem speaks the protocol.
+    """
+    protocol = get_protocol(uri)
+    options: dict[str, Any] = {} if is_local(uri) else {"use_listings_cache": False}
+    options |= storage.for_protocol(protocol)
+    try:
+        fs = fsspec.filesystem(protocol, **options)
+    except ImportError as error:
+        package = PACKAGES.get(protocol, f"that speaks {protocol}://")
+        raise ImportError(f"reading {uri!r} needs the package {package}: pip install {package}") from error
+    except ValueError as error:
+        raise ValueError(f"no filesystem for {protocol}:// of {uri!r}; use file://, s3:// or gs://: {error}") from error
+    path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
+    return fs, _straight(path) if is_local(uri) else path
+
+
+def is_local(uri: str) -> bool:
+    """Whether ``uri`` names something on a disk of this machine."""
+    return get_protocol(uri) in ("file", "local")
+
+
+def stored_file(info: dict[str, Any]) -> StoredFile:
+    """One entry of an fsspec listing.
+
+    The generation is the object's generation number or etag; of stores that have neither, size and time of modification.
+    """
+    size = int(info["size"] or 0)
+    for key in ("generation", "ETag", "etag"):
+        if info.get(key):
+            return StoredFile(info["name"], size, str(info[key]).strip('"'))
+    modified = next((info[key] for key in ("mtime", "LastModified", "updated", "modified", "created") if key in info), "")
+    return StoredFile(info["name"], size, f"{size}-{modified}")
+
+
+def retried(call: Callable[[], Result], what: str, options: ReadOptions) -> Result:
+    """The result of ``call``, which is tried again where the store or the connection fails.
+
+    Backends raise errors of their own libraries, so every error counts as one of the connection that is not plainly
+    a mistake of the program. Some of them try again by themselves before they report anything.
+
+    Args:
+        call: reads something and may be repeated.
+        what: what is being read, for the error.
+        options: ``attempts`` and ``backoff``.
+
+    Raises:
+        ShardDamageError: retryable; the store did not give it.
+    """
+    attempt = 1
+    while True:
+        try:
+            return call()
+        except MISTAKES:
+            raise
+        except Exception as error:
+            if attempt >= options.attempts or isinstance(error, FINAL):
+                times = "once" if attempt == 1 else f"{attempt} times"
+                message = f"{what}: {type(error).__name__}: {error} (tried {times}); run the same command again"
+                raise ShardDamageError(message, retryable=True) from error
+            logger.info("attempt %d of %d failed, %s: %r", attempt, options.attempts, what, error)
+            time.sleep(options.backoff * 2 ** (attempt - 1))
+            attempt += 1
+
+
+class ShardSource:
+    """The stored bytes of one shard, read with retries.
+
+    Attributes:
+        uri, size, generation: as of :class:`~causalprint.schemas.elements.Shard`.
+        is_local: whether it lies on a local disk, so that fetching ahead gains nothing.
+    """
+
+    def __init__(self, shard: Shard, storage: Storage, options: ReadOptions) -> None:
+        self.uri = shard.uri
+        self.size = shard.size
+        self.generation = shard.generation
+        self._fs, self._path = filesystem(shard.uri, storage)
+        self._options = options
+        self._is_folder = shard.format == "folder"
+        self.is_local = is_local(shard.uri)
+
+    def stream(self, start: int = 0) -> BlockStream:
+        """The shard's bytes in order from ``start``, fetched ahead."""
+        read_ahead = 0 if self.is_local else self._options.read_ahead
+        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, read_ahead, start)
+
+    def file(self) -> RangeFile:
+        """The shard as a file to seek in."""
+        return RangeFile(self.fetch, self.size)
+
+    def fetch(self, start: int, end: int) -> bytes:
+        """Bytes ``start`` to ``end`` (not included) of the shard.
+
+        Raises:
+            ShardDamageError: retryable; the store did not give them.
+        """
+        return self._fetch(self._path, start, end)
+
+    def files(self) -> list[StoredFile]:
+        """The files directly in the folder that the shard is, ordered by name.
+
+        Raises:
+            ShardDamageError: retryable; the store did not list them.
+        """
+        found = retried(lambda: list_files(self._fs, self._path), f"{self.uri} could not be listed", self._options)
+        return sorted(found, key=lambda file: file.name)
+
+    def fetch_file(self, file: StoredFile, start: int, end: int) -> bytes:
+        """Bytes ``start`` to ``end`` (not included) of a file that :meth:`files` named; see :meth:`fetch`."""
+        return self._fetch(file.path, start, end)
+
+    def check_generation(self) -> None:
+        """Makes sure that the store still holds the version that was matched.
+
+        Raises:
+            ShardDamageError: retryable; it does not, or did not tell.
+        """
+        if self._is_folder:
+            found = folder_generation(self.files())
+        else:
+            info = retried(lambda: self._fs.info(self._path), f"{self.uri} could not be looked up", self._options)
+            found = stored_file(info).generation
+        if found != self.generation:
+            message = (
+                f"{self.uri} changed: generation {self.generation} was matched, {found} is there; run the same command again"
+            )
+            raise ShardDamageError(message, retryable=True)
+
+    def _fetch(self, path: str, start: int, end: int) -> bytes:
+        what = f"bytes {start} to {end} of {self._fs.unstrip_protocol(path)} could not be read"
+        return retried(lambda: self._attempt(start, end, path), what, self._options)
+
+    def _attempt(self, start: int, end: int, path: str | None = None) -> bytes:
+        if start >= end:
+            return b""
+        data: bytes = self._fs.cat_file(path or self._path, start=start, end=end)
+        if len(data) != end - start:
+            raise EOFError(f"got {len(data)} of {end - start} bytes")
+        return data
+
+
+def list_files(fs: Any, path: str) -> list[StoredFile]:
+    """Files directly in folder ``path``; links to files are followed, links to folders are not."""
+    entries = [followed(fs, info) for info in fs.ls(path, detail=True)]
+    return [stored_file(info) for info in entries if info["type"] == "file" and not info["name"].endswith("/")]
+
+
+def folder_generation(files: list[StoredFile]) -> str:
+    """The generation of a folder: a digest over its files' names, sizes and generations."""
+    parts = [part for file in sorted(files) for part in (file.name, file.size, file.generation)]
+    return digest(*parts)[:32]
+
+
+def followed(fs: Any, info: dict[str, Any]) -> dict[str, Any]:
+    """The file that a local link leads to, under the link's own name; anything else as it is."""
+    if not info.get("islink"):
+        return info
+    try:
+        target: dict[str, Any] = fs.info(info["name"])
+    except OSError:  # a link that leads nowhere
+        return info
+    return target if target["type"] == "file" else info
+
+
+def _straight(path: str) -> str:
+    straight, real = os.path.normpath(path), os.path.realpath(path)
+    return straight if os.path.realpath(straight) == real else real  # behind a link, `..` is not the folder before it
+
+
+class RangeFile(io.RawIOBase):
+    """A read-only file over ranges: each read fetches just what it asks for.
+
+    Attributes:
+        size: bytes.
+    """
+
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
+        super().__init__()
+        self.size = size
+        self._range = fetch
+        self._position = 0
+        self._failure: ShardDamageError | None = None
+
+    def raise_failure(self) -> None:
+        """Raises what the store failed with, if it did: libraries in between may have made another error of it.
+
+        Raises:
+            ShardDamageError: retryable.
+        """
+        if self._failure:
+            raise self._failure
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position, in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of :class:`io.IOBase`."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of :class:`io.RawIOBase`, but short only at the end of the file."""
+        end = self.size if size is None or size < 0 else min(self._position + size, self.size)
+        try:
+            data = self._range(self._position, end)
+        except ShardDamageError as error:
+            self._failure = error
+            raise
+        self._position += len(data)
+        return data
