@@ -6,7 +6,9 @@ readings) standardised by the training images' mean and scale. The paper leaves 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +38,11 @@ class Fingerprints(NamedTuple):
     fingerprint: npt.NDArray[np.float16]
     residual_energy: npt.NDArray[np.float32]
     scalars: dict[str, npt.NDArray[np.float32]]
+
+    def rows(self, start: int, end: int) -> Fingerprints:
+        """Those of crops ``start`` to ``end``, not included."""
+        scalars = {name: values[start:end] for name, values in self.scalars.items()}
+        return Fingerprints(self.fingerprint[start:end], self.residual_energy[start:end], scalars)
 
 
 class Fingerprinter:
@@ -81,6 +88,14 @@ class Fingerprinter:
                 for name in scalar_columns()
             },
         )
+
+    def of_images(self, images: Sequence[Crops]) -> list[Fingerprints]:
+        """The vote of each image's crops, uint8 (V, C, C, 3) with V of one at least, all images computed together."""
+        if not images:
+            return []
+        computed = self(np.concatenate(images))
+        ends = list(accumulate(len(crops) for crops in images))
+        return [combine(computed.rows(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Fingerprints float32 (N, 128) of crops float32 (N, 3, C, C), 0 to 1, with gradients where ``x`` requires them.

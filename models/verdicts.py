@@ -1,17 +1,17 @@
-"""What a bundle says of many images: the same computing as in an audit, and besides it the whole distribution."""
+"""What a bundle says of images in memory: the same computing as in an audit, and besides it the whole distribution."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.attribution import Attributor
+from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
-from causalprint.models.fingerprint import Fingerprinter
+from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.models.statistics.metrics import Labels, Scores
 
 Pixels = npt.NDArray[np.uint8]
@@ -50,6 +50,17 @@ class Judge:
         self.fingerprinter = Fingerprinter(bundle, device)
         self.attributor = Attributor(bundle)
 
+    def fingerprints(self, images: Sequence[Pixels]) -> list[Fingerprints | None]:
+        """Of each image uint8 (H, W, 3) the vote of its crops, N = 1; ``None`` where it is smaller than the crop."""
+        crops = [self.fingerprinter.crops(pixels) for pixels in images]
+        voted = iter(self.fingerprinter.of_images([several for several in crops if len(several)]))
+        return [next(voted) if len(several) else None for several in crops]
+
+    def attribute(self, images: Sequence[Pixels]) -> list[Attribution]:
+        """The verdict of an audit on each image uint8 (H, W, 3)."""
+        voted = self.fingerprints(images)
+        return [too_small() if one is None else self.attributor(one.fingerprint)[0] for one in voted]
+
     def __call__(
         self, count: int, image: Callable[[int], Pixels], pool: Executor, tell: Callable[[int], None] = lambda _: None
     ) -> Verdicts:
@@ -57,7 +68,8 @@ class Judge:
 
         Args:
             count: N.
-            image: number -> uint8 (C, C, 3); called in the threads of ``pool``, so that decoding and changing overlap computing.
+            image: number -> uint8 (H, W, 3), no smaller than the crop; called in the threads of ``pool``, so that decoding and
+                changing overlap computing.
             pool: on a CPU each of its threads computes one image at a time.
             tell: told how many images are done.
 
@@ -67,8 +79,8 @@ class Judge:
         size = self.fingerprinter.micro_batch
 
         def compute(start: int) -> npt.NDArray[np.float16]:
-            pixels = [image(number) for number in range(start, min(start + size, count))]
-            return self.fingerprinter(np.stack(pixels)).fingerprint
+            images = [self.fingerprinter.crops(image(number)) for number in range(start, min(start + size, count))]
+            return np.concatenate([voted.fingerprint for voted in self.fingerprinter.of_images(images)])
 
         parts = []
         for part in pool.map(compute, range(0, count, size)):

@@ -23,7 +23,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
 
 from causalprint.models.bundles.bundle import load_bundle, with_residual
-from causalprint.models.fingerprint import Fingerprinter, Fingerprints, combine
+from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
@@ -198,10 +198,8 @@ def _open(fingerprinter: Fingerprinter, image: EncodedImage) -> tuple[Computed |
 
 def _bisect(fingerprinter: Fingerprinter, waiting: list[Crops]) -> list[Fingerprints | Exception]:
     """Fingerprints of several images' crops, computed together; where that fails, the failure of each image by itself."""
-    if not waiting:
-        return []
     try:
-        computed = fingerprinter(np.concatenate(waiting))
+        return [*fingerprinter.of_images(waiting)]
     except (MemoryError, torch.OutOfMemoryError):
         raise  # the machine's fault, not an image's: the slice is retried, no image is blamed
     except Exception as error:  # noqa: BLE001 - whatever one image makes the model raise costs that image alone
@@ -209,13 +207,6 @@ def _bisect(fingerprinter: Fingerprinter, waiting: list[Crops]) -> list[Fingerpr
             return [error]
         half = len(waiting) // 2
         return _bisect(fingerprinter, waiting[:half]) + _bisect(fingerprinter, waiting[half:])
-    ends = list(itertools.accumulate(len(crops) for crops in waiting))
-    return [combine(_rows(computed, start, end)) for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _rows(computed: Fingerprints, start: int, end: int) -> Fingerprints:
-    scalars = {name: values[start:end] for name, values in computed.scalars.items()}
-    return Fingerprints(computed.fingerprint[start:end], computed.residual_energy[start:end], scalars)
 
 
 def _close(item: Computed, outcome: Fingerprints | Exception) -> Computed | Reject:

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from causalprint.models.attribution import too_small
 from causalprint.models.bundles.manifest import Geometry
 from causalprint.models.evaluation.perturbations import recompress
 from causalprint.models.features import corners, cut
-from causalprint.models.fingerprint import combine
 from causalprint.models.residuals.base import Residual
 from causalprint.models.verdicts import Judge
 from causalprint.research.anonymization.counterfactual import (
@@ -116,10 +114,9 @@ class Anonymizer:
 
 def see(judge: Judge, pixels: Pixels) -> Seen:
     """What an audit with that bundle would say of an image uint8 (H, W, 3)."""
-    crops = judge.fingerprinter.crops(pixels)
-    found = judge.attributor(combine(judge.fingerprinter(crops)).fingerprint)[0] if len(crops) else too_small()
-    source = found.candidates[0].source if found.candidates else None
-    return Seen(found.verdict, source, found.probability, found.novelty)
+    (verdict,) = judge.attribute([pixels])
+    source = verdict.candidates[0].source if verdict.candidates else None
+    return Seen(verdict.verdict, source, verdict.probability, verdict.novelty)
 
 
 def succeeded(before: str | None, after: Seen, target: str | None) -> bool:
