@@ -26,6 +26,7 @@ setup(
     install_requires=[
         "apache-beam>=2.76",
         "diffusers>=0.42,<0.43",
+        "duckdb>=2",
         "fsspec>=2025.9",
         "gcsfs>=2025.9",
         "google-crc32c>=1.7",
@@ -55,7 +56,6 @@ setup(
         ],
         "dataflow": ["apache-beam[gcp]>=2.76"],
         "test": [
-            "duckdb>=2",
             "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.150",
             "import-linter>=2.10",

@@ -56,10 +56,13 @@ class Judge:
         voted = iter(self.fingerprinter.of_images([several for several in crops if len(several)]))
         return [next(voted) if len(several) else None for several in crops]
 
+    def verdict(self, fingerprint: npt.NDArray[np.float16] | None) -> Attribution:
+        """The verdict of an audit on an image with this fingerprint (128,); ``None`` where it is smaller than the crop."""
+        return too_small() if fingerprint is None else self.attributor(fingerprint[None])[0]
+
     def attribute(self, images: Sequence[Pixels]) -> list[Attribution]:
         """The verdict of an audit on each image uint8 (H, W, 3)."""
-        voted = self.fingerprints(images)
-        return [too_small() if one is None else self.attributor(one.fingerprint)[0] for one in voted]
+        return [self.verdict(None if voted is None else voted.fingerprint[0]) for voted in self.fingerprints(images)]
 
     def __call__(
         self, count: int, image: Callable[[int], Pixels], pool: Executor, tell: Callable[[int], None] = lambda _: None

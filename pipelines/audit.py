@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import inspect
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
 from causalprint.schemas.config import AuditConfig, Slicing
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     from causalprint.models.bundles.bundle import Bundle
     from causalprint.transforms.tables.output import Output
+
+
+Options = ParamSpec("Options")
 
 
 class AuditError(Exception):
@@ -139,9 +144,34 @@ def execute(planned: Plan) -> Manifest:
     return manifest
 
 
-def run(config: AuditConfig) -> Manifest:
-    """An audit from its beginning to its end; raises what :func:`plan` and :func:`execute` do."""
-    return execute(plan(config))
+def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, Manifest]:
+    def audit(*args: Options.args, **options: Options.kwargs) -> Manifest:
+        """Audits image shards: writes who made each image, with the evidence, to Parquet tables; what ``causalprint audit`` does.
+
+        Args:
+            args: none; the options are given by name.
+            options: those of the command, as of :class:`~causalprint.schemas.config.AuditConfig`: ``inputs`` and ``output`` at
+                least.
+
+        Returns:
+            the run's manifest: what was asked, with which weights and code, and what it came to (``manifest.totals``). It is in
+            ``OUT/runs`` too. Where ``totals.incomplete`` is above 0, something is missing from a shard, and table ``shards``
+            says what.
+
+        Raises:
+            ValueError: the bundle, residual, device, input or the output's settings do not allow the audit.
+            RunnerError: the runner or its options cannot be used.
+            AuditError: the runner ended without writing the manifest.
+            OSError: something cannot be read or written.
+        """
+        return execute(plan(configure(*args, **options)))
+
+    # So that help() shows every option.
+    audit.__signature__ = inspect.signature(configure).replace(return_annotation=Manifest)  # type: ignore[attr-defined]
+    return audit
+
+
+audit = _by_keywords(AuditConfig)
 
 
 def _load(config: AuditConfig) -> tuple[Bundle, tuple[FileDigest, ...]]:
