@@ -44,7 +44,7 @@ def image_rows(tables: AuditTables, shards: Sequence[Shard], bundle_id: str) -> 
                  SELECT shard, "offset", member, verdict, candidates[1].source AS candidate, probability, reason, slice_id
                  FROM attributions
                  UNION ALL
-                 SELECT shard, "offset", member, 'rejected', NULL, NULL, stage || ': ' || reason, slice_id FROM rejects
+                 SELECT shard, "offset", member, 'rejected', NULL, NULL, reason, slice_id FROM rejects
              )
         SELECT member, verdict, candidate, probability, reason
         FROM everything SEMI JOIN slices USING (slice_id)
@@ -55,9 +55,8 @@ def image_rows(tables: AuditTables, shards: Sequence[Shard], bundle_id: str) -> 
 
 def print_images(rows: Sequence[ImageRow], console: Console) -> None:
     """A row an image."""
-    table = new_table("image", "verdict", "most likely", numbers=("probability",))
-    for column in table.columns[1:]:
-        column.no_wrap = True  # a name can be folded and still be read
+    table = new_table("image", "verdict", "most likely", numbers=("prob.",))
+    table.columns[2].no_wrap = True  # the other two can be folded and still be read
     for row in rows:
         verdict = row.verdict if row.reason is None else f"{row.verdict}: {row.reason}"
         table.add_row(row.member, verdict, row.candidate or "", "" if row.probability is None else f"{row.probability:.2f}")
