@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
 from causalprint.transforms.formats import FORMATS, format_of, sniff_format
 from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name
 from causalprint.transforms.storage.lookup import Found, InputError, Store
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import ShardSource, StoredFile, filesystem, is_local
 
 logger = logging.getLogger(__name__)
@@ -140,7 +139,7 @@ def _count(shard: Shard, most: int, storage: Storage, options: ReadOptions) -> i
     seen = 0
     source = ShardSource(shard, storage, options)
     try:
-        for item in FORMATS[shard.format].read(source, shard, options):
+        for item in FORMATS[shard.format].read(source, options):
             seen += not isinstance(item, Skipped)
             if seen == most:
                 break

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, Shard
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ def _image_files(given: str, storage: Storage) -> _Sorted:
     from causalprint.transforms.formats import format_of
     from causalprint.transforms.images.kinds import is_image_name
     from causalprint.transforms.storage.lookup import InputError, Store
-    from causalprint.transforms.storage.options import ReadOptions
     from causalprint.transforms.storage.storage import filesystem
 
     fs, path = filesystem(given, storage)

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from causalprint.pipelines.shards.photographs import photographs
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, digest
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.images.decode import ImageRejectError, decode
-from causalprint.transforms.images.photographs import photographs
 from causalprint.transforms.match_shards import match_shards
 
 HOLD_OUT_ONE_IN = 8

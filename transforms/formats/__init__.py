@@ -1,16 +1,17 @@
-"""Shard formats, a file each. Adding one is a file and a line here; ``tests/formats`` runs the same properties over all."""
+"""Shard formats, a file each, and what they share. A new one is a file and a line here; tests run their properties over it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
+from causalprint.schemas.config import ReadOptions
+from causalprint.schemas.elements import EncodedImage
 from causalprint.transforms.formats import folder, parquet, tar, tfrecord
-from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.formats.items import Item
 from causalprint.transforms.storage.storage import ShardSource
 
-Reader = Callable[[ShardSource, Shard, ReadOptions], Iterator[EncodedImage | Reject | Skipped]]
+Reader = Callable[[ShardSource, ReadOptions], Iterator[Item]]
 OneReader = Callable[[ShardSource, str, int, ReadOptions], EncodedImage | None]
 
 

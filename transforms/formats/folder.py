@@ -6,12 +6,11 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.checks import checked_image, too_large
-from causalprint.transforms.formats.samples import Item, sidecar_metadata
+from causalprint.transforms.formats.items import Item, checked_image, sidecar_metadata, too_large
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import ShardSource, StoredFile, folder_generation
 
 SIDECARS = (".json", ".txt")
@@ -19,7 +18,7 @@ SNIFFED_BYTES = 64
 FETCHED_TOGETHER = 8
 
 
-def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[Item]:
+def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """Every file of the folder, ordered by name.
 
     An image's sidecars are ``.json`` and ``.txt`` files of the same stem (``a.json``) or name (``a.jpg.json``). A file
@@ -28,7 +27,6 @@ def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[It
     Raises:
         ShardDamageError: retryable; a file could not be read, or is no longer there.
     """
-    del shard
     files = source.files()
     sidecars = _sidecars(files, options)
     used = {each.name for several in sidecars.values() for each in several}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
 from causalprint.transforms.formats import FORMATS, format_of, sniff_format
 from causalprint.transforms.formats.folder import folder_shard
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import ShardSource, filesystem, list_files, stored_file
 
 
@@ -37,7 +36,7 @@ def read_member(
     found = reader.read_one(source, member, offset, options)
     if found is None:
         try:
-            items = (item for item in reader.read(source, shard, options) if item.offset == offset and item.member == member)
+            items = (item for item in reader.read(source, options) if item.offset == offset and item.member == member)
             found = next((item for item in items if isinstance(item, EncodedImage)), None)
         except ShardDamageError as error:
             if error.retryable:

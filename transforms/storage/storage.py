@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import time
@@ -12,9 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import fsspec
 from fsspec.utils import get_protocol
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, digest
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.streams import BlockStream
 
 logger = logging.getLogger(__name__)
@@ -52,11 +52,11 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
 
     Raises:
         ImportError: the package that speaks the protocol is not installed.
-        ValueError: no filesystem speaks the protocol.
+        ValueError: no filesystem speaks the protocol, or the options are no JSON object.
     """
     protocol = get_protocol(uri)
     options: dict[str, Any] = {} if is_local(uri) else {"use_listings_cache": False}
-    options |= storage.for_protocol(protocol)
+    options |= _options(storage, protocol)
     try:
         fs = fsspec.filesystem(protocol, **options)
     except ImportError as error:
@@ -66,6 +66,18 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
         raise ValueError(f"no filesystem for {protocol}:// of {uri!r}; use file://, s3:// or gs://: {error}") from error
     path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
     return fs, _straight(path) if is_local(uri) else path
+
+
+def _options(storage: Storage, protocol: str) -> dict[str, Any]:
+    parsed = json.loads(storage.options)
+    if not isinstance(parsed, dict):
+        message = f"storage options must be a JSON object, not {storage.options!r}; for example '{{\"anon\": true}}'"
+        raise ValueError(message)  # noqa: TRY004 - the JSON type is the value's, not the argument's
+    if any(isinstance(value, dict) for value in parsed.values()) and protocol in parsed:
+        return dict(parsed[protocol])
+    if protocol in ("file", "local"):
+        return {}
+    return {key: value for key, value in parsed.items() if key not in ("s3", "gs", "gcs", "file")}
 
 
 def is_local(uri: str) -> bool:

@@ -9,12 +9,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, ShardDamageError
 from causalprint.transforms.formats.members import open_shard, read_member
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_shards
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import ShardSource, filesystem
 from tests.servers import ObjectStore, breaking_proxy, free_port
 from tests.shards import MAKERS, make_samples
