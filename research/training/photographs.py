@@ -122,7 +122,7 @@ def _read(inputs: Sequence[str]) -> Iterator[TrainingPhotograph]:
             if part.damage:
                 raise ValueError(f"{shard.uri}: {part.damage}; models are trained on whole shards only")
             for image in part.images:
-                photograph = _describe(image, shard.uri)
+                photograph = _describe(image, shard.collection)
                 if photograph is not None:
                     yield photograph
 

@@ -53,6 +53,25 @@ def test_a_folder_of_an_object_store_is_read(object_store: ObjectStore) -> None:
     assert json.loads(slices[0].images[3].metadata or "") == SAMPLES[3].metadata
 
 
+def test_an_image_file_of_an_object_store_is_read_and_fetched_again(object_store: ObjectStore) -> None:
+    for sample in SAMPLES[:12]:
+        object_store.put(f"photos/{sample.member}", sample.data)
+    object_store.put(f"photos/{SAMPLES[3].member}.json", json.dumps(SAMPLES[3].metadata).encode())
+    uri = f"{object_store.url}/photos/{SAMPLES[3].member}"
+    (whole,) = read_slices_of(object_store, uri)
+    (image,) = whole.images
+    assert (whole.shard.uri, image.member, image.data, whole.damage) == (uri, SAMPLES[3].member, SAMPLES[3].data, None)
+    assert json.loads(image.metadata or "") == SAMPLES[3].metadata
+    assert read_member(whole.shard.uri, image.member, image.offset, object_store.storage) == image._replace(metadata=None)
+    globbed = list(match_shards([f"{object_store.url}/photos/00000*.jpg"], object_store.storage))
+    assert len(globbed) == 10
+    assert whole.shard in globbed
+    (shard,) = match_shards([uri], object_store.storage)
+    object_store.put(f"photos/{SAMPLES[3].member}.json", b"{}")
+    (changed,) = read_slices(shard, "bundle", SLICING, object_store.storage, SMALL_BLOCKS)
+    assert (changed.seen, changed.retryable) == (0, True)
+
+
 @pytest.mark.parametrize("kind", ["tar", "tar.zst", "parquet", "tfrecord"])
 def test_a_connection_that_breaks_once_costs_nothing(kind: str, object_store: ObjectStore) -> None:
     uri = object_store.put(f"00000.{kind}", MAKERS[kind](SAMPLES))
