@@ -26,6 +26,7 @@ from PIL import Image
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import Bundle, load_bundle
+from causalprint.models.encodings import encode_jpeg
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.audit import execute, plan
 from causalprint.schemas.config import AuditConfig, Slicing, Storage
@@ -111,12 +112,10 @@ def make_shard(path: Path, images: int) -> Path:
             coarse = rng.integers(0, 256, (SIDE // 16, SIDE // 16, 3), np.uint8)
             smooth = np.asarray(Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.float32)
             pixels = np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
-            buffer = io.BytesIO()
-            Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
+            data = encode_jpeg(pixels, 90)
             member = tarfile.TarInfo(f"{index:06d}.jpg")
-            member.size = buffer.tell()
-            buffer.seek(0)
-            tar.addfile(member, buffer)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
     return path
 
 

@@ -31,10 +31,12 @@ def limit_damage(limit: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One object of the input: a tar, a Parquet file, a TFRecord file, or a folder of image files.
+    """One object of the input: a tar, a Parquet file, a TFRecord file, a folder of image files, or one image file of a folder.
 
     Attributes:
-        uri: where it is, with its protocol (``s3://bucket/00000.tar``, ``file:///data/00000.tar``).
+        uri: where it is, with its protocol (``s3://bucket/00000.tar``, ``file:///data/photos/``). Only that of a folder ends in
+            a slash: of format ``folder`` too is an image file by itself, ``file:///data/photos/cat.jpg``, of which it is the one
+            member.
         size: bytes; of a folder, those of its image files together.
         generation: what tells this version of the object from any other: etag, or size and modification time.
         format: a key of ``causalprint.transforms.formats.FORMATS``.
@@ -46,6 +48,11 @@ class Shard:
     generation: str
     format: str
     limit: int | None = None
+
+    @property
+    def collection(self) -> str:
+        """The URI of what its images come from together: the folder of an image file by itself, else the shard's own."""
+        return f"{self.uri.rpartition('/')[0]}/" if self.format == "folder" else self.uri
 
     def shard_id(self, bundle_id: str) -> str:
         """The name of this shard's account: 32 hex digits, the same on every run over the same bytes."""

@@ -20,7 +20,7 @@ class Label(NamedTuple):
 
     Attributes:
         source: what made it: ``real`` or a generator's name.
-        origin: the collection that it comes from; its shard where nothing says.
+        origin: the collection that it comes from; its folder or shard where nothing says.
         content: what it shows: images that share it (a photograph and its decoded copy) stay on one side of a split. The image's
             own id where nothing says.
         licence: ``unstated`` where nothing says.
@@ -45,7 +45,7 @@ def label_of(image: EncodedImage, shard: Shard, label_field: str) -> Label:
     known = metadata if isinstance(metadata, dict) else {}
     return Label(
         _source(known.get(label_field), image, shard, label_field),
-        str(known.get("origin") or shard.uri),
+        str(known.get("origin") or shard.collection),
         str(known.get("content") or image.image_id),
         str(known.get("licence") or UNKNOWN),
     )
@@ -69,4 +69,4 @@ def _source(stated: object, image: EncodedImage, shard: Shard, label_field: str)
 
 def _folder(image: EncodedImage, shard: Shard) -> str:
     inside = PurePosixPath(image.member).parent.name
-    return inside or (PurePosixPath(shard.uri).name if shard.format == "folder" else "")
+    return inside or (PurePosixPath(shard.collection).name if shard.format == "folder" else "")

@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
-from causalprint.transforms.formats import FORMATS, format_of, sniff_format
+from causalprint.transforms.formats import FORMATS, format_of, shard_of
 from causalprint.transforms.formats.folder import folder_shard
-from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name
+from causalprint.transforms.images.kinds import is_image_name
 from causalprint.transforms.storage.lookup import Found, InputError, Store
-from causalprint.transforms.storage.options import ReadOptions
-from causalprint.transforms.storage.storage import ShardSource, StoredFile, filesystem, is_local
+from causalprint.transforms.storage.storage import ShardSource, filesystem, is_local, sidecar_paths
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ WILD = re.compile(r"[*?\[]")
 BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 NUMBERED = re.compile(r"-\d+-of-\d+$")
 MAX_NAMED = 5
-SNIFFED_BYTES = 512
+MANY_FILES = 1000
 
 
 def match_shards(
@@ -35,7 +34,10 @@ def match_shards(
     - one shard; or several by braces, ``{00000..00099}`` or ``{a,b}``, all of which must be there;
     - a glob (``*``, ``?``, ``[…]``, ``**``), of which files that are no shards are left out, and folders are as below;
     - a folder: every shard in and below it, and every folder there that holds image files, as one shard of format ``folder``.
-      Left out are folders that begin with a dot, links to folders, and outputs of this program.
+      Left out are folders that begin with a dot, links to folders, and outputs of this program;
+    - an image file, or several by braces and globs: each is a shard of its own, also of format ``folder``, unless its folder is
+      given too. It has sidecars by the rules of folders (``a.json`` or ``a.jpg.json`` of ``a.jpg``, in lower case). A shard
+      costs a few small files of output and, on an object store, about ten requests, so folders are the way for many images.
 
     A format is told by its suffix, else (``train-00000-of-00100``) by its first bytes.
 
@@ -52,7 +54,9 @@ def match_shards(
     """
     options = options or ReadOptions()
     shards = {shard.uri: shard for each in inputs for shard in _match(each, storage, options)}
-    in_order = [shards[uri] for uri in sorted(shards)]
+    in_order = [shard for uri, shard in sorted(shards.items()) if shard.collection == uri or shard.collection not in shards]
+    if (alone := sum(shard.collection != shard.uri for shard in in_order)) > MANY_FILES:
+        logger.warning("%d image files are a shard each, which is slow; give their folders instead", alone)
     yield from in_order if limit is None else _up_to(limit, in_order, storage, options)
 
 
@@ -87,41 +91,34 @@ def _match(given: str, storage: Storage, options: ReadOptions) -> list[Shard]:
         raise InputError(f"input {given!r} matches nothing: there is no {', '.join(missing[:MAX_NAMED])}{more}")
     shards: list[Shard] = []
     others: list[str] = []
+    described: set[str] = set()
     for found in (found for several in matches.values() for found in several):
         there = list(_shards_at(store, found))
         shards += there
-        others += [found.path] if found.file and not there else []
+        if found.file and not there:
+            others.append(found.path)
+        elif found.file and there[0].format == "folder":
+            described.update(sidecar_paths(found.path))
     asked = [path for path in others if path in matches]
     if asked or not shards:
         what = f"{asked[0]} is no shard" if asked else "nothing there is a shard"
         suffixes = " ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
-        raise InputError(f"input {given!r}: {what} ({suffixes}); image files are audited by giving their folder")
-    if others:
+        raise InputError(f"input {given!r}: {what} ({suffixes}) and no image file; give images, or their folder")
+    if others := [path for path in others if path not in described]:
         logger.warning("input %r: left out %d files that are no shards, such as %s", given, len(others), others[0])
     return shards
 
 
 def _shards_at(store: Store, found: Found) -> Iterator[Shard]:
     if found.file is not None:
-        shard = _shard(store, found.file, sniff=not _is_named_otherwise(found.file.name))
+        shard = shard_of(store, found.file)
         yield from [shard] if shard else []
         return
     for files in store.below(found.path):
-        numbered = (_shard(store, file, sniff=bool(NUMBERED.search(file.name))) for file in files)
-        yield from (shard for shard in numbered if shard)
+        named = (shard_of(store, file) for file in files if format_of(file.name) or NUMBERED.search(file.name))
+        yield from (shard for shard in named if shard and shard.format != "folder")
         if any(is_image_name(file.name) for file in files):
             yield folder_shard(f"{store.fs.unstrip_protocol(files[0].parent)}/", files)
-
-
-def _shard(store: Store, file: StoredFile, *, sniff: bool) -> Shard | None:
-    kind = format_of(file.name)
-    if kind is None and sniff:
-        kind = sniff_format(store.head(file, SNIFFED_BYTES))
-    return None if kind is None else Shard(store.fs.unstrip_protocol(file.path), file.size, file.generation, kind)
-
-
-def _is_named_otherwise(name: str) -> bool:
-    return is_image_name(name) or is_sidecar_name(name) or is_other_name(name)
 
 
 def _up_to(limit: int, shards: Iterable[Shard], storage: Storage, options: ReadOptions) -> Iterator[Shard]:
@@ -140,7 +137,7 @@ def _count(shard: Shard, most: int, storage: Storage, options: ReadOptions) -> i
     seen = 0
     source = ShardSource(shard, storage, options)
     try:
-        for item in FORMATS[shard.format].read(source, shard, options):
+        for item in FORMATS[shard.format].read(source, options):
             seen += not isinstance(item, Skipped)
             if seen == most:
                 break

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
 from causalprint.transforms.formats.slices import read_slices
-from causalprint.transforms.storage.options import ReadOptions
 
 
 @dataclass

@@ -7,7 +7,6 @@ phase with the blocks of a JPEG.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -15,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from causalprint.models.encodings import CHROMA_WHOLE, recompress
 from causalprint.models.features import GRID
 
 Pixels = npt.NDArray[np.uint8]
-CHROMA_HALVED = 2
-"""4:2:0, what cameras and web sites write."""
 
 
 class Perturbation(NamedTuple):
@@ -34,13 +32,6 @@ class Perturbation(NamedTuple):
     about: str
     apply: Callable[[Pixels, int], Pixels]
     drawn: bool = False
-
-
-def recompress(pixels: Pixels, quality: int, subsampling: int = CHROMA_HALVED) -> Pixels:
-    """What a JPEG of that quality holds; subsampling 0 is 4:4:4, 2 is 4:2:0."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
-    return np.asarray(Image.open(buffer).convert("RGB"))
 
 
 def rescale(pixels: Pixels, factor: float) -> Pixels:
@@ -92,7 +83,7 @@ PERTURBATIONS: Mapping[str, Perturbation] = {
 
 TRACKS: Mapping[str, Callable[[Pixels], Pixels]] = {
     "png": lambda pixels: pixels,
-    "jpeg95": lambda pixels: recompress(pixels, 95, 0),
+    "jpeg95": lambda pixels: recompress(pixels, 95, CHROMA_WHOLE),
     "aligned": lambda pixels: pixels,
 }
 """The last encoding that every image gets alike, whatever made it : the pixels that are decoded from it."""

@@ -5,7 +5,6 @@ A fingerprint must not move under them (METHODS.md, section 1). Each has its own
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter
+
+from causalprint.models.encodings import CHROMA_HALVED, CHROMA_WHOLE, recompress
 
 Pixels = npt.NDArray[np.uint8]
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
@@ -99,7 +100,7 @@ class Interventions:
         left, top = (int(draw.integers(0, length - crop + 1)) for length in image.size)
         image = _restyle(image.crop((left, top, left + crop, top + crop)), style)
         if self.encoding:
-            image = _recompress(image, self.encoding, 0)
+            image = _compressed(image, self.encoding, CHROMA_WHOLE)
         changed: Pixels = np.asarray(image.convert("RGB"))
         return Intervened(changed, style.vector())
 
@@ -135,10 +136,10 @@ def _restyle(image: Image.Image, style: Style) -> Image.Image:
         image = ImageEnhance.Brightness(image).enhance(math.exp(style.brightness))
     if style.saturation:
         image = ImageEnhance.Color(image).enhance(math.exp(style.saturation))
-    return image if style.quality == 1 else _recompress(image, round(100 * style.quality), 2 if style.chroma else 0)
+    if style.quality == 1:
+        return image
+    return _compressed(image, round(100 * style.quality), CHROMA_HALVED if style.chroma else CHROMA_WHOLE)
 
 
-def _recompress(image: Image.Image, quality: int, subsampling: int) -> Image.Image:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
-    return Image.open(buffer).convert("RGB")
+def _compressed(image: Image.Image, quality: int, subsampling: int) -> Image.Image:
+    return Image.fromarray(recompress(np.asarray(image), quality, subsampling))

@@ -38,9 +38,7 @@ def save(path: Path, progress: Progress, networks: nn.Module, optimizer: torch.o
     tensors |= {f"best.{key}": value for key, value in progress.best.items()} | optimizer_tensors(optimizer)
     metadata = {"epoch": str(progress.epoch), "score": repr(progress.score), "waited": str(progress.waited), "run": run}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    save_file({key: value.contiguous().clone() for key, value in tensors.items()}, part, metadata)
-    part.replace(path)
+    write_checkpoint(path, tensors, metadata)
 
 
 def resume(path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer, run: str = "") -> Progress:
@@ -49,21 +47,35 @@ def resume(path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer, ru
     Raises:
         ValueError: the checkpoint is of another run.
     """
-    with safe_open(path, "pt") as opened:
-        metadata = opened.metadata()
-    if metadata.get("run", "") != run:
-        raise ValueError(
-            f"{path} was written with another recipe, another seed or other images; resume with the same ones, or train without "
-            "--resume"
-        )
-    tensors = load_file(path)
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-    networks.load_state_dict(part("now."))
+    metadata, tensors = read_checkpoint(path, run, "images, another seed or another recipe", "train without --resume")
+    networks.load_state_dict(part_of(tensors, "now."))
     restore_optimizer(optimizer, tensors)
-    return Progress(int(metadata["epoch"]), float(metadata["score"]), part("best."), int(metadata["waited"]))
+    return Progress(int(metadata["epoch"]), float(metadata["score"]), part_of(tensors, "best."), int(metadata["waited"]))
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Writes ``path`` beside its place and puts it there: a kill at any moment leaves the old file or the new one."""
+    part = path.with_name(path.name + ".part")
+    save_file({key: value.contiguous().clone() for key, value in tensors.items()}, part, metadata)
+    part.replace(path)
+
+
+def read_checkpoint(path: Path, run: str, choices: str, remedy: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and the tensors that :func:`write_checkpoint` was given.
+
+    Raises:
+        ValueError: its ``run`` is another one, and so are some of the ``choices``.
+    """
+    with safe_open(path, "pt") as opened:
+        metadata: dict[str, str] = opened.metadata()
+    if metadata.get("run", "") != run:
+        raise ValueError(f"{path} was written with other {choices}; resume with the same ones, or {remedy}")
+    return metadata, load_file(path)
+
+
+def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those tensors whose names begin with ``prefix``, by the rest of their names."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

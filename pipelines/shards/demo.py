@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from causalprint.models.encodings import encode_jpeg95
+from causalprint.pipelines.shards.photographs import photographs
 from causalprint.pipelines.shards.sample_tar import Row, write_tar
-from causalprint.transforms.images.encode import encode_jpeg95
-from causalprint.transforms.images.photographs import photographs
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

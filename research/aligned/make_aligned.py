@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from causalprint.models.encodings import ENCODINGS
 from causalprint.pipelines.shards.sample_tar import Row, add_row
 from causalprint.research.aligned.photographs import (
     AlignedConfig,
@@ -28,7 +29,6 @@ from causalprint.research.aligned.photographs import (
 )
 from causalprint.schemas.elements import EncodedImage, Shard
 from causalprint.schemas.records import from_json, to_json
-from causalprint.transforms.images.encode import ENCODINGS
 from causalprint.transforms.labels import label_of
 
 if TYPE_CHECKING:

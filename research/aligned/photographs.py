@@ -41,7 +41,7 @@ class AlignedConfig:
         output: folder of the tars.
         decoders: what the photographs go through; empty for :func:`default_decoders`.
         limit: photographs at most, spread over the origins and drawn by ``seed``; ``None`` for all.
-        encoding: a key of :data:`~causalprint.transforms.images.encode.ENCODINGS`.
+        encoding: a key of :data:`~causalprint.models.encodings.ENCODINGS`.
         label_field: key that names the source.
         seed: of the draw.
         device: ``auto``, ``cpu`` or ``cuda``.

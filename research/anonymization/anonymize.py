@@ -20,7 +20,6 @@ from causalprint.research.anonymization.attacks import (
 from causalprint.research.anonymization.records import Anonymization, Attempt, LeftOut
 
 if TYPE_CHECKING:
-    from causalprint.research.anonymization.anonymizer import Pixels
     from causalprint.schemas.elements import EncodedImage, Shard
 
 ATTEMPTS = "anonymize.parquet"
@@ -38,6 +37,7 @@ def anonymize(config: AnonymizeConfig, report: Report = lambda _: None) -> Anony
         ResultsError: the output cannot be written.
     """
     from causalprint import __version__
+    from causalprint.models.encodings import encode_png
     from causalprint.pipelines.results.sections import publish
     from causalprint.schemas.records import to_json
 
@@ -51,7 +51,7 @@ def anonymize(config: AnonymizeConfig, report: Report = lambda _: None) -> Anony
         changed = attack(known, aim, config.seed, tools)
         if isinstance(changed, LeftOut):
             return changed
-        return attempt(known, changed, tools.anonymizer.assess(changed), aim, tools), _png(changed)
+        return attempt(known, changed, tools.anonymizer.assess(changed), aim, tools), encode_png(changed)
 
     found = list(each_image(config, work, report))
     done = [each for each in found if not isinstance(each, LeftOut)]
@@ -71,16 +71,6 @@ def _names(attempts: Sequence[Attempt]) -> list[str]:
     stems = [PurePosixPath(row.image.rpartition("#")[2]).stem for row in attempts]
     alone = [stem if stems.count(stem) == 1 else f"{stem}-{row.image_id[:8]}" for stem, row in zip(stems, attempts, strict=True)]
     return [f"{name}.png" for name in alone]
-
-
-def _png(pixels: Pixels) -> bytes:
-    import io
-
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def parquet(attempts: Sequence[Attempt]) -> bytes:

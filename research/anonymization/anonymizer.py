@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from causalprint.models.bundles.manifest import Geometry
-from causalprint.models.evaluation.perturbations import recompress
+from causalprint.models.encodings import recompress
 from causalprint.models.features import corners, cut
 from causalprint.models.residuals.base import Residual
 from causalprint.models.verdicts import Judge

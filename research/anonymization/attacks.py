@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from causalprint.research.anonymization.records import METHODS, NOISE, PGD, SWAP, Attempt, LeftOut
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import Slicing, Storage
 
 if TYPE_CHECKING:
     from causalprint.models.residuals.base import Residual
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from causalprint.schemas.elements import EncodedImage, Shard
 
 JPEG_QUALITY = 75
+_SLICING = Slicing(images=64, bytes=64 * 1024 * 1024)
 
 Report = Callable[[str], None]
 """Told in a few words what is being done."""
@@ -37,7 +38,7 @@ class AnonymizeConfig:
     """What is to be changed, and how far.
 
     Attributes:
-        inputs: image files, globs of them, and shards or folders as an audit takes them.
+        inputs: image files, shards or folders, as an audit takes them.
         output: folder to write.
         bundle: the attributor to attack; ``None`` for the one in the package.
         target: the source to be named; ``None``: any but the present one.
@@ -160,18 +161,23 @@ def each_image(
     import torch
 
     from causalprint.models.features import pick_device
-    from causalprint.pipelines.labelled.images import read_portions
+    from causalprint.transforms.formats.slices import read_slices
+    from causalprint.transforms.match_shards import match_shards
 
+    in_order = (shard for given in config.inputs for shard in match_shards([given], config.storage))  # as they were given
+    shards = {shard.uri: shard for shard in in_order}
     threads = config.threads or (os.cpu_count() or 1 if pick_device(config.device) == torch.device("cpu") else 1)
     count = 0
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for portion in read_portions(config.inputs, config.storage):
-                for image, done in zip(portion.images, pool.map(partial(work, portion.shard), portion.images), strict=True):
+            for part in (part for shard in shards.values() for part in read_slices(shard, "images", _SLICING, config.storage)):
+                for image, done in zip(part.images, pool.map(partial(work, part.shard), part.images), strict=True):
                     count += 1
                     report(f"{count} images, the last {image.member}")
                     yield done
-                yield from [LeftOut(portion.shard.uri, "could not be read")] * portion.unreadable
+                yield from [LeftOut(part.shard.uri, "could not be read")] * len(part.rejects)
+                if part.damage:
+                    raise ValueError(f"{part.shard.uri}: {part.damage}; give whole shards")
         finally:  # whoever has enough does not wait for the rest
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -185,7 +191,7 @@ def look_at(shard: Shard, image: EncodedImage, label_field: str | None, tools: T
     from causalprint.transforms.images.decode import ImageRejectError, decode
     from causalprint.transforms.labels import label_of
 
-    name = f"{shard.uri}{'' if shard.uri.endswith('/') else '#'}{image.member}"
+    name = f"{shard.collection}{'' if shard.format == 'folder' else '#'}{image.member}"
     label = None if label_field is None else label_of(image, shard, label_field)
     try:
         pixels = decode(image.data).pixels

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from causalprint.models.attribution import Attributor
-from causalprint.models.evaluation.perturbations import recompress
+from causalprint.models.encodings import recompress
 from causalprint.models.features import corners
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.lenses.rgb import TILE, mean_tile

@@ -30,7 +30,7 @@ RESUMES = "the same command begins again"
 
 
 class EncodingName(StrEnum):
-    """What ``--encoding`` takes: the keys of ``causalprint.transforms.images.encode.ENCODINGS``."""
+    """What ``--encoding`` takes: the keys of ``causalprint.models.encodings.ENCODINGS``."""
 
     PNG = "png"
     JPEG95 = "jpeg95"

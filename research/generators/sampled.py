@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from causalprint.models.encodings import ENCODINGS
 from causalprint.pipelines.shards.demo import CROP, PRIOR
 from causalprint.pipelines.shards.sample_tar import write_tar
-from causalprint.transforms.images.encode import ENCODINGS
 
 SAMPLES = 80
 SAMPLING_STEPS = (16, 16, 16, 25)
@@ -27,7 +27,7 @@ def write_sampled_shard(prior: Path, path: Path, samples: int = SAMPLES, encodin
         prior: the diffusion pipeline's folder.
         path: of the tar.
         samples: a multiple of four: as many for each number of sampling steps.
-        encoding: a key of :data:`~causalprint.transforms.images.encode.ENCODINGS`.
+        encoding: a key of :data:`~causalprint.models.encodings.ENCODINGS`.
     """
     import numpy as np
 

@@ -10,7 +10,6 @@ both losses with weight 1; a third as many epochs on transformations as on sourc
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from functools import partial
 
@@ -21,6 +20,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.nn import functional
 
+from causalprint.models.encodings import recompress
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
 from causalprint.research.methods.cnn import (
     PATCH,
@@ -44,9 +44,7 @@ Transformation = Callable[[Pixels, np.random.Generator], Pixels]
 
 def compress(pixels: Pixels, draw: np.random.Generator, quality: int) -> Pixels:
     """JPEG of ``quality``."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))
+    return recompress(pixels, quality)
 
 
 def blur(pixels: Pixels, draw: np.random.Generator, deviation: float) -> Pixels:

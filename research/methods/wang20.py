@@ -7,14 +7,13 @@ train from nothing.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.nn import functional
 
+from causalprint.models.encodings import recompress
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
 from causalprint.research.methods.cnn import Mean, convolution, learn, standardisation
 
@@ -48,9 +47,7 @@ def blur_and_compress(patch: npt.NDArray[np.uint8], draw: np.random.Generator) -
     if draw.random() < CHANCE:
         image = image.filter(ImageFilter.GaussianBlur(draw.uniform(0, LARGEST_BLUR)))
     if draw.random() < CHANCE:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=int(draw.integers(QUALITIES[0], QUALITIES[1] + 1)))
-        image = Image.open(buffer)
+        return recompress(np.asarray(image), int(draw.integers(QUALITIES[0], QUALITIES[1] + 1)))
     return np.asarray(image)
 
 

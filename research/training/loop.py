@@ -13,10 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
-from causalprint.models.training.progress import optimizer_tensors, restore_optimizer
+from causalprint.models.training.progress import optimizer_tensors, part_of, read_checkpoint, restore_optimizer, write_checkpoint
 
 Photographs = Sequence[NDArray[np.uint8]]
 """Photographs at native resolution, each (height, width, 3), uint8 in [0, 255]."""
@@ -134,9 +132,7 @@ def save_checkpoint(state: TrainingState, run: str, path: Path) -> None:
     tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}
     tensors |= optimizer_tensors(state.optimizer)
     metadata = {"step": str(state.step), "seconds": repr(state.seconds), "run": run}
-    temporary = path.with_name(path.name + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
-    temporary.replace(path)
+    write_checkpoint(path, tensors, metadata)
 
 
 def load_checkpoint(state: TrainingState, run: str, path: Path) -> None:
@@ -145,19 +141,8 @@ def load_checkpoint(state: TrainingState, run: str, path: Path) -> None:
     Raises:
         ValueError: the checkpoint is of another run.
     """
-    with safe_open(path, "pt") as opened:
-        metadata = opened.metadata()
-    if metadata["run"] != run:
-        raise ValueError(
-            f"{path} was written with other photographs, another seed or another configuration; "
-            "resume with the same ones, or train into another folder"
-        )
-    tensors = load_file(path)
-
-    def part(prefix: str) -> dict[str, torch.Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-    state.model.load_state_dict(part("model."))
-    state.average.load_state_dict(part("average."))
+    metadata, tensors = read_checkpoint(path, run, "photographs, another seed or another configuration", "use another folder")
+    state.model.load_state_dict(part_of(tensors, "model."))
+    state.average.load_state_dict(part_of(tensors, "average."))
     restore_optimizer(state.optimizer, tensors)
     state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])

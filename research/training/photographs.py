@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from causalprint.pipelines.shards.photographs import photographs
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, digest
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.images.decode import ImageRejectError, decode
-from causalprint.transforms.images.photographs import photographs
 from causalprint.transforms.match_shards import match_shards
 
 HOLD_OUT_ONE_IN = 8
@@ -122,7 +122,7 @@ def _read(inputs: Sequence[str]) -> Iterator[TrainingPhotograph]:
             if part.damage:
                 raise ValueError(f"{shard.uri}: {part.damage}; models are trained on whole shards only")
             for image in part.images:
-                photograph = _describe(image, shard.uri)
+                photograph = _describe(image, shard.collection)
                 if photograph is not None:
                     yield photograph
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from causalprint.__main__ import main
+from causalprint.transforms.formats.members import read_member
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.outputs import files_below, rows
 from tests.servers import ObjectStore, breaking_proxy
@@ -128,6 +129,30 @@ def test_inputs_may_be_globs_and_ranges(crawl: Path, tmp_path: Path, tiny: Path,
     globbed = command(capsys, "audit", f"{crawl}/*.tar", crawl / "00000.tar", "-o", tmp_path / "b", "--bundle", tiny).found
     assert ranged["shards"] == globbed["shards"] == 2
     assert files_below(tmp_path / "a") == files_below(tmp_path / "b")
+
+
+def test_an_image_file_is_an_input_and_is_fetched_again_by_its_row(
+    crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "out"
+    photo = crawl / "photos" / "21.jpg"
+    photo.with_suffix(".txt").write_text("a cat")
+    code, found, log = command(capsys, "audit", photo, "-o", out, "--bundle", tiny)
+    assert (code, found["seen"], found["attributed"], found["complete"]) == (0, 1, 1, 1)
+    assert "left out" not in log
+    (row,) = rows(out, "images").to_pylist()
+    assert (row["shard"], row["member"], row["offset"]) == (photo.as_uri(), "21.jpg", 0)
+    assert json.loads(row["metadata"]) == {"txt": "a cat"}
+    again = read_member(row["shard"], row["member"], row["offset"])
+    assert (again.data, again.image_id) == (photo.read_bytes(), row["image_id"])
+    assert command(capsys, "audit", photo, "-o", out, "--bundle", tiny).found["computed"] == 0
+    more = command(capsys, "audit", photo, crawl / "photos" / "2[03].jpg", "-o", out, "--bundle", tiny).found
+    assert (more["seen"], more["shards"], more["complete"], more["computed"]) == (3, 3, 3, 2)
+    whole = command(capsys, "audit", crawl, photo, "-o", tmp_path / "whole", "--bundle", tiny).found
+    assert (whole["seen"], whole["shards"]) == (11, 3)
+    (alone,) = [each for each in rows(out, "embeddings").to_pylist() if each["member"] == "21.jpg"]
+    (inside,) = [each for each in rows(tmp_path / "whole", "embeddings").to_pylist() if each["member"] == "21.jpg"]
+    assert alone["fingerprint"] == inside["fingerprint"]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,14 @@ def test_a_shard(tmp_path: Path, capsys: Capture) -> None:
     assert damaged["damage"][:30] in text
 
 
+def test_an_image_file(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(0, side=32))
+    code, found, _ = command(capsys, "inspect", tmp_path / "a.jpg")
+    (shard,) = found["shards"]
+    assert (code, found["kind"], shard["uri"]) == (0, "shards", (tmp_path / "a.jpg").as_uri())
+    assert (shard["images"], shard["members"], shard["damage"]) == (1, ["a.jpg"], None)
+
+
 @pytest.mark.parametrize("what", ["nowhere", "notes.txt"])
 def test_what_is_nothing_of_this_is_one_line(what: str, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "notes.txt").write_text("hello")

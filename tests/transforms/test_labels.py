@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def test_without_metadata_the_folder_names_the_source_and_the_image_is_its_own_c
     image = EncodedImage("1.png", 0, b"x")
     assert label_of(image, FOLDER, "source") == ("dalle-3", FOLDER.uri, image.image_id, "unstated")
     assert label_of(image._replace(member="gamma/1.png"), TAR, "source").source == "gamma"
+    alone = replace(FOLDER, uri=f"{FOLDER.uri}1.png")
+    assert label_of(image, alone, "source") == label_of(image, FOLDER, "source")
 
 
 @pytest.mark.parametrize(

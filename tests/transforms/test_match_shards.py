@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import Shard
 from causalprint.transforms.formats.slices import read_slices
-from causalprint.transforms.match_shards import expand_braces, match_shards
+from causalprint.transforms.match_shards import MANY_FILES, expand_braces, match_shards
 from causalprint.transforms.storage.lookup import InputError
 from tests.shards import make_samples, write_shard
 
@@ -73,6 +73,12 @@ def test_a_folder_gives_its_shards_and_its_photographs(dataset: Path) -> None:
         ("photos/cats/", ["photos/cats/"]),
         ("phot*", ["photos/cats/"]),
         ("**/*.parquet", ["val/a.parquet"]),
+        ("photos/cats/000001.jpg", ["photos/cats/000001.jpg"]),
+        ("photos/cats/{000002,000000}.jpg", ["photos/cats/000000.jpg", "photos/cats/000002.jpg"]),
+        ("photos/*/00000[01].jpg", ["photos/cats/000000.jpg", "photos/cats/000001.jpg"]),
+        ("photos/cats/*", [f"photos/cats/00000{number}.jpg" for number in range(3)]),
+        ("{photos,val}/**/*[0a].*", ["photos/cats/000000.jpg", "val/a.parquet"]),
+        ("photos/cats{,/*.jpg}", ["photos/cats/"]),
     ],
 )
 def test_globs_braces_files_and_folders(pattern: str, expected: list[str], dataset: Path) -> None:
@@ -97,14 +103,52 @@ def test_a_relative_path_is_a_path(dataset: Path, monkeypatch: pytest.MonkeyPatc
         ("nowhere/*.tar", "matches nothing: there is no"),
         ("train/99999.tar", "matches nothing: there is no"),
         ("train/{00008..00020}.tar", "00012.tar, .*00016.tar and 4 more"),
-        ("train/00000.json", "00000.json is no shard .*giving their folder"),
-        ("photos/cats/*.jpg", "nothing there is a shard .*giving their folder"),
-        ("photos/cats/000000.jpg", "is no shard"),
+        ("train/00000.json", "00000.json is no shard .* and no image file; give images, or their folder"),
+        ("photos/cats/*.json", "nothing there is a shard .* and no image file; give images, or their folder"),
+        ("photos/cats/{000000.jpg,000000.json}", "000000.json is no shard"),
+        ("photos/cats/000009.jpg", "matches nothing: there is no"),
     ],
 )
 def test_an_input_that_matches_nothing_is_one_clear_error(pattern: str, words: str, dataset: Path) -> None:
     with pytest.raises(InputError, match=words):
         found(f"{dataset}/{pattern}")
+
+
+def test_an_image_file_is_told_by_its_first_bytes_where_its_name_is_silent(dataset: Path) -> None:
+    for name, data in {"download": SAMPLES[0].data, "hello": b"hello", "1.json": b"{}", "download.txt": b"a cat"}.items():
+        (dataset / "photos" / name).write_bytes(data)
+    (shard,) = found(dataset / "photos" / "d*")
+    assert (shard.uri, shard.format, shard.size) == (f"{dataset.as_uri()}/photos/download", "folder", len(SAMPLES[0].data))
+    with pytest.raises(InputError, match="hello is no shard"):
+        found(dataset / "photos" / "hello")
+
+
+def test_sidecars_of_images_are_not_said_to_be_left_out(dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found(dataset / "photos" / "cats" / "*")
+    assert not caplog.records
+    (dataset / "photos" / "cats" / "list.csv").write_text("name")
+    found(dataset / "photos" / "cats" / "*")
+    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == [
+        f"left out 1 files that are no shards, such as {dataset}/photos/cats/list.csv"
+    ]
+
+
+def test_many_image_files_by_themselves_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(MANY_FILES + 1):
+        (tmp_path / f"{number}.jpg").touch()
+    assert len(found(tmp_path)) == 1
+    assert not caplog.records
+    assert len(found(tmp_path / "*.jpg")) == MANY_FILES + 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{MANY_FILES + 1} image files are a shard each, which is slow; give their folders instead"
+    ]
+
+
+def test_a_limit_is_shared_out_over_image_files(dataset: Path) -> None:
+    shards = found(dataset / "photos" / "cats" / "*.jpg", dataset / "train" / "00000.tar", limit=4)
+    assert names(dataset, shards) == [*(f"photos/cats/00000{number}.jpg" for number in range(3)), "train/00000.tar"]
+    assert [shard.limit for shard in shards] == [None, None, None, 1]
+    assert len(found(dataset / "photos" / "cats" / "*.jpg", limit=2)) == 2
 
 
 def test_a_folder_of_empty_images_is_a_shard_all_the_same(tmp_path: Path) -> None:

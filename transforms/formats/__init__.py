@@ -1,16 +1,21 @@
-"""Shard formats, a file each. Adding one is a file and a line here; ``tests/formats`` runs the same properties over all."""
+"""Shard formats, a file each, and what they share. A new one is a file and a line here; tests run their properties over it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
+from causalprint.schemas.config import ReadOptions
+from causalprint.schemas.elements import EncodedImage, Shard
 from causalprint.transforms.formats import folder, parquet, tar, tfrecord
-from causalprint.transforms.storage.options import ReadOptions
-from causalprint.transforms.storage.storage import ShardSource
+from causalprint.transforms.formats.items import Item
+from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.storage.lookup import Store
+from causalprint.transforms.storage.storage import ShardSource, StoredFile, with_sidecars
 
-Reader = Callable[[ShardSource, Shard, ReadOptions], Iterator[EncodedImage | Reject | Skipped]]
+SNIFFED_BYTES = 512
+
+Reader = Callable[[ShardSource, ReadOptions], Iterator[Item]]
 OneReader = Callable[[ShardSource, str, int, ReadOptions], EncodedImage | None]
 
 
@@ -38,6 +43,23 @@ FORMATS: dict[str, Format] = {
     "tfrecord": Format("tfrecord", tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
     "folder": Format("folder", (), folder.is_folder, folder.read, folder.read_one),
 }
+
+
+def shard_of(store: Store, file: StoredFile) -> Shard | None:
+    """The shard that a file given by itself is, or ``None`` where it is none: by its suffix, else by its first bytes.
+
+    Raises:
+        InputError: the store did not answer.
+    """
+    uri, kind = store.fs.unstrip_protocol(file.path), format_of(file.name)
+    is_image = is_image_name(file.name)
+    if not (kind or is_image or is_sidecar_name(file.name) or is_other_name(file.name)):
+        head = store.head(file, SNIFFED_BYTES)
+        kind, is_image = sniff_format(head), looks_like_image(head)
+    if kind:
+        return Shard(uri, file.size, file.generation, kind)
+    files = store.ask(lambda: with_sidecars(store.fs, file.path)) if is_image else None
+    return folder.image_shard(uri, files) if files else None
 
 
 def format_of(uri: str) -> str | None:

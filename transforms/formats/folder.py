@@ -1,4 +1,4 @@
-"""A folder of image files: every image file in it, and none below it, is one member."""
+"""A folder of image files: every image file in it, and none below it, is one member. An image file by itself is read alike."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.checks import checked_image, too_large
-from causalprint.transforms.formats.samples import Item, sidecar_metadata
+from causalprint.transforms.formats.items import Item, checked_image, sidecar_metadata, too_large
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
-from causalprint.transforms.storage.options import ReadOptions
-from causalprint.transforms.storage.storage import ShardSource, StoredFile, folder_generation
+from causalprint.transforms.storage.storage import SIDECARS, ShardSource, StoredFile, folder_generation
 
-SIDECARS = (".json", ".txt")
 SNIFFED_BYTES = 64
 FETCHED_TOGETHER = 8
 
 
-def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[Item]:
-    """Every file of the folder, ordered by name.
+def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
+    """Every file of the folder, ordered by name; of an image file by itself, that and those beside it that may describe it.
 
     An image's sidecars are ``.json`` and ``.txt`` files of the same stem (``a.json``) or name (``a.jpg.json``). A file
     whose suffix says nothing is an image if its first bytes are one's.
@@ -28,7 +26,6 @@ def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[It
     Raises:
         ShardDamageError: retryable; a file could not be read, or is no longer there.
     """
-    del shard
     files = source.files()
     sidecars = _sidecars(files, options)
     used = {each.name for several in sidecars.values() for each in several}
@@ -49,8 +46,13 @@ def folder_shard(uri: str, files: list[StoredFile]) -> Shard:
     return Shard(uri, size, folder_generation(files), "folder")
 
 
+def image_shard(uri: str, files: list[StoredFile]) -> Shard:
+    """The shard that an image file is by itself: the first of ``files``, the others of which may be its sidecars."""
+    return Shard(uri, files[0].size, folder_generation(files), "folder")
+
+
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
-    """The image file named ``member``, if the folder lists it."""
+    """The image file named ``member``, if it is there."""
     del offset
     file = next((each for each in source.files() if each.name == member), None)
     item = _load(source, file, [], options) if file else None

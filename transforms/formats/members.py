@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
-from causalprint.transforms.formats import FORMATS, format_of, sniff_format
+from causalprint.transforms.formats import FORMATS, shard_of
 from causalprint.transforms.formats.folder import folder_shard
-from causalprint.transforms.storage.options import ReadOptions
-from causalprint.transforms.storage.storage import ShardSource, filesystem, list_files, stored_file
+from causalprint.transforms.storage.lookup import InputError, Store
+from causalprint.transforms.storage.storage import ShardSource, filesystem, list_files
 
 
 def read_member(
@@ -27,6 +27,7 @@ def read_member(
 
     Raises:
         FileNotFoundError: the shard is not there.
+        InputError: the store did not answer, or what is there is no shard.
         KeyError: the shard has no such image.
         ShardDamageError: the store did not give it.
     """
@@ -37,7 +38,7 @@ def read_member(
     found = reader.read_one(source, member, offset, options)
     if found is None:
         try:
-            items = (item for item in reader.read(source, shard, options) if item.offset == offset and item.member == member)
+            items = (item for item in reader.read(source, options) if item.offset == offset and item.member == member)
             found = next((item for item in items if isinstance(item, EncodedImage)), None)
         except ShardDamageError as error:
             if error.retryable:
@@ -52,14 +53,16 @@ def open_shard(uri: str, storage: Storage) -> Shard:
 
     Raises:
         FileNotFoundError: there is nothing.
-        ValueError: it is in no known format.
+        InputError: it is in no known format, or the store did not answer.
     """
     fs, path = filesystem(uri, storage)
-    info = fs.info(path)
-    if info["type"] == "directory":
-        return folder_shard(uri, list_files(fs, path))
-    file = stored_file(info)
-    kind = format_of(uri) or sniff_format(fs.cat_file(path, start=0, end=min(512, file.size)))
-    if kind is None:
-        raise ValueError(f"{uri} is in none of the formats {', '.join(FORMATS)}")
-    return Shard(uri, file.size, file.generation, kind)
+    store = Store(uri, fs, ReadOptions())
+    found = store.info(path)
+    if found is None:
+        raise FileNotFoundError(f"there is no {uri}")
+    if found.file is None:
+        return folder_shard(f"{uri.rstrip('/')}/", list_files(fs, path))
+    shard = shard_of(store, found.file)
+    if shard is None:
+        raise InputError(f"{uri} is in none of the formats {', '.join(FORMATS)}, and no image file")
+    return shard

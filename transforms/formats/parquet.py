@@ -10,12 +10,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from causalprint.schemas.elements import EncodedImage, Reject, Shard, ShardDamageError
+from causalprint.schemas.config import MEBIBYTE, ReadOptions
+from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.checks import checked_image
-from causalprint.transforms.formats.damage import Damage
-from causalprint.transforms.formats.metadata import metadata_json
-from causalprint.transforms.storage.options import MEBIBYTE, ReadOptions
+from causalprint.transforms.formats.items import Damage, checked_image, metadata_json
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
 
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -27,7 +25,7 @@ _NAMES = "image images img jpg jpeg png webp image_bytes image_data bytes conten
 IMAGE_COLUMNS = tuple(_NAMES.split())
 
 
-def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[EncodedImage | Reject]:
+def read(source: ShardSource, options: ReadOptions) -> Iterator[EncodedImage | Reject]:
     """Every row of the shard, in order; the footer tells how many there are.
 
     The images are the column ``options.image_column``; else that of the usual names, else the first that is a
@@ -41,7 +39,6 @@ def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[En
         ShardDamageError: there is no footer, or no column of images, or a part could not be read, after everything else
             was given. Or the connection broke (retryable).
     """
-    del shard
     damage = Damage()
     with _open(source, options) as table:
         for group in table.groups:

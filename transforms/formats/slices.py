@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, limit_damage
 from causalprint.transforms.formats import FORMATS
-from causalprint.transforms.formats.samples import Item
-from causalprint.transforms.storage.options import ReadOptions
+from causalprint.transforms.formats.items import Item
 from causalprint.transforms.storage.storage import ShardSource
 
 logger = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ def read_slices(
     try:
         source = ShardSource(shard, storage, options)
         source.check_generation()
-        for item in stop_at_limit(FORMATS[shard.format].read(source, shard, options), shard.limit):
+        for item in stop_at_limit(FORMATS[shard.format].read(source, options), shard.limit):
             if pending.is_full_for(item, slicing):
                 source.check_generation()
                 yield pending.as_slice(shard, bundle_id, index)

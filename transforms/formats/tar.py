@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
-from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
+from causalprint.schemas.config import ReadOptions
+from causalprint.schemas.elements import EncodedImage, Reject, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.damage import Damage
-from causalprint.transforms.formats.samples import Item, Sidecar, group_samples
+from causalprint.transforms.formats.items import Damage, Item, Sidecar, group_samples, too_large
 from causalprint.transforms.formats.tar_headers import (
     BLOCK,
     DATALESS_KINDS,
@@ -31,7 +31,6 @@ from causalprint.transforms.formats.tar_headers import (
     parse_pax,
 )
 from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import Stream, decompressed
 
@@ -44,7 +43,7 @@ Entries = Generator[Item | Sidecar, None, bytes | None]
 """Gives entries, and returns the block to go on with: short where the stream ends, ``None`` where the end is settled."""
 
 
-def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[Item]:
+def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """Every member of the shard, in order.
 
     Yields:
@@ -53,7 +52,6 @@ def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[It
     Raises:
         ShardDamageError: something is missing, after everything else was given; or the connection broke (retryable).
     """
-    del shard
     stream = decompressed(source.stream(), is_tar)
     damage = Damage()
     try:
@@ -217,9 +215,9 @@ class _TarReader:
             return _reject(name, offset, Reason.EMPTY, "0 bytes")
         if size > self._options.max_encoded_bytes:
             self._stream.skip(size - len(head))
-            detail = f"{size} bytes, more than {self._options.max_encoded_bytes}"
             whole = self._whole(name, offset, size)
-            return _reject(name, offset, Reason.TOO_LARGE if whole else Reason.TRUNCATED_MEMBER, detail)
+            reason = Reason.TOO_LARGE if whole else Reason.TRUNCATED_MEMBER
+            return _reject(name, offset, reason, too_large(size, self._options))
         data = head + self._stream.read(size - len(head))
         if not self._whole(name, offset, size, data):
             return _reject(name, offset, Reason.TRUNCATED_MEMBER, f"{len(data)} of {size} bytes are there")

@@ -10,14 +10,12 @@ from collections.abc import Iterator
 
 import google_crc32c
 
-from causalprint.schemas.elements import EncodedImage, Reject, Shard
+from causalprint.schemas.config import ReadOptions
+from causalprint.schemas.elements import EncodedImage, Reject
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.checks import checked_image
-from causalprint.transforms.formats.damage import Damage
 from causalprint.transforms.formats.example import ExampleError, Features, parse_example
-from causalprint.transforms.formats.metadata import json_safe, metadata_json
+from causalprint.transforms.formats.items import Damage, checked_image, json_safe, metadata_json
 from causalprint.transforms.images.kinds import looks_like_image
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import Stream, decompressed
 
@@ -32,7 +30,7 @@ IMAGE_FEATURES = tuple(_IMAGES.split())
 NAME_FEATURES = tuple(_NAMES.split())
 
 
-def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[EncodedImage | Reject]:
+def read(source: ShardSource, options: ReadOptions) -> Iterator[EncodedImage | Reject]:
     """Every record of the shard, in order.
 
     The image is the feature ``options.image_column``; else the first of the usual names whose bytes begin an image, else
@@ -43,7 +41,6 @@ def read(source: ShardSource, shard: Shard, options: ReadOptions) -> Iterator[En
         ShardDamageError: a checksum fails or the last record is cut, after everything else was given; after a length that
             fails its checksum nothing can be found. Or the connection broke (retryable).
     """
-    del shard
     stream = decompressed(source.stream(), is_tfrecord)
     damage = Damage()
     try:

@@ -1,1 +1,1 @@
-"""One encoded image: what it is by its first bytes, what its headers say, and its pixels; and how images are encoded here."""
+"""One encoded image: what it is by its first bytes, what its headers say, and its pixels."""

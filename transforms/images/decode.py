@@ -23,8 +23,7 @@ from PIL import (
 from PIL.ImageFile import ImageFile
 
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.images.headers import ends_early, exif_orientation, gif_size, png_image, webp_size
-from causalprint.transforms.images.jpeg import quality_of
+from causalprint.transforms.images.headers import ends_early, exif_orientation, gif_size, png_image, quality_of, webp_size
 from causalprint.transforms.images.kinds import image_format, other_format
 
 MAX_PIXELS = 89_478_485
@@ -49,7 +48,7 @@ class DecodedImage(NamedTuple):
         width, height: in pixels; EXIF orientation is not applied.
         mode: Pillow's colour mode before conversion.
         orientation: EXIF orientation, 1 to 8, or ``None``. Of AVIF it is that of its ``irot`` and ``imir`` boxes too.
-        jpeg_quality: as of :func:`~causalprint.transforms.images.jpeg.quality_of`; ``None`` of other formats.
+        jpeg_quality: as of :func:`~causalprint.transforms.images.headers.quality_of`; ``None`` of other formats.
     """
 
     pixels: Pixels

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
+from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import StoredFile, followed, retried, stored_file
 
 OUTPUT_MARK = "_causalprint.json"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
 import fsspec
 from fsspec.utils import get_protocol
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, digest
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.streams import BlockStream
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ Result = TypeVar("Result")
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
 MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, ImportError, AssertionError)
 """Errors of a program and not of a connection: no attempt would end otherwise."""
+SIDECARS = (".json", ".txt")
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
@@ -52,11 +55,11 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
 
     Raises:
         ImportError: the package that speaks the protocol is not installed.
-        ValueError: no filesystem speaks the protocol.
+        ValueError: no filesystem speaks the protocol, or the options are no JSON object.
     """
     protocol = get_protocol(uri)
     options: dict[str, Any] = {} if is_local(uri) else {"use_listings_cache": False}
-    options |= storage.for_protocol(protocol)
+    options |= _options(storage, protocol)
     try:
         fs = fsspec.filesystem(protocol, **options)
     except ImportError as error:
@@ -66,6 +69,18 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
         raise ValueError(f"no filesystem for {protocol}:// of {uri!r}; use file://, s3:// or gs://: {error}") from error
     path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
     return fs, _straight(path) if is_local(uri) else path
+
+
+def _options(storage: Storage, protocol: str) -> dict[str, Any]:
+    parsed = json.loads(storage.options)
+    if not isinstance(parsed, dict):
+        message = f"storage options must be a JSON object, not {storage.options!r}; for example '{{\"anon\": true}}'"
+        raise ValueError(message)  # noqa: TRY004 - the JSON type is the value's, not the argument's
+    if any(isinstance(value, dict) for value in parsed.values()) and protocol in parsed:
+        return dict(parsed[protocol])
+    if protocol in ("file", "local"):
+        return {}
+    return {key: value for key, value in parsed.items() if key not in ("s3", "gs", "gcs", "file")}
 
 
 def is_local(uri: str) -> bool:
@@ -131,6 +146,7 @@ class ShardSource:
         self._fs, self._path = filesystem(shard.uri, storage)
         self._options = options
         self._is_folder = shard.format == "folder"
+        self._list = list_files if shard.uri.endswith("/") else with_sidecars
         self.is_local = is_local(shard.uri)
 
     def stream(self, start: int = 0) -> BlockStream:
@@ -151,12 +167,12 @@ class ShardSource:
         return self._fetch(self._path, start, end)
 
     def files(self) -> list[StoredFile]:
-        """The files directly in the folder that the shard is, ordered by name.
+        """The files directly in the folder that the shard is, ordered by name; of an image file by itself, that and its sidecars.
 
         Raises:
             ShardDamageError: retryable; the store did not list them.
         """
-        found = retried(lambda: list_files(self._fs, self._path), f"{self.uri} could not be listed", self._options)
+        found = retried(lambda: self._list(self._fs, self._path), f"{self.uri} could not be listed", self._options)
         return sorted(found, key=lambda file: file.name)
 
     def fetch_file(self, file: StoredFile, start: int, end: int) -> bytes:
@@ -199,8 +215,30 @@ def list_files(fs: Any, path: str) -> list[StoredFile]:
     return [stored_file(info) for info in entries if info["type"] == "file" and not info["name"].endswith("/")]
 
 
+def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
+    """The file at ``path``, and those beside it that may describe it, as far as they are there and may be seen.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    infos = [fs.info(path)]
+    for beside in sidecar_paths(path):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            infos.append(fs.info(beside))
+    files = [stored_file(info) for info in (followed(fs, info) for info in infos) if info["type"] == "file"]
+    if not files or files[0].path != infos[0]["name"]:
+        raise FileNotFoundError(f"{path} is no file")
+    return files
+
+
+def sidecar_paths(path: str) -> list[str]:
+    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``)."""
+    stem = path[: -len(ending)] if (ending := PurePosixPath(path).suffix) else path
+    return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS]
+
+
 def folder_generation(files: list[StoredFile]) -> str:
-    """The generation of a folder: a digest over its files' names, sizes and generations."""
+    """The generation of a folder, or of a file with its sidecars: a digest over the files' names, sizes and generations."""
     parts = [part for file in sorted(files) for part in (file.name, file.size, file.generation)]
     return digest(*parts)[:32]
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causalprint.models.evaluation.perturbations import PERTURBATIONS, TRACKS, fit, recompress, rescale, seed_of
+from causalprint.models.encodings import recompress
+from causalprint.models.evaluation.perturbations import PERTURBATIONS, TRACKS, fit, rescale, seed_of
 from tests.bundles import photograph
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from causalprint.models.sampling import reconstruct
+from causalprint.pipelines.shards.photographs import photographs
 from causalprint.research.generators.autoencoders import (
     DECODERS,
     FACTOR,
@@ -19,7 +20,6 @@ from causalprint.research.generators.autoencoders import (
     export_autoencoder,
     reconstruction_loss,
 )
-from causalprint.transforms.images.photographs import photographs
 
 WEIGHTS = Path(str(files("causalprint.models") / "weights"))
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.members import open_shard
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import ShardSource
 
 FAST = ReadOptions(attempts=2, backoff=0.01)
@@ -30,7 +29,7 @@ def read_all(path: Path | str, options: ReadOptions = FAST, storage: Storage | N
     shard = open_shard(uri if "://" in uri else Path(uri).absolute().as_uri(), storage or Storage())
     account = Account([], [], [], None)
     try:
-        for item in FORMATS[shard.format].read(ShardSource(shard, storage or Storage(), options), shard, options):
+        for item in FORMATS[shard.format].read(ShardSource(shard, storage or Storage(), options), options):
             if isinstance(item, EncodedImage):
                 account.images.append(item)
             elif isinstance(item, Reject):

@@ -1,15 +1,20 @@
-"""Folders of image files."""
+"""Folders of image files, and image files by themselves."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.reasons import Reason
-from causalprint.transforms.formats.members import open_shard
+from causalprint.transforms.formats.members import open_shard, read_member
 from causalprint.transforms.formats.slices import read_slices
+from causalprint.transforms.match_shards import match_shards
 from tests.shards import make_samples, write_folder
 from tests.transforms.formats.reading import FAST, read_all
 
@@ -69,3 +74,55 @@ def test_a_file_that_vanishes_is_retryable_and_never_a_silent_gap(tmp_path: Path
         (tmp_path / "photos" / SAMPLES[5].member).unlink(missing_ok=True)
     assert slices[-1].retryable
     assert sum(each.seen for each in slices) == 2
+
+
+SIDECARS = st.sets(st.sampled_from(["{stem}.json", "{stem}.txt", "{name}.json", "{name}.txt", "{stem}x.txt", "{stem}"]))
+
+
+@given(stem=st.text("ab. [-#", min_size=1).filter(lambda stem: stem.strip(". ")), sidecars=SIDECARS, others=st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_an_image_file_by_itself_is_read_as_in_its_folder(stem: str, sidecars: set[str], others: int) -> None:
+    name = f"a{stem}.jpg"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / name).write_bytes(JPEG)
+        for pattern in sidecars:
+            (folder / pattern.format(stem=f"a{stem}", name=name)).write_bytes(b'{"url": "u"}')
+        for number in range(others):
+            (folder / f"{number}.jpg").write_bytes(SAMPLES[number].data)
+        (shard,) = match_shards([str(folder / name)], Storage())
+        account = read_all(shard.uri)
+        assert account.images == [image for image in read_all(folder).images if image.member == name]
+        assert (account.rejects, account.skipped, account.damage) == ([], [], None)
+        assert read_member(shard.uri, name, 0).data == JPEG
+
+
+def test_the_generation_of_an_image_file_is_that_of_it_and_its_sidecars(tmp_path: Path) -> None:
+    write_folder(SAMPLES, tmp_path / "photos")
+    first, second = (tmp_path / "photos" / SAMPLES[number].member for number in range(2))
+
+    def shard_ids() -> list[str]:
+        return [open_shard(path.as_uri(), Storage()).shard_id("bundle") for path in (first, second, tmp_path / "photos")]
+
+    before = shard_ids()
+    assert len(set(before)) == 3
+    (tmp_path / "photos" / "new.jpg").write_bytes(JPEG)
+    assert [old == new for old, new in zip(before, shard_ids(), strict=True)] == [True, True, False]
+    second.with_suffix(".txt").write_text("a cat")
+    assert [old == new for old, new in zip(before, shard_ids(), strict=True)] == [True, False, False]
+    first.write_bytes(JPEG + b"more")
+    assert [old == new for old, new in zip(before, shard_ids(), strict=True)] == [False, False, False]
+
+
+def test_an_image_file_that_changes_or_vanishes_is_retryable(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG)
+    shard = open_shard(path.as_uri(), Storage())
+    path.with_suffix(".json").write_text("{}")
+    (changed,) = read_slices(shard, "bundle", Slicing(), Storage(), FAST)
+    assert (changed.seen, changed.retryable) == (0, True)
+    assert "changed" in (changed.damage or "")
+    path.unlink()
+    (gone,) = read_slices(shard, "bundle", Slicing(), Storage(), FAST)
+    assert (gone.seen, gone.retryable) == (0, True)
+    assert "FileNotFoundError" in (gone.damage or "")

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms.images.decode import MAX_PIXELS, ImageLimits, ImageRejectError, decode, to_rgb
-from causalprint.transforms.images.jpeg import LUMINANCE, ijg_tables, quality_of
+from causalprint.transforms.images.headers import LUMINANCE, ijg_tables, quality_of
 from tests.shards import IMAGE_WAYS, encode, picture
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]

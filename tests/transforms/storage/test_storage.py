@@ -9,12 +9,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, ShardDamageError
 from causalprint.transforms.formats.members import open_shard, read_member
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_shards
-from causalprint.transforms.storage.options import ReadOptions
 from causalprint.transforms.storage.storage import ShardSource, filesystem
 from tests.servers import ObjectStore, breaking_proxy, free_port
 from tests.shards import MAKERS, make_samples
@@ -52,6 +51,25 @@ def test_a_folder_of_an_object_store_is_read(object_store: ObjectStore) -> None:
     assert images_of(slices) == [sample.data for sample in SAMPLES[:12]]
     assert slices[0].shard.uri == f"{object_store.url}/photos/"
     assert json.loads(slices[0].images[3].metadata or "") == SAMPLES[3].metadata
+
+
+def test_an_image_file_of_an_object_store_is_read_and_fetched_again(object_store: ObjectStore) -> None:
+    for sample in SAMPLES[:12]:
+        object_store.put(f"photos/{sample.member}", sample.data)
+    object_store.put(f"photos/{SAMPLES[3].member}.json", json.dumps(SAMPLES[3].metadata).encode())
+    uri = f"{object_store.url}/photos/{SAMPLES[3].member}"
+    (whole,) = read_slices_of(object_store, uri)
+    (image,) = whole.images
+    assert (whole.shard.uri, image.member, image.data, whole.damage) == (uri, SAMPLES[3].member, SAMPLES[3].data, None)
+    assert json.loads(image.metadata or "") == SAMPLES[3].metadata
+    assert read_member(whole.shard.uri, image.member, image.offset, object_store.storage) == image._replace(metadata=None)
+    globbed = list(match_shards([f"{object_store.url}/photos/00000*.jpg"], object_store.storage))
+    assert len(globbed) == 10
+    assert whole.shard in globbed
+    (shard,) = match_shards([uri], object_store.storage)
+    object_store.put(f"photos/{SAMPLES[3].member}.json", b"{}")
+    (changed,) = read_slices(shard, "bundle", SLICING, object_store.storage, SMALL_BLOCKS)
+    assert (changed.seen, changed.retryable) == (0, True)
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.zst", "parquet", "tfrecord"])

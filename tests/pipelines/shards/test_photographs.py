@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from causalprint.transforms.images.photographs import CATALOGUE, photographs
+from causalprint.pipelines.shards.photographs import CATALOGUE, photographs
 
 
 def test_every_photograph_of_an_installed_package_is_found() -> None:
@@ -29,7 +29,7 @@ def test_pixels_are_eight_bit_colour_at_native_size() -> None:
 
 def test_looking_for_them_imports_neither_torch_nor_beam() -> None:
     code = (
-        "import sys; from causalprint.transforms.images.photographs import photographs; list(photographs());"
+        "import sys; from causalprint.pipelines.shards.photographs import photographs; list(photographs());"
         "assert not {'torch', 'apache_beam', 'skimage', 'sklearn', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,9 +1,10 @@
-"""How images that are made here are encoded: one encoder for all of them, so that none can be told by its codec."""
+"""How images that are made or changed here are encoded: one encoder a format, so that none can be told by its codec."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
+CHROMA_WHOLE, CHROMA_HALVED = 0, 2
+"""4:4:4; and 4:2:0, what cameras and web sites write."""
 
 
 class Encoding(NamedTuple):
@@ -32,12 +35,19 @@ def encode_png(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def encode_jpeg95(pixels: Pixels) -> bytes:
-    """JPEG at quality 95 without chroma subsampling (4:4:4)."""
+def encode_jpeg(pixels: Pixels, quality: int, subsampling: int = CHROMA_HALVED) -> bytes:
+    """JPEG of a quality from 1 to 100; ``subsampling`` is one of the constants here."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return buffer.getvalue()
 
+
+def recompress(pixels: Pixels, quality: int, subsampling: int = CHROMA_HALVED) -> Pixels:
+    """What such a JPEG holds, uint8 (H, W, 3)."""
+    return np.asarray(Image.open(io.BytesIO(encode_jpeg(pixels, quality, subsampling))).convert("RGB"))
+
+
+encode_jpeg95 = partial(encode_jpeg, quality=95, subsampling=CHROMA_WHOLE)
 
 ENCODINGS: Mapping[str, Encoding] = {"png": Encoding("png", encode_png), "jpeg95": Encoding("jpg", encode_jpeg95)}
 """The encoding tracks by name."""
