@@ -21,13 +21,13 @@ import numpy as np
 import causalprint
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.encodings import encode_jpeg95
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.shards.sample_tar import write_tar
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.transforms.attribute_sources import attribute_slice
 from causalprint.transforms.compute_fingerprints import fingerprint_slice
 from causalprint.transforms.formats.slices import read_slices
-from causalprint.transforms.images.encode import encode_jpeg95
 from causalprint.transforms.match_shards import match_shards
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.write_tables import write_slice
