@@ -84,11 +84,9 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
     from causalprint.research.comparison.report import COSTS, costs, draw, key_of, predictions, section
     from causalprint.research.comparison.runs import Bench, Entry, answer
     from causalprint.research.comparison.scoring import pool
-    from causalprint.research.methods.estimators import load_library
     from causalprint.schemas.records import to_json
 
     check_figures()
-    load_library("sklearn.ensemble")  # of the audits: missing after hours of training would be a pity
     methods = _chosen(config.methods)
     kit = _kit(config)
     cache = config.cache or config.output / "cache"

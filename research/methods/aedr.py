@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
 from causalprint.models.residuals.base import Residual
 from causalprint.models.residuals.double_autoencoder import SMALLEST_LOSS, homogeneity
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import best_of, every_source, flat, load_library
+from causalprint.research.methods.estimators import best_of, every_source, flat
 from causalprint.research.methods.images import each_tensor
 from causalprint.research.methods.loaded import autoencoders_of
 
@@ -51,14 +52,13 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Log-densities (M, K), the kernels' bandwidth by validation rows."""
-    density = load_library("sklearn.neighbors").KernelDensity
     learned = ~training.validation
     rows, labels = flat(training.features[learned]), training.labels[learned]
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     known = np.unique(labels)
 
     def learn(bandwidth: float) -> Predict:
-        fitted = [density(bandwidth=bandwidth).fit((rows[labels == label] - mean) / scale) for label in known]
+        fitted = [KernelDensity(bandwidth=bandwidth).fit((rows[labels == label] - mean) / scale) for label in known]
 
         def predict(unknown: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
             places = (flat(unknown) - mean) / scale

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from causalprint.models.statistics.metrics import macro_recall
 from causalprint.research.methods.base import Kit, Predict, Training
-from causalprint.research.methods.estimators import every_source, macro_recall
+from causalprint.research.methods.estimators import every_source
 
 BATCH = 32
 LEAST_STEPS = 8
@@ -137,7 +138,7 @@ def judge(predict: Predict, training: Training) -> Callable[[], float] | None:
     if not training.validation.any():
         return None
     features, labels = training.features[training.validation], training.labels[training.validation]
-    return lambda: macro_recall(predict(features), labels)
+    return lambda: macro_recall(labels, predict(features).argmax(axis=1))
 
 
 def random_patches(crops: Patches, rows: Rows, side: int, draw: np.random.Generator) -> Patches:

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import learn_best, load_library, logistic_regressions
+from causalprint.research.methods.estimators import learn_best, logistic_regressions
 from causalprint.research.methods.images import azimuthal_mean, luma
 
 NOTHING = 1.0
@@ -35,11 +38,8 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): decision values of the chosen classifier."""
-    svm = load_library("sklearn.svm").SVC
-    scaled = load_library("sklearn.preprocessing").StandardScaler
-    pipe = load_library("sklearn.pipeline").make_pipeline
     kernels = [("rbf", 1), ("rbf", 10), ("rbf", 100), ("linear", 0.1), ("linear", 1)]
-    vectors = [pipe(scaled(), svm(kernel=kernel, C=cost, class_weight="balanced")) for kernel, cost in kernels]
+    vectors = [make_pipeline(StandardScaler(), SVC(kernel=kernel, C=cost, class_weight="balanced")) for kernel, cost in kernels]
     return learn_best(training, vectors + logistic_regressions((0.01, 0.1, 1), 5000))
 
 

@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.neighbors import NearestNeighbors
 
+from causalprint.models.statistics.calibration import balanced
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import best_of, class_weights, every_source, flat, load_library
+from causalprint.research.methods.estimators import best_of, every_source, flat
 from causalprint.research.methods.images import azimuthal_mean, luma, rings
 
 FIRST = 0.75
@@ -55,12 +57,11 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): log of the weighted share of the neighbours, each source weighing alike."""
-    neighbours = load_library("sklearn.neighbors").NearestNeighbors
     learned = ~training.validation
     rows, labels = flat(training.features[learned]), training.labels[learned]
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
-    found = neighbours(algorithm="kd_tree").fit((rows - mean) / scale)
-    votes = np.eye(training.classes)[labels] * class_weights(labels)[:, None]
+    found = NearestNeighbors(algorithm="kd_tree").fit((rows - mean) / scale)
+    votes = np.eye(training.classes)[labels] * balanced(labels)[:, None]
 
     def predict(count: int, unknown: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         near = found.kneighbors((flat(unknown) - mean) / scale, count, return_distance=False)

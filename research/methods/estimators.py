@@ -9,7 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from causalprint.models.statistics.metrics import macro_recall
 from causalprint.research.methods.base import Predict, Training, UnavailableError
 
 Floats = npt.NDArray[np.float64]
@@ -49,9 +53,10 @@ def learn_best(training: Training, candidates: Sequence[Any]) -> Predict:
 
 def logistic_regressions(strengths: Sequence[float], iterations: int) -> list[Any]:
     """A logistic regression on standardised features for each of ``strengths``, the inverse penalties; classes weigh alike."""
-    pipeline, scaler = load_library("sklearn.pipeline").make_pipeline, load_library("sklearn.preprocessing").StandardScaler
-    regression = load_library("sklearn.linear_model").LogisticRegression
-    return [pipeline(scaler(), regression(C=each, class_weight="balanced", max_iter=iterations)) for each in strengths]
+    return [
+        make_pipeline(StandardScaler(), LogisticRegression(C=each, class_weight="balanced", max_iter=iterations))
+        for each in strengths
+    ]
 
 
 def best_of(training: Training, learners: Sequence[Callable[[], Predict]]) -> Predict:
@@ -60,20 +65,7 @@ def best_of(training: Training, learners: Sequence[Callable[[], Predict]]) -> Pr
         return learners[0]()
     rules = [learner() for learner in learners]
     features, labels = training.features[training.validation], training.labels[training.validation]
-    return rules[int(np.argmax([macro_recall(rule(features), labels) for rule in rules]))]
-
-
-def macro_recall(scores: Floats, labels: npt.NDArray[np.int64]) -> float:
-    """Share of right answers, the mean over the sources that ``labels`` holds, of scores (N, K)."""
-    right = scores.argmax(axis=1) == labels
-    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
-
-
-def class_weights(labels: npt.NDArray[np.int64]) -> Floats:
-    """Weights (N,), 1 on average, by which every source weighs alike."""
-    counts = np.bincount(labels)
-    weights: Floats = len(labels) / (np.count_nonzero(counts) * counts[labels])
-    return weights
+    return rules[int(np.argmax([macro_recall(labels, rule(features).argmax(axis=1)) for rule in rules]))]
 
 
 def flat(features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

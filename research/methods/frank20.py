@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.kernel_ridge import KernelRidge
 
 from causalprint.models.lenses.dct import cosines
 from causalprint.models.lenses.spectrum import grey, log_power
+from causalprint.models.statistics.calibration import balanced
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import best_of, class_weights, every_source, load_library
+from causalprint.research.methods.estimators import best_of, every_source
 from causalprint.research.methods.images import each_tensor
 
 BLOCK = 4096
@@ -36,7 +38,6 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): ridge regression onto indicators of the sources, each weighing alike."""
-    kernel_ridge = load_library("sklearn.kernel_ridge").KernelRidge
     learned = ~training.validation
     rows, labels = _flat(training.features[learned]), training.labels[learned]
     mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -51,8 +52,8 @@ def fit(training: Training, kit: Kit) -> Predict:
         def learn() -> Predict:
             # A constant feature of the size of an image carries the intercept.
             unit = float(kernel.diagonal().mean())
-            model = kernel_ridge(alpha=penalty * unit, kernel="precomputed")
-            dual = model.fit(kernel + unit, targets, sample_weight=class_weights(labels)).dual_coef_.astype(np.float32)
+            model = KernelRidge(alpha=penalty * unit, kernel="precomputed")
+            dual = model.fit(kernel + unit, targets, sample_weight=balanced(labels)).dual_coef_.astype(np.float32)
             weights = np.concatenate([block.T @ dual for _, block in _blocks(rows, mean, scale)])
             offset = unit * dual.sum(axis=0)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.svm import LinearSVC
 
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import learn_best, load_library
+from causalprint.research.methods.estimators import learn_best
 
 MARGINS = np.array([0, 1, 3, 7, 15, 31])
 """Grey levels from the end of the range within which a pixel counts as over- or under-exposed."""
@@ -47,8 +48,7 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): decision values, one source against the rest."""
-    svm = load_library("sklearn.svm").LinearSVC
-    return learn_best(training, [svm(C=cost, class_weight="balanced", dual=False) for cost in (0.1, 1, 10, 100)])
+    return learn_best(training, [LinearSVC(C=cost, class_weight="balanced", dual=False) for cost in (0.1, 1, 10, 100)])
 
 
 MCCLOSKEY18 = Method(

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.svm import LinearSVC
 
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import learn_best, load_library
+from causalprint.research.methods.estimators import learn_best
 
 REACH = 16
 DIFFERENCES = 2 * REACH + 1
@@ -37,8 +38,7 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): decision values, one source against the rest."""
-    svm = load_library("sklearn.svm").LinearSVC
-    return learn_best(training, [svm(C=cost, class_weight="balanced", dual=False) for cost in (0.1, 1, 10, 100)])
+    return learn_best(training, [LinearSVC(C=cost, class_weight="balanced", dual=False) for cost in (0.1, 1, 10, 100)])
 
 
 NATARAJ19 = Method(

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from causalprint.models.lenses.radial import RINGS
 from causalprint.models.lenses.radial import features as radial_profiles
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import learn_best, load_library
+from causalprint.research.methods.estimators import learn_best
 from causalprint.research.methods.images import each_tensor
 
 AMPLITUDES = 4 * RINGS
@@ -27,13 +30,16 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): the discriminants, log-probabilities up to a constant."""
-    lda = load_library("sklearn.discriminant_analysis").LinearDiscriminantAnalysis
-    scaled = load_library("sklearn.preprocessing").StandardScaler
-    pipe = load_library("sklearn.pipeline").make_pipeline
     known = len(np.unique(training.labels[~training.validation]))
     equal = np.full(known, 1 / known)
     shrinkages = ("auto", 0.01, 0.1, 0.3)
-    return learn_best(training, [pipe(scaled(), lda(solver="lsqr", shrinkage=value, priors=equal)) for value in shrinkages])
+    return learn_best(
+        training,
+        [
+            make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage=value, priors=equal))
+            for value in shrinkages
+        ],
+    )
 
 
 PRISM = Method(

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import learn_best, load_library
+from causalprint.research.methods.estimators import learn_best
 
 PERIOD = 8
 NOTHING = 1e-3
@@ -44,10 +45,9 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
 
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): the trees' log-probabilities, up to a constant."""
-    trees = load_library("sklearn.ensemble").HistGradientBoostingClassifier
     sizes = ((50, 7), (100, 15))
     candidates = [
-        trees(
+        HistGradientBoostingClassifier(
             max_iter=rounds,
             max_leaf_nodes=leaves,
             min_samples_leaf=10,  # some sources have a few dozen images

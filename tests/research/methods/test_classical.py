@@ -7,10 +7,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from causalprint.models.statistics.calibration import balanced
+from causalprint.models.statistics.metrics import macro_recall
 from causalprint.research.methods import Crops, Kit, Method, Training, UnavailableError
 from causalprint.research.methods.durall20 import DURALL20, profile
 from causalprint.research.methods.dzanic20 import DZANIC20, decay
-from causalprint.research.methods.estimators import class_weights, load_library, macro_recall
+from causalprint.research.methods.estimators import load_library
 from causalprint.research.methods.frank20 import FRANK20, PENALTIES
 from causalprint.research.methods.images import azimuthal_mean
 from causalprint.research.methods.marra19 import MARRA19, residual
@@ -123,7 +125,7 @@ def test_frank20_is_weighted_ridge_regression_of_standardised_coefficients() -> 
     z = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + 1e-3)
     unit = np.square(z).sum(axis=1).mean()
     z = np.concatenate([z, np.full((len(z), 1), unit**0.5)], axis=1)
-    weights = class_weights(labels)[:, None]
+    weights = balanced(labels)[:, None]
     targets = np.eye(3)[labels] - 1 / 3
     primal = np.linalg.solve(z.T @ (weights * z) + PENALTIES[0] * unit * np.eye(z.shape[1]), z.T @ (weights * targets))
     np.testing.assert_allclose(found, z @ primal, atol=2e-3)
@@ -203,10 +205,10 @@ def test_a_source_without_training_rows_is_never_the_answer(method: Method) -> N
     assert (scores[known].argmax(axis=1) == labels[known]).mean() > 0.9
 
 
-def test_macro_recall_and_class_weights_count_sources_alike() -> None:
+def test_macro_recall_and_balanced_weights_count_sources_alike() -> None:
     labels = np.array([0, 0, 0, 0, 2])
-    assert macro_recall(np.eye(3)[[0, 0, 0, 1, 2]], labels) == pytest.approx((0.75 + 1) / 2)
-    weights = class_weights(labels)
+    assert macro_recall(labels, np.array([0, 0, 0, 1, 2])) == pytest.approx((0.75 + 1) / 2)
+    weights = balanced(labels)
     assert weights.mean() == pytest.approx(1)
     assert weights[:4].sum() == pytest.approx(weights[4])
 
