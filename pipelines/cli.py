@@ -48,8 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Errors of usage have this method, whether typer brings click along or depends on it.
         if not hasattr(error, "format_message"):
             raise
-        where = getattr(getattr(error, "ctx", None), "command_path", "causalprint")
-        return session.fail(f"{error.format_message().rstrip('.')}; see {where} --help", ExitCode.USAGE)
+        if message := error.format_message().rstrip("."):  # without one, help was shown in place of a missing command
+            where = getattr(getattr(error, "ctx", None), "command_path", "causalprint")
+            session.fail(f"{message}; see {where} --help", ExitCode.USAGE)
+        return ExitCode.USAGE
     return int(code or 0) if own else ExitCode.USAGE
 
 

@@ -16,5 +16,4 @@ def evaluate(config: EvaluateConfig, session: Session) -> int:
     from causalprint.pipelines.evaluation.text import print_evaluation
 
     found = session.watch(partial(run, config))
-    session.present(found, lambda found, out: print_evaluation(found, config.output, out))
-    return 0
+    return session.present(found, lambda found, out: print_evaluation(found, config.output, out))

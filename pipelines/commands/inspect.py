@@ -45,5 +45,4 @@ def inspect(config: InspectConfig, session: Session) -> int:
     from causalprint.pipelines.commands.show import as_json, show
     from causalprint.pipelines.inspect import summarise
 
-    session.present(summarise(config.location, config.storage), show, as_json)
-    return 0
+    return session.present(summarise(config.location, config.storage), show, as_json)

@@ -60,12 +60,13 @@ class Session:
         with telling(self.log) as tell:
             return run(tell)
 
-    def present(self, found: Found, show: Callable[[Found, Console], None], as_json: Callable[[Found], str] = to_json) -> None:
-        """Prints what was found: as the one JSON object, else by ``show`` on the console that it is given."""
+    def present(self, found: Found, show: Callable[[Found, Console], None], as_json: Callable[[Found], str] = to_json) -> int:
+        """Prints what was found: as the one JSON object, else by ``show`` on the console that it is given. Returns 0."""
         if self.as_json:
             self.answer(as_json(found))
         else:
             show(found, self.out)
+        return ExitCode.COMPLETE
 
     def fail(self, message: str, exit_code: int) -> int:
         """Says in one line what is wrong; returns ``exit_code``."""

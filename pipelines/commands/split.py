@@ -20,8 +20,7 @@ def split(config: SplitConfig, session: Session) -> int:
     """Split labelled shards by origin, as compare does for a seed: DIR/fit to train on, DIR/test of origins never seen."""
     from causalprint.pipelines.shards.split import split_shards
 
-    session.present(session.watch(partial(split_shards, config)), _print)
-    return 0
+    return session.present(session.watch(partial(split_shards, config)), _print)
 
 
 def _print(found: SplitReport, out: Console) -> None:

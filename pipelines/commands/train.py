@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from causalprint.models.bundles.bundle import Bundle
 
 RESUMES = "the same command with --resume goes on"
 
@@ -20,7 +26,8 @@ def train(config: TrainConfig, session: Session) -> int:
     from causalprint.pipelines.commands.show import as_json, show
     from causalprint.pipelines.training.train import train as run
 
-    session.present(session.watch(partial(run, config)), show, as_json)
-    if not session.as_json:
-        session.out.print(f"next: causalprint audit INPUT --output OUT --bundle {config.output}", soft_wrap=True)
-    return 0
+    def show_bundle(bundle: Bundle, out: Console) -> None:
+        show(bundle, out)
+        out.print(f"next: causalprint audit INPUT --output OUT --bundle {config.output}", soft_wrap=True)
+
+    return session.present(session.watch(partial(run, config)), show_bundle, as_json)

@@ -26,7 +26,7 @@ class AblateConfig(Command):
     features: Annotated[
         str | None,
         Option(
-            "Keep features in this folder, as train --features does.",
+            "Take features from this folder and keep them there, as train --features does.",
             "URL",
             RUNS,
             usual="features in the output",

@@ -16,7 +16,6 @@ def ablate(config: AblateConfig, session: Session) -> int:
     from causalprint.research.ablation.report import summary
 
     found = session.watch(partial(run, config))
-    session.present(
+    return session.present(
         found, lambda found, out: out.print(f"{summary(found)}\nnext: {config.output / 'RESULTS.md'}", soft_wrap=True)
     )
-    return 0

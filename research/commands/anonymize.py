@@ -28,11 +28,9 @@ def anonymize(config: AnonymizeConfig, session: Session) -> int:
 
     if config.study:
         studied = session.watch(partial(study, config))
-        session.present(studied, lambda _, out: out.print(f"next: {config.output / 'RESULTS.md'}", soft_wrap=True))
-    else:
-        found = session.watch(partial(run, config))
-        session.present(found, lambda found, out: _print(found, config.output, out))
-    return 0
+        return session.present(studied, lambda _, out: out.print(f"next: {config.output / 'RESULTS.md'}", soft_wrap=True))
+    found = session.watch(partial(run, config))
+    return session.present(found, lambda found, out: _print(found, config.output, out))
 
 
 def _print(found: Anonymization, output: Path, out: Console) -> None:

@@ -17,7 +17,6 @@ def compare(config: CompareConfig, session: Session) -> int:
     from causalprint.research.comparison.report import summary
 
     found = session.watch(partial(run, config))
-    session.present(
+    return session.present(
         found, lambda found, out: out.print(f"{summary(found)}\nnext: {config.output / 'RESULTS.md'}", soft_wrap=True)
     )
-    return 0

@@ -20,8 +20,7 @@ def make_aligned(config: AlignedConfig, session: Session) -> int:
     """Make the aligned track: the same photographs as they are and through each decoder, so that only the artefact differs."""
     from causalprint.research.aligned.make_aligned import make_aligned as run
 
-    session.present(session.watch(partial(run, config)), _print)
-    return 0
+    return session.present(session.watch(partial(run, config)), _print)
 
 
 def _print(made: AlignedReport, out: Console) -> None:

@@ -49,5 +49,4 @@ def train_lens(config: LensConfig, session: Session) -> int:
 
     trained = session.watch(partial(run, config))
     card, recall = str(trained.output / CARD), round(trained.recall, 4)
-    session.present(LensReport(str(trained.output), card, trained.lens, trained.epochs, trained.steps, recall), show)
-    return 0
+    return session.present(LensReport(str(trained.output), card, trained.lens, trained.epochs, trained.steps, recall), show)

@@ -33,8 +33,7 @@ def train_prior(config: ModelTrainingConfig, session: Session) -> int:
 
     trained = session.watch(lambda tell: run(config, lambda progress: tell(_sentence(progress))))
     card, seconds = str(trained.output / "card.md"), round(trained.seconds, 3)
-    session.present(PriorReport(str(trained.output), card, trained.steps, seconds), _print)
-    return 0
+    return session.present(PriorReport(str(trained.output), card, trained.steps, seconds), _print)
 
 
 def _print(found: PriorReport, out: Console) -> None:

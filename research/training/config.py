@@ -23,7 +23,9 @@ class LensConfig(Command):
     init: Annotated[str | None, Option("Begin from this lens, convolutional:FOLDER-OR-NAME.", "SPEC", usual="from scratch")] = (
         None
     )
-    reading: Annotated[str, Option("Show the lens this of an image.", choices=READINGS, stated=Stated.ALWAYS)] = RESIDUAL
+    reading: Annotated[
+        str, Option("Show the lens the residual of an image, or the image itself.", choices=READINGS, stated=Stated.ALWAYS)
+    ] = RESIDUAL
     residual: Annotated[
         str | None, Option("Compute this residual, kind:path-or-hub-name.", "SPEC", usual="that of the package's bundle")
     ] = None
@@ -60,7 +62,7 @@ class ModelTrainingConfig(Command):
     output: Annotated[str, output("Write the model, its card and its checkpoint to this folder.")]
     val: Validation = ()
     steps: Annotated[int | None, Option("Train up to this step.", "N", RUNS, least=1)] = None
-    minutes: Annotated[float | None, Option("Stop after so many minutes.", "N", RUNS, least=0.01)] = None
+    minutes: Annotated[float | None, Option("Stop after so many minutes.", "N", RUNS, least=0.001)] = None
     seed: Seed = 0
     device: Annotated[Device, Stated.ALWAYS] = "auto"
     resume: Resume = False

@@ -29,7 +29,7 @@ from causalprint.research.cli import app as laboratory
 from causalprint.research.comparison.config import CompareConfig
 from causalprint.research.training.config import LensConfig, ModelTrainingConfig
 from causalprint.schemas.config import AuditConfig
-from causalprint.schemas.options import Command, Panel, settings_of
+from causalprint.schemas.options import Command, OptionError, Panel, settings_of
 
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 CONFIGS: list[type[Command]] = [
@@ -55,7 +55,10 @@ def test_help_waits_for_neither_torch_nor_beam(arguments: list[str]) -> None:
 
 def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    listed = capsys.readouterr().out.partition("Commands")[2]
+    text = capsys.readouterr().out
+    listed = text.partition("Commands")[2]
+    assert main(["lab", "--help"]) == 0
+    assert "<bool>" not in text + capsys.readouterr().out
     names = [line.split()[1] for line in listed.splitlines() if line.startswith("│ ") and not line.startswith("│  ")]
     assert names == ["audit", "inspect", "demo", "train", "split", "evaluate", "lab"]
 
@@ -152,9 +155,12 @@ def test_help_documents_every_option_and_every_exit_code(
     assert "0 complete; 1 error; 2 usage; 3 finished, but some shard is incomplete" in text
 
 
-def test_no_command_shows_the_help_and_is_an_error_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    assert "Commands" in capsys.readouterr().out
+@pytest.mark.parametrize("group", [[], ["lab"]])
+def test_no_command_shows_the_help_and_is_an_error_of_usage(group: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(group) == 2
+    shown = capsys.readouterr()
+    assert "Commands" in shown.out
+    assert shown.err == ""
 
 
 @pytest.mark.parametrize(
@@ -189,6 +195,15 @@ def test_errors_of_usage_leave_with_2_and_one_line(
     assert answer["exit_code"] == 2
     assert says in answer["error"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", [{"limit": 0}, {"device": "tpu"}, {"runner": "ray"}, {"batch_size": -1}])
+def test_python_refuses_a_value_in_the_words_of_the_command(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OptionError) as refused:
+        AuditConfig(("x.tar",), "out", **given)
+    ((name, value),) = given.items()
+    assert main(["audit", "x.tar", "-o", "out", f"--{name.replace('_', '-')}={value}"]) == 2
+    assert capsys.readouterr().err == f"causalprint: {refused.value}; see causalprint audit --help\n"
 
 
 def test_a_workers_traceback_becomes_its_last_line() -> None:
