@@ -10,11 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from causalprint.pipelines.cli import app, main
+from causalprint.pipelines.commands.command import QuietGroup
 
 __all__ = ["app", "main"]
 
 
-class _Laboratory(TyperGroup):
+class _Laboratory(QuietGroup):
     """Loads its commands when one of them is asked for, so that the product's load no file of the laboratory."""
 
     @cached_property

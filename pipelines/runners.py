@@ -1,4 +1,4 @@
-"""Where a pipeline runs. A new runner is one function and one line in :data:`RUNNERS`."""
+"""Where a pipeline runs. A new runner is one function, one line in :data:`RUNNERS`, and a name that ``--runner`` takes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,10 @@ class Runner:
     """One place to run.
 
     Attributes:
-        about: one line for ``--help``.
         local: whether workers share this machine's disk, processor and devices.
         create: makes Beam's runner from the options, which it may complete.
     """
 
-    about: str
     local: bool
     create: Callable[[PipelineOptions], PipelineRunner]
 
@@ -147,11 +145,9 @@ def _dataflow(options: PipelineOptions) -> PipelineRunner:
 
 
 RUNNERS: dict[str, Runner] = {
-    "direct": Runner("this machine; more processes by -- --direct_num_workers=N", local=True, create=_direct),
-    "flink": Runner("an Apache Flink cluster, by -- --flink_master=HOST:PORT", local=False, create=_flink),
-    "spark": Runner("an Apache Spark cluster, by -- --spark_master_url=URL", local=False, create=_spark),
-    "dataflow": Runner(
-        "Google Cloud Dataflow, by -- --project=P --region=R --temp_location=gs://…", local=False, create=_dataflow
-    ),
+    "direct": Runner(local=True, create=_direct),
+    "flink": Runner(local=False, create=_flink),
+    "spark": Runner(local=False, create=_spark),
+    "dataflow": Runner(local=False, create=_dataflow),
 }
-"""Every runner by the name that ``--runner`` takes."""
+"""Every runner by the name that ``--runner`` takes; its option (causalprint.schemas.config.Runner) says what each is."""

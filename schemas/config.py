@@ -1,13 +1,19 @@
-"""What an audit is asked to do, as frozen values that every worker receives."""
+"""What an audit is asked to do, as frozen values that every worker receives; and the options that commands share."""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from causalprint.schemas.options import DATA, RUNS, Command, Option, Stated, argument, output
 
 MEBIBYTE = 1024 * 1024
 SLICE_IMAGES = 4096
 SLICE_BYTES = 256 * MEBIBYTE
 BATCH_SIZE = 32
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,9 @@ class Storage:
     """
 
     options: str = "{}"
+
+
+NO_OPTIONS = Storage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +63,132 @@ class ReadOptions:
     backoff: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class AuditConfig:
-    """One audit.
+def _storage(given: object) -> Storage:
+    """``--storage-options`` as a value: from JSON text, or from a dict.
 
-    Attributes:
-        inputs: URLs, globs or folders.
-        output: URL of the output's root.
-        bundle: directory of the bundle; ``None`` for the one inside the package.
-        residual: ``kind:path-or-hub-name`` in place of the bundle's own residual.
-        device: ``auto``, ``cpu`` or ``cuda``. A device that was asked for and is missing is an error.
-        batch_size: images decoded and computed together; bounds memory, never changes a row.
-        slicing: where slices are cut; ``None`` takes that of an earlier run into the same output, else the defaults.
-        limit: at most this many images in all.
-        storage: fsspec options.
-        runner: a key of ``causalprint.pipelines.runners.RUNNERS``.
-        beam_options: passed to Beam as they are.
-        threads: threads that decode and compute in one worker process; ``None`` shares the cores among the workers.
-        progress: folder in which local workers count; ``None`` where nobody watches.
+    Raises:
+        ValueError: it is no JSON object.
     """
+    if isinstance(given, Storage):
+        return given
+    try:
+        options = given if isinstance(given, str) else json.dumps(given)
+        parsed = json.loads(options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{given!r} is no JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise ValueError(f"must be a JSON object such as '{{\"anon\": true}}', not {options!r}")  # noqa: TRY004 - as in for_protocol
+    return Storage(options)
 
-    inputs: tuple[str, ...]
-    output: str
-    bundle: str | None = None
-    residual: str | None = None
-    device: str = "auto"
-    batch_size: int = BATCH_SIZE
-    slicing: Slicing | None = None
-    limit: int | None = None
-    storage: Storage = Storage()
-    runner: str = "direct"
+
+def _device(name: object) -> str:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``; any other is a ValueError."""
+    if not isinstance(name, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ValueError(f"{name!r} is none of {', '.join(DEVICES)}")
+    return name
+
+
+# The options that several commands share.
+LabelledInputs = Annotated[tuple[str, ...], argument("Shards or folders of images whose source is known, as audit takes them.")]
+Validation = Annotated[
+    tuple[str, ...], Option("Hold these inputs out, and validate on them; may be given again.", "INPUT", DATA, ("--val",))
+]
+LabelField = Annotated[
+    str,
+    Option(
+        "Take the source from this key of the sidecar, or column; where it is missing, the image's folder names it.", "KEY", DATA
+    ),
+]
+Limit = Annotated[int | None, Option("Read at most so many images in all.", "N", DATA, least=1)]
+StorageOptions = Annotated[
+    Storage,
+    Option(
+        'Give fsspec these options, flat or by protocol: \'{"anon": true}\', \'{"s3": {"endpoint_url": "http://…"}}\'. '
+        "Without them s3fs and gcsfs find the credentials.",
+        "JSON",
+        DATA,
+        ("--storage-options",),
+        stated=Stated.NEVER,
+        parse=_storage,
+    ),
+]
+Track = Annotated[
+    str,
+    Option(
+        "Encode every image alike: png keeps the pixels, jpeg95 makes JPEG 95 at 4:4:4, aligned keeps the pixels and compares "
+        "the versions of a content.",
+        choices=("png", "jpeg95", "aligned"),
+    ),
+]
+Crop = Annotated[int, Option("Look at the central crop of so many pixels a side; smaller images are left out.", "N", least=16)]
+Seed = Annotated[int, Option("Draw all that is drawn at random from this seed.", "N", least=0, stated=Stated.ALWAYS)]
+Device = Annotated[
+    str, Option("Compute on this device; one that is missing is an error.", panel=RUNS, choices=DEVICES, parse=_device)
+]
+Threads = Annotated[
+    int | None, Option("Decode, compute and train in so many threads.", "N", RUNS, least=1, usual="every core it may use")
+]
+Resume = Annotated[bool, Option("Go on with what an interrupted training left.", panel=RUNS, stated=Stated.NEVER)]
+Runner = Annotated[
+    str,
+    Option(
+        "Run the pipeline here: direct is this machine, with more processes by -- --direct_num_workers=N; flink a cluster, by "
+        "-- --flink_master=HOST:PORT; spark a cluster, by -- --spark_master_url=URL; dataflow is Google Cloud, by "
+        "-- --project=P --region=R --temp_location=gs://…",
+        "NAME",
+        RUNS,
+        choices=("direct", "flink", "spark", "dataflow"),
+    ),
+]
+"""A name of ``causalprint.pipelines.runners.RUNNERS``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig(Command):
+    """One audit. The same configuration resumes one that was stopped."""
+
+    NAME = "audit"
+
+    inputs: Annotated[
+        tuple[str, ...],
+        argument(
+            "Shards or images: URLs, globs, ranges, folders, image files: gs://bucket/{000..099}.tar, s3://bucket/*.parquet, photos/, "
+            "photo.jpg. Each image file is a shard of its own; folders are the way for many."
+        ),
+    ]
+    output: Annotated[str, output("Write the tables below this root: a folder, s3://… or gs://…", "URL")]
+    bundle: Annotated[str | None, Option("Attribute with this bundle.", "DIR", usual="the one in the package")] = None
+    residual: Annotated[
+        str | None,
+        Option(
+            "Compute this residual, kind:path-or-hub-name, in place of the bundle's own; the verdicts then abstain as "
+            "uncalibrated.",
+            "SPEC",
+        ),
+    ] = None
+    device: Device = "auto"
+    batch_size: Annotated[
+        int, Option("Decode and compute so many images together; this bounds memory and never changes a row.", "N", RUNS, least=1)
+    ] = BATCH_SIZE
+    slice_images: Annotated[
+        int | None, Option("Cut shards into slices of so many images.", "N", RUNS, least=1, usual=str(SLICE_IMAGES))
+    ] = None
+    slice_bytes: Annotated[
+        int | None, Option("Cut slices at so many encoded bytes, where that is less.", "N", RUNS, least=1, usual=str(SLICE_BYTES))
+    ] = None
+    limit: Limit = None
+    storage: StorageOptions = NO_OPTIONS
+    runner: Runner = "direct"
+    # What follows two dashes, passed to Beam as it is.
     beam_options: tuple[str, ...] = ()
+    # That decode and compute in one worker process; None shares the cores among the workers.
     threads: int | None = None
+    # Folder in which local workers count; None where nobody watches.
     progress: str | None = None
+
+    @property
+    def slicing(self) -> Slicing | None:
+        """Where slices are cut; ``None`` takes that of an earlier run into the same output, else the defaults."""
+        if self.slice_images is None and self.slice_bytes is None:
+            return None
+        return Slicing(self.slice_images or SLICE_IMAGES, self.slice_bytes or SLICE_BYTES)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from causalprint.pipelines.audit import execute, plan
-from causalprint.schemas.config import AuditConfig, Slicing
+from causalprint.schemas.config import AuditConfig
 from tests.audits import jpeg, photographs_tar, tar
 from tests.forks import Fork, Forks
 from tests.outputs import files_below, rows
@@ -95,7 +95,7 @@ def test_workers_batches_and_order_change_nothing(
                 output=str(output),
                 bundle=str(tiny),
                 batch_size=batch_size,
-                slicing=Slicing(images=3),
+                slice_images=3,
                 beam_options=(f"--direct_num_workers={workers}",),
             )
         )

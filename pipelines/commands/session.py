@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from causalprint.pipelines.errors import ExitCode, Interruption, explain
 from causalprint.pipelines.runners import stop_workers
+from causalprint.schemas.records import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,23 +53,20 @@ class Session:
         """Prints the one JSON object."""
         sys.stdout.write(text.rstrip() + "\n")
 
-    def present(self, run: Callable[[Callable[[str], None]], Found], show: Callable[[Found, Console], None]) -> int:
-        """Prints what ``run`` finds: as the one JSON object, else by ``show``. Returns 0.
-
-        Args:
-            run: is given what tells, on standard error, how far it is.
-            show: prints on the console that it is given.
-        """
+    def watch(self, run: Callable[[Callable[[str], None]], Found]) -> Found:
+        """What ``run`` finds; it is given what tells, on standard error, how far it is."""
         from causalprint.pipelines.progress import telling
-        from causalprint.schemas.records import to_json
 
         with telling(self.log) as tell:
-            found = run(tell)
+            return run(tell)
+
+    def present(self, found: Found, show: Callable[[Found, Console], None], as_json: Callable[[Found], str] = to_json) -> int:
+        """Prints what was found: as the one JSON object, else by ``show`` on the console that it is given. Returns 0."""
         if self.as_json:
-            self.answer(to_json(found))
+            self.answer(as_json(found))
         else:
             show(found, self.out)
-        return 0
+        return ExitCode.COMPLETE
 
     def fail(self, message: str, exit_code: int) -> int:
         """Says in one line what is wrong; returns ``exit_code``."""

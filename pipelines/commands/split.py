@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING
 
-import typer
-
-from causalprint.pipelines.commands.options import (
-    Json,
-    LabelField,
-    LabelledInputs,
-    Seed,
-    StorageOptions,
-    Verbose,
-    parse_storage,
-    session_of,
-)
-from causalprint.pipelines.commands.session import guarded
+from causalprint.pipelines.commands.command import command
+from causalprint.pipelines.commands.session import Session
+from causalprint.pipelines.shards.config import SplitConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from causalprint.pipelines.shards.split import SplitReport
 
-RESUMES = "the same command begins again"
 
-
-def split(
-    context: typer.Context,
-    inputs: LabelledInputs,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of fit and test; new, or empty.")],
-    seed: Seed = 0,
-    label_field: LabelField = "source",
-    crop: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=16,
-            help="Side of the central crop, in pixels, as compare takes it; smaller images are left out.",
-        ),
-    ] = 256,
-    storage_options: StorageOptions = "{}",
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> int:
+@command(SplitConfig, "the same command begins again")
+def split(config: SplitConfig, session: Session) -> int:
     """Split labelled shards by origin, as compare does for a seed: DIR/fit to train on, DIR/test of origins never seen."""
-    session = session_of(context, as_json=as_json, verbose=verbose)
-    storage = parse_storage(storage_options)
+    from causalprint.pipelines.shards.split import split_shards
 
-    def work() -> int:
-        from causalprint.pipelines.shards.split import SplitConfig, split_shards
-
-        config = SplitConfig(tuple(inputs), output, seed, label_field, crop, storage)
-        return session.present(lambda tell: split_shards(config, tell), _print)
-
-    return guarded(session, work, resumes=RESUMES)
+    return session.present(session.watch(partial(split_shards, config)), _print)
 
 
 def _print(found: SplitReport, out: Console) -> None:

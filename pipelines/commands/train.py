@@ -2,109 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING
 
-import typer
+from causalprint.pipelines.commands.command import command
+from causalprint.pipelines.commands.session import Session
+from causalprint.pipelines.training.config import TrainConfig
 
-from causalprint.pipelines.commands.options import (
-    Device,
-    DeviceName,
-    Json,
-    LabelField,
-    LabelledInputs,
-    Runner,
-    Seed,
-    StorageOptions,
-    Threads,
-    Verbose,
-    parse_storage,
-    session_of,
-)
-from causalprint.pipelines.commands.session import guarded
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from causalprint.models.bundles.bundle import Bundle
 
 RESUMES = "the same command with --resume goes on"
 
-Output = Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")]
-Validation = Annotated[list[str] | None, typer.Option("--val", metavar="INPUT", help="Inputs held out; may be given again.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted training left.")]
 
-
-def train(
-    context: typer.Context,
-    inputs: LabelledInputs,
-    output: Output,
-    val: Validation = None,
-    recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="What is learned and how: a YAML file, or a name.")
-    ] = "default",
-    lens: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SPEC", help="A further lens, read on the image: transformers:PATH-OR-HUB-NAME, onnx:PATH, …"),
-    ] = None,
-    label_field: LabelField = "source",
-    residual: Annotated[
-        str | None,
-        typer.Option(metavar="SPEC", help="kind:path-or-hub-name", show_default="the recipe's, else the package's bundle's"),
-    ] = None,
-    name: Annotated[str, typer.Option(metavar="NAME", help="Of the bundle; begins its id.")] = "trained",
-    licence: Annotated[str, typer.Option(metavar="TEXT", help="Of the bundle as a whole.")] = "unstated",
-    views: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Of each image, at most: as it is, then one after each intervention of the recipe.",
-            show_default="all",
-        ),
-    ] = None,
-    seed: Seed = 0,
-    device: Device = DeviceName.AUTO,
-    threads: Threads = None,
-    resume: Resume = False,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Folder to keep features in, for other trainings too.",
-            show_default="beside the output, till done",
-        ),
-    ] = None,
-    runner: Runner = "direct",
-    storage_options: StorageOptions = "{}",
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> int:
+@command(TrainConfig, RESUMES)
+def train(config: TrainConfig, session: Session) -> int:
     """Train a bundle: the fingerprint and attribution over real and the sources of labelled images.
 
     Features are computed by Beam, whose options follow two dashes: causalprint train … -- --direct_num_workers=4
     """
-    session = session_of(context, as_json=as_json, verbose=verbose)
-    storage = parse_storage(storage_options)
+    from causalprint.pipelines.commands.show import as_json, show
+    from causalprint.pipelines.training.train import train as run
 
-    def work() -> int:
-        from causalprint.pipelines.commands.training_actions import train_bundle
-        from causalprint.pipelines.training.train import TrainConfig
+    def show_bundle(bundle: Bundle, out: Console) -> None:
+        show(bundle, out)
+        out.print(f"next: causalprint audit INPUT --output OUT --bundle {config.output}", soft_wrap=True)
 
-        config = TrainConfig(
-            inputs=tuple(inputs),
-            output=output,
-            validation=tuple(val or ()),
-            recipe=recipe,
-            lenses=tuple(lens or ()),
-            label_field=label_field,
-            residual=residual,
-            name=name,
-            licence=licence,
-            views=views,
-            seed=seed,
-            device=device.value,
-            threads=threads,
-            resume=resume,
-            features=features,
-            runner=runner,
-            beam_options=session.beam_options,
-            storage=storage,
-        )
-        return train_bundle(config, session)
-
-    return guarded(session, work, resumes=RESUMES)
+    return session.present(session.watch(partial(run, config)), show_bundle, as_json)

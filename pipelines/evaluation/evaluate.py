@@ -7,13 +7,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalprint.pipelines.evaluation.config import EvaluateConfig
 from causalprint.pipelines.runners import cores
-from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
@@ -24,63 +23,9 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 """Told in a few words what is being done."""
 
-KEY = "evaluate"
-SEEDS = 3
-ROUNDS = 1000
-
 
 class EvaluationError(ValueError):
     """These images or bundles cannot be evaluated; the message says why and what to give."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateConfig:
-    """One evaluation.
-
-    Attributes:
-        inputs: URLs, globs or folders of labelled images.
-        output: local folder.
-        bundles: directories; empty for the one in the package.
-        track: a key of :data:`causalprint.models.evaluation.perturbations.TRACKS`.
-        robustness: measure every perturbation of :data:`causalprint.models.evaluation.perturbations.PERTURBATIONS`.
-        seeds: how many times random perturbations are drawn; the bootstrap has ``rounds`` resamples for each.
-        label_field: key of the sidecar that names the source; see ``label_of``.
-        limit: at most this many images in all.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        threads: ``None`` for every core.
-        rounds: of the bootstrap, a seed.
-        storage: fsspec options.
-    """
-
-    inputs: tuple[str, ...]
-    output: str
-    bundles: tuple[str, ...] = ()
-    track: str = "png"
-    robustness: bool = False
-    seeds: int = SEEDS
-    label_field: str = "source"
-    limit: int | None = None
-    device: str = "auto"
-    threads: int | None = None
-    rounds: int = ROUNDS
-    storage: Storage = field(default_factory=Storage)
-
-    @property
-    def key(self) -> str:
-        """Of the section of results: ``evaluate``, with the track where that is not png."""
-        return KEY if self.track == "png" else f"{KEY}-{self.track}"
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """What repeats it."""
-        words = ["causalprint", "evaluate", *self.inputs]
-        words += [word for bundle in self.bundles for word in ("--bundle", bundle)]
-        words += ["--output", self.output, "--track", self.track]
-        words += ["--robustness"] * self.robustness
-        words += ["--seeds", str(self.seeds)]
-        words += ["--label-field", self.label_field] * (self.label_field != "source")
-        words += ["--limit", str(self.limit)] * (self.limit is not None)
-        return tuple(words)
 
 
 def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluation:
@@ -201,7 +146,7 @@ def _measure(
     return Evaluation(
         schema=EVALUATION_SCHEMA,
         version=causalprint.__version__,
-        command=shlex.join(config.command),
+        command=shlex.join(config.argv()),
         track=config.track,
         crop=images.crops.shape[1],
         device=str(first.judge.fingerprinter.device),

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from causalprint.pipelines.shards.config import SplitConfig
 from causalprint.pipelines.shards.sample_tar import Row, add_row
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, Shard
 from causalprint.transforms.labels import Label, label_of
 
@@ -44,27 +44,6 @@ class Fate(StrEnum):
     REJECTED = "rejected: it cannot be read or decoded"
     SMALL = "smaller than the crop"
     LIKE_TEST = "shares a content with the test"
-
-
-@dataclass(frozen=True, slots=True)
-class SplitConfig:
-    """One split.
-
-    Attributes:
-        inputs: URLs, globs or folders of labelled images.
-        output: folder of ``fit`` and ``test``; not there yet, or empty.
-        seed: which origins are tested, and all that is drawn.
-        label_field: key of the sidecar that names the source.
-        crop: side in pixels of the central crop by which near-duplicates are found; smaller images are left out.
-        storage: fsspec options of the inputs.
-    """
-
-    inputs: tuple[str, ...]
-    output: Path
-    seed: int = 0
-    label_field: str = "source"
-    crop: int = 256
-    storage: Storage = field(default_factory=Storage)
 
 
 class Share(NamedTuple):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.runners import cores
 from causalprint.pipelines.training.bundle_files import check_folders, take_in, take_in_lens
+from causalprint.pipelines.training.config import TrainConfig
 from causalprint.pipelines.training.features import FeatureConfig, Report, extraction_of, labelled_examples
-from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
@@ -24,53 +24,6 @@ REAL_PRIOR = 2.0
 
 class TrainingError(ValueError):
     """What was given cannot be trained from; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """One training.
-
-    Attributes:
-        inputs: URLs, globs or folders of labelled images.
-        output: directory of the bundle to write.
-        validation: as ``inputs``, to set temperature and limits on; empty cross-validates ``inputs`` by origin.
-        recipe: name of a recipe in the package, or a YAML file.
-        lenses: read on the image besides the recipe's, such as an optional encoder's.
-        label_field: key of the sidecar, or column, that names the source; where there is none, the image's folder names it.
-        residual: ``kind:path-or-hub-name``; ``None`` for the recipe's, else that of the bundle inside the package. The files of a
-            local path are copied into the bundle.
-        name: of the bundle; starts its id.
-        licence: of the bundle as a whole.
-        views: of each image, at most: the first as it is, then one after each of the recipe's interventions. ``None`` takes all.
-        seed: of everything drawn.
-        device: ``auto``, ``cpu`` or ``cuda``; of the residual and the lenses.
-        threads: in which images are decoded and computed; ``None`` for every core.
-        resume: keep the features that an interrupted training left beside ``output``.
-        features: URL of a folder to keep features in, for this training and others; ``None`` keeps them beside ``output`` until
-            the bundle is written. Workers on other machines must reach it.
-        runner: a key of ``causalprint.pipelines.runners.RUNNERS``; where features are computed.
-        beam_options: passed to Beam as they are.
-        storage: fsspec options.
-    """
-
-    inputs: tuple[str, ...]
-    output: str
-    validation: tuple[str, ...] = ()
-    recipe: str = "default"
-    lenses: tuple[str, ...] = ()
-    label_field: str = "source"
-    residual: str | None = None
-    name: str = "trained"
-    licence: str = "unstated"
-    views: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
-    resume: bool = False
-    features: str | None = None
-    runner: str = "direct"
-    beam_options: tuple[str, ...] = ()
-    storage: Storage = field(default_factory=Storage)
 
 
 def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.runners import cores
 from causalprint.pipelines.training.features import FeatureConfig, Report, extraction_of, labelled_examples
 from causalprint.pipelines.training.train import sources_of
+from causalprint.research.ablation.config import AblateConfig
 from causalprint.research.ablation.records import Ablation, AblationRow, AblationSeed
 from causalprint.research.comparison.records import SplitRow
-from causalprint.schemas.config import Storage
 
 if TYPE_CHECKING:
     from causalprint.models.evaluation.splits import Split
@@ -23,46 +21,12 @@ if TYPE_CHECKING:
 
 RESULT = "ablation.json"
 FEATURES = "features"
-ROUNDS = 1000
 SHOWN = ("accuracy", "accuracy_all", "real_auc", "over_recipe", "over_best")
 """The figures that are written; the others of a comparison need temperatures or open sets, which no row has."""
 
 
 class AblateError(ValueError):
     """An ablation that cannot be made as asked; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class AblateConfig:
-    """One ablation.
-
-    Attributes:
-        inputs: URLs, globs or folders of labelled images.
-        output: folder for ``ablation.json`` and ``RESULTS.md``.
-        recipe: name of a recipe in the package, or a YAML file.
-        features: URL of the folder that ``train --features`` keeps features in; ``None`` for ``features`` in ``output``.
-        seeds: trainings of each row, of ``seed`` and those that follow.
-        seed: of everything drawn; that of the features too.
-        label_field: key of the sidecar, or column, that names the source.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        threads: ``None`` for every core.
-        only: names of rows; empty takes all. The recipe as it is always is one.
-        rounds: of the bootstrap.
-        storage: fsspec options.
-    """
-
-    inputs: tuple[str, ...]
-    output: Path
-    recipe: str = "default"
-    features: str | None = None
-    seeds: int = 3
-    seed: int = 0
-    label_field: str = "source"
-    device: str = "auto"
-    threads: int | None = None
-    only: tuple[str, ...] = ()
-    rounds: int = ROUNDS
-    storage: Storage = field(default_factory=Storage)
 
 
 def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
@@ -111,7 +75,7 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
     report("resampling")
     best = _best_lens(rows, outcomes, ground)
     ablation = Ablation(
-        command=command_of(config),
+        command=config.argv(),
         recipe=recipe.name,
         images=array_digest(examples.image_id),
         sources=sources,
@@ -122,30 +86,6 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
     )
     publish_section(config.output, SECTION, section(ablation), {RESULT: (to_json(ablation, indent=1) + "\n").encode()})
     return ablation
-
-
-def command_of(config: AblateConfig) -> tuple[str, ...]:
-    """The command that makes the same table; what changes only where it is computed is left out.
-
-    A number of threads that was asked for stands there, as in a comparison's.
-    """
-    usual = AblateConfig((), Path())
-    several = [
-        ("--output", str(config.output)),
-        ("--recipe", "" if config.recipe == usual.recipe else config.recipe),
-        ("--seeds", str(config.seeds)),
-        ("--seed", str(config.seed or "")),
-        ("--label-field", "" if config.label_field == usual.label_field else config.label_field),
-        ("--only", ",".join(config.only)),
-        ("--threads", str(config.threads or "")),
-    ]
-    return (
-        "causalprint",
-        "lab",
-        "ablate",
-        *config.inputs,
-        *(text for option, value in several if value for text in (option, value)),
-    )
 
 
 def _chosen(rows: Sequence[Variant], only: Sequence[str]) -> list[Variant]:

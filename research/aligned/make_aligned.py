@@ -7,7 +7,6 @@ artefact.
 from __future__ import annotations
 
 import os
-import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.models.encodings import ENCODINGS
 from causalprint.pipelines.shards.sample_tar import Row, add_row
+from causalprint.research.aligned.config import AlignedConfig, AlignedError, Decoder
 from causalprint.research.aligned.photographs import (
-    AlignedConfig,
-    AlignedError,
-    Decoder,
     Survey,
     central_crop,
     find_photographs,
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
     from causalprint.models.residuals.base import Residual
 
 MANIFEST = "aligned.json"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SIGMA = 0.1
 """Of the default bundle's denoiser as a decoder: at the residual's own level it changes too little to be called one."""
 
@@ -85,25 +81,6 @@ def default_decoders() -> tuple[Decoder, ...]:
     names = ("autoencoder-nearest", "autoencoder-pixelshuffle")
     autoencoders = (Decoder(name, f"autoencoder:{DEFAULT.parent / name}") for name in names)
     return (*autoencoders, Decoder("prior-denoise", f"denoise:{DEFAULT / RESIDUAL_FOLDER}?sigma={SIGMA}"))
-
-
-def parse_decoder(text: str) -> Decoder:
-    """``NAME=SPEC`` as a value.
-
-    Raises:
-        AlignedError: another form, or a name that cannot be a file's and a source's.
-        ResidualError: the spec is none.
-    """
-    from causalprint.models.bundles.manifest import REAL
-    from causalprint.models.residuals import parse_spec
-
-    name, equals, spec = text.partition("=")
-    if not equals or not NAME.fullmatch(name) or name == REAL:
-        raise AlignedError(
-            f"decoder {text!r} is not of the form NAME=SPEC with a name of letters, digits, dots and dashes, not {REAL!r}; "
-            "for example mine=autoencoder:/path/to/model"
-        )
-    return Decoder(name, str(parse_spec(spec)))
 
 
 def make_aligned(config: AlignedConfig, report: Report = lambda _: None) -> AlignedReport:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.research.aligned.config import AlignedConfig, AlignedError
+from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, Shard, digest
 from causalprint.transforms.labels import label_of
 
@@ -19,46 +18,6 @@ if TYPE_CHECKING:
 CROP = 256
 CHUNK = Slicing(images=64)
 """Images in memory at a time."""
-
-
-class AlignedError(ValueError):
-    """What was given makes no aligned images; the message says what to do."""
-
-
-class Decoder(NamedTuple):
-    """A source of the track: ``name`` labels its images, ``spec`` is that of a residual, whose reconstruction is taken."""
-
-    name: str
-    spec: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlignedConfig:
-    """One aligned track.
-
-    Attributes:
-        inputs: URLs, globs or folders of labelled images; those of source ``real`` are used.
-        output: folder of the tars.
-        decoders: what the photographs go through; empty for :func:`default_decoders`.
-        limit: photographs at most, spread over the origins and drawn by ``seed``; ``None`` for all.
-        encoding: a key of :data:`~causalprint.models.encodings.ENCODINGS`.
-        label_field: key that names the source.
-        seed: of the draw.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        threads: photographs computed at a time; ``None`` for every core.
-        storage: fsspec options of the inputs.
-    """
-
-    inputs: tuple[str, ...]
-    output: Path
-    decoders: tuple[Decoder, ...] = ()
-    limit: int | None = None
-    encoding: str = "png"
-    label_field: str = "source"
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
-    storage: Storage = field(default_factory=Storage)
 
 
 class Survey(NamedTuple):

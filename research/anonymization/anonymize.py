@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from causalprint.research.anonymization.attacks import (
     Aim,
-    AnonymizeConfig,
     AnonymizeError,
     Report,
     attack,
@@ -17,6 +16,7 @@ from causalprint.research.anonymization.attacks import (
     load_tools,
     look_at,
 )
+from causalprint.research.anonymization.config import AnonymizeConfig
 from causalprint.research.anonymization.records import Anonymization, Attempt, LeftOut
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from causalprint.research.anonymization.records import METHODS, NOISE, PGD, SWAP, Attempt, LeftOut
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.research.anonymization.config import NOISE, PGD, SWAP, AnonymizeConfig
+from causalprint.research.anonymization.records import Attempt, LeftOut
+from causalprint.schemas.config import Slicing
 
 if TYPE_CHECKING:
     from causalprint.models.residuals.base import Residual
@@ -31,45 +31,6 @@ ResultT = TypeVar("ResultT")
 
 class AnonymizeError(ValueError):
     """What was asked for cannot be done; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnonymizeConfig:
-    """What is to be changed, and how far.
-
-    Attributes:
-        inputs: image files, shards or folders, as an audit takes them.
-        output: folder to write.
-        bundle: the attributor to attack; ``None`` for the one in the package.
-        target: the source to be named; ``None``: any but the present one.
-        epsilon: radius of the L∞ ball, image range 0 to 1.
-        method: of :data:`METHODS`.
-        steps: of the descent, at most; ``None`` for its default.
-        survive_jpeg: the verdict is to hold after a JPEG of quality 75 too.
-        held_out: bundles that are asked and not attacked.
-        examples: labelled images that the swap learns the sources' traces from.
-        label_field: key of the sidecar that names the source.
-        seed: of everything drawn.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        threads: images under way at any time; ``None`` for every core, on a GPU one.
-        storage: fsspec options.
-    """
-
-    inputs: tuple[str, ...]
-    output: Path
-    bundle: str | None = None
-    target: str | None = None
-    epsilon: float = 4 / 255
-    method: str = PGD
-    steps: int | None = None
-    survive_jpeg: bool = False
-    held_out: tuple[str, ...] = ()
-    examples: tuple[str, ...] = ()
-    label_field: str = "source"
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
-    storage: Storage = field(default_factory=Storage)
 
 
 class Known(NamedTuple):
@@ -110,8 +71,6 @@ def load_tools(config: AnonymizeConfig, report: Report) -> Tools:
 
     if find_spec("skimage") is None:
         raise AnonymizeError("anonymize measures similarity by scikit-image: pip install 'causalprint[compare]'")
-    if config.method not in METHODS:
-        raise AnonymizeError(f"method {config.method!r} is none of {', '.join(METHODS)}")
     bundle = load_bundle(config.bundle)
     others = [load_bundle(path) for path in config.held_out]
     for one in (bundle, *others):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from causalprint.research.anonymization.config import NOISE, PGD, SWAP
 from causalprint.schemas.reasons import Verdict
 
-PGD, SWAP, NOISE = METHODS = ("pgd", "swap", "noise")
 NONE, SHUFFLED = "none", "shuffled"
 ABOUT = {
     PGD: "descent",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from causalprint.research.anonymization.anonymize import parquet
 from causalprint.research.anonymization.attacks import (
     Aim,
-    AnonymizeConfig,
     AnonymizeError,
     Known,
     Report,
@@ -22,13 +20,11 @@ from causalprint.research.anonymization.attacks import (
     load_tools,
     look_at,
 )
+from causalprint.research.anonymization.config import NOISE, PGD, SWAP, AnonymizeConfig
 from causalprint.research.anonymization.records import (
     ABOUT,
-    NOISE,
     NONE,
-    PGD,
     SHUFFLED,
-    SWAP,
     Attempt,
     Interval,
     LeftOut,
@@ -41,44 +37,10 @@ if TYPE_CHECKING:
     from causalprint.research.anonymization.anonymizer import Assessment, Pixels
     from causalprint.schemas.elements import EncodedImage, Shard
 
-KEY = "anonymize"
 EPSILONS = (2 / 255, 4 / 255, 8 / 255)
 
 
-@dataclass(frozen=True, slots=True)
-class StudyConfig:
-    """A study: the ``attack``, whatever its ``epsilon`` and ``method``, at each of ``epsilons``, of at most ``limit`` images.
-
-    The swap is studied where there are examples.
-    """
-
-    attack: AnonymizeConfig
-    epsilons: tuple[float, ...] = EPSILONS
-    limit: int | None = None
-
-    @property
-    def key(self) -> str:
-        """Of the section of results and of the files: ``anonymize``, or ``anonymize-survive-jpeg``."""
-        return f"{KEY}-survive-jpeg" if self.attack.survive_jpeg else KEY
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """What repeats it."""
-        asked = self.attack
-        words = ["causalprint", "lab", "anonymize", *asked.inputs, "--study"]
-        words += ["--bundle", asked.bundle] if asked.bundle else []
-        words += [word for bundle in asked.held_out for word in ("--held-out", bundle)]
-        words += [word for each in asked.examples for word in ("--examples", each)]
-        words += ["--target", asked.target] if asked.target else []
-        words += ["--steps", str(asked.steps)] if asked.steps else []
-        words += ["--survive-jpeg"] * asked.survive_jpeg
-        words += ["--label-field", asked.label_field] * (asked.label_field != "source")
-        words += ["--limit", str(self.limit)] if self.limit else []
-        words += ["--seed", str(asked.seed), "--output", str(asked.output)]
-        return tuple(words)
-
-
-def study(config: StudyConfig, report: Report = lambda _: None) -> Study:
+def study(config: AnonymizeConfig, report: Report = lambda _: None) -> Study:
     """Attacks, and writes ``anonymize.json``, ``anonymize.parquet`` and a section of ``RESULTS.md``: all or nothing.
 
     Raises:
@@ -90,17 +52,16 @@ def study(config: StudyConfig, report: Report = lambda _: None) -> Study:
     from causalprint.research.anonymization.text import section
     from causalprint.schemas.records import to_json
 
-    asked = config.attack
-    tools = load_tools(asked, report)
+    tools = load_tools(config, report)
 
     def work(shard: Shard, image: EncodedImage) -> tuple[Attempt, ...] | LeftOut:
-        known = look_at(shard, image, asked.label_field, tools)
+        known = look_at(shard, image, config.label_field, tools)
         if isinstance(known, LeftOut):
             return known
         return tuple(_attempts(known, config, tools)) if known.before.plain.named == known.label else ()
 
     found = []
-    for each in each_image(asked, work, report):
+    for each in each_image(config, work, report):
         found.append(each)
         if config.limit and sum(isinstance(one, tuple) and bool(one) for one in found) >= config.limit:
             break
@@ -110,29 +71,29 @@ def study(config: StudyConfig, report: Report = lambda _: None) -> Study:
         raise AnonymizeError(f"the bundle names the right source of none of {len(seen)} images; give others, with their labels")
     result = Study(
         __version__,
-        shlex.join(config.command),
+        shlex.join(config.argv()),
         tools.anonymizer.judge.bundle.bundle_id,
         tools.held_out,
         len(seen),
         sum(bool(each) for each in seen),
         len(found) - len(seen),
-        tuple(_rows(attempts, tools.held_out, asked.seed)),
+        tuple(_rows(attempts, tools.held_out, config.seed)),
     )
     files = {f"{config.key}.json": (to_json(result, indent=1) + "\n").encode(), f"{config.key}.parquet": parquet(attempts)}
-    publish_section(asked.output, config.key, section(result, config.key, survives_jpeg=asked.survive_jpeg), files)
+    publish_section(config.output, config.key, section(result, config.key, survives_jpeg=config.survive_jpeg), files)
     return result
 
 
-def _attempts(known: Known, config: StudyConfig, tools: Tools) -> Iterator[Attempt]:
+def _attempts(known: Known, config: AnonymizeConfig, tools: Tools) -> Iterator[Attempt]:
     """All attempts on one image, controls among them; what is asked with both aims is computed once."""
     import numpy as np
 
     from causalprint.models.evaluation.perturbations import seed_of
 
-    anonymizer, asked = tools.anonymizer, config.attack
-    seed = seed_of(known.image_id, asked.seed)
+    anonymizer = tools.anonymizer
+    seed = seed_of(known.image_id, config.seed)
     others = [source for source in anonymizer.judge.bundle.manifest.sources if source != known.label]
-    target = asked.target if asked.target in others else others[int(np.random.default_rng(seed).integers(len(others)))]
+    target = config.target if config.target in others else others[int(np.random.default_rng(seed).integers(len(others)))]
     aims = (target, None)
 
     def outcomes(
@@ -144,15 +105,15 @@ def _attempts(known: Known, config: StudyConfig, tools: Tools) -> Iterator[Attem
         yield from (attempt(known, changed, said, Aim(method, each, epsilon), tools) for each in to)
 
     yield from outcomes(known.pixels, known.before, NONE, 0.0, *aims)
-    for epsilon in config.epsilons:
+    for epsilon in EPSILONS:
         for aim in aims:
-            changed = attack(known, Aim(PGD, aim, epsilon), asked.seed, tools)
+            changed = attack(known, Aim(PGD, aim, epsilon), config.seed, tools)
             yield from outcomes(changed, None, PGD, epsilon, aim)
             if not isinstance(changed, LeftOut):
                 yield from outcomes(anonymizer.shuffle(known.pixels, changed, seed), None, SHUFFLED, epsilon, aim)
-        yield from outcomes(attack(known, Aim(NOISE, None, epsilon), asked.seed, tools), None, NOISE, epsilon, *aims)
+        yield from outcomes(attack(known, Aim(NOISE, None, epsilon), config.seed, tools), None, NOISE, epsilon, *aims)
         if tools.traces:
-            yield from outcomes(attack(known, Aim(SWAP, target, epsilon), asked.seed, tools), None, SWAP, epsilon, *aims)
+            yield from outcomes(attack(known, Aim(SWAP, target, epsilon), config.seed, tools), None, SWAP, epsilon, *aims)
 
 
 def _rows(attempts: Sequence[Attempt], held_out: Sequence[str], seed: int) -> Iterator[Row]:

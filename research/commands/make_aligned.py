@@ -2,91 +2,25 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING
 
-import typer
-
-from causalprint.pipelines.commands.options import (
-    Device,
-    DeviceName,
-    Json,
-    LabelField,
-    Seed,
-    StorageOptions,
-    Verbose,
-    parse_storage,
-    session_of,
-)
-from causalprint.pipelines.commands.session import guarded
+from causalprint.pipelines.commands.command import command
+from causalprint.pipelines.commands.session import Session
+from causalprint.research.aligned.config import AlignedConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from causalprint.research.aligned.make_aligned import AlignedReport
 
-RESUMES = "the same command begins again"
 
-
-class EncodingName(StrEnum):
-    """What ``--encoding`` takes: the keys of ``causalprint.models.encodings.ENCODINGS``."""
-
-    PNG = "png"
-    JPEG95 = "jpeg95"
-
-
-def make_aligned(
-    context: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT…", help="Shards or folders of labelled images; those of source real are taken."),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the tars, one a class.")],
-    decoder: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=SPEC",
-            help="What the photographs go through, a residual's spec such as sd=autoencoder:/path; may be given again.",
-            show_default="those in the package",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Photographs at most, spread over their origins and drawn by the seed.")
-    ] = None,
-    encoding: Annotated[EncodingName, typer.Option(help="One encoder for every class: lossless, or JPEG 95 at 4:4:4.")] = (
-        EncodingName.PNG
-    ),
-    label_field: LabelField = "source",
-    seed: Seed = 0,
-    device: Device = DeviceName.AUTO,
-    storage_options: StorageOptions = "{}",
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> int:
+@command(AlignedConfig, "the same command begins again")
+def make_aligned(config: AlignedConfig, session: Session) -> int:
     """Make the aligned track: the same photographs as they are and through each decoder, so that only the artefact differs."""
-    session = session_of(context, as_json=as_json, verbose=verbose)
-    storage = parse_storage(storage_options)
+    from causalprint.research.aligned.make_aligned import make_aligned as run
 
-    def work() -> int:
-        from causalprint.research.aligned.make_aligned import make_aligned as make
-        from causalprint.research.aligned.make_aligned import parse_decoder
-        from causalprint.research.aligned.photographs import AlignedConfig
-
-        config = AlignedConfig(
-            inputs=tuple(inputs),
-            output=output,
-            decoders=tuple(parse_decoder(text) for text in decoder or ()),
-            limit=limit,
-            encoding=encoding.value,
-            label_field=label_field,
-            seed=seed,
-            device=device.value,
-            storage=storage,
-        )
-        return session.present(lambda tell: make(config, tell), _print)
-
-    return guarded(session, work, resumes=RESUMES)
+    return session.present(session.watch(partial(run, config)), _print)
 
 
 def _print(made: AlignedReport, out: Console) -> None:

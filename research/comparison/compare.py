@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalprint.research.comparison.data import CompareError, Data, Images, Report, read_data
+from causalprint.research.comparison.config import NO_CLIP, CompareConfig
+from causalprint.research.comparison.data import CompareError, Data, Report, read_data
 from causalprint.research.comparison.records import Comparison, Recall, Row, SeedRow, SplitRow
 
 if TYPE_CHECKING:
@@ -30,44 +31,6 @@ AUTOENCODERS = ("autoencoder-nearest", "autoencoder-pixelshuffle")
 RESULT = "comparison.json"
 PREDICTIONS = "predictions-compare.parquet"
 TIMINGS = "timings.json"
-ROUNDS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class CompareConfig:
-    """One comparison.
-
-    Attributes:
-        images: which, and how they are split.
-        output: folder for ``comparison.json``, ``predictions-compare.parquet``, ``timings.json``, ``RESULTS.md`` and figures.
-        methods: names of the methods; empty takes all.
-        seeds: trainings of each method, seeds 0, 1, ….
-        epochs: of networks learned from scratch or fine-tuned; ``None`` leaves it to the kit.
-        residual: spec for methods that read a residual; ``None`` for that of the bundle in the package.
-        autoencoders: specs for methods that reconstruct; empty for the two in the package.
-        clip: spec of a pretrained image encoder; ``None`` leaves methods out that need one.
-        robustness: whether the test is repeated after a JPEG of quality 75.
-        cache: folder for crops, features and answers; ``None`` for ``cache`` in ``output``.
-        resume: keep what an earlier comparison left in ``cache``, as far as it is of the same images, methods and code.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        threads: ``None`` for every core.
-        rounds: of the bootstrap.
-    """
-
-    images: Images
-    output: Path
-    methods: tuple[str, ...] = ()
-    seeds: int = 3
-    epochs: int | None = None
-    residual: str | None = None
-    autoencoders: tuple[str, ...] = ()
-    clip: str | None = None
-    robustness: bool = False
-    cache: Path | None = None
-    resume: bool = False
-    device: str = "auto"
-    threads: int | None = None
-    rounds: int = ROUNDS
 
 
 def compare(config: CompareConfig, report: Report = lambda _: None) -> Comparison:
@@ -90,7 +53,7 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
     methods = _chosen(config.methods)
     kit = _kit(config)
     cache = config.cache or config.output / "cache"
-    data = read_data(config.images, config.seeds, cache, config.resume, report)
+    data = read_data(config, config.seeds, cache, config.resume, report)
     jpeg = _after_jpeg(data, cache, config.resume, report) if config.robustness else None
     bench = Bench(data, kit, cache, config.resume, jpeg, report)
     entries = [Entry(method) for method in methods]
@@ -116,34 +79,6 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
     return comparison
 
 
-def command_of(config: CompareConfig) -> tuple[str, ...]:
-    """The command that makes the same table; what changes only where it is computed is left out.
-
-    A number of threads that was asked for stands there: networks learned in another number differ, first in their last digits.
-    """
-    from causalprint.models.lenses.learned import installed_clip
-
-    images, usual = config.images, Images(())
-    several = [
-        *(("--val", one) for one in images.validation),
-        *(("--test", one) for one in images.test),
-        ("--output", str(config.output)),
-        ("--methods", ",".join(config.methods)),
-        ("--seeds", str(config.seeds)),
-        ("--epochs", str(config.epochs or "")),
-        ("--leave-out", ",".join(images.leave_out)),
-        ("--residual", config.residual or ""),
-        *(("--autoencoder", one) for one in config.autoencoders),
-        ("--clip", "" if config.clip == installed_clip() else config.clip or "none"),
-        ("--track", "" if images.track == usual.track else images.track),
-        ("--crop", "" if images.crop == usual.crop else str(images.crop)),
-        ("--label-field", "" if images.label_field == usual.label_field else images.label_field),
-        ("--threads", str(config.threads or "")),
-    ]
-    given = [text for option, value in several if value for text in (option, value)]
-    return ("causalprint", "lab", "compare", *images.inputs, *given, *(["--robustness"] if config.robustness else []))
-
-
 @dataclass(frozen=True, slots=True)
 class _Timing:
     """What one method cost, as it is written: seconds of features an image and of a training."""
@@ -164,12 +99,13 @@ def _chosen(names: Sequence[str]) -> tuple[Method, ...]:
 def _kit(config: CompareConfig) -> Kit:
     from causalprint.models.bundles.bundle import DEFAULT
     from causalprint.models.features import pick_device
+    from causalprint.models.lenses.learned import installed_clip
     from causalprint.research.methods.base import Kit
 
     kit = Kit(
         device=pick_device(config.device),
         autoencoders=config.autoencoders or tuple(f"autoencoder:{DEFAULT.parent / name}" for name in AUTOENCODERS),
-        clip=config.clip,
+        clip=installed_clip() if config.clip is None else None if config.clip == NO_CLIP else config.clip,
         threads=config.threads or os.cpu_count() or 1,
     )
     kit = replace(kit, residual=config.residual) if config.residual else kit
@@ -239,7 +175,7 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
     best = max(methods, key=lambda name: headline(there[name], data.ground), default=None)
     recipe = RECIPE if RECIPE in methods else None
     audits = [entry.method.name for entry in entries if entry.audit and entry.method.name != SHUFFLED]
-    figures = judge(there, data.ground, best, recipe, config.rounds, audits, swaps=config.images.track == "aligned")
+    figures = judge(there, data.ground, best, recipe, config.rounds, audits, swaps=config.track == "aligned")
 
     def voids(name: str) -> bool:
         of_seeds = [float(np.nanmean(recalls(pool([run]), data.ground))) for run in there[name]]
@@ -248,13 +184,13 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
     void = [entry.method.title.removeprefix("audit: ") for entry in entries if entry.audit and voids(entry.method.name)]
     known = data.ground.truth >= 0
     return Comparison(
-        command=command_of(config),
+        command=config.argv(),
         images=data.digest,
         sources=data.sources,
         headline=tuple(data.sources[label] for label in data.ground.several),
-        leave_out=config.images.leave_out,
-        track=config.images.track,
-        rotates=not config.images.test,
+        leave_out=config.leave_out,
+        track=config.track,
+        rotates=not config.test,
         splits=tuple(
             SplitRow(seed, *(int(mask.sum()) for mask in (*split[:2], split.test & known, split.test & ~known)))
             for seed, split in enumerate(data.splits)

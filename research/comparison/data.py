@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from causalprint.pipelines.labelled.crops import LabelledCrops, read_labelled_crops
 from causalprint.research.comparison.cache import array_digest, load_arrays, save_arrays
-from causalprint.schemas.config import Storage
+from causalprint.research.comparison.config import CompareConfig
 from causalprint.schemas.elements import digest
 
 if TYPE_CHECKING:
@@ -28,31 +27,6 @@ LEAST_IMAGES = 4
 
 class CompareError(ValueError):
     """A comparison that cannot be made as asked; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """Which images a comparison is made on.
-
-    Attributes:
-        inputs: URLs, globs or folders of labelled images.
-        validation: as ``inputs``, to tune on and to find temperatures; empty holds some of ``inputs`` out.
-        test: as ``inputs``; empty tests other origins of ``inputs`` with every seed.
-        leave_out: sources that are not learned from and tested as unknown.
-        label_field: key of the sidecar that names the source.
-        crop: side of the central crop, in pixels.
-        track: a key of ``causalprint.models.evaluation.perturbations.TRACKS``: how every image is encoded once more.
-        storage: fsspec options.
-    """
-
-    inputs: tuple[str, ...]
-    validation: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
-    leave_out: tuple[str, ...] = ()
-    label_field: str = "source"
-    crop: int = 256
-    track: str = "png"
-    storage: Storage = field(default_factory=Storage)
 
 
 class Data(NamedTuple):
@@ -75,7 +49,7 @@ class Data(NamedTuple):
     digest: str
 
 
-def read_data(images: Images, seeds: int, cache: Path, resume: bool, report: Report) -> Data:
+def read_data(images: CompareConfig, seeds: int, cache: Path, resume: bool, report: Report) -> Data:
     """Reads the images (or, with ``resume``, what ``cache`` has of them) and splits them.
 
     Raises:
@@ -151,7 +125,7 @@ def _check(table: LabelledCrops, part: npt.NDArray[np.int64], left_out: Mask, so
         raise CompareError(f"{', '.join(strangers)} can be tested only as unknown: --leave-out {','.join(strangers)}")
 
 
-def _read(images: Images, cache: Path, resume: bool, report: Report) -> tuple[LabelledCrops, npt.NDArray[np.int64]]:
+def _read(images: CompareConfig, cache: Path, resume: bool, report: Report) -> tuple[LabelledCrops, npt.NDArray[np.int64]]:
     """All images: those of the inputs, of the validation, of the test."""
     groups = (images.inputs, images.validation, images.test)
     tables = [_cached_crops(inputs, images, cache, resume, report) for inputs in groups if inputs]
@@ -165,12 +139,10 @@ def _read(images: Images, cache: Path, resume: bool, report: Report) -> tuple[La
     return LabelledCrops(**columns, left_out=sum(table.left_out for table in tables)), part
 
 
-def _cached_crops(inputs: tuple[str, ...], images: Images, cache: Path, resume: bool, report: Report) -> LabelledCrops:
+def _cached_crops(inputs: tuple[str, ...], images: CompareConfig, cache: Path, resume: bool, report: Report) -> LabelledCrops:
     from causalprint.models.evaluation.perturbations import TRACKS
     from causalprint.transforms.match_shards import match_shards
 
-    if images.track not in TRACKS:
-        raise CompareError(f"track {images.track!r} is none of {', '.join(TRACKS)}")
     shards = [(shard.uri, shard.generation, shard.size) for shard in match_shards(inputs, images.storage)]
     key = digest(*shards, images.label_field, images.crop, images.track)[:16]
     pixels, labels = cache / f"crops-{key}.bin", cache / f"crops-{key}.npz"

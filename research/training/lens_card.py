@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from causalprint.research.training.config import LensConfig
     from causalprint.research.training.lens import LearnedTrunk, LensTraining
-    from causalprint.research.training.lens_data import LensConfig, Surveys
+    from causalprint.research.training.lens_data import Surveys
 
 
 def lens_card(config: LensConfig, how: LensTraining, residual: str, found: LearnedTrunk, surveys: Surveys, device: str) -> str:
@@ -39,7 +41,7 @@ def lens_card(config: LensConfig, how: LensTraining, residual: str, found: Learn
         "",
         "## Training",
         "",
-        f"    {command_line(config)}",
+        f"    {shlex.join(config.argv())}",
         "",
         f"{found.steps:,} steps of at most {how.batch} crops in {found.epochs} epochs on {device}, torch {torch.__version__}.",
         f"Crops of {how.crop} x {how.crop} pixels at native resolution, each time after other interventions on content and",
@@ -61,14 +63,3 @@ def lens_card(config: LensConfig, how: LensTraining, residual: str, found: Learn
         "inputs of other origins held out it rewards what an origin's images share.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def command_line(config: LensConfig) -> str:
-    """The command that repeats a training."""
-    words = ["causalprint lab train-lens", *config.inputs, f"--output {config.output}"]
-    words += [f"--val {val}" for val in config.val]
-    options = {"init": config.init, "residual": config.residual, "channels": config.channels}
-    words += [f"--{name} {value}" for name, value in options.items() if value]
-    words += [f"--reading {config.reading}", f"--epochs {config.epochs}", f"--seed {config.seed}", f"--device {config.device}"]
-    words += [f"--label-field {config.label_field}"] if config.label_field != "source" else []
-    return " ".join(words)

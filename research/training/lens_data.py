@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.schemas.config import Storage
+from causalprint.research.training.config import LensConfig
 
 if TYPE_CHECKING:
     from causalprint.research.training.stream_crops import CropStream, Survey
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 LEAST_IMAGES = 4
 HOLD_OUT_ONE_IN = 8
-RESIDUAL, IMAGE = "residual", "image"
 
 Report = Callable[[str], None]
 """Told in a few words what is being done."""
@@ -22,42 +20,6 @@ Report = Callable[[str], None]
 
 class LensTrainingError(ValueError):
     """A lens cannot be trained; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class LensConfig:
-    """One training, as asked for.
-
-    Attributes:
-        inputs: labelled shards or folders.
-        output: folder for the lens and its card.
-        val: inputs held out; with none, one content in eight is.
-        init: ``convolutional:FOLDER-OR-NAME`` to begin from; ``None`` begins at random.
-        reading: ``residual`` or ``image``: what the trunk sees.
-        residual: its spec; ``None`` takes that of the bundle in the package.
-        channels: shape of the trunk, a key of ``causalprint.research.training.lens.TRUNKS``; ``None``: ``small``, or that of
-            ``init``.
-        epochs: at most.
-        seed: of the first weights and of everything drawn later.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        resume: go on from the checkpoint beside the output, if one is there.
-        label_field: key of the sidecar, or column, that names the source; else the image's folder does.
-        storage: fsspec options.
-    """
-
-    inputs: tuple[str, ...]
-    output: str
-    val: tuple[str, ...] = ()
-    init: str | None = None
-    reading: str = RESIDUAL
-    residual: str | None = None
-    channels: str | None = None
-    epochs: int = 30
-    seed: int = 0
-    device: str = "auto"
-    resume: bool = False
-    label_field: str = "source"
-    storage: Storage = field(default_factory=Storage)
 
 
 class Surveys(NamedTuple):

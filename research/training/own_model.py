@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from causalprint.research.training.config import ModelTrainingConfig
+
 if TYPE_CHECKING:
     import torch
 
@@ -19,31 +21,6 @@ CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 120
 REPORT_STEPS = 50
 DEFAULT_STEPS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class ModelTrainingConfig:
-    """One training, as asked for.
-
-    Attributes:
-        inputs: shards or folders of photographs; those inside the installed packages are added.
-        output: folder for the model, its card and its checkpoint.
-        val: inputs held out altogether; with none, one content in eight is.
-        steps: train up to this step; ``None`` leaves it to ``minutes``.
-        minutes: stop after this long; with neither, ``DEFAULT_STEPS`` are done.
-        seed: of the first weights and of everything drawn later.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        resume: go on from the checkpoint in ``output``, if one is there.
-    """
-
-    inputs: tuple[str, ...]
-    output: str
-    val: tuple[str, ...] = ()
-    steps: int | None = None
-    minutes: float | None = None
-    seed: int = 0
-    device: str = "auto"
-    resume: bool = False
 
 
 class Progress(NamedTuple):
@@ -167,11 +144,3 @@ def write_card(
         *figures,
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def command_line(command: str, config: ModelTrainingConfig, steps: int) -> str:
-    """The command that repeats a training of ``steps`` steps."""
-    words = [f"causalprint lab {command}", *config.inputs, f"--output {config.output}"]
-    words += [f"--val {val}" for val in config.val]
-    words += [f"--steps {steps}", f"--seed {config.seed}", f"--device {config.device}"]
-    return " ".join(words)

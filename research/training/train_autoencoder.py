@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.research.training.own_model import ModelTrainingConfig, Report, Trainee, fit, write_card
+from causalprint.research.training.config import ModelTrainingConfig
+from causalprint.research.training.own_model import Report, Trainee, fit, write_card
 
 if TYPE_CHECKING:
     from causalprint.research.generators.autoencoders import Decoder

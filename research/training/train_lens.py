@@ -8,16 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.research.training.lens_data import (
-    IMAGE,
-    RESIDUAL,
-    LensConfig,
-    LensTrainingError,
-    Report,
-    lens_shards,
-    lens_streams,
-    tell_losses,
-)
+from causalprint.research.training.config import IMAGE, LensConfig
+from causalprint.research.training.lens_data import LensTrainingError, Report, lens_shards, lens_streams, tell_losses
 
 if TYPE_CHECKING:
     import torch
@@ -127,8 +119,6 @@ def _check_options(config: LensConfig) -> None:
     output = Path(config.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise FileExistsError(f"{output} is there; give another --output or remove it")
-    if config.reading not in (RESIDUAL, IMAGE):
-        raise LensTrainingError(f"a lens reads {RESIDUAL} or {IMAGE}, not {config.reading!r}")
     if config.reading == IMAGE and config.residual:
         raise LensTrainingError("with --reading image no residual is computed; leave --residual out")
     if config.init and config.channels:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.research.training.own_model import ModelTrainingConfig, Report, Trainee, command_line, fit, write_card
+from causalprint.research.training.config import ModelTrainingConfig
+from causalprint.research.training.own_model import Report, Trainee, fit, write_card
 
 if TYPE_CHECKING:
     from causalprint.research.generators.denoising import DenoisingFigure
@@ -82,7 +84,7 @@ def train_prior(
     held_out = [photograph.pixels for photograph in split.held_out]
     side = min(256, *(min(pixels.shape[:2]) // written.factor * written.factor for pixels in held_out))
     figures = judge(written, held_out[:: -(-len(held_out) // JUDGED)], side=side)
-    command = command_line("train-prior", config, state.step)
+    command = shlex.join(replace(config, steps=state.step, minutes=None).argv())
     write_card(output / "card.md", "causalprint-prior", ABOUT, command, state, split, _table(figures, side))
     return TrainedPrior(output, state.step, state.seconds, figures)
 

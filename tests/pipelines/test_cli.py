@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import causalprint
 from causalprint.__main__ import app, main
+from causalprint.pipelines.commands.command import SPEAKS
+from causalprint.pipelines.commands.demo import DemoConfig
+from causalprint.pipelines.commands.inspect import InspectConfig
 from causalprint.pipelines.errors import explain
+from causalprint.pipelines.evaluation.config import EvaluateConfig
 from causalprint.pipelines.runners import RUNNERS
+from causalprint.pipelines.shards.config import SplitConfig
+from causalprint.pipelines.training.config import TrainConfig
+from causalprint.research.ablation.config import AblateConfig
+from causalprint.research.aligned.config import AlignedConfig, Decoder
+from causalprint.research.anonymization.config import AnonymizeConfig
 from causalprint.research.cli import app as laboratory
+from causalprint.research.comparison.config import CompareConfig
+from causalprint.research.training.config import LensConfig, ModelTrainingConfig
+from causalprint.schemas.config import AuditConfig
+from causalprint.schemas.options import Command, OptionError, Panel, settings_of
 
-COMMANDS = [[command.callback.__name__] for command in app.registered_commands if command.callback is not None]
+COMMANDS = [[str(command.name)] for command in app.registered_commands]
+CONFIGS: list[type[Command]] = [
+    *(AuditConfig, InspectConfig, DemoConfig, TrainConfig, SplitConfig, EvaluateConfig, CompareConfig, AblateConfig),
+    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig),
+]
 LABORATORY = [["lab", str(command.name)] for command in laboratory.registered_commands]
 
 
@@ -31,6 +51,89 @@ def test_help_waits_for_neither_torch_nor_beam(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    listed = text.partition("Commands")[2]
+    assert main(["lab", "--help"]) == 0
+    assert "<bool>" not in text + capsys.readouterr().out
+    names = [line.split()[1] for line in listed.splitlines() if line.startswith("│ ") and not line.startswith("│  ")]
+    assert names == ["audit", "inspect", "demo", "train", "split", "evaluate", "lab"]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.NAME)
+def test_every_option_says_in_a_sentence_what_it_does(config: type[Command], capsys: pytest.CaptureFixture[str]) -> None:
+    for setting in settings_of(config):
+        if setting.option is not None:
+            words = setting.option.help.split()
+            assert len(words) > 2, setting
+            assert words[0] not in {"Of", "For", "From", "In", "Where", "What", "How"}, setting
+            assert setting.option.help[-1] in ".…/", setting
+    assert main([*config.NAME.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "bool" not in text
+    assert "<" not in text
+    assert {panel for panel in Panel if f"─ {panel} ─" in text} >= {Panel.DATA, Panel.SPEAKS}
+
+
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        (AuditConfig, {"bundle": "my bundle", "limit": 3, "slice_bytes": 9, "runner": "flink", "device": "cuda"}),
+        (InspectConfig, {}),
+        (DemoConfig, {"output": Path("elsewhere")}),
+        (TrainConfig, {"validation": ("a", "b"), "lenses": ("timm:x",), "views": 2, "seed": 3, "licence": "CC 0"}),
+        (SplitConfig, {"crop": 32, "label_field": "model"}),
+        (EvaluateConfig, {"bundles": ("a", "b"), "track": "aligned", "robustness": True, "limit": 2}),
+        (CompareConfig, {"methods": ("a", "b"), "leave_out": ("c",), "clip": "none", "track": "jpeg95", "test": ("t",)}),
+        (AblateConfig, {"only": ("a", "b"), "threads": 2}),
+        (AnonymizeConfig, {"study": True, "epsilon": 2 / 255, "method": "swap", "held_out": ("h",), "limit": 1}),
+        (AlignedConfig, {"decoders": (Decoder("sd", "autoencoder:/vae"),), "encoding": "jpeg95"}),
+        (LensConfig, {"reading": "image", "channels": "lite0", "epochs": 2, "device": "cpu"}),
+        (ModelTrainingConfig, {"inputs": ("photos",), "minutes": 0.5, "val": ("v",)}),
+    ],
+    ids=lambda one: getattr(one, "NAME", ""),
+)
+def test_the_command_of_a_configuration_makes_it_again(config: Any, changes: dict[str, Any]) -> None:
+    given = {
+        setting.name: ("in put",) if setting.many else "out put"
+        for setting in settings_of(config)
+        if setting.required and setting.name not in changes
+    }
+    asked = config(**given, **changes)
+    program, *words = asked.argv()
+    assert program == "causalprint"
+    *group, name = config.NAME.split()
+    command = typer.main.get_command(laboratory if group else app).get_command(None, name)  # type: ignore[attr-defined]
+    values = command.make_context(name, words[len(group) + 1 :]).params
+    assert config(**{name: value for name, value in values.items() if value is not None and name not in SPEAKS}) == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "offers"),
+    [
+        ("causalprint in", "inspect"),
+        ("causalprint audit --out", "--output"),
+        ("causalprint audit --runner da", "dataflow"),
+        ("causalprint evaluate --track al", "aligned"),
+        ("causalprint lab comp", "compare"),
+        ("causalprint lab anonymize --method s", "swap"),
+    ],
+)
+def test_a_shell_completes_what_is_typed(words: str, offers: str) -> None:
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_CAUSALPRINT_COMPLETE": "complete_bash"}
+    done = subprocess.run(
+        [sys.executable, "-m", "causalprint"], env={**os.environ, **asked}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [offers]
+
+
+def test_every_runner_is_offered() -> None:
+    (runner,) = (setting.option for setting in settings_of(AuditConfig) if setting.name == "runner")
+    assert runner is not None
+    assert runner.choices == tuple(RUNNERS)
 
 
 def test_python_dash_m_is_the_same_command() -> None:
@@ -52,9 +155,12 @@ def test_help_documents_every_option_and_every_exit_code(
     assert "0 complete; 1 error; 2 usage; 3 finished, but some shard is incomplete" in text
 
 
-def test_no_command_shows_the_help_and_is_an_error_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    assert "Commands" in capsys.readouterr().out
+@pytest.mark.parametrize("group", [[], ["lab"]])
+def test_no_command_shows_the_help_and_is_an_error_of_usage(group: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(group) == 2
+    shown = capsys.readouterr()
+    assert "Commands" in shown.out
+    assert shown.err == ""
 
 
 @pytest.mark.parametrize(
@@ -89,6 +195,15 @@ def test_errors_of_usage_leave_with_2_and_one_line(
     assert answer["exit_code"] == 2
     assert says in answer["error"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", [{"limit": 0}, {"device": "tpu"}, {"runner": "ray"}, {"batch_size": -1}])
+def test_python_refuses_a_value_in_the_words_of_the_command(given: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OptionError) as refused:
+        AuditConfig(("x.tar",), "out", **given)
+    ((name, value),) = given.items()
+    assert main(["audit", "x.tar", "-o", "out", f"--{name.replace('_', '-')}={value}"]) == 2
+    assert capsys.readouterr().err == f"causalprint: {refused.value}; see causalprint audit --help\n"
 
 
 def test_a_workers_traceback_becomes_its_last_line() -> None:

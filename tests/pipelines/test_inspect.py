@@ -51,6 +51,17 @@ def test_a_bundle(tiny: Path, capsys: Capture) -> None:
         assert shown in text
 
 
+def test_the_bundle_inside_the_package_has_a_name(
+    tiny: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    packaged = load_bundle().bundle_id
+    assert command(capsys, "inspect", "default").found["bundle_id"] == packaged
+    (tmp_path / "default").symlink_to(tiny)
+    assert command(capsys, "inspect", "default").found["bundle_id"] == load_bundle(tiny).bundle_id
+    assert command(capsys, "inspect", "bundle:default").found["bundle_id"] == packaged
+
+
 def test_a_shard(tmp_path: Path, capsys: Capture) -> None:
     members = [(f"{index:03d}.jpg", jpeg(index, side=32)) for index in range(12)]
     whole = tar(tmp_path / "whole.tar", [*members, ("README.md", b"#")])

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.pipelines.evaluation.evaluate import EvaluateConfig, EvaluationError, evaluate
+from causalprint.pipelines.evaluation.config import EvaluateConfig
+from causalprint.pipelines.evaluation.evaluate import EvaluationError, evaluate
 from causalprint.pipelines.evaluation.text import print_evaluation, section
 from causalprint.pipelines.results.sections import ResultsError, read_section, write_section
 from causalprint.schemas.evaluations import PREDICTIONS, Evaluation

@@ -15,8 +15,10 @@ from PIL import Image
 
 from causalprint.__main__ import main
 from causalprint.models.evaluation.splits import SplitError
-from causalprint.pipelines.shards.split import ShardSplitError, SplitConfig, split_shards
-from causalprint.research.comparison.data import Images, read_data
+from causalprint.pipelines.shards.config import SplitConfig
+from causalprint.pipelines.shards.split import ShardSplitError, split_shards
+from causalprint.research.comparison.config import CompareConfig
+from causalprint.research.comparison.data import read_data
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage
 from causalprint.transforms.formats.slices import read_slices
@@ -87,7 +89,8 @@ def split(shards: str, output: Path, seed: int = 0) -> Any:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_test_is_that_of_compare(shards: str, tmp_path: Path, seed: int) -> None:
     made = split(shards, tmp_path / "out", seed)
-    data = read_data(Images((shards,), crop=SIDE), seed + 1, tmp_path / "cache", False, lambda _: None)
+    images = CompareConfig(inputs=(shards,), output=tmp_path, crop=SIDE)
+    data = read_data(images, seed + 1, tmp_path / "cache", False, lambda _: None)
     test, contents = data.splits[seed].test, data.ground.contents
     free = ~np.isin(contents, contents[test])
     assert ids(read(tmp_path / "out" / "test")) == Counter(data.table.image_id[test].tolist())

@@ -13,7 +13,8 @@ from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.lenses.convolutional import CONFIG, PACKAGE, WEIGHTS, save_trunk
 from causalprint.models.lenses.encoder import LensError
 from causalprint.pipelines.training.bundle_files import TakenIn, take_in, take_in_lens
-from causalprint.pipelines.training.train import TrainConfig, train
+from causalprint.pipelines.training.config import TrainConfig
+from causalprint.pipelines.training.train import train
 from tests.bundles import photograph, tiny_prior
 from tests.models.tiny_trunks import tiny_trunk
 from tests.pipelines.training.test_train import labelled, write_tar

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from causalprint.pipelines.training.train import TrainConfig, TrainingError, train
-from causalprint.research.ablation.ablate import RESULT, AblateConfig, AblateError, ablate
+from causalprint.pipelines.training.config import TrainConfig
+from causalprint.pipelines.training.train import TrainingError, train
+from causalprint.research.ablation.ablate import RESULT, AblateError, ablate
+from causalprint.research.ablation.config import AblateConfig
 from causalprint.research.ablation.records import Ablation, AblationRow
 from causalprint.research.ablation.report import verdict
 from causalprint.research.comparison.records import Measured

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 
-from causalprint.research.comparison.compare import PREDICTIONS, RESULT, CompareConfig, compare
-from causalprint.research.comparison.data import CompareError, Images
+from causalprint.research.comparison.compare import PREDICTIONS, RESULT, compare
+from causalprint.research.comparison.config import CompareConfig
+from causalprint.research.comparison.data import CompareError
 from causalprint.research.methods import BASELINES
 from tests.audits import command
 from tests.bundles import photograph
@@ -44,12 +45,8 @@ def a_tar(path: Path, sources: Sequence[str] = ("real", "alpha", "beta"), origin
 
 
 def config(output: Path, shard: str, **changes: Any) -> CompareConfig:
-    images = Images(
-        (shard,), crop=SIDE, **{name: changes.pop(name) for name in ("test", "validation", "leave_out") if name in changes}
-    )
-    return CompareConfig(
-        images, output, **{"methods": METHODS, "seeds": 2, "threads": 1, "rounds": 40, "device": "cpu", **changes}
-    )
+    usual = {"methods": METHODS, "seeds": 2, "clip": "none", "threads": 1, "rounds": 40, "device": "cpu", "crop": SIDE}
+    return CompareConfig(inputs=(shard,), output=output, **{**usual, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +134,7 @@ def test_a_method_that_cannot_run_here_is_a_row_that_says_why(shard: str, tmp_pa
     from causalprint.research.methods import clip_linear
 
     name = clip_linear.CLIP_LINEAR.name
-    found = compare(config(tmp_path, shard, methods=(name,), seeds=1, clip=None))
+    found = compare(config(tmp_path, shard, methods=(name,), seeds=1))
     row = next(row for row in found.rows if row.name == name)
     assert row.unavailable is not None
     assert row.unavailable in (tmp_path / "RESULTS.md").read_text()

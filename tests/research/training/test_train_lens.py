@@ -17,10 +17,11 @@ from causalprint.models.lenses.learned import load_lens
 from causalprint.models.training.interventions import Interventions
 from causalprint.models.training.recipe import load_recipe
 from causalprint.pipelines.training.bundle_files import take_in_lens
-from causalprint.research.commands.train_lens import Channels
+from causalprint.research.training.config import LensConfig
 from causalprint.research.training.lens import TRUNKS, LensTraining
-from causalprint.research.training.lens_data import LensConfig, LensTrainingError
+from causalprint.research.training.lens_data import LensTrainingError
 from causalprint.research.training.train_lens import CARD, TrainedLens, train_lens
+from causalprint.schemas.options import settings_of
 from tests.audits import command, jpeg, tar
 from tests.bundles import photograph, tiny_prior
 from tests.pipelines.training.test_train import labelled, write_tar
@@ -160,4 +161,6 @@ def test_an_unlabelled_image_is_one_line(tmp_path: Path, capsys: Capture) -> Non
 
 
 def test_the_command_offers_every_trunk() -> None:
-    assert {str(name) for name in Channels} == set(TRUNKS)
+    (channels,) = (setting.option for setting in settings_of(LensConfig) if setting.name == "channels")
+    assert channels is not None
+    assert set(channels.choices) == set(TRUNKS)

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from causalprint.research.generators.autoencoders import DECODERS, Decoder
 from causalprint.research.generators.prior import PriorConfig
 from causalprint.research.training import own_model, photographs
+from causalprint.research.training.config import ModelTrainingConfig
 from causalprint.research.training.loop import TrainingConfig
-from causalprint.research.training.own_model import ModelTrainingConfig, Progress
+from causalprint.research.training.own_model import Progress
 from causalprint.research.training.photographs import sources, split_photographs
 from causalprint.research.training.train_autoencoder import train_autoencoder
 from causalprint.research.training.train_prior import train_prior

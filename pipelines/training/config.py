@@ -1,0 +1,75 @@
+"""What ``causalprint train`` is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from causalprint.schemas.config import (
+    NO_OPTIONS,
+    Device,
+    LabelField,
+    LabelledInputs,
+    Resume,
+    Runner,
+    Seed,
+    StorageOptions,
+    Threads,
+    Validation,
+)
+from causalprint.schemas.options import DATA, Command, Option, output
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig(Command):
+    """One training. Without ``validation``, temperature and limits are set by cross-validation of the inputs by origin."""
+
+    NAME = "train"
+
+    inputs: LabelledInputs
+    output: Annotated[str, output("Write the bundle to this folder.")]
+    validation: Validation = ()
+    recipe: Annotated[str, Option("Learn as this recipe says: a YAML file, or the name of one in the package.", "NAME|FILE")] = (
+        "default"
+    )
+    lenses: Annotated[
+        tuple[str, ...],
+        Option(
+            "Read the image by this lens too: transformers:PATH-OR-HUB-NAME, onnx:PATH, …; may be given again.",
+            "SPEC",
+            names=("--lens",),
+        ),
+    ] = ()
+    label_field: LabelField = "source"
+    # The files of a local path are copied into the bundle.
+    residual: Annotated[
+        str | None,
+        Option("Compute this residual, kind:path-or-hub-name.", "SPEC", usual="the recipe's, else the package's bundle's"),
+    ] = None
+    name: Annotated[str, Option("Name the bundle; its id begins so.", "NAME", DATA)] = "trained"
+    licence: Annotated[str, Option("State this licence for the bundle as a whole.", "TEXT", DATA)] = "unstated"
+    views: Annotated[
+        int | None,
+        Option(
+            "Learn from at most so many views of an image: it as it is, then one after each intervention of the recipe.",
+            "N",
+            least=1,
+            usual="all",
+        ),
+    ] = None
+    seed: Seed = 0
+    device: Device = "auto"
+    threads: Threads = None
+    resume: Resume = False
+    features: Annotated[
+        str | None,
+        Option(
+            "Keep features in this folder, for other trainings too; workers on other machines must reach it.",
+            "URL",
+            DATA,
+            usual="beside the output, till done",
+        ),
+    ] = None
+    runner: Runner = "direct"
+    beam_options: tuple[str, ...] = ()
+    storage: StorageOptions = NO_OPTIONS
