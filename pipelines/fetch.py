@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from causalprint.schemas.config import Storage
@@ -13,30 +11,10 @@ from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.images.kinds import image_format
 
 if TYPE_CHECKING:
+    from causalprint.pipelines.commands.fetch import FetchConfig
     from causalprint.pipelines.open_audit import AuditTables
 
 KEYS = ("shard", "member", "offset", "image_id")
-
-
-@dataclass(frozen=True, slots=True)
-class FetchConfig:
-    """Which images of an audit are fetched, and where to.
-
-    Attributes:
-        audit: root of the audit's output.
-        image_ids: SHA-256 of the images, or the beginnings of them; empty for all that ``where`` chooses.
-        output: local folder of the files.
-        where: a condition in SQL over the columns of ``findings``, and of ``rejects`` where those have a digest.
-        limit: at most this many images.
-        storage: fsspec options, for the audit and for its input.
-    """
-
-    audit: str
-    image_ids: tuple[str, ...]
-    output: Path
-    where: str | None = None
-    limit: int | None = None
-    storage: Storage = field(default_factory=Storage)
 
 
 class Row(Protocol):

@@ -152,8 +152,8 @@ class AuditConfig(Command):
     inputs: Annotated[
         tuple[str, ...],
         argument(
-            "Shards or images: URLs, globs, ranges, folders, image files: gs://bucket/{000..099}.tar, s3://bucket/*.parquet, photos/, "
-            "photo.jpg. Each image file is a shard of its own; folders are the way for many."
+            "Shards or images: URLs, globs, ranges, folders, image files: gs://bucket/{000..099}.tar, s3://bucket/*.parquet, "
+            "photos/, photo.jpg. Each image file is a shard of its own; folders are the way for many."
         ),
     ]
     output: Annotated[str, output("Write the tables below this root: a folder, s3://… or gs://…", "URL")]

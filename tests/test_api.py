@@ -16,7 +16,8 @@ from PIL import Image
 
 import causalprint as cp
 from causalprint.models.bundles.bundle import Bundle
-from causalprint.pipelines.fetch import FetchConfig, FetchError, fetch_images
+from causalprint.pipelines.commands.fetch import FetchConfig
+from causalprint.pipelines.fetch import FetchError, fetch_images
 from causalprint.pipelines.open_audit import AuditError
 from causalprint.pipelines.open_bundle import ImageError
 from tests.audits import command, jpeg, tar
@@ -144,21 +145,24 @@ def test_a_finding_is_fetched_again_and_proved(audited: Path) -> None:
         cp.fetch(frame.iloc[0])
 
 
-def test_images_of_an_audit_become_files(audited: Path, tmp_path: Path) -> None:
-    chosen = fetch_images(FetchConfig(str(audited), (), tmp_path / "files", where="width >= 200"))
+def test_images_of_an_audit_become_files(audited: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = fetch_images(FetchConfig(str(audited), tmp_path / "files", (), where="width >= 200"))
     assert [len(chosen.images), len(chosen.lost)] == [2, 0]
     for image in chosen.images:
         assert hashlib.sha256(Path(image.file).read_bytes()).hexdigest() == image.image_id
         assert Path(image.file).name == f"{image.image_id}.jpg"
-    one = fetch_images(FetchConfig(str(audited), (chosen.images[0].image_id[:12],), tmp_path / "one"))
+    one = fetch_images(FetchConfig(str(audited), tmp_path / "one", (chosen.images[0].image_id[:12],)))
     assert [image.image_id for image in one.images] == [chosen.images[0].image_id]
-    rejected = fetch_images(FetchConfig(str(audited), (), tmp_path / "rejected", where="reason = 'truncated-image'"))
+    rejected = fetch_images(FetchConfig(str(audited), tmp_path / "rejected", (), where="reason = 'truncated-image'"))
     assert Path(rejected.images[0].file).read_bytes() == jpeg(9)[:400]
     for given, says in (((), "say which images"), (("xyz",), "is no image_id"), (("0" * 64,), "no image of")):
         with pytest.raises(FetchError, match=says):
-            fetch_images(FetchConfig(str(audited), given, tmp_path / "none"))
+            fetch_images(FetchConfig(str(audited), tmp_path / "none", given))
+    done = command(capsys, "fetch", audited, one.images[0].image_id, "-o", tmp_path / "said")
+    assert (done.code, [image["image_id"] for image in done.found["images"]]) == (0, [one.images[0].image_id])
     (audited.parent / "in.tar").unlink()
-    gone = fetch_images(FetchConfig(str(audited), (), tmp_path / "gone", where="true", limit=2))
+    assert command(capsys, "fetch", audited, "--where", "verdict <> 'x'", "-o", tmp_path / "lost").code == 3
+    gone = fetch_images(FetchConfig(str(audited), tmp_path / "gone", (), where="true", limit=2))
     assert [len(gone.images), len(gone.lost)] == [0, 2]
     assert "is not there any more" in gone.lost[0].reason
 

@@ -60,7 +60,7 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
     assert main(["lab", "--help"]) == 0
     assert "<bool>" not in text + capsys.readouterr().out
     names = [line.split()[1] for line in listed.splitlines() if line.startswith("│ ") and not line.startswith("│  ")]
-    assert names == ["audit", "inspect", "demo", "train", "split", "evaluate", "lab"]
+    assert names == ["audit", "inspect", "fetch", "demo", "train", "split", "evaluate", "lab"]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.NAME)
@@ -152,7 +152,7 @@ def test_help_documents_every_option_and_every_exit_code(
         *("--limit", "--runner", "--storage-options", "--json", "--verbose", *RUNNERS),
     ):
         assert option in text
-    assert "0 complete; 1 error; 2 usage; 3 finished, but some shard is incomplete" in text
+    assert "0 complete; 1 error; 2 usage; 3 finished, but something is missing" in text
 
 
 @pytest.mark.parametrize("group", [[], ["lab"]])
