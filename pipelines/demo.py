@@ -28,7 +28,7 @@ class TruthRow:
         images: how many have a verdict, of any kind.
         right: attributed to that source.
         wrong: attributed to another.
-        unknown: said to come from a generator that nobody registered.
+        unknown: said to be unlike everything that was trained on.
         abstained: nothing said.
         mistaken_for: the most frequent wrong source, where there is one.
     """
