@@ -45,11 +45,6 @@ class Plan:
     slicing: Slicing
     shards: tuple[Shard, ...]
 
-    @property
-    def shard_bytes(self) -> int:
-        """Bytes of the input."""
-        return sum(shard.size for shard in self.shards)
-
 
 def plan(config: AuditConfig) -> Plan:
     """Checks everything that can be checked before the work, the device and the weights first, and finds the shards.
@@ -101,17 +96,17 @@ def build(root: Pipeline, planned: Plan) -> PCollection[Manifest]:
     from causalprint.transforms.tables.write_manifest import WriteManifest
     from causalprint.transforms.tables.write_tables import WriteTables
 
-    config, output, progress = planned.config, planned.output, planned.config.progress
+    config, output = planned.config, planned.output
     # Shards are dealt out here, once; from here to the receipts nothing is shuffled, so a slice stays in its worker.
     matched = root | "MatchShards" >> beam.Create(planned.shards, reshuffle=False) | "Deal" >> beam.Reshuffle()
-    skipped = matched | "SkipShards" >> SkipCommittedShards(output, progress)
+    skipped = matched | "SkipShards" >> SkipCommittedShards(output)
     read = skipped.shards | ReadImageShards(output.bundle_id, planned.slicing, config.storage)
-    slices = read | "SkipSlices" >> SkipCommittedSlices(output, progress)
+    slices = read | "SkipSlices" >> SkipCommittedSlices(output)
     written = (
         slices.slices
-        | ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, config.threads, progress)
+        | ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, config.threads)
         | AttributeSources(config.bundle, config.residual)
-        | WriteTables(output, progress)
+        | WriteTables(output)
     )
     closed = (written, slices.receipts) | "Receipts" >> beam.Flatten() | CloseAccounts(output)
     return (closed, skipped.accounts) | "Accounts" >> beam.Flatten() | WriteManifest(planned.run)

@@ -61,7 +61,6 @@ class AuditConfig:
         runner: a key of ``causalprint.pipelines.runners.RUNNERS``.
         beam_options: passed to Beam as they are.
         threads: threads that decode and compute in one worker process; ``None`` shares the cores among the workers.
-        progress: folder in which local workers count; ``None`` where nobody watches.
     """
 
     inputs: tuple[str, ...]
@@ -76,4 +75,3 @@ class AuditConfig:
     runner: str = "direct"
     beam_options: tuple[str, ...] = ()
     threads: int | None = None
-    progress: str | None = None

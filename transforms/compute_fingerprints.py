@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -28,43 +29,37 @@ from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import FINGERPRINT_DIM
+from causalprint.transforms.counting import count, milliseconds, rejects_by
 from causalprint.transforms.fingerprint_rows import Computed, embedding_rows, image_rows, reject_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
-from causalprint.transforms.tally import tally
-
-Progress = Callable[[int, int, int], None]
-"""Called with images done since the last call, those of them that were rejected, and their encoded bytes."""
 
 Crops = npt.NDArray[np.uint8]
 
 
 def fingerprint_slice(
-    images: ImageSlice,
-    fingerprinter: Fingerprinter,
-    pool: ThreadPoolExecutor,
-    batch_size: int = BATCH_SIZE,
-    progress: Progress | None = None,
+    images: ImageSlice, fingerprinter: Fingerprinter, pool: ThreadPoolExecutor, batch_size: int = BATCH_SIZE
 ) -> FingerprintedSlice:
-    """Computes one slice; rows are in the slice's order and depend on each image's bytes alone.
+    """Computes one slice, and counts its images as they are done; rows are in its order and depend on each image's bytes alone.
 
     Args:
         images: the slice.
         fingerprinter: a loaded bundle.
         pool: where decoding and computing run.
         batch_size: images under way at any time, which bounds the memory of decoded pixels.
-        progress: told as images are done.
     """
     views = fingerprinter.bundle.manifest.geometry.views
     together = max(1, min(batch_size, fingerprinter.micro_batch // views))
-    report = progress or (lambda _images, _rejects, _bytes: None)
-    report(len(images.rejects), len(images.rejects), 0)
+    count(images=len(images.rejects), **_rejects(images.rejects))
     results: list[Computed | Reject] = []
+    decoding = computing = 0.0
     chunks = (images.images[start : start + together] for start in range(0, len(images.images), together))
-    for outcome in _in_order(pool, partial(_compute, fingerprinter), chunks, max(1, batch_size // together)):
-        rejected = sum(isinstance(item, Reject) for item in outcome)
-        size = sum(len(image.data) for image in images.images[len(results) : len(results) + len(outcome)])
-        report(len(outcome), rejected, size)
-        results += outcome
+    for done in _in_order(pool, partial(_compute, fingerprinter), chunks, max(1, batch_size // together)):
+        size = sum(len(image.data) for image in images.images[len(results) : len(results) + len(done.outcomes)])
+        count(images=len(done.outcomes), encoded_bytes=size, **_rejects(done.outcomes))
+        results += done.outcomes
+        decoding += done.decoding
+        computing += done.computing
+    count(decode_ms=milliseconds(decoding), compute_ms=milliseconds(computing))
     computed = [item for item in results if isinstance(item, Computed)]
     rejects = [*images.rejects, *(item for item in results if isinstance(item, Reject))]
     return FingerprintedSlice(
@@ -93,7 +88,6 @@ class FingerprintModelHandler(ModelHandler[ImageSlice, FingerprintedSlice, Finge
         device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
         batch_size: images under way at any time.
         threads: of the pool; ``None`` takes every core.
-        progress: folder in which workers count; ``None`` where nobody watches.
     """
 
     def __init__(
@@ -103,7 +97,6 @@ class FingerprintModelHandler(ModelHandler[ImageSlice, FingerprintedSlice, Finge
         device: str = "auto",
         batch_size: int = BATCH_SIZE,
         threads: int | None = None,
-        progress: str | None = None,
     ) -> None:
         super().__init__(min_batch_size=1, max_batch_size=1)
         self._bundle = bundle
@@ -111,7 +104,6 @@ class FingerprintModelHandler(ModelHandler[ImageSlice, FingerprintedSlice, Finge
         self._device = device
         self._batch_size = batch_size
         self._threads = threads
-        self._progress = progress
 
     def load_model(self) -> FingerprintModel:
         """The bundle on its device, and the pool."""
@@ -125,14 +117,11 @@ class FingerprintModelHandler(ModelHandler[ImageSlice, FingerprintedSlice, Finge
     ) -> list[FingerprintedSlice]:
         """A list, since a generator would hide its failures from Beam's counters."""
         del inference_args
-        return [fingerprint_slice(images, model.fingerprinter, model.pool, self._batch_size, self._report) for images in batch]
+        return [fingerprint_slice(images, model.fingerprinter, model.pool, self._batch_size) for images in batch]
 
     def get_num_bytes(self, batch: Sequence[ImageSlice]) -> int:
         """Encoded bytes (Beam's own way would pickle the whole slice to measure it)."""
         return sum(len(image.data) for images in batch for image in images.images)
-
-    def _report(self, images: int, rejects: int, encoded_bytes: int) -> None:
-        tally(self._progress, images=images, rejects=rejects, encoded_bytes=encoded_bytes)
 
 
 @beam.typehints.with_input_types(ImageSlice)
@@ -146,33 +135,47 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
     device: str = "auto"
     batch_size: int = BATCH_SIZE
     threads: int | None = None
-    progress: str | None = None
 
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FingerprintedSlice]:
         """Beam's hook."""
-        handler = FingerprintModelHandler(self.bundle, self.residual, self.device, self.batch_size, self.threads, self.progress)
+        handler = FingerprintModelHandler(self.bundle, self.residual, self.device, self.batch_size, self.threads)
         return slices | RunInference(handler)
+
+
+class _Done(NamedTuple):
+    """What came of a task's images, in order, and the seconds that it took to decode and to compute them."""
+
+    outcomes: list[Computed | Reject]
+    decoding: float
+    computing: float
+
+
+def _rejects(outcomes: Iterable[Computed | Reject]) -> dict[str, int]:
+    return rejects_by((item.stage, item.reason) for item in outcomes if isinstance(item, Reject))
 
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    work: Callable[[Sequence[EncodedImage]], list[Computed | Reject]],
+    work: Callable[[Sequence[EncodedImage]], _Done],
     chunks: Iterator[tuple[EncodedImage, ...]],
     ahead: int,
-) -> Iterator[list[Computed | Reject]]:
+) -> Iterator[_Done]:
     """Results in the order of ``chunks``, with at most ``ahead`` of them under way."""
-    pending: deque[Future[list[Computed | Reject]]] = deque(pool.submit(work, chunk) for chunk in itertools.islice(chunks, ahead))
+    pending: deque[Future[_Done]] = deque(pool.submit(work, chunk) for chunk in itertools.islice(chunks, ahead))
     while pending:
         yield pending.popleft().result()
         pending.extend(pool.submit(work, chunk) for chunk in itertools.islice(chunks, 1))
 
 
-def _compute(fingerprinter: Fingerprinter, images: Sequence[EncodedImage]) -> list[Computed | Reject]:
+def _compute(fingerprinter: Fingerprinter, images: Sequence[EncodedImage]) -> _Done:
     """One task: decodes a few images and computes them together."""
+    began = time.perf_counter()
     opened = [_open(fingerprinter, image) for image in images]
+    decoded = time.perf_counter()
     waiting = [crops for item, crops in opened if isinstance(item, Computed) and len(crops)]
     fingerprints = iter(_bisect(fingerprinter, waiting))
-    return [_close(item, next(fingerprints)) if isinstance(item, Computed) and len(crops) else item for item, crops in opened]
+    outcomes = [_close(item, next(fingerprints)) if isinstance(item, Computed) and len(crops) else item for item, crops in opened]
+    return _Done(outcomes, decoded - began, time.perf_counter() - decoded)
 
 
 def _open(fingerprinter: Fingerprinter, image: EncodedImage) -> tuple[Computed | Reject, Crops]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from causalprint.pipelines.audit import execute, plan
@@ -12,7 +11,7 @@ from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.commands.show import as_json, show
 from causalprint.pipelines.demo import TruthRow, compare, demo_config, print_truth
 from causalprint.pipelines.inspect import summarise
-from causalprint.pipelines.progress import Follower, display, follow
+from causalprint.pipelines.progress import display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
 from causalprint.pipelines.runners import RUNNERS, ships_package
 from causalprint.schemas.config import AuditConfig, Storage
@@ -71,9 +70,8 @@ def run_audit(config: AuditConfig, session: Session) -> AuditReport:
     if not local and not ships_package(config.beam_options):
         hint = "workers must have causalprint installed; without an image that has it, add -- --setup_file=./setup.py"
         session.log.print(f"causalprint: {hint}", soft_wrap=True)
-    with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
-        with session.log.status("looking at the input"):
-            planned = plan(replace(config, progress=folder if local else None))
-        follower = Follower(folder, len(planned.shards), planned.shard_bytes)
+    with session.log.status("looking at the input"):
+        planned = plan(config)
+    with watched(planned.shards, local=local) as follower:
         manifest = follow(lambda: execute(planned), follower, display(session.log))
     return report(manifest, time.monotonic() - began)

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from causalprint.pipelines.progress import Follower, Status, follow
+from causalprint.pipelines.progress import Status, follow, watched
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
 from causalprint.schemas.config import Slicing, Storage
-from causalprint.transforms.tally import Tally
+from causalprint.transforms.counting import Tally
 
 if TYPE_CHECKING:
     from causalprint.models.training.examples import Examples, Extraction
@@ -107,10 +106,8 @@ def labelled_examples(
     files = _files(config)
     shards = [*learned, *held_out]
     report(f"computing the features of {len(shards)} shards")
-    with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
-        progress = folder if RUNNERS[config.runner].local else None
-        follower = Follower(folder, len(shards), sum(shard.size for shard in shards))
-        state = follow(lambda: _execute(shards, files, config, progress), follower, _Telling(report))
+    with watched(shards, local=RUNNERS[config.runner].local) as follower:
+        state = follow(lambda: _execute(shards, files, config), follower, _Telling(report))
     damage = []
     for shard in shards:
         records = written_shard(files, shard)
@@ -134,7 +131,7 @@ def _files(config: FeatureConfig) -> FeatureFiles:
     return FeatureFiles(config.root, feature_key(config.extraction, residual, config.slicing), config.storage)
 
 
-def _execute(shards: Sequence[Shard], files: FeatureFiles, config: FeatureConfig, progress: str | None) -> str:
+def _execute(shards: Sequence[Shard], files: FeatureFiles, config: FeatureConfig) -> str:
     """Runs the pipeline to its end; returns the runner's word for how it ended."""
     import apache_beam as beam
 
@@ -148,9 +145,9 @@ def _execute(shards: Sequence[Shard], files: FeatureFiles, config: FeatureConfig
     root = beam.Pipeline(runner=RUNNERS[config.runner].create(options), options=options)
     # Shards are dealt out here, once; from here on nothing is shuffled, so a slice stays in its worker.
     matched = root | "MatchShards" >> beam.Create(list(shards), reshuffle=False) | "Deal" >> beam.Reshuffle()
-    missing = matched | SkipWrittenShards(files, progress)
-    slices = missing | ReadImageShards(files.key, config.slicing, config.storage) | SkipWrittenSlices(files, progress)
-    _ = slices | ComputeFeatures(config.extraction, config.device, threads, progress) | WriteFeatures(files, progress)
+    missing = matched | SkipWrittenShards(files)
+    slices = missing | ReadImageShards(files.key, config.slicing, config.storage) | SkipWrittenSlices(files)
+    _ = slices | ComputeFeatures(config.extraction, config.device, threads) | WriteFeatures(files)
     return str(root.run().wait_until_finish())
 
 

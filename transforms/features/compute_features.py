@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -25,15 +26,12 @@ from causalprint.models.training.interventions import Intervened, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
+from causalprint.transforms.counting import count, milliseconds, rejects_by
 from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import Label, label_of
-from causalprint.transforms.tally import tally
 
 WHO = "causalprint train"
-
-Progress = Callable[[int, int, int], None]
-"""Called with images done since the last call, those of them that were left out, and their encoded bytes."""
 
 
 class UnreadShardError(RuntimeError):
@@ -45,9 +43,10 @@ def feature_slice(
     extractor: FeatureExtractor,
     extraction: Extraction,
     pool: ThreadPoolExecutor,
-    progress: Progress | None = None,
 ) -> FeatureSlice:
-    """Computes one slice; rows are in the slice's order and depend on each image's bytes, its label and ``extraction`` alone.
+    """Computes one slice, and counts its images as they are done.
+
+    Rows are in the slice's order and depend on each image's bytes, its label and ``extraction`` alone.
 
     Raises:
         LabelError: an image has no label; before anything is computed.
@@ -55,15 +54,17 @@ def feature_slice(
     """
     if images.retryable:
         raise UnreadShardError(f"{images.shard.uri}: {images.damage}; run the same command again with --resume")
-    report = progress or (lambda _images, _left_out, _bytes: None)
-    report(len(images.rejects), len(images.rejects), 0)
+    count(images=len(images.rejects), **rejects_by((reject.stage, reject.reason) for reject in images.rejects))
     labels = [label_of(image, images.shard, extraction.label_field) for image in images.images]
-    outcomes = []
-    for image, outcome in zip(
-        images.images, pool.map(partial(_compute, extractor, extraction), images.images, labels), strict=True
-    ):
-        report(1, int(not isinstance(outcome, Example)), len(image.data))
-        outcomes.append(outcome)
+    outcomes: list[Example | Why] = []
+    decoding = computing = 0.0
+    for image, done in zip(images.images, pool.map(partial(_compute, extractor, extraction), images.images, labels), strict=True):
+        why = [] if isinstance(done.outcome, Example) else [done.outcome]
+        count(images=1, encoded_bytes=len(image.data), **rejects_by(why))
+        outcomes.append(done.outcome)
+        decoding += done.decoding
+        computing += done.computing
+    count(decode_ms=milliseconds(decoding), compute_ms=milliseconds(computing))
     return feature_rows(images, outcomes, extraction.width)
 
 
@@ -96,17 +97,13 @@ class FeatureModelHandler(ModelHandler[ImageSlice, FeatureSlice, FeatureModel]):
         extraction: what is computed.
         device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
         threads: of the pool; ``None`` takes every core.
-        progress: folder in which workers count; ``None`` where nobody watches.
     """
 
-    def __init__(
-        self, extraction: Extraction, device: str = "auto", threads: int | None = None, progress: str | None = None
-    ) -> None:
+    def __init__(self, extraction: Extraction, device: str = "auto", threads: int | None = None) -> None:
         super().__init__(min_batch_size=1, max_batch_size=1)
         self._extraction = extraction
         self._device = device
         self._threads = threads
-        self._progress = progress
 
     def load_model(self) -> FeatureModel:
         """The residual on its device, and the pool."""
@@ -118,14 +115,11 @@ class FeatureModelHandler(ModelHandler[ImageSlice, FeatureSlice, FeatureModel]):
     ) -> list[FeatureSlice]:
         """A list, since a generator would hide its failures from Beam's counters."""
         del inference_args
-        return [feature_slice(images, model.extractor, self._extraction, model.pool, self._report) for images in batch]
+        return [feature_slice(images, model.extractor, self._extraction, model.pool) for images in batch]
 
     def get_num_bytes(self, batch: Sequence[ImageSlice]) -> int:
         """Encoded bytes (Beam's own way would pickle the whole slice to measure it)."""
         return sum(len(image.data) for images in batch for image in images.images)
-
-    def _report(self, images: int, left_out: int, encoded_bytes: int) -> None:
-        tally(self._progress, images=images, rejects=left_out, encoded_bytes=encoded_bytes)
 
 
 @beam.typehints.with_input_types(ImageSlice)
@@ -137,18 +131,34 @@ class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[Featu
     extraction: Extraction
     device: str = "auto"
     threads: int | None = None
-    progress: str | None = None
 
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FeatureSlice]:
         """Beam's hook."""
-        return slices | RunInference(FeatureModelHandler(self.extraction, self.device, self.threads, self.progress))
+        return slices | RunInference(FeatureModelHandler(self.extraction, self.device, self.threads))
 
 
-def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label) -> Example | Why:
+class _Done(NamedTuple):
+    """What came of an image, and the seconds that it took to decode and to compute it."""
+
+    outcome: Example | Why
+    decoding: float
+    computing: float
+
+
+def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label) -> _Done:
+    began = time.perf_counter()
     try:
         pixels = decode(image.data).pixels
     except ImageRejectError as error:
-        return error.stage, error.reason
+        return _Done((error.stage, error.reason), time.perf_counter() - began, 0.0)
+    decoded = time.perf_counter()
+    outcome = _example(extractor, extraction, image, label, pixels)
+    return _Done(outcome, decoded - began, time.perf_counter() - decoded)
+
+
+def _example(
+    extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label, pixels: npt.NDArray[np.uint8]
+) -> Example | Why:
     centre = cut(pixels, Geometry(crop=extraction.geometry.crop))
     if not len(centre):
         return Stage.COMPUTE, Abstention.TOO_SMALL

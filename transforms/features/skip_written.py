@@ -9,9 +9,9 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.transforms.counting import count
 from causalprint.transforms.features.files import FeatureFiles, written_shard, written_slice
 from causalprint.transforms.features.rows import FeatureRecord
-from causalprint.transforms.tally import tally
 
 
 @dataclass
@@ -20,11 +20,9 @@ class SkipWrittenShards(beam.PTransform[PCollection[Shard], PCollection[Shard]])
 
     Attributes:
         files: where features are written.
-        progress: folder in which workers count; see :func:`causalprint.transforms.tally.tally`.
     """
 
     files: FeatureFiles
-    progress: str | None = None
 
     def expand(self, shards: PCollection[Shard]) -> PCollection[Shard]:
         """Beam's hook."""
@@ -33,7 +31,7 @@ class SkipWrittenShards(beam.PTransform[PCollection[Shard], PCollection[Shard]])
     def _is_missing(self, shard: Shard) -> bool:
         records = written_shard(self.files, shard)
         if records is not None:
-            tally(self.progress, kept=_seen(records), shards=1, shard_bytes=shard.size, kept_bytes=shard.size)
+            count(kept=_seen(records), shards=1, shard_bytes=shard.size, kept_bytes=shard.size)
         return records is None
 
 
@@ -42,7 +40,6 @@ class SkipWrittenSlices(beam.PTransform[PCollection[ImageSlice], PCollection[Ima
     """The slices whose file is missing; attributes as of :class:`SkipWrittenShards`."""
 
     files: FeatureFiles
-    progress: str | None = None
 
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[ImageSlice]:
         """Beam's hook."""
@@ -52,7 +49,7 @@ class SkipWrittenSlices(beam.PTransform[PCollection[ImageSlice], PCollection[Ima
         record = None if images.retryable else written_slice(self.files, images.shard, images.index)
         if record is not None:
             size = images.shard.size if record.last else 0
-            tally(self.progress, kept=_seen([record]), shards=int(record.last), shard_bytes=size, kept_bytes=size)
+            count(kept=_seen([record]), shards=int(record.last), shard_bytes=size, kept_bytes=size)
         return record is None
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from causalprint.transforms.counting import count
 from causalprint.transforms.features.files import FeatureFiles, write_features
 from causalprint.transforms.features.rows import FeatureRecord, FeatureSlice
-from causalprint.transforms.tally import tally
 
 
 @dataclass
@@ -18,11 +18,9 @@ class WriteFeatures(beam.PTransform[PCollection[FeatureSlice], PCollection[Featu
 
     Attributes:
         files: where features are written.
-        progress: folder in which workers count; see :func:`causalprint.transforms.tally.tally`.
     """
 
     files: FeatureFiles
-    progress: str | None = None
 
     def expand(self, slices: PCollection[FeatureSlice]) -> PCollection[FeatureRecord]:
         """One record a slice."""
@@ -31,5 +29,5 @@ class WriteFeatures(beam.PTransform[PCollection[FeatureSlice], PCollection[Featu
     def _write(self, computed: FeatureSlice) -> FeatureRecord:
         record = write_features(computed, self.files)
         if record.last:
-            tally(self.progress, shards=1, shard_bytes=record.shard.size)
+            count(shards=1, shard_bytes=record.shard.size)
         return record

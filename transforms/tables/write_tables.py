@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,10 +14,10 @@ from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.elements import AttributedSlice, ImageSlice, RejectCount, SliceReceipt, VerdictCount, WrittenFile
 from causalprint.schemas.records import to_json
+from causalprint.transforms.counting import count, milliseconds
 from causalprint.transforms.tables.ledger import sum_reasons, sum_verdicts
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.parquet_files import encode
-from causalprint.transforms.tally import tally
 
 
 def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
@@ -71,26 +72,24 @@ class WriteTables(beam.PTransform[PCollection[AttributedSlice], PCollection[Slic
 
     Attributes:
         output: where to.
-        progress: folder in which workers count; see :func:`causalprint.transforms.tally.tally`.
     """
 
     output: Output
-    progress: str | None = None
 
     def expand(self, slices: PCollection[AttributedSlice]) -> PCollection[SliceReceipt]:
         """One receipt a slice."""
-        return slices | "WriteSlice" >> beam.ParDo(_WriteSlice(self.output, self.progress))
+        return slices | "WriteSlice" >> beam.ParDo(_WriteSlice(self.output))
 
 
 class _WriteSlice(beam.DoFn):
-    def __init__(self, output: Output, progress: str | None) -> None:
+    def __init__(self, output: Output) -> None:
         self.output = output
-        self.progress = progress
 
     def process(self, element: AttributedSlice) -> Iterator[SliceReceipt]:
+        began = time.perf_counter()
         receipt = write_slice(element, self.output)
-        if receipt.last:
-            tally(self.progress, shards=1, shard_bytes=receipt.shard.size)
+        ended = int(receipt.last)
+        count(write_ms=milliseconds(time.perf_counter() - began), shards=ended, shard_bytes=ended * receipt.shard.size)
         yield receipt
 
 

@@ -20,6 +20,7 @@ from causalprint.models.training.examples import Extraction
 from causalprint.models.training.interventions import Interventions, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard
+from causalprint.transforms.counting import FOLDER, Tally, read_tally
 from causalprint.transforms.features.compute_features import UnreadShardError, feature_key, feature_slice
 from causalprint.transforms.features.rows import FeatureSlice
 from causalprint.transforms.labels import LabelError
@@ -79,12 +80,16 @@ def test_a_row_holds_the_features_of_the_crop_and_of_what_the_interventions_made
 
 
 def test_what_is_left_out_is_counted_by_its_reason(
-    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
+    extraction: Extraction,
+    extractor: FeatureExtractor,
+    pool: ThreadPoolExecutor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
     cut, text = an_image(2), an_image(3)._replace(data=b"404: not found")
-    told: list[tuple[int, int, int]] = []
     images = (an_image(1), cut._replace(data=cut.data[:9000]), text, an_image(4, side=128), an_image(5))
-    found = feature_slice(a_slice(*images), extractor, extraction, pool, lambda *counts: told.append(counts))
+    found = feature_slice(a_slice(*images), extractor, extraction, pool)
     assert found.rows.column("member").to_pylist() == ["1.png", "5.png"]
     assert found.record.images == 2
     assert [tuple(each) for each in found.record.left_out] == [
@@ -94,7 +99,8 @@ def test_what_is_left_out_is_counted_by_its_reason(
         ("read", "truncated-member", 1),
     ]
     assert found.record.damage == "the shard ends inside gone.png"
-    assert [sum(column) for column in zip(*told, strict=True)] == [6, 4, sum(len(image.data) for image in images)]
+    told = Tally(images=6, rejects=4, encoded_bytes=sum(len(image.data) for image in images))
+    assert read_tally(str(tmp_path))[0] == told
 
 
 def test_features_that_are_no_numbers_are_left_out(extraction: Extraction, pool: ThreadPoolExecutor) -> None:

@@ -18,10 +18,10 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from causalprint.schemas.elements import ImageSlice, ShardAccount, SliceReceipt
 from causalprint.schemas.samples import sample_shard, sample_slice
+from causalprint.transforms.counting import FOLDER, Tally, read_tally
 from causalprint.transforms.tables.committed import iter_accounts, iter_receipts
 from causalprint.transforms.tables.skip_committed import SkipCommittedShards, SkipCommittedSlices, skip_shard, skip_slice
 from causalprint.transforms.tables.write_tables import write_slice
-from causalprint.transforms.tally import Tally, read_tally
 from tests.outputs import BUNDLE_ID, audit, files_below, output_at, shards, slices_of
 
 SHARD = sample_shard()
@@ -215,7 +215,9 @@ def test_a_run_killed_by_the_kernel_again_and_again_is_finished_at_last(tmp_path
     assert files_below(root) == files_below(tmp_path / "whole")
 
 
-def test_the_transforms_pass_on_what_is_to_do_and_stand_in_for_what_is_done(tmp_path: Path) -> None:
+def test_the_transforms_pass_on_what_is_to_do_and_stand_in_for_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = output_at(tmp_path / "out")
     done, todo = sample_shard(0), sample_shard(1)
     audit([done], output)
@@ -223,9 +225,10 @@ def test_the_transforms_pass_on_what_is_to_do_and_stand_in_for_what_is_done(tmp_
     sources = [attributed.fingerprinted.source for attributed in slices_of(todo)]
     progress = tmp_path / "progress"
     progress.mkdir()
+    monkeypatch.setenv(FOLDER, str(progress))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        of_shards = pipeline | "Shards" >> beam.Create([done, todo]) | SkipCommittedShards(output, str(progress))
-        of_slices = pipeline | "Slices" >> beam.Create(sources) | SkipCommittedSlices(output, str(progress))
+        of_shards = pipeline | "Shards" >> beam.Create([done, todo]) | SkipCommittedShards(output)
+        of_slices = pipeline | "Slices" >> beam.Create(sources) | SkipCommittedSlices(output)
         assert_that(of_shards.shards, equal_to([todo]), "shards")
         assert_that(of_shards.accounts | beam.Map(_brief), equal_to([(done.uri, 3, 0, 21)]), "accounts")
         assert_that(of_slices.slices, equal_to(sources[1:]), "slices")
