@@ -134,11 +134,6 @@ def execute(planned: Plan) -> Manifest:
     return manifest
 
 
-def run(config: AuditConfig) -> Manifest:
-    """An audit from its beginning to its end; raises what :func:`plan` and :func:`execute` do."""
-    return execute(plan(config))
-
-
 def _load(config: AuditConfig) -> tuple[Bundle, tuple[FileDigest, ...]]:
     """The bundle with its residual, and the digests of the residual's weights; another residual is loaded once, to be sure."""
     from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, load_bundle, with_residual

@@ -7,6 +7,8 @@ encoded images, in order, from one shard.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -204,6 +206,22 @@ class RejectCount(NamedTuple):
     stage: str
     reason: str
     images: int
+
+
+def sum_verdicts(counts: Iterable[VerdictCount]) -> tuple[VerdictCount, ...]:
+    """Counts of the same verdict and source added up, sorted."""
+    total: Counter[tuple[str, str | None]] = Counter()
+    for count in counts:
+        total[count.verdict, count.source] += count.images
+    return tuple(VerdictCount(*key, total[key]) for key in sorted(total, key=lambda key: (key[0], key[1] or "")))
+
+
+def sum_reasons(counts: Iterable[RejectCount]) -> tuple[RejectCount, ...]:
+    """Counts of the same stage and reason added up, sorted."""
+    total: Counter[tuple[str, str]] = Counter()
+    for count in counts:
+        total[count.stage, count.reason] += count.images
+    return tuple(RejectCount(*key, total[key]) for key in sorted(total))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,21 +19,44 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
 
 from causalprint.models.bundles.bundle import load_bundle, with_residual
-from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.models.fingerprint import Fingerprinter, Fingerprints, scalar_columns
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.schemas.tables import FINGERPRINT_DIM
+from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.counting import count, milliseconds, rejects_by
-from causalprint.transforms.fingerprint_rows import Computed, embedding_rows, image_rows, reject_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
 
 Crops = npt.NDArray[np.uint8]
+
+
+class Computed(NamedTuple):
+    """One image that was decoded: what ``images`` and ``embeddings`` say of it. Its pixels are gone.
+
+    Attributes:
+        image: as the shard holds it.
+        image_id: SHA-256 of its bytes, lower-case hex.
+        format, width, height, mode, orientation, jpeg_quality: columns of table ``images``.
+        crops: how many voted; 0 where the image is smaller than the crop.
+        fingerprints: their vote, N = 1; ``None`` where there are no crops.
+    """
+
+    image: EncodedImage
+    image_id: str
+    format: str
+    width: int
+    height: int
+    mode: str
+    orientation: int | None
+    jpeg_quality: int | None
+    crops: int
+    fingerprints: Fingerprints | None = None
 
 
 def fingerprint_slice(
@@ -65,9 +88,9 @@ def fingerprint_slice(
     return FingerprintedSlice(
         source=images.without_bytes(),
         seen=images.seen,
-        images=image_rows(images, computed),
-        embeddings=embedding_rows(images, computed),
-        rejects=reject_rows(images, rejects),
+        images=_image_rows(images, computed),
+        embeddings=_embedding_rows(images, computed),
+        rejects=_reject_rows(images, rejects),
     )
 
 
@@ -230,3 +253,54 @@ def _close(item: Computed, outcome: Fingerprints | Exception) -> Computed | Reje
 
 def _reject(image: EncodedImage, image_id: str, stage: str, reason: str, detail: str) -> Reject:
     return Reject(image.member, image.offset, str(stage), str(reason), detail, image_id, image.metadata)
+
+
+def _keys(images: ImageSlice, rows: Sequence[Computed]) -> list[pa.Array]:
+    return [
+        pa.array([row.image_id for row in rows], pa.string()),
+        pa.array([images.shard.uri] * len(rows), pa.string()),
+        pa.array([row.image.member for row in rows], pa.string()),
+        pa.array([row.image.offset for row in rows], pa.int64()),
+        pa.array([images.slice_id] * len(rows), pa.string()),
+    ]
+
+
+def _image_rows(images: ImageSlice, rows: Sequence[Computed]) -> pa.RecordBatch:
+    """Table ``images``."""
+    columns = [
+        pa.array([row.format for row in rows], pa.string()),
+        pa.array([row.width for row in rows], pa.int32()),
+        pa.array([row.height for row in rows], pa.int32()),
+        pa.array([row.mode for row in rows], pa.string()),
+        pa.array([row.orientation for row in rows], pa.int8()),
+        pa.array([len(row.image.data) for row in rows], pa.int64()),
+        pa.array([row.jpeg_quality for row in rows], pa.int16()),
+        pa.array([row.image.metadata for row in rows], pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(_keys(images, rows) + columns, schema=IMAGES)
+
+
+def _embedding_rows(images: ImageSlice, rows: Sequence[Computed]) -> pa.RecordBatch:
+    """Table ``embeddings``: null where an image is too small, and a scalar also where it is not finite."""
+    found = [row.fingerprints for row in rows]
+    empty = np.zeros(FINGERPRINT_DIM, np.float16)
+    values = np.concatenate([empty[:0], *(empty if item is None else item.fingerprint[0] for item in found)])
+    mask = pa.array([item is None for item in found], pa.bool_())
+    fingerprint = pa.FixedSizeListArray.from_arrays(pa.array(values), type=EMBEDDINGS.field("fingerprint").type, mask=mask)
+    scalars = {"residual_energy": _scalars([None if item is None else item.residual_energy for item in found])}
+    for name in scalar_columns():
+        scalars[name] = _scalars([None if item is None else item.scalars[name] for item in found])
+    columns = {"fingerprint": fingerprint, "crops": pa.array([row.crops for row in rows], pa.int16())} | scalars
+    keys = dict(zip(EMBEDDINGS.names, _keys(images, rows), strict=False))
+    return pa.RecordBatch.from_arrays([(keys | columns)[name] for name in EMBEDDINGS.names], schema=EMBEDDINGS)
+
+
+def _scalars(values: Sequence[npt.NDArray[np.float32] | None]) -> pa.Array:
+    return pa.array([None if value is None or not np.isfinite(value[0]) else float(value[0]) for value in values], pa.float32())
+
+
+def _reject_rows(images: ImageSlice, rejects: Sequence[Reject]) -> pa.RecordBatch:
+    """Table ``rejects``."""
+    columns = {name: [getattr(reject, name) for reject in rejects] for name in Reject._fields}
+    columns |= {"shard": [images.shard.uri] * len(rejects), "slice_id": [images.slice_id] * len(rejects)}
+    return pa.RecordBatch.from_arrays([pa.array(columns[field.name], field.type) for field in REJECTS], schema=REJECTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 
 from causalprint.schemas.config import Storage
@@ -68,30 +67,3 @@ def bundle_ids(root: str, storage: Storage) -> list[str]:
 def run_ids(root: str, storage: Storage) -> list[str]:
     """The finished runs into the output at ``root``, oldest first."""
     return sorted(name.removesuffix(".json") for name in folder_names(root, "runs", storage) if name.endswith(".json"))
-
-
-def iter_accounts(output: Output) -> Iterator[ShardAccount]:
-    """Every account below the output, ``computed=0``. One at a time is in memory, and the names of a sixteenth of them.
-
-    Raises:
-        ParquetRecordError: a file is damaged.
-        ValueError: a file's record is none of this version's.
-    """
-    for path, record in _records(output, "shards"):
-        yield from_json(ShardAccount, record, path)
-
-
-def iter_receipts(output: Output) -> Iterator[SliceReceipt]:
-    """The receipt of every committed slice below the output, ``computed=False``; otherwise as :func:`iter_accounts`."""
-    for path, record in _records(output, "attributions"):
-        yield replace(from_json(SliceReceipt, record, path), computed=False)
-
-
-def _records(output: Output, table: str) -> Iterator[tuple[str, str]]:
-    for digit in "0123456789abcdef":  # ids are hexadecimal digests, so these are parts of about equal size
-        for name in folder_names(output.root, f"{table}/{_PARTITION}{output.bundle_id}", output.storage, digit):
-            if name.endswith(".parquet"):
-                path = output.path(table, name.removesuffix(".parquet"))
-                record = read_record(output, path)
-                if record is not None:
-                    yield path, record

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from causalprint.schemas.elements import RejectCount, Shard, ShardAccount, SliceReceipt, VerdictCount
+from causalprint.schemas.elements import RejectCount, Shard, ShardAccount, SliceReceipt, VerdictCount, sum_reasons, sum_verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +120,3 @@ class Ledger:
         if self.present.bit_length() > self.longest:
             return f"slice {self.present.bit_length() - 1} lies beyond the shard's end, after {self.longest} slices"
         return None
-
-
-def sum_verdicts(counts: Iterable[VerdictCount]) -> tuple[VerdictCount, ...]:
-    """Counts of the same verdict and source added up, sorted."""
-    total: Counter[tuple[str, str | None]] = Counter()
-    for count in counts:
-        total[count.verdict, count.source] += count.images
-    return tuple(VerdictCount(*key, total[key]) for key in sorted(total, key=lambda key: (key[0], key[1] or "")))
-
-
-def sum_reasons(counts: Iterable[RejectCount]) -> tuple[RejectCount, ...]:
-    """Counts of the same stage and reason added up, sorted."""
-    total: Counter[tuple[str, str]] = Counter()
-    for count in counts:
-        total[count.stage, count.reason] += count.images
-    return tuple(RejectCount(*key, total[key]) for key in sorted(total))

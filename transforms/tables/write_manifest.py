@@ -14,11 +14,10 @@ from apache_beam.pvalue import PCollection
 
 import causalprint
 from causalprint.schemas.config import AuditConfig, Storage
-from causalprint.schemas.elements import ShardAccount
+from causalprint.schemas.elements import ShardAccount, sum_reasons, sum_verdicts
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.runs import NAMED, IncompleteShard, Manifest, Run, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION
-from causalprint.transforms.tables.ledger import sum_reasons, sum_verdicts
 from causalprint.transforms.tables.output import get, put
 
 PACKAGES = ("torch", "diffusers", "pyarrow", "apache-beam", "numpy", "pillow")

@@ -12,10 +12,18 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
-from causalprint.schemas.elements import AttributedSlice, ImageSlice, RejectCount, SliceReceipt, VerdictCount, WrittenFile
+from causalprint.schemas.elements import (
+    AttributedSlice,
+    ImageSlice,
+    RejectCount,
+    SliceReceipt,
+    VerdictCount,
+    WrittenFile,
+    sum_reasons,
+    sum_verdicts,
+)
 from causalprint.schemas.records import to_json
 from causalprint.transforms.counting import count, milliseconds
-from causalprint.transforms.tables.ledger import sum_reasons, sum_verdicts
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.parquet_files import encode
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import RejectCount, ShardAccount, VerdictCount, limit_damage
 from causalprint.schemas.runs import FileDigest, IncompleteShard, Totals
-from causalprint.schemas.samples import sample_shard
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.committed import bundle_ids, run_ids
 from causalprint.transforms.tables.skip_committed import SkipCommittedShards
 from causalprint.transforms.tables.write_manifest import WriteManifest, add_account, merge_totals, read_manifest, without_secrets
 from causalprint.transforms.tables.write_tables import WriteTables
 from tests.outputs import BUNDLE_ID, audit, output_at, run_into, slices_of
+from tests.samples import sample_shard
 
 LOCAL = Storage()
 
