@@ -7,22 +7,21 @@ residual leaves its worker.
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
+from typing_extensions import override
 
 from causalprint.models.bundles.bundle import load_bundle, with_residual
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints, scalar_columns
@@ -32,6 +31,7 @@ from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.counting import count, milliseconds, rejects_by
 from causalprint.transforms.images.decode import ImageRejectError, decode
+from causalprint.transforms.map_slices import MapSlices
 
 Crops = npt.NDArray[np.uint8]
 
@@ -94,64 +94,19 @@ def fingerprint_slice(
     )
 
 
-@dataclass(frozen=True)
-class FingerprintModel:
-    """What one worker holds: a loaded bundle and the threads that use it."""
-
-    fingerprinter: Fingerprinter
-    pool: ThreadPoolExecutor
-
-
-class FingerprintModelHandler(ModelHandler[ImageSlice, FingerprintedSlice, FingerprintModel]):
-    """Loads the bundle once a worker; takes one slice at a time, since a slice is already a batch.
-
-    Args:
-        bundle: directory; ``None`` for the bundle inside the package.
-        residual: in place of the bundle's own.
-        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
-        batch_size: images under way at any time.
-        threads: of the pool; ``None`` takes every core.
-    """
-
-    def __init__(
-        self,
-        bundle: str | None = None,
-        residual: str | None = None,
-        device: str = "auto",
-        batch_size: int = BATCH_SIZE,
-        threads: int | None = None,
-    ) -> None:
-        super().__init__(min_batch_size=1, max_batch_size=1)
-        self._bundle = bundle
-        self._residual = residual
-        self._device = device
-        self._batch_size = batch_size
-        self._threads = threads
-
-    def load_model(self) -> FingerprintModel:
-        """The bundle on its device, and the pool."""
-        bundle = load_bundle(self._bundle)
-        if self._residual is not None:
-            bundle = with_residual(bundle, self._residual)
-        return FingerprintModel(Fingerprinter(bundle, self._device), ThreadPoolExecutor(self._threads or os.cpu_count() or 1))
-
-    def run_inference(
-        self, batch: Sequence[ImageSlice], model: FingerprintModel, inference_args: dict[str, Any] | None = None
-    ) -> list[FingerprintedSlice]:
-        """A list, since a generator would hide its failures from Beam's counters."""
-        del inference_args
-        return [fingerprint_slice(images, model.fingerprinter, model.pool, self._batch_size) for images in batch]
-
-    def get_num_bytes(self, batch: Sequence[ImageSlice]) -> int:
-        """Encoded bytes (Beam's own way would pickle the whole slice to measure it)."""
-        return sum(len(image.data) for images in batch for image in images.images)
-
-
 @beam.typehints.with_input_types(ImageSlice)
 @beam.typehints.with_output_types(FingerprintedSlice)
 @dataclass
 class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[FingerprintedSlice]]):
-    """:func:`fingerprint_slice` on every slice, by RunInference; attributes as of :class:`FingerprintModelHandler`."""
+    """:func:`fingerprint_slice` on every slice.
+
+    Attributes:
+        bundle: directory; ``None`` for the bundle inside the package.
+        residual: in place of the bundle's own.
+        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
+        batch_size: images under way at any time.
+        threads: in which a worker decodes and computes; ``None`` takes every core.
+    """
 
     bundle: str | None = None
     residual: str | None = None
@@ -159,10 +114,14 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
     batch_size: int = BATCH_SIZE
     threads: int | None = None
 
+    @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FingerprintedSlice]:
-        """Beam's hook."""
-        handler = FingerprintModelHandler(self.bundle, self.residual, self.device, self.batch_size, self.threads)
-        return slices | RunInference(handler)
+        return slices | MapSlices(self.load, partial(fingerprint_slice, batch_size=self.batch_size), self.threads)
+
+    def load(self) -> Fingerprinter:
+        """What a worker computes with: the bundle on its device."""
+        bundle = load_bundle(self.bundle)
+        return Fingerprinter(bundle if self.residual is None else with_residual(bundle, self.residual), self.device)
 
 
 class _Done(NamedTuple):

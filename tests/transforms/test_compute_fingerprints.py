@@ -23,7 +23,7 @@ from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject, Shard
 from causalprint.schemas.tables import EMBEDDINGS, IMAGES, REJECTS
-from causalprint.transforms.compute_fingerprints import ComputeFingerprints, FingerprintModelHandler, fingerprint_slice
+from causalprint.transforms.compute_fingerprints import ComputeFingerprints, fingerprint_slice
 from causalprint.transforms.counting import FILE, FOLDER, read_tally
 from tests.bundles import photograph, tiny_bundle
 
@@ -230,11 +230,17 @@ def test_through_beam_the_rows_are_the_same_and_the_count_is_kept(
     assert (counts.images, counts.rejects) == (2 * computed.seen, 2 * len(computed.rejects))
 
 
-def test_a_device_that_is_missing_stops_the_worker_before_any_image(bundle: Bundle) -> None:
-    handler = FingerprintModelHandler(str(bundle.directory), device=f"cuda:{torch.cuda.device_count()}")
+def test_a_device_that_is_missing_stops_the_worker_before_any_image(bundle: Bundle, tmp_path: Path) -> None:
+    transform = ComputeFingerprints(str(bundle.directory), device=f"cuda:{torch.cuda.device_count()}")
+
+    def read(place: int) -> ImageSlice:
+        (tmp_path / "read").touch()
+        return a_slice((), place)
+
     with pytest.raises(ValueError, match="choose cpu or auto"):
-        handler.load_model()
-
-
-def test_a_batch_is_weighed_without_pickling_it(images: tuple[EncodedImage, ...]) -> None:
-    assert FingerprintModelHandler().get_num_bytes([a_slice(images)]) == sum(len(image.data) for image in images)
+        transform.load()
+    root = beam.Pipeline(runner=FnApiRunner())
+    _ = root | beam.Create([0]) | beam.Map(read) | transform
+    with pytest.raises(Exception, match="choose cpu or auto"):
+        root.run()
+    assert not (tmp_path / "read").exists()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
+from typing_extensions import override
 
 import causalprint
 from causalprint.models.bundles.manifest import Geometry
@@ -30,6 +28,7 @@ from causalprint.transforms.counting import count, milliseconds, rejects_by
 from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import Label, label_of
+from causalprint.transforms.map_slices import MapSlices
 
 WHO = "causalprint train"
 
@@ -82,59 +81,29 @@ def feature_key(extraction: Extraction, residual: Residual, slicing: Slicing) ->
     return digest(causalprint.__version__, spec.kind, spec.options, weights, chosen, drawn, slicing)[:32]
 
 
-@dataclass(frozen=True)
-class FeatureModel:
-    """What one worker holds: a loaded residual with its lenses, and the threads that use it."""
-
-    extractor: FeatureExtractor
-    pool: ThreadPoolExecutor
-
-
-class FeatureModelHandler(ModelHandler[ImageSlice, FeatureSlice, FeatureModel]):
-    """Loads the residual once a worker; takes one slice at a time, since a slice is already a batch.
-
-    Args:
-        extraction: what is computed.
-        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
-        threads: of the pool; ``None`` takes every core.
-    """
-
-    def __init__(self, extraction: Extraction, device: str = "auto", threads: int | None = None) -> None:
-        super().__init__(min_batch_size=1, max_batch_size=1)
-        self._extraction = extraction
-        self._device = device
-        self._threads = threads
-
-    def load_model(self) -> FeatureModel:
-        """The residual on its device, and the pool."""
-        extractor = FeatureExtractor(self._extraction.residual, self._extraction.features, pick_device(self._device), WHO)
-        return FeatureModel(extractor, ThreadPoolExecutor(self._threads or os.cpu_count() or 1))
-
-    def run_inference(
-        self, batch: Sequence[ImageSlice], model: FeatureModel, inference_args: dict[str, Any] | None = None
-    ) -> list[FeatureSlice]:
-        """A list, since a generator would hide its failures from Beam's counters."""
-        del inference_args
-        return [feature_slice(images, model.extractor, self._extraction, model.pool) for images in batch]
-
-    def get_num_bytes(self, batch: Sequence[ImageSlice]) -> int:
-        """Encoded bytes (Beam's own way would pickle the whole slice to measure it)."""
-        return sum(len(image.data) for images in batch for image in images.images)
-
-
 @beam.typehints.with_input_types(ImageSlice)
 @beam.typehints.with_output_types(FeatureSlice)
 @dataclass
 class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[FeatureSlice]]):
-    """:func:`feature_slice` on every slice, by RunInference; attributes as of :class:`FeatureModelHandler`."""
+    """:func:`feature_slice` on every slice.
+
+    Attributes:
+        extraction: what is computed.
+        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
+        threads: in which a worker decodes and computes; ``None`` takes every core.
+    """
 
     extraction: Extraction
     device: str = "auto"
     threads: int | None = None
 
+    @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FeatureSlice]:
-        """Beam's hook."""
-        return slices | RunInference(FeatureModelHandler(self.extraction, self.device, self.threads))
+        return slices | MapSlices(self.load, partial(feature_slice, extraction=self.extraction), self.threads)
+
+    def load(self) -> FeatureExtractor:
+        """What a worker computes with: the residual and the lenses on their device."""
+        return FeatureExtractor(self.extraction.residual, self.extraction.features, pick_device(self.device), WHO)
 
 
 class _Done(NamedTuple):
