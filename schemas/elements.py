@@ -156,6 +156,31 @@ class ImageSlice:
         """The same slice without its images: what goes on once they are computed."""
         return replace(self, images=(), rejects=())
 
+    def receipt(
+        self, attributed: int = 0, verdicts: Iterable[VerdictCount] = (), reasons: Iterable[RejectCount] = ()
+    ) -> SliceReceipt:
+        """The receipt of this slice, of which ``attributed`` images came to a row and others were rejected for ``reasons``.
+
+        That of a ``retryable`` slice says that and why the shard could not be read further.
+        """
+        left_out = sum_reasons(reasons)
+        rejected = sum(count.images for count in left_out)
+        return SliceReceipt(
+            slice_id=self.slice_id,
+            shard=self.shard,
+            index=self.index,
+            last=self.last,
+            damage=self.damage,
+            retryable=self.retryable,
+            skipped=self.skipped,
+            seen=attributed + rejected,
+            attributed=attributed,
+            rejected=rejected,
+            computed=not self.retryable,
+            verdicts=sum_verdicts(verdicts),
+            reasons=left_out,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FingerprintedSlice:
@@ -226,7 +251,7 @@ def sum_reasons(counts: Iterable[RejectCount]) -> tuple[RejectCount, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SliceReceipt:
-    """What a slice came to. Kept in the footer of its attributions file, which is its commit mark.
+    """What a slice came to. Kept in the footer of its commit mark: its file of attributions, or of features.
 
     Attributes:
         slice_id: :meth:`Shard.slice_id`.
@@ -234,9 +259,10 @@ class SliceReceipt:
         index: its place in the shard, from 0.
         last, damage, retryable, skipped: as of :class:`ImageSlice`.
         seen, attributed, rejected: images; ``seen == attributed + rejected``.
-        files: what was written for it (the attributions file, which holds this receipt, is named by slice and not listed).
+        files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed).
         computed: whether this run computed it; False where an earlier one had.
-        verdicts: how the attributed images divide, sorted; sums to ``attributed``.
+        verdicts: how the attributed images divide, sorted; sums to ``attributed``. Features have none: there,
+            ``attributed`` counts the images that have them.
         reasons: how the rejected ones do, sorted; sums to ``rejected``.
     """
 

@@ -33,10 +33,6 @@ from causalprint.transforms.map_slices import MapSlices
 WHO = "causalprint train"
 
 
-class UnreadShardError(RuntimeError):
-    """A shard could not be read to its end, and another run may read more."""
-
-
 def feature_slice(
     images: ImageSlice,
     extractor: FeatureExtractor,
@@ -49,10 +45,7 @@ def feature_slice(
 
     Raises:
         LabelError: an image has no label; before anything is computed.
-        UnreadShardError: the slice says that its shard could not be read further this time.
     """
-    if images.retryable:
-        raise UnreadShardError(f"{images.shard.uri}: {images.damage}; run the same command again with --resume")
     count(images=len(images.rejects), **rejects_by((reject.stage, reject.reason) for reject in images.rejects))
     labels = [label_of(image, images.shard, extraction.label_field) for image in images.images]
     outcomes: list[Example | Why] = []

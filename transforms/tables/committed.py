@@ -22,7 +22,7 @@ def committed(output: Output, slice_id: str) -> SliceReceipt | None:
 
     A mark that cannot be read is no mark: the slice is computed again and its files, this one too, are written anew.
     """
-    path = output.path("attributions", slice_id)
+    path = output.path(output.mark, slice_id)
     try:
         record = read_record(output, path)
         return None if record is None else replace(from_json(SliceReceipt, record, path), computed=False)
@@ -33,6 +33,12 @@ def committed(output: Output, slice_id: str) -> SliceReceipt | None:
 
 def closed(output: Output, shard: Shard) -> ShardAccount | None:
     """The account of ``shard`` where an earlier run closed it and reading it again cannot give more."""
+    account = stored_account(output, shard)
+    return None if account is None or account.retryable else account
+
+
+def stored_account(output: Output, shard: Shard) -> ShardAccount | None:
+    """The account of ``shard`` as an earlier run, with the same limit, closed it; ``None`` where none can be read."""
     path = output.path("shards", shard.shard_id(output.bundle_id))
     try:
         record = read_record(output, path)
@@ -40,7 +46,7 @@ def closed(output: Output, shard: Shard) -> ShardAccount | None:
     except ValueError as error:
         _log.warning("the shard is read again: %s", error)
         return None
-    return account if account is not None and not account.retryable and account.limit == shard.limit else None
+    return account if account is not None and account.limit == shard.limit else None
 
 
 def walk(output: Output, shard: Shard) -> ShardAccount | None:

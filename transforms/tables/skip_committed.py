@@ -13,7 +13,6 @@ from causalprint.transforms.counting import count
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import closed, committed, walk
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.write_tables import unread
 
 SHARDS, ACCOUNTS = "shards", "accounts"
 SLICES, RECEIPTS = "slices", "receipts"
@@ -50,7 +49,7 @@ def skip_slice(source: ImageSlice, output: Output) -> Iterator[SliceReceipt]:
             return
         index += 1
         slice_id = shard.slice_id(output.bundle_id, index)
-    yield unread(replace(source, index=index, slice_id=slice_id))
+    yield replace(source, index=index, slice_id=slice_id).receipt()
 
 
 @dataclass

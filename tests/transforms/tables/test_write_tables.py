@@ -140,10 +140,10 @@ import hashlib
 from causalprint.schemas.config import Storage
 from tests.samples import sample_shard, sample_slice
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.parquet_files import encode
+from causalprint.transforms.tables.parquet_files import encode, stored_table
 rows = sample_slice(sample_shard(), images=50, rejects=9).fingerprinted
 for table in ("embeddings", "images", "rejects"):
-    data = encode(table, getattr(rows, table), Output("", "sample-000000000000", "0" * 64, Storage()))
+    data = encode(stored_table(table, getattr(rows, table), Output("", "sample-000000000000", "0" * 64, Storage())))
     print(hashlib.sha256(data).hexdigest())
 """
 
