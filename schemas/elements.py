@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -233,6 +233,38 @@ class RejectCount(NamedTuple):
     images: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a slice, a shard or a run came to. Counts of different ones add up.
+
+    Attributes:
+        slices: committed ones; ``computed`` of them by this run, the others by an earlier one.
+        seen, attributed, rejected: images; ``seen == attributed + rejected``.
+        skipped: members that are no images.
+        verdicts: how the attributed images divide, sorted; sums to ``attributed``. Features have none: there,
+            ``attributed`` counts the images that have them.
+        reasons: how the rejected ones do, sorted; sums to ``rejected``.
+    """
+
+    slices: int = 0
+    computed: int = 0
+    seen: int = 0
+    attributed: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    verdicts: tuple[VerdictCount, ...] = ()
+    reasons: tuple[RejectCount, ...] = ()
+
+    def plus(self, other: Self) -> Self:
+        """The sum: of numbers, and of images by verdict and by reason."""
+        sums = {name: value + getattr(other, name) for name, value in self.spread().items()}
+        return replace(self, **sums | {"verdicts": sum_verdicts(sums["verdicts"]), "reasons": sum_reasons(sums["reasons"])})
+
+    def spread(self) -> dict[str, Any]:
+        """The fields by name, for a record that has them beside others."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
 def sum_verdicts(counts: Iterable[VerdictCount]) -> tuple[VerdictCount, ...]:
     """Counts of the same verdict and source added up, sorted."""
     total: Counter[tuple[str, str | None]] = Counter()
@@ -257,13 +289,10 @@ class SliceReceipt:
         slice_id: :meth:`Shard.slice_id`.
         shard: the shard it was cut from.
         index: its place in the shard, from 0.
-        last, damage, retryable, skipped: as of :class:`ImageSlice`.
-        seen, attributed, rejected: images; ``seen == attributed + rejected``.
+        last, damage, retryable: as of :class:`ImageSlice`.
+        skipped, seen, attributed, rejected, verdicts, reasons: see :class:`Counts`.
         files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed).
         computed: whether this run computed it; False where an earlier one had.
-        verdicts: how the attributed images divide, sorted; sums to ``attributed``. Features have none: there,
-            ``attributed`` counts the images that have them.
-        reasons: how the rejected ones do, sorted; sums to ``rejected``.
     """
 
     slice_id: str
@@ -281,6 +310,21 @@ class SliceReceipt:
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
 
+    @property
+    def counts(self) -> Counts:
+        """What the slice came to; a retryable receipt stands for no slice."""
+        committed = not self.retryable
+        return Counts(
+            slices=int(committed),
+            computed=int(committed and self.computed),
+            seen=self.seen,
+            attributed=self.attributed,
+            rejected=self.rejected,
+            skipped=self.skipped,
+            verdicts=self.verdicts,
+            reasons=self.reasons,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ShardAccount:
@@ -289,16 +333,14 @@ class ShardAccount:
     Attributes:
         shard_id: :meth:`Shard.shard_id`.
         uri, generation, size, format: as of :class:`Shard`.
-        slices: slices of it that are committed.
-        seen, attributed, rejected: images; ``seen == attributed + rejected``.
-        skipped: members that are no images.
+        slices, seen, attributed, rejected, skipped: see :class:`Counts`.
         complete: whether every member was read to the shard's own end mark and size, and every slice is committed.
         damage: what is missing, in one sentence; ``None`` where nothing is.
         retryable: whether another run may read more.
         limit: as of :class:`Shard` (column ``image_limit``).
         slice_ids: the slices that are committed, in order: ``len(slice_ids) == slices``.
-        computed: slices of it that this run computed (not a column of the table: it would differ between runs).
-        verdicts, reasons: as of :class:`SliceReceipt`, summed; kept in the footer of the account's file, not as columns.
+        computed: see :class:`Counts` (not a column of the table: it would differ between runs).
+        verdicts, reasons: see :class:`Counts`; kept in the footer of the account's file, not as columns.
     """
 
     shard_id: str
@@ -319,6 +361,11 @@ class ShardAccount:
     computed: int = 0
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
+
+    @property
+    def counts(self) -> Counts:
+        """What the shard came to."""
+        return Counts(**{field.name: getattr(self, field.name) for field in fields(Counts)})
 
     @property
     def limited(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from causalprint.models.training.examples import THUMBNAIL
 from causalprint.models.training.interventions import Style
-from causalprint.schemas.elements import ImageSlice, RejectCount
+from causalprint.schemas.elements import ImageSlice, RejectCount, sum_reasons
 from causalprint.transforms.labels import Label
 
 Why = tuple[str, str]
@@ -63,8 +62,8 @@ def feature_schema(width: int) -> pa.Schema:
 def feature_rows(images: ImageSlice, outcomes: Sequence[Example | Why], width: int) -> FeatureSlice:
     """The rows of a slice, from what came of each of its ``images``, in order."""
     rows = [outcome for outcome in outcomes if isinstance(outcome, Example)]
-    why = Counter(outcome for outcome in outcomes if not isinstance(outcome, Example))
-    why.update((reject.stage, reject.reason) for reject in images.rejects)
+    left_out = [RejectCount(*outcome, 1) for outcome in outcomes if not isinstance(outcome, Example)]
+    left_out += [RejectCount(reject.stage, reject.reason, 1) for reject in images.rejects]
     schema = feature_schema(width)
     columns = {
         "image_id": [row.image_id for row in rows],
@@ -77,8 +76,7 @@ def feature_rows(images: ImageSlice, outcomes: Sequence[Example | Why], width: i
     arrays = [pa.array(values, schema.field(name).type) for name, values in columns.items()]
     arrays += [_views([row.features for row in rows], width, np.float16)]
     arrays += [_views([row.style for row in rows], len(Style._fields), np.float32)]
-    left_out = tuple(RejectCount(*key, why[key]) for key in sorted(why))
-    return FeatureSlice(images.without_bytes(), pa.RecordBatch.from_arrays(arrays, schema=schema), left_out)
+    return FeatureSlice(images.without_bytes(), pa.RecordBatch.from_arrays(arrays, schema=schema), sum_reasons(left_out))
 
 
 def _views(rows: Sequence[npt.NDArray[np.floating]], width: int, kind: type[np.floating]) -> pa.Array:

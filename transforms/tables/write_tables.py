@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,10 +106,10 @@ def _receipt(attributed: AttributedSlice) -> SliceReceipt:
         raise ValueError(message)
     return source.receipt(
         rows.num_rows,
-        verdicts=(VerdictCount(*key, n) for key, n in _count(rows, "verdict", "source").items()),
-        reasons=(RejectCount(*key, n) for key, n in _count(fingerprinted.rejects, "stage", "reason").items()),
+        verdicts=(VerdictCount(*pair, 1) for pair in _pairs(rows, "verdict", "source")),
+        reasons=(RejectCount(*pair, 1) for pair in _pairs(fingerprinted.rejects, "stage", "reason")),
     )
 
 
-def _count(rows: pa.RecordBatch, first: str, second: str) -> Counter[tuple[str, str]]:
-    return Counter(zip(rows.column(first).to_pylist(), rows.column(second).to_pylist(), strict=True))
+def _pairs(rows: pa.RecordBatch, first: str, second: str) -> Iterator[tuple[str, str]]:
+    return zip(rows.column(first).to_pylist(), rows.column(second).to_pylist(), strict=True)

@@ -135,8 +135,8 @@ def test_a_ledger_stays_small_however_many_slices_there_are() -> None:
     few = reduce(Ledger.add, (receipt_of(index) for index in range(10)), Ledger(SHARD))
     many = reduce(Ledger.add, (receipt_of(index) for index in range(4000)), Ledger(SHARD))
     assert many.present.bit_length() == 4000
-    assert len(many.verdicts) == len(few.verdicts)
-    assert len(many.reasons) == len(few.reasons)
+    assert len(many.counts.verdicts) == len(few.counts.verdicts)
+    assert len(many.counts.reasons) == len(few.counts.reasons)
 
 
 def test_a_row_of_shards_is_the_account_and_its_file_gives_it_back(tmp_path: Path) -> None:
