@@ -26,7 +26,7 @@ class AuditReport:
         exit_code: what the process leaves with.
         output: root of the tables.
         manifest: URL of the run's manifest.
-        run_id, bundle_id, residual, device: as of the manifest's run.
+        run_id, bundle_id, residual, device: those of the manifest's run.
         seconds: that the command took.
         shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, skipped: as of
             :class:`causalprint.schemas.runs.Totals`.

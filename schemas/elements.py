@@ -85,7 +85,7 @@ class Reject(NamedTuple):
 
     Attributes:
         member: its name within the shard; empty where damage hides it.
-        offset: as of :class:`EncodedImage`.
+        offset: see :class:`EncodedImage`.
         stage: ``read``, ``decode``, ``compute``.
         reason: a member of :class:`causalprint.schemas.reasons.Reason`, as text: short, stable, made for GROUP BY.
         detail: one sentence for a person, with the offending value.
@@ -289,7 +289,7 @@ class SliceReceipt:
         slice_id: :meth:`Shard.slice_id`.
         shard: the shard it was cut from.
         index: its place in the shard, from 0.
-        last, damage, retryable: as of :class:`ImageSlice`.
+        last, damage, retryable: see :class:`ImageSlice`.
         skipped, seen, attributed, rejected, verdicts, reasons: see :class:`Counts`.
         files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed).
         computed: whether this run computed it; False where an earlier one had.
@@ -332,12 +332,12 @@ class ShardAccount:
 
     Attributes:
         shard_id: :meth:`Shard.shard_id`.
-        uri, generation, size, format: as of :class:`Shard`.
+        uri, generation, size, format: see :class:`Shard`.
         slices, seen, attributed, rejected, skipped: see :class:`Counts`.
         complete: whether every member was read to the shard's own end mark and size, and every slice is committed.
         damage: what is missing, in one sentence; ``None`` where nothing is.
         retryable: whether another run may read more.
-        limit: as of :class:`Shard` (column ``image_limit``).
+        limit: see :class:`Shard` (column ``image_limit``).
         slice_ids: the slices that are committed, in order: ``len(slice_ids) == slices``.
         computed: see :class:`Counts` (not a column of the table: it would differ between runs).
         verdicts, reasons: see :class:`Counts`; kept in the footer of the account's file, not as columns.

@@ -16,7 +16,7 @@ from causalprint.schemas.elements import ImageSlice, RejectCount, sum_reasons
 from causalprint.transforms.labels import Label
 
 Why = tuple[str, str]
-"""The stage at which an image was left out, and the reason: as of :class:`~causalprint.schemas.elements.Reject`."""
+"""The stage at which an image was left out, and the reason; see :class:`~causalprint.schemas.elements.Reject`."""
 
 
 @dataclass(frozen=True, slots=True)
