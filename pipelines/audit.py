@@ -1,6 +1,6 @@
 """The main job: shards of images in, tables of verdicts out.
 
-``MatchShards | SkipCommitted | ReadImageShards | ComputeFingerprints | AttributeSources | WriteTables | CloseAccounts``
+``ProcessShards`` with ``ComputeFingerprints | AttributeSources``, whose slices become the tables; then ``WriteManifest``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ParamSpec
 
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.runs import FileDigest, Manifest, Run
@@ -49,11 +49,6 @@ class Plan:
     output: Output
     slicing: Slicing
     shards: tuple[Shard, ...]
-
-    @property
-    def shard_bytes(self) -> int:
-        """Bytes of the input."""
-        return sum(shard.size for shard in self.shards)
 
 
 def plan(config: AuditConfig) -> Plan:
@@ -96,30 +91,18 @@ def plan(config: AuditConfig) -> Plan:
 
 def build(root: Pipeline, planned: Plan) -> PCollection[Manifest]:
     """Adds the audit to the pipeline ``root``; its one result is the manifest, once that is written."""
-    import apache_beam as beam
-
     from causalprint.transforms.attribute_sources import AttributeSources
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
-    from causalprint.transforms.read_image_shards import ReadImageShards
-    from causalprint.transforms.tables.close_accounts import CloseAccounts
-    from causalprint.transforms.tables.skip_committed import SkipCommittedShards, SkipCommittedSlices
+    from causalprint.transforms.process_shards import ProcessShards
     from causalprint.transforms.tables.write_manifest import WriteManifest
-    from causalprint.transforms.tables.write_tables import WriteTables
+    from causalprint.transforms.tables.write_tables import write_slice
 
-    config, output, progress = planned.config, planned.output, planned.config.progress
-    # Shards are dealt out here, once; from here to the receipts nothing is shuffled, so a slice stays in its worker.
-    matched = root | "MatchShards" >> beam.Create(planned.shards, reshuffle=False) | "Deal" >> beam.Reshuffle()
-    skipped = matched | "SkipShards" >> SkipCommittedShards(output, progress)
-    read = skipped.shards | ReadImageShards(output.bundle_id, planned.slicing, config.storage)
-    slices = read | "SkipSlices" >> SkipCommittedSlices(output, progress)
-    written = (
-        slices.slices
-        | ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, config.threads, progress)
-        | AttributeSources(config.bundle, config.residual)
-        | WriteTables(output, progress)
+    config = planned.config
+    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, config.threads)
+    compute = fingerprints | AttributeSources(config.bundle, config.residual)
+    return (
+        root | ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice) | WriteManifest(planned.run)
     )
-    closed = (written, slices.receipts) | "Receipts" >> beam.Flatten() | CloseAccounts(output)
-    return (closed, skipped.accounts) | "Accounts" >> beam.Flatten() | WriteManifest(planned.run)
 
 
 def execute(planned: Plan) -> Manifest:
@@ -129,15 +112,10 @@ def execute(planned: Plan) -> Manifest:
         AuditError: the runner ended without writing the manifest.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
-    import apache_beam as beam
-
     from causalprint.transforms.tables.write_manifest import read_manifest
 
     config = planned.config
-    options = pipeline_options(config.runner, config.beam_options)
-    root = beam.Pipeline(runner=RUNNERS[config.runner].create(options), options=options)
-    build(root, planned)
-    state = root.run().wait_until_finish()
+    state = run_pipeline(config.runner, config.beam_options, lambda root: build(root, planned))
     manifest = read_manifest(config.output, planned.run.run_id, config.storage)
     if manifest is None:
         raise AuditError(f"the runner {config.runner} ended in state {state} and no manifest was written; look at its own log")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalprint.pipelines.report import NAMED
 from causalprint.schemas.config import Slicing, Storage
-from causalprint.schemas.elements import RejectCount, VerdictCount
+from causalprint.schemas.elements import RejectCount, VerdictCount, sum_reasons, sum_verdicts
 from causalprint.schemas.runs import IncompleteShard
 
 if TYPE_CHECKING:
@@ -120,14 +119,14 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
     from causalprint.transforms.formats.slices import read_slices
 
     members: list[str] = []
-    rejects: Counter[tuple[str, str]] = Counter()
+    rejects: tuple[RejectCount, ...] = ()
     images = image_bytes = skipped = 0
     damage: str | None = None
     for part in read_slices(shard, "inspect", _SLICING, storage):
         images += len(part.images)
         image_bytes += sum(len(image.data) for image in part.images)
         skipped += part.skipped
-        rejects.update((reject.stage, reject.reason) for reject in part.rejects)
+        rejects = sum_reasons((*rejects, *(RejectCount(reject.stage, reject.reason, 1) for reject in part.rejects)))
         members += [image.member for image in part.images[: MEMBERS - len(members)]]
         damage = part.damage
     return ShardSummary(
@@ -137,7 +136,7 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
         generation=shard.generation,
         images=images,
         image_bytes=image_bytes,
-        rejects=tuple(RejectCount(*key, rejects[key]) for key in sorted(rejects)),
+        rejects=rejects,
         skipped=skipped,
         members=tuple(members),
         damage=damage,
@@ -159,8 +158,6 @@ def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary
 
     tables = {name: _files(fs, f"{base}/{name}/bundle={bundle_id}") for name in TABLES}
     opened = {name: _open(fs, name, list(files)) for name, files in tables.items()}
-    verdicts = _count(opened["attributions"], "verdict", "source")
-    rejects = _count(opened["rejects"], "stage", "reason")
     complete, incomplete = 0, list[IncompleteShard]()
     for uri, whole, damage, retryable in _rows(opened["shards"], "uri", "complete", "damage", "retryable"):
         complete += whole
@@ -172,8 +169,10 @@ def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary
     return PartitionSummary(
         bundle_id=bundle_id,
         tables=summaries,
-        verdicts=tuple(VerdictCount(*key, verdicts[key]) for key in sorted(verdicts, key=lambda key: (key[0], key[1] or ""))),
-        rejects=tuple(RejectCount(*key, rejects[key]) for key in sorted(rejects)),
+        verdicts=sum_verdicts(
+            VerdictCount(verdict, source, 1) for verdict, source in _rows(opened["attributions"], "verdict", "source")
+        ),
+        rejects=sum_reasons(RejectCount(stage, reason, 1) for stage, reason in _rows(opened["rejects"], "stage", "reason")),
         shards=next(summary.rows for summary in summaries if summary.table == "shards"),
         complete=complete,
         incomplete_shards=tuple(incomplete),
@@ -194,10 +193,6 @@ def _open(fs: Any, table: str, files: list[str]) -> ds.Dataset:
     from causalprint.schemas.tables import TABLES
 
     return ds.dataset(files, schema=TABLES[table], format="parquet", filesystem=fs)
-
-
-def _count(dataset: ds.Dataset, first: str, second: str) -> Counter[tuple[Any, Any]]:
-    return Counter((one, other) for one, other in _rows(dataset, first, second))
 
 
 def _rows(dataset: ds.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:

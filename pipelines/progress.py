@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from causalprint.transforms.tally import Tally, read_tally
+from causalprint.transforms.counting import FOLDER, Tally, read_tally
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from causalprint.schemas.elements import Shard
 
 REFRESH_SECONDS = 0.25
 LINE_SECONDS = 30.0
@@ -90,6 +94,18 @@ class Follower:
         if not self._done.images:
             self._idle = now  # matching inputs and loading models is no part of the rate
         return Status(self._done, self._shards, self._shard_bytes, now - self._idle)
+
+
+@contextmanager
+def watched(shards: Sequence[Shard], *, local: bool) -> Iterator[Follower]:
+    """What follows a run over ``shards``, for the time of that run: workers that share this machine (``local``) count for it."""
+    with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
+        if local:
+            os.environ[FOLDER] = folder
+        try:
+            yield Follower(folder, len(shards), sum(shard.size for shard in shards))
+        finally:
+            os.environ.pop(FOLDER, None)
 
 
 class Display(Protocol):

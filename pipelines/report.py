@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.errors import ExitCode
@@ -26,7 +26,7 @@ class AuditReport:
         exit_code: what the process leaves with.
         output: root of the tables.
         manifest: URL of the run's manifest.
-        run_id, bundle_id, residual, device: as of the manifest's run.
+        run_id, bundle_id, residual, device: those of the manifest's run.
         seconds: that the command took.
         shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, skipped: as of
             :class:`causalprint.schemas.runs.Totals`.
@@ -62,6 +62,7 @@ class AuditReport:
 def report(manifest: Manifest, seconds: float) -> AuditReport:
     """The report on a run that ended with ``manifest`` after ``seconds``."""
     run, totals = manifest.run, manifest.totals
+    shown = {field.name for field in fields(AuditReport)}
     return AuditReport(
         exit_code=ExitCode.INCOMPLETE if totals.incomplete else ExitCode.COMPLETE,
         output=run.config.output,
@@ -71,20 +72,9 @@ def report(manifest: Manifest, seconds: float) -> AuditReport:
         residual=run.residual,
         device=run.device,
         seconds=round(seconds, 3),
-        shards=totals.shards,
-        complete=totals.complete,
-        limited=totals.limited,
-        incomplete=totals.incomplete,
-        retryable=totals.retryable,
-        slices=totals.slices,
-        computed=totals.computed,
-        seen=totals.seen,
-        attributed=totals.attributed,
-        rejected=totals.rejected,
-        skipped=totals.skipped,
-        verdicts=totals.verdicts,
         rejects=totals.reasons,
         incomplete_shards=totals.named,
+        **{name: value for name, value in totals.spread().items() if name in shown},
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.runner import PipelineRunner
 
@@ -62,6 +63,21 @@ def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
     if beam_options and not beam_options[0].startswith("--"):
         raise RunnerError(f"after the two dashes come Beam options (--name=value), not {beam_options[0]!r}")
     return options
+
+
+def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> str:
+    """Builds a pipeline and runs it on runner ``name`` to its end, whose name by the runner is returned.
+
+    Raises:
+        RunnerError: the runner or its options cannot be used.
+        Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
+    """
+    from apache_beam import Pipeline
+
+    options = pipeline_options(name, beam_options)
+    root = Pipeline(runner=RUNNERS[name].create(options), options=options)
+    build(root)
+    return str(root.run().wait_until_finish())
 
 
 def worker_processes(options: PipelineOptions) -> int:

@@ -183,8 +183,6 @@ class AuditConfig(Command):
     beam_options: tuple[str, ...] = ()
     # That decode and compute in one worker process; None shares the cores among the workers.
     threads: int | None = None
-    # Folder in which local workers count; None where nobody watches.
-    progress: str | None = None
 
     @property
     def slicing(self) -> Slicing | None:

@@ -7,8 +7,10 @@ encoded images, in order, from one shard.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +92,7 @@ class Reject(NamedTuple):
 
     Attributes:
         member: its name within the shard; empty where damage hides it.
-        offset: as of :class:`EncodedImage`.
+        offset: see :class:`EncodedImage`.
         stage: ``read``, ``decode``, ``compute``.
         reason: a member of :class:`causalprint.schemas.reasons.Reason`, as text: short, stable, made for GROUP BY.
         detail: one sentence for a person, with the offending value.
@@ -161,6 +163,31 @@ class ImageSlice:
         """The same slice without its images: what goes on once they are computed."""
         return replace(self, images=(), rejects=())
 
+    def receipt(
+        self, attributed: int = 0, verdicts: Iterable[VerdictCount] = (), reasons: Iterable[RejectCount] = ()
+    ) -> SliceReceipt:
+        """The receipt of this slice, of which ``attributed`` images came to a row and others were rejected for ``reasons``.
+
+        That of a ``retryable`` slice says that and why the shard could not be read further.
+        """
+        left_out = sum_reasons(reasons)
+        rejected = sum(count.images for count in left_out)
+        return SliceReceipt(
+            slice_id=self.slice_id,
+            shard=self.shard,
+            index=self.index,
+            last=self.last,
+            damage=self.damage,
+            retryable=self.retryable,
+            skipped=self.skipped,
+            seen=attributed + rejected,
+            attributed=attributed,
+            rejected=rejected,
+            computed=not self.retryable,
+            verdicts=sum_verdicts(verdicts),
+            reasons=left_out,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FingerprintedSlice:
@@ -214,19 +241,65 @@ class RejectCount(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What a slice, a shard or a run came to. Counts of different ones add up.
+
+    Attributes:
+        slices: committed ones; ``computed`` of them by this run, the others by an earlier one.
+        seen, attributed, rejected: images; ``seen == attributed + rejected``.
+        skipped: members that are no images.
+        verdicts: how the attributed images divide, sorted; sums to ``attributed``. Features have none: there,
+            ``attributed`` counts the images that have them.
+        reasons: how the rejected ones do, sorted; sums to ``rejected``.
+    """
+
+    slices: int = 0
+    computed: int = 0
+    seen: int = 0
+    attributed: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    verdicts: tuple[VerdictCount, ...] = ()
+    reasons: tuple[RejectCount, ...] = ()
+
+    def plus(self, other: Self) -> Self:
+        """The sum: of numbers, and of images by verdict and by reason."""
+        sums = {name: value + getattr(other, name) for name, value in self.spread().items()}
+        return replace(self, **sums | {"verdicts": sum_verdicts(sums["verdicts"]), "reasons": sum_reasons(sums["reasons"])})
+
+    def spread(self) -> dict[str, Any]:
+        """The fields by name, for a record that has them beside others."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def sum_verdicts(counts: Iterable[VerdictCount]) -> tuple[VerdictCount, ...]:
+    """Counts of the same verdict and source added up, sorted."""
+    total: Counter[tuple[str, str | None]] = Counter()
+    for count in counts:
+        total[count.verdict, count.source] += count.images
+    return tuple(VerdictCount(*key, total[key]) for key in sorted(total, key=lambda key: (key[0], key[1] or "")))
+
+
+def sum_reasons(counts: Iterable[RejectCount]) -> tuple[RejectCount, ...]:
+    """Counts of the same stage and reason added up, sorted."""
+    total: Counter[tuple[str, str]] = Counter()
+    for count in counts:
+        total[count.stage, count.reason] += count.images
+    return tuple(RejectCount(*key, total[key]) for key in sorted(total))
+
+
+@dataclass(frozen=True, slots=True)
 class SliceReceipt:
-    """What a slice came to. Kept in the footer of its attributions file, which is its commit mark.
+    """What a slice came to. Kept in the footer of its commit mark: its file of attributions, or of features.
 
     Attributes:
         slice_id: :meth:`Shard.slice_id`.
         shard: the shard it was cut from.
         index: its place in the shard, from 0.
-        last, damage, retryable, skipped: as of :class:`ImageSlice`.
-        seen, attributed, rejected: images; ``seen == attributed + rejected``.
-        files: what was written for it (the attributions file, which holds this receipt, is named by slice and not listed).
+        last, damage, retryable: see :class:`ImageSlice`.
+        skipped, seen, attributed, rejected, verdicts, reasons: see :class:`Counts`.
+        files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed).
         computed: whether this run computed it; False where an earlier one had.
-        verdicts: how the attributed images divide, sorted; sums to ``attributed``.
-        reasons: how the rejected ones do, sorted; sums to ``rejected``.
     """
 
     slice_id: str
@@ -244,6 +317,21 @@ class SliceReceipt:
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
 
+    @property
+    def counts(self) -> Counts:
+        """What the slice came to; a retryable receipt stands for no slice."""
+        committed = not self.retryable
+        return Counts(
+            slices=int(committed),
+            computed=int(committed and self.computed),
+            seen=self.seen,
+            attributed=self.attributed,
+            rejected=self.rejected,
+            skipped=self.skipped,
+            verdicts=self.verdicts,
+            reasons=self.reasons,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ShardAccount:
@@ -251,17 +339,15 @@ class ShardAccount:
 
     Attributes:
         shard_id: :meth:`Shard.shard_id`.
-        uri, generation, size, format: as of :class:`Shard`.
-        slices: slices of it that are committed.
-        seen, attributed, rejected: images; ``seen == attributed + rejected``.
-        skipped: members that are no images.
+        uri, generation, size, format: see :class:`Shard`.
+        slices, seen, attributed, rejected, skipped: see :class:`Counts`.
         complete: whether every member was read to the shard's own end mark and size, and every slice is committed.
         damage: what is missing, in one sentence; ``None`` where nothing is.
         retryable: whether another run may read more.
-        limit: as of :class:`Shard` (column ``image_limit``).
+        limit: see :class:`Shard` (column ``image_limit``).
         slice_ids: the slices that are committed, in order: ``len(slice_ids) == slices``.
-        computed: slices of it that this run computed (not a column of the table: it would differ between runs).
-        verdicts, reasons: as of :class:`SliceReceipt`, summed; kept in the footer of the account's file, not as columns.
+        computed: see :class:`Counts` (not a column of the table: it would differ between runs).
+        verdicts, reasons: see :class:`Counts`; kept in the footer of the account's file, not as columns.
     """
 
     shard_id: str
@@ -282,6 +368,11 @@ class ShardAccount:
     computed: int = 0
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
+
+    @property
+    def counts(self) -> Counts:
+        """What the shard came to."""
+        return Counts(**{field.name: getattr(self, field.name) for field in fields(Counts)})
 
     @property
     def limited(self) -> bool:

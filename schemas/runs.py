@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from causalprint.schemas.config import AuditConfig
-from causalprint.schemas.elements import RejectCount, VerdictCount
+from causalprint.schemas.elements import Counts
 
 NAMED = 100
 """At most so many incomplete shards are named in a manifest; table ``shards`` has them all."""
@@ -54,7 +56,7 @@ class IncompleteShard(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Counts):
     """All accounts of a run added up.
 
     Attributes:
@@ -63,11 +65,6 @@ class Totals:
         limited: of which nothing is missing but what ``--limit`` left out.
         incomplete: of which anything else is missing; of these ``retryable`` may come out better in another run.
         shard_bytes: sizes of the shards.
-        slices: committed ones; ``computed`` of them by this run, the others by an earlier one.
-        seen, attributed, rejected: images; ``seen == attributed + rejected``.
-        skipped: members that are no images.
-        verdicts: how the attributed images divide, sorted.
-        reasons: how the rejected ones do, sorted.
         named: the first :data:`NAMED` incomplete shards by URI.
     """
 
@@ -77,15 +74,13 @@ class Totals:
     incomplete: int = 0
     retryable: int = 0
     shard_bytes: int = 0
-    slices: int = 0
-    computed: int = 0
-    seen: int = 0
-    attributed: int = 0
-    rejected: int = 0
-    skipped: int = 0
-    verdicts: tuple[VerdictCount, ...] = ()
-    reasons: tuple[RejectCount, ...] = ()
     named: tuple[IncompleteShard, ...] = ()
+
+    @override
+    def plus(self, other: Totals) -> Totals:
+        """The sum; of the incomplete shards the first by URI are named, however the sums were made."""
+        both = Counts.plus(self, other)  # super() finds no class that slots were added to
+        return replace(both, named=tuple(sorted(both.named)[:NAMED]))
 
 
 class Version(NamedTuple):

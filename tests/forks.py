@@ -131,10 +131,8 @@ def _import_everything() -> None:
     import causalprint.transforms.attribute_sources
     import causalprint.transforms.compute_fingerprints
     import causalprint.transforms.features.compute_features
-    import causalprint.transforms.features.skip_written
-    import causalprint.transforms.features.write_features
-    import causalprint.transforms.read_image_shards
-    import causalprint.transforms.tables.skip_committed
+    import causalprint.transforms.features.files
+    import causalprint.transforms.process_shards
     import causalprint.transforms.tables.write_manifest  # noqa: F401
 
 

@@ -7,21 +7,24 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from causalprint.schemas.config import AuditConfig, Storage
-from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount
+from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount, SliceReceipt
+from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import Run, Totals
-from causalprint.schemas.samples import sample_shard, sample_slice
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.ledger import Ledger
-from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.output import Output, folder_names
+from causalprint.transforms.tables.parquet_files import read_record
 from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
 from causalprint.transforms.tables.write_manifest import add_account, write_manifest
 from causalprint.transforms.tables.write_tables import write_slice
+from tests.samples import sample_shard, sample_slice
 
 BUNDLE_ID = "sample-000000000000"
 BUNDLE_DIGEST = "0" * 64
@@ -97,6 +100,23 @@ def rows(root: Path, table: str) -> pa.Table:
     found = pa.concat_tables(pq.read_table(path, partitioning=None) for path in sorted((root / table).glob("*/*.parquet")))
     keys = [name for name in ("slice_id", "member", "uri", "generation") if name in found.column_names]
     return found.sort_by([(name, "ascending") for name in keys])
+
+
+def accounts_in(output: Output) -> list[ShardAccount]:
+    """Every closed account below the output."""
+    return [from_json(ShardAccount, record) for record in _records(output, "shards")]
+
+
+def receipts_in(output: Output) -> list[SliceReceipt]:
+    """The receipt of every committed slice below the output."""
+    return [replace(from_json(SliceReceipt, record), computed=False) for record in _records(output, "attributions")]
+
+
+def _records(output: Output, table: str) -> Iterator[str]:
+    for name in folder_names(output.root, f"{table}/bundle={output.bundle_id}", output.storage):
+        record = read_record(output, f"{table}/bundle={output.bundle_id}/{name}") if name.endswith(".parquet") else None
+        if record is not None:
+            yield record
 
 
 def shards(count: int) -> Iterator[Shard]:

@@ -10,11 +10,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from causalprint.schemas.samples import sample_shard, sample_slice
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.outputs import BUNDLE_ID, audit, output_at, shards
+from tests.samples import sample_shard, sample_slice
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/queries.md")

@@ -9,6 +9,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
+from typing_extensions import override
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import load_bundle, with_residual
@@ -39,8 +40,8 @@ class AttributeSources(beam.PTransform[PCollection[FingerprintedSlice], PCollect
     bundle: str | None = None
     residual: str | None = None
 
+    @override
     def expand(self, slices: PCollection[FingerprintedSlice]) -> PCollection[AttributedSlice]:
-        """Beam's hook."""
         return slices | beam.ParDo(_Attribute(self.bundle, self.residual))
 
 

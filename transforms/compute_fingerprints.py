@@ -7,172 +7,157 @@ residual leaves its worker.
 from __future__ import annotations
 
 import itertools
-import os
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
+from typing_extensions import override
 
 from causalprint.models.bundles.bundle import load_bundle, with_residual
-from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.models.fingerprint import Fingerprinter, Fingerprints, scalar_columns
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.schemas.tables import FINGERPRINT_DIM
-from causalprint.transforms.fingerprint_rows import Computed, embedding_rows, image_rows, reject_rows
+from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
+from causalprint.transforms.counting import count, milliseconds, rejects_by
 from causalprint.transforms.images.decode import ImageRejectError, decode
-from causalprint.transforms.tally import tally
-
-Progress = Callable[[int, int, int], None]
-"""Called with images done since the last call, those of them that were rejected, and their encoded bytes."""
+from causalprint.transforms.map_slices import MapSlices
 
 Crops = npt.NDArray[np.uint8]
 
 
+class Computed(NamedTuple):
+    """One image that was decoded: what ``images`` and ``embeddings`` say of it. Its pixels are gone.
+
+    Attributes:
+        image: as the shard holds it.
+        image_id: SHA-256 of its bytes, lower-case hex.
+        format, width, height, mode, orientation, jpeg_quality: columns of table ``images``.
+        crops: how many voted; 0 where the image is smaller than the crop.
+        fingerprints: their vote, N = 1; ``None`` where there are no crops.
+    """
+
+    image: EncodedImage
+    image_id: str
+    format: str
+    width: int
+    height: int
+    mode: str
+    orientation: int | None
+    jpeg_quality: int | None
+    crops: int
+    fingerprints: Fingerprints | None = None
+
+
 def fingerprint_slice(
-    images: ImageSlice,
-    fingerprinter: Fingerprinter,
-    pool: ThreadPoolExecutor,
-    batch_size: int = BATCH_SIZE,
-    progress: Progress | None = None,
+    images: ImageSlice, fingerprinter: Fingerprinter, pool: ThreadPoolExecutor, batch_size: int = BATCH_SIZE
 ) -> FingerprintedSlice:
-    """Computes one slice; rows are in the slice's order and depend on each image's bytes alone.
+    """Computes one slice, and counts its images as they are done; rows are in its order and depend on each image's bytes alone.
 
     Args:
         images: the slice.
         fingerprinter: a loaded bundle.
         pool: where decoding and computing run.
         batch_size: images under way at any time, which bounds the memory of decoded pixels.
-        progress: told as images are done.
     """
     views = fingerprinter.bundle.manifest.geometry.views
     together = max(1, min(batch_size, fingerprinter.micro_batch // views))
-    report = progress or (lambda _images, _rejects, _bytes: None)
-    report(len(images.rejects), len(images.rejects), 0)
+    count(images=len(images.rejects), **_rejects(images.rejects))
     results: list[Computed | Reject] = []
+    decoding = computing = 0.0
     chunks = (images.images[start : start + together] for start in range(0, len(images.images), together))
-    for outcome in _in_order(pool, partial(_compute, fingerprinter), chunks, max(1, batch_size // together)):
-        rejected = sum(isinstance(item, Reject) for item in outcome)
-        size = sum(len(image.data) for image in images.images[len(results) : len(results) + len(outcome)])
-        report(len(outcome), rejected, size)
-        results += outcome
+    for done in _in_order(pool, partial(_compute, fingerprinter), chunks, max(1, batch_size // together)):
+        size = sum(len(image.data) for image in images.images[len(results) : len(results) + len(done.outcomes)])
+        count(images=len(done.outcomes), encoded_bytes=size, **_rejects(done.outcomes))
+        results += done.outcomes
+        decoding += done.decoding
+        computing += done.computing
+    count(decode_ms=milliseconds(decoding), compute_ms=milliseconds(computing))
     computed = [item for item in results if isinstance(item, Computed)]
     rejects = [*images.rejects, *(item for item in results if isinstance(item, Reject))]
     return FingerprintedSlice(
         source=images.without_bytes(),
         seen=images.seen,
-        images=image_rows(images, computed),
-        embeddings=embedding_rows(images, computed),
-        rejects=reject_rows(images, rejects),
+        images=_image_rows(images, computed),
+        embeddings=_embedding_rows(images, computed),
+        rejects=_reject_rows(images, rejects),
     )
-
-
-@dataclass(frozen=True)
-class FingerprintModel:
-    """What one worker holds: a loaded bundle and the threads that use it."""
-
-    fingerprinter: Fingerprinter
-    pool: ThreadPoolExecutor
-
-
-class FingerprintModelHandler(ModelHandler[ImageSlice, FingerprintedSlice, FingerprintModel]):
-    """Loads the bundle once a worker; takes one slice at a time, since a slice is already a batch.
-
-    Args:
-        bundle: directory; ``None`` for the bundle inside the package.
-        residual: in place of the bundle's own.
-        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
-        batch_size: images under way at any time.
-        threads: of the pool; ``None`` takes every core.
-        progress: folder in which workers count; ``None`` where nobody watches.
-    """
-
-    def __init__(
-        self,
-        bundle: str | None = None,
-        residual: str | None = None,
-        device: str = "auto",
-        batch_size: int = BATCH_SIZE,
-        threads: int | None = None,
-        progress: str | None = None,
-    ) -> None:
-        super().__init__(min_batch_size=1, max_batch_size=1)
-        self._bundle = bundle
-        self._residual = residual
-        self._device = device
-        self._batch_size = batch_size
-        self._threads = threads
-        self._progress = progress
-
-    def load_model(self) -> FingerprintModel:
-        """The bundle on its device, and the pool."""
-        bundle = load_bundle(self._bundle)
-        if self._residual is not None:
-            bundle = with_residual(bundle, self._residual)
-        return FingerprintModel(Fingerprinter(bundle, self._device), ThreadPoolExecutor(self._threads or os.cpu_count() or 1))
-
-    def run_inference(
-        self, batch: Sequence[ImageSlice], model: FingerprintModel, inference_args: dict[str, Any] | None = None
-    ) -> list[FingerprintedSlice]:
-        """A list, since a generator would hide its failures from Beam's counters."""
-        del inference_args
-        return [fingerprint_slice(images, model.fingerprinter, model.pool, self._batch_size, self._report) for images in batch]
-
-    def get_num_bytes(self, batch: Sequence[ImageSlice]) -> int:
-        """Encoded bytes (Beam's own way would pickle the whole slice to measure it)."""
-        return sum(len(image.data) for images in batch for image in images.images)
-
-    def _report(self, images: int, rejects: int, encoded_bytes: int) -> None:
-        tally(self._progress, images=images, rejects=rejects, encoded_bytes=encoded_bytes)
 
 
 @beam.typehints.with_input_types(ImageSlice)
 @beam.typehints.with_output_types(FingerprintedSlice)
 @dataclass
 class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[FingerprintedSlice]]):
-    """:func:`fingerprint_slice` on every slice, by RunInference; attributes as of :class:`FingerprintModelHandler`."""
+    """:func:`fingerprint_slice` on every slice.
+
+    Attributes:
+        bundle: directory; ``None`` for the bundle inside the package.
+        residual: in place of the bundle's own.
+        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
+        batch_size: images under way at any time.
+        threads: in which a worker decodes and computes; ``None`` takes every core.
+    """
 
     bundle: str | None = None
     residual: str | None = None
     device: str = "auto"
     batch_size: int = BATCH_SIZE
     threads: int | None = None
-    progress: str | None = None
 
+    @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FingerprintedSlice]:
-        """Beam's hook."""
-        handler = FingerprintModelHandler(self.bundle, self.residual, self.device, self.batch_size, self.threads, self.progress)
-        return slices | RunInference(handler)
+        return slices | MapSlices(self.load, partial(fingerprint_slice, batch_size=self.batch_size), self.threads)
+
+    def load(self) -> Fingerprinter:
+        """What a worker computes with: the bundle on its device."""
+        bundle = load_bundle(self.bundle)
+        return Fingerprinter(bundle if self.residual is None else with_residual(bundle, self.residual), self.device)
+
+
+class _Done(NamedTuple):
+    """What came of a task's images, in order, and the seconds that it took to decode and to compute them."""
+
+    outcomes: list[Computed | Reject]
+    decoding: float
+    computing: float
+
+
+def _rejects(outcomes: Iterable[Computed | Reject]) -> dict[str, int]:
+    return rejects_by((item.stage, item.reason) for item in outcomes if isinstance(item, Reject))
 
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    work: Callable[[Sequence[EncodedImage]], list[Computed | Reject]],
+    work: Callable[[Sequence[EncodedImage]], _Done],
     chunks: Iterator[tuple[EncodedImage, ...]],
     ahead: int,
-) -> Iterator[list[Computed | Reject]]:
+) -> Iterator[_Done]:
     """Results in the order of ``chunks``, with at most ``ahead`` of them under way."""
-    pending: deque[Future[list[Computed | Reject]]] = deque(pool.submit(work, chunk) for chunk in itertools.islice(chunks, ahead))
+    pending: deque[Future[_Done]] = deque(pool.submit(work, chunk) for chunk in itertools.islice(chunks, ahead))
     while pending:
         yield pending.popleft().result()
         pending.extend(pool.submit(work, chunk) for chunk in itertools.islice(chunks, 1))
 
 
-def _compute(fingerprinter: Fingerprinter, images: Sequence[EncodedImage]) -> list[Computed | Reject]:
+def _compute(fingerprinter: Fingerprinter, images: Sequence[EncodedImage]) -> _Done:
     """One task: decodes a few images and computes them together."""
+    began = time.perf_counter()
     opened = [_open(fingerprinter, image) for image in images]
+    decoded = time.perf_counter()
     waiting = [crops for item, crops in opened if isinstance(item, Computed) and len(crops)]
     fingerprints = iter(_bisect(fingerprinter, waiting))
-    return [_close(item, next(fingerprints)) if isinstance(item, Computed) and len(crops) else item for item, crops in opened]
+    outcomes = [_close(item, next(fingerprints)) if isinstance(item, Computed) and len(crops) else item for item, crops in opened]
+    return _Done(outcomes, decoded - began, time.perf_counter() - decoded)
 
 
 def _open(fingerprinter: Fingerprinter, image: EncodedImage) -> tuple[Computed | Reject, Crops]:
@@ -227,3 +212,54 @@ def _close(item: Computed, outcome: Fingerprints | Exception) -> Computed | Reje
 
 def _reject(image: EncodedImage, image_id: str, stage: str, reason: str, detail: str) -> Reject:
     return Reject(image.member, image.offset, str(stage), str(reason), detail, image_id, image.metadata)
+
+
+def _keys(images: ImageSlice, rows: Sequence[Computed]) -> list[pa.Array]:
+    return [
+        pa.array([row.image_id for row in rows], pa.string()),
+        pa.array([images.shard.uri] * len(rows), pa.string()),
+        pa.array([row.image.member for row in rows], pa.string()),
+        pa.array([row.image.offset for row in rows], pa.int64()),
+        pa.array([images.slice_id] * len(rows), pa.string()),
+    ]
+
+
+def _image_rows(images: ImageSlice, rows: Sequence[Computed]) -> pa.RecordBatch:
+    """Table ``images``."""
+    columns = [
+        pa.array([row.format for row in rows], pa.string()),
+        pa.array([row.width for row in rows], pa.int32()),
+        pa.array([row.height for row in rows], pa.int32()),
+        pa.array([row.mode for row in rows], pa.string()),
+        pa.array([row.orientation for row in rows], pa.int8()),
+        pa.array([len(row.image.data) for row in rows], pa.int64()),
+        pa.array([row.jpeg_quality for row in rows], pa.int16()),
+        pa.array([row.image.metadata for row in rows], pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(_keys(images, rows) + columns, schema=IMAGES)
+
+
+def _embedding_rows(images: ImageSlice, rows: Sequence[Computed]) -> pa.RecordBatch:
+    """Table ``embeddings``: null where an image is too small, and a scalar also where it is not finite."""
+    found = [row.fingerprints for row in rows]
+    empty = np.zeros(FINGERPRINT_DIM, np.float16)
+    values = np.concatenate([empty[:0], *(empty if item is None else item.fingerprint[0] for item in found)])
+    mask = pa.array([item is None for item in found], pa.bool_())
+    fingerprint = pa.FixedSizeListArray.from_arrays(pa.array(values), type=EMBEDDINGS.field("fingerprint").type, mask=mask)
+    scalars = {"residual_energy": _scalars([None if item is None else item.residual_energy for item in found])}
+    for name in scalar_columns():
+        scalars[name] = _scalars([None if item is None else item.scalars[name] for item in found])
+    columns = {"fingerprint": fingerprint, "crops": pa.array([row.crops for row in rows], pa.int16())} | scalars
+    keys = dict(zip(EMBEDDINGS.names, _keys(images, rows), strict=False))
+    return pa.RecordBatch.from_arrays([(keys | columns)[name] for name in EMBEDDINGS.names], schema=EMBEDDINGS)
+
+
+def _scalars(values: Sequence[npt.NDArray[np.float32] | None]) -> pa.Array:
+    return pa.array([None if value is None or not np.isfinite(value[0]) else float(value[0]) for value in values], pa.float32())
+
+
+def _reject_rows(images: ImageSlice, rejects: Sequence[Reject]) -> pa.RecordBatch:
+    """Table ``rejects``."""
+    columns = {name: [getattr(reject, name) for reject in rejects] for name in Reject._fields}
+    columns |= {"shard": [images.shard.uri] * len(rejects), "slice_id": [images.slice_id] * len(rejects)}
+    return pa.RecordBatch.from_arrays([pa.array(columns[field.name], field.type) for field in REJECTS], schema=REJECTS)

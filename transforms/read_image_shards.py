@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.config import ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.transforms.counting import count, milliseconds
 from causalprint.transforms.formats.slices import read_slices
 
 
@@ -39,4 +41,8 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
         return pcoll | beam.FlatMap(self._read).with_output_types(ImageSlice)
 
     def _read(self, shard: Shard) -> Iterator[ImageSlice]:
-        return read_slices(shard, self.bundle_id, self.slicing, self.storage, self.options)
+        began = time.perf_counter()
+        for images in read_slices(shard, self.bundle_id, self.slicing, self.storage, self.options):
+            count(read_ms=milliseconds(time.perf_counter() - began))
+            yield images
+            began = time.perf_counter()

@@ -44,7 +44,7 @@ def demo(config: DemoConfig, session: Session) -> int:
     asked = demo_config(config.output)
     with session.log.status("making images"):
         build_shards(Path(asked.inputs[0]))
-    found = run_audit(asked, session)
+    found, _ = run_audit(asked, session)
     session.present(DemoReport(found, tuple(compare(Path(found.output), found.bundle_id))), _print)
     return found.exit_code
 

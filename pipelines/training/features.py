@@ -1,25 +1,24 @@
 """Labelled shards to the features that a bundle is learned from, by Beam, on any runner.
 
-``MatchShards | SkipWrittenShards | ReadImageShards | SkipWrittenSlices | ComputeFeatures | WriteFeatures``
+``ProcessShards`` with ``ComputeFeatures``, whose slices become files of table ``features``; then the files are read.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from causalprint.pipelines.progress import Follower, Status, follow
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
+from causalprint.pipelines.progress import Status, follow, watched
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
 from causalprint.schemas.config import Slicing, Storage
-from causalprint.transforms.tally import Tally
+from causalprint.transforms.counting import Tally
 
 if TYPE_CHECKING:
     from causalprint.models.training.examples import Examples, Extraction
     from causalprint.models.training.recipe import Recipe
     from causalprint.schemas.elements import Shard
-    from causalprint.transforms.features.files import FeatureFiles
+    from causalprint.transforms.tables.output import Output
 
 Report = Callable[[str], None]
 """Told in a few words what is being done."""
@@ -90,68 +89,62 @@ def labelled_examples(
 
     Raises:
         InputError: an input matches nothing.
-        FeatureError: a shard is in both inputs, or the runner ended without all features.
+        FeatureError: a shard is in both inputs, or could not be read to its end this time, or the runner ended without all
+            features.
         RunnerError: the runner or its options cannot be used.
         ResidualError: the residual cannot be loaded.
-        Exception: what a worker raised (an image has no label, a connection broke); under most runners as a RuntimeError with
+        Exception: what a worker raised (an image has no label); under most runners as a RuntimeError with
             the worker's traceback as its text.
     """
-    from causalprint.transforms.features.files import read_examples, written_shard
+    from causalprint.transforms.features.files import read_examples
     from causalprint.transforms.match_shards import match_shards
+    from causalprint.transforms.tables.committed import stored_account
 
     options = pipeline_options(config.runner, config.beam_options)
     RUNNERS[config.runner].create(options)
     learned, held_out = (list(match_shards(several, config.storage)) for several in (inputs, validation))
     if both := {shard.uri for shard in learned} & {shard.uri for shard in held_out}:
         raise FeatureError(f"{min(both)} is among the inputs and in --val; what is learned from cannot validate")
-    files = _files(config)
+    output = _output(config)
     shards = [*learned, *held_out]
     report(f"computing the features of {len(shards)} shards")
-    with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
-        progress = folder if RUNNERS[config.runner].local else None
-        follower = Follower(folder, len(shards), sum(shard.size for shard in shards))
-        state = follow(lambda: _execute(shards, files, config, progress), follower, _Telling(report))
+    with watched(shards, local=RUNNERS[config.runner].local) as follower:
+        state = follow(lambda: _execute(shards, output, config), follower, _Telling(report))
     damage = []
     for shard in shards:
-        records = written_shard(files, shard)
-        if records is None:
+        account = stored_account(output, shard)
+        if account is None:
             raise FeatureError(f"the runner {config.runner} ended in state {state} without features of {shard.uri}; see its log")
-        damage += [f"{shard.uri}: {records[-1].damage}"] * (records[-1].damage is not None)
+        if account.retryable:
+            raise FeatureError(f"{shard.uri}: {account.damage}; run the same command again with --resume")
+        damage += [f"{shard.uri}: {account.damage}"] * (not account.complete)
     if damage:
         report(f"{len(damage)} of {len(shards)} shards are damaged and give what can be read of them, such as {damage[0]}")
     report(f"reading the features of {len(shards)} shards")
-    return LabelledExamples(read_examples(files, learned), read_examples(files, held_out) if held_out else None)
+    return LabelledExamples(read_examples(output, learned), read_examples(output, held_out) if held_out else None)
 
 
-def _files(config: FeatureConfig) -> FeatureFiles:
+def _output(config: FeatureConfig) -> Output:
     import torch
 
     from causalprint.models.residuals import load_residual
     from causalprint.transforms.features.compute_features import feature_key
-    from causalprint.transforms.features.files import FeatureFiles
+    from causalprint.transforms.features.files import feature_output
 
     residual = load_residual(config.extraction.residual, torch.device("cpu"))
-    return FeatureFiles(config.root, feature_key(config.extraction, residual, config.slicing), config.storage)
+    return feature_output(config.root, feature_key(config.extraction, residual, config.slicing), config.storage)
 
 
-def _execute(shards: Sequence[Shard], files: FeatureFiles, config: FeatureConfig, progress: str | None) -> str:
+def _execute(shards: Sequence[Shard], output: Output, config: FeatureConfig) -> str:
     """Runs the pipeline to its end; returns the runner's word for how it ended."""
-    import apache_beam as beam
-
     from causalprint.transforms.features.compute_features import ComputeFeatures
-    from causalprint.transforms.features.skip_written import SkipWrittenShards, SkipWrittenSlices
-    from causalprint.transforms.features.write_features import WriteFeatures
-    from causalprint.transforms.read_image_shards import ReadImageShards
+    from causalprint.transforms.features.files import write_features
+    from causalprint.transforms.process_shards import ProcessShards
 
-    options = pipeline_options(config.runner, config.beam_options)
-    threads = worker_threads(config.threads, config.runner, options)
-    root = beam.Pipeline(runner=RUNNERS[config.runner].create(options), options=options)
-    # Shards are dealt out here, once; from here on nothing is shuffled, so a slice stays in its worker.
-    matched = root | "MatchShards" >> beam.Create(list(shards), reshuffle=False) | "Deal" >> beam.Reshuffle()
-    missing = matched | SkipWrittenShards(files, progress)
-    slices = missing | ReadImageShards(files.key, config.slicing, config.storage) | SkipWrittenSlices(files, progress)
-    _ = slices | ComputeFeatures(config.extraction, config.device, threads, progress) | WriteFeatures(files, progress)
-    return str(root.run().wait_until_finish())
+    threads = worker_threads(config.threads, config.runner, pipeline_options(config.runner, config.beam_options))
+    compute = ComputeFeatures(config.extraction, config.device, threads)
+    process = ProcessShards(shards, output, config.slicing, compute, write_features)
+    return run_pipeline(config.runner, config.beam_options, lambda root: root | process)
 
 
 class _Telling:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
+import apache_beam as beam
 import pyarrow.parquet as pq
 import pytest
 import torch
+from apache_beam.metrics import MetricsFilter
 
 from causalprint.__main__ import main
+from causalprint.pipelines.audit import build, plan
+from causalprint.pipelines.progress import watched
+from causalprint.pipelines.runners import RUNNERS, pipeline_options
+from causalprint.schemas.config import AuditConfig, Storage
+from causalprint.transforms.counting import NAMESPACE, Tally
 from causalprint.transforms.formats.members import read_member
+from causalprint.transforms.tables.write_manifest import read_manifest
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.outputs import files_below, rows
 from tests.servers import ObjectStore, breaking_proxy
@@ -45,9 +54,48 @@ def test_every_image_is_accounted_for(crawl: Path, tmp_path: Path, tiny: Path, c
     by_member = {row["member"]: row for row in rows(out, "attributions").to_pylist()}
     assert by_member["c.jpg"]["verdict"] == "abstain"
     assert by_member["c.jpg"]["reason"] == "too-small"
+    manifest = read_manifest(str(out), found["run_id"], Storage())
+    assert manifest is not None
+    asked = AuditConfig((str(crawl),), str(out), str(tiny), slice_images=3)
+    assert manifest.run.config == asked, "nothing but what was asked is in the evidence"
     images = {row["member"]: row for row in rows(out, "images").to_pylist()}
     assert json.loads(images["00000.jpg"]["metadata"])["url"] == "https://example.org/0.jpg"
     assert found["slices"] == found["computed"] == len(list((out / "attributions").glob("*/*.parquet"))) == 5
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_metrics_of_a_run_and_the_live_counts_are_the_totals_of_its_manifest(
+    crawl: Path, tmp_path: Path, tiny: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    (crawl / "00002.tar").write_bytes(photographs_tar(crawl / "00002.tar", range(60, 64)).read_bytes()[:-40_000])
+    for again in (False, True):
+        beam_options = (f"--direct_num_workers={workers}",)
+        config = AuditConfig((str(crawl),), str(tmp_path / "out"), str(tiny), slice_images=3, beam_options=beam_options)
+        planned = plan(config)
+        options = pipeline_options(config.runner, beam_options)
+        root = beam.Pipeline(runner=RUNNERS[config.runner].create(options), options=options)
+        build(root, planned)
+        with watched(planned.shards, local=True) as follower:
+            result = root.run()
+            result.wait_until_finish()
+            live = follower.poll().done
+        metrics: Counter[str] = Counter()
+        for metric in result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))["counters"]:
+            metrics[metric.key.metric.name] += metric.committed
+        manifest = read_manifest(config.output, planned.run.run_id, config.storage)
+        assert manifest is not None
+        totals = manifest.totals
+        computed, kept = (0, totals.seen) if again else (totals.seen, 0)
+        assert (metrics["images"], metrics["kept"]) == (computed, kept)
+        assert (metrics["shards"], metrics["shard_bytes"]) == (totals.shards, totals.shard_bytes)
+        assert metrics["kept_bytes"] == (totals.shard_bytes if again else 0)
+        rejects = {f"rejects/{count.stage}/{count.reason}": count.images for count in totals.reasons}
+        assert len(rejects) > 1
+        assert {name: n for name, n in metrics.items() if name.startswith("rejects/")} == ({} if again else rejects)
+        assert metrics["rejects"] == (0 if again else totals.rejected)
+        assert {"decode_ms", "compute_ms", "write_ms"} <= metrics.keys() or again
+        assert live == Tally(**{name: metrics[name] for name in Tally._fields})
 
 
 def test_what_is_committed_is_not_computed_again_and_what_is_new_is(

@@ -17,41 +17,62 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from causalprint.pipelines.progress import Follower, Lines, LiveLine, Status, display, duration, follow
-from causalprint.transforms.tally import FILE, Tally, read_tally, tally
+from causalprint.pipelines.progress import Follower, Lines, LiveLine, Status, display, duration, follow, watched
+from causalprint.schemas.elements import Shard
+from causalprint.transforms.counting import FILE, FOLDER, Tally, count, read_tally
 
 COUNTS = st.integers(0, 10**12)
 TALLIES = st.builds(Tally, *[COUNTS] * len(Tally._fields))
 
 
-def test_counts_of_processes_and_threads_add_up(tmp_path: Path) -> None:
-    code = f"from causalprint.transforms.tally import tally\nfor _ in range(500): tally({str(tmp_path)!r}, images=2, rejects=1)"
+@pytest.fixture
+def watched_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which this process and its children count."""
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    return tmp_path
+
+
+def test_counts_of_processes_and_threads_add_up(watched_folder: Path) -> None:
+    code = "from causalprint.transforms.counting import count\nfor _ in range(500): count(images=2, rejects=1, read_ms=3)"
     others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
-    threads = [threading.Thread(target=_tell, args=(str(tmp_path), 500)) for _ in range(3)]
+    threads = [threading.Thread(target=_tell, args=(500,)) for _ in range(3)]
     for thread in threads:
         thread.start()
-    follower = Follower(str(tmp_path), shards=1, shard_bytes=1)
+    follower = Follower(str(watched_folder), shards=1, shard_bytes=1)
     while any(other.poll() is None for other in others) or any(thread.is_alive() for thread in threads):
         follower.poll()  # reading while they write must neither lose nor double a count
     assert [other.returncode for other in others] == [0, 0]
     assert follower.poll().done == Tally(images=2 * 1000 + 1500, rejects=1000)
 
 
-def test_a_record_that_is_half_there_is_read_once_it_is_whole(tmp_path: Path) -> None:
-    tally(str(tmp_path), images=3)
-    tally(str(tmp_path), images=4)
-    whole = (tmp_path / FILE).read_bytes()
-    (tmp_path / FILE).write_bytes(whole[:-1])
-    first, offset = read_tally(str(tmp_path))
-    (tmp_path / FILE).write_bytes(whole)
-    second, _ = read_tally(str(tmp_path), offset)
+def test_a_record_that_is_half_there_is_read_once_it_is_whole(watched_folder: Path) -> None:
+    count(images=3)
+    count(images=4)
+    whole = (watched_folder / FILE).read_bytes()
+    (watched_folder / FILE).write_bytes(whole[:-1])
+    first, offset = read_tally(str(watched_folder))
+    (watched_folder / FILE).write_bytes(whole)
+    second, _ = read_tally(str(watched_folder), offset)
     assert (first.images, second.images) == (3, 4)
 
 
-def test_nobody_watching_and_a_folder_that_is_gone_are_no_errors(tmp_path: Path) -> None:
-    tally(None, images=1)
-    tally(str(tmp_path / "gone"), images=1)
+def test_nobody_watching_and_a_folder_that_is_gone_are_no_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count(images=1)
+    monkeypatch.setenv(FOLDER, str(tmp_path / "gone"))
+    count(images=1)
     assert read_tally(str(tmp_path / "gone")) == (Tally(), 0)
+
+
+def test_workers_count_for_a_run_of_this_machine_as_long_as_it_lasts() -> None:
+    shards = [Shard(f"file:///data/{number}.tar", 10 + number, "1", "tar") for number in range(3)]
+    with watched(shards, local=True) as follower:
+        count(images=3, encoded_bytes=5)
+        status = follower.poll()
+    assert (status.done, status.shards, status.shard_bytes) == (Tally(images=3, encoded_bytes=5), 3, 33)
+    assert FOLDER not in os.environ
+    with watched(shards, local=False) as follower:
+        count(images=3)
+        assert follower.poll().done == Tally()
 
 
 @given(done=TALLIES, shards=COUNTS, shard_bytes=COUNTS, seconds=st.floats(0, 1e9))
@@ -130,9 +151,9 @@ def test_a_signal_ends_the_wait_while_the_work_goes_on(tmp_path: Path) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def _tell(folder: str, times: int) -> None:
+def _tell(times: int) -> None:
     for _ in range(times):
-        tally(folder, images=1)
+        count(images=1)
 
 
 def _fail(error: Exception) -> None:

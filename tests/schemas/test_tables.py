@@ -10,8 +10,8 @@ import pytest
 from causalprint.schemas.document import document
 from causalprint.schemas.elements import AttributedSlice
 from causalprint.schemas.reasons import Abstention, Reason, Stage, Verdict
-from causalprint.schemas.samples import sample_shard, sample_slice
 from causalprint.schemas.tables import EMBEDDINGS, TABLES, file_schema, stored_rows, stored_schema
+from tests.samples import sample_shard, sample_slice
 
 DOCS = Path(__file__).parents[2] / "docs"
 NO_UNIT = {"orientation", "jpeg_quality"}

@@ -23,8 +23,8 @@ from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject, Shard
 from causalprint.schemas.tables import EMBEDDINGS, IMAGES, REJECTS
-from causalprint.transforms.compute_fingerprints import ComputeFingerprints, FingerprintModelHandler, fingerprint_slice
-from causalprint.transforms.tally import read_tally
+from causalprint.transforms.compute_fingerprints import ComputeFingerprints, fingerprint_slice
+from causalprint.transforms.counting import FILE, FOLDER, read_tally
 from tests.bundles import photograph, tiny_bundle
 
 SHARD = Shard("file:///data/00000.tar", 1000, "etag-1", "tar")
@@ -195,19 +195,26 @@ def test_an_empty_slice_has_empty_tables(fingerprinter: Fingerprinter) -> None:
     assert found.embeddings.schema.equals(EMBEDDINGS, check_metadata=True)
 
 
-def test_progress_adds_up_to_what_was_seen(images: tuple[EncodedImage, ...], fingerprinter: Fingerprinter) -> None:
-    told: list[tuple[int, int, int]] = []
-    with ThreadPoolExecutor(2) as pool:
-        found = fingerprint_slice(a_slice(images), fingerprinter, pool, 4, lambda *counts: told.append(counts))
-    done, rejects, size = (sum(column) for column in zip(*told, strict=True))
-    assert (done, rejects) == (found.seen, len(found.rejects))
-    assert size == sum(len(image.data) for image in images)
-    assert len(told) > 2
+def test_progress_adds_up_to_what_was_seen(
+    images: tuple[EncodedImage, ...], fingerprinter: Fingerprinter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    found = compute(images, fingerprinter, batch_size=4)
+    told, size = read_tally(str(tmp_path))
+    assert (told.images, told.rejects) == (found.seen, len(found.rejects))
+    assert told.encoded_bytes == sum(len(image.data) for image in images)
+    (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[: size // 2])
+    assert 0 < read_tally(str(tmp_path))[0].images < found.seen, "images are counted as they are done, not at the end"
 
 
 def test_through_beam_the_rows_are_the_same_and_the_count_is_kept(
-    bundle: Bundle, computed: FingerprintedSlice, images: tuple[EncodedImage, ...], tmp_path: Path
+    bundle: Bundle,
+    computed: FingerprintedSlice,
+    images: tuple[EncodedImage, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
     slices = [a_slice(images), a_slice(images, 1)]
 
     def check(found: list[Any]) -> None:
@@ -217,21 +224,23 @@ def test_through_beam_the_rows_are_the_same_and_the_count_is_kept(
         assert by_index[1].embeddings.column("fingerprint").equals(computed.embeddings.column("fingerprint"))
 
     with beam.Pipeline(runner=FnApiRunner()) as root:
-        found = (
-            root
-            | beam.Create(slices)
-            | ComputeFingerprints(str(bundle.directory), device="cpu", threads=1, progress=str(tmp_path))
-        )
+        found = root | beam.Create(slices) | ComputeFingerprints(str(bundle.directory), device="cpu", threads=1)
         assert_that(found, check)
     counts, _ = read_tally(str(tmp_path))
     assert (counts.images, counts.rejects) == (2 * computed.seen, 2 * len(computed.rejects))
 
 
-def test_a_device_that_is_missing_stops_the_worker_before_any_image(bundle: Bundle) -> None:
-    handler = FingerprintModelHandler(str(bundle.directory), device=f"cuda:{torch.cuda.device_count()}")
+def test_a_device_that_is_missing_stops_the_worker_before_any_image(bundle: Bundle, tmp_path: Path) -> None:
+    transform = ComputeFingerprints(str(bundle.directory), device=f"cuda:{torch.cuda.device_count()}")
+
+    def read(place: int) -> ImageSlice:
+        (tmp_path / "read").touch()
+        return a_slice((), place)
+
     with pytest.raises(ValueError, match="choose cpu or auto"):
-        handler.load_model()
-
-
-def test_a_batch_is_weighed_without_pickling_it(images: tuple[EncodedImage, ...]) -> None:
-    assert FingerprintModelHandler().get_num_bytes([a_slice(images)]) == sum(len(image.data) for image in images)
+        transform.load()
+    root = beam.Pipeline(runner=FnApiRunner())
+    _ = root | beam.Create([0]) | beam.Map(read) | transform
+    with pytest.raises(Exception, match="choose cpu or auto"):
+        root.run()
+    assert not (tmp_path / "read").exists()

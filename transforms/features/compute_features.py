@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
+from typing_extensions import override
 
 import causalprint
 from causalprint.models.bundles.manifest import Geometry
@@ -25,19 +24,13 @@ from causalprint.models.training.interventions import Intervened, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
+from causalprint.transforms.counting import count, milliseconds, rejects_by
 from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import Label, label_of
-from causalprint.transforms.tally import tally
+from causalprint.transforms.map_slices import MapSlices
 
 WHO = "causalprint train"
-
-Progress = Callable[[int, int, int], None]
-"""Called with images done since the last call, those of them that were left out, and their encoded bytes."""
-
-
-class UnreadShardError(RuntimeError):
-    """A shard could not be read to its end, and another run may read more."""
 
 
 def feature_slice(
@@ -45,25 +38,25 @@ def feature_slice(
     extractor: FeatureExtractor,
     extraction: Extraction,
     pool: ThreadPoolExecutor,
-    progress: Progress | None = None,
 ) -> FeatureSlice:
-    """Computes one slice; rows are in the slice's order and depend on each image's bytes, its label and ``extraction`` alone.
+    """Computes one slice, and counts its images as they are done.
+
+    Rows are in the slice's order and depend on each image's bytes, its label and ``extraction`` alone.
 
     Raises:
         LabelError: an image has no label; before anything is computed.
-        UnreadShardError: the slice says that its shard could not be read further this time.
     """
-    if images.retryable:
-        raise UnreadShardError(f"{images.shard.uri}: {images.damage}; run the same command again with --resume")
-    report = progress or (lambda _images, _left_out, _bytes: None)
-    report(len(images.rejects), len(images.rejects), 0)
+    count(images=len(images.rejects), **rejects_by((reject.stage, reject.reason) for reject in images.rejects))
     labels = [label_of(image, images.shard, extraction.label_field) for image in images.images]
-    outcomes = []
-    for image, outcome in zip(
-        images.images, pool.map(partial(_compute, extractor, extraction), images.images, labels), strict=True
-    ):
-        report(1, int(not isinstance(outcome, Example)), len(image.data))
-        outcomes.append(outcome)
+    outcomes: list[Example | Why] = []
+    decoding = computing = 0.0
+    for image, done in zip(images.images, pool.map(partial(_compute, extractor, extraction), images.images, labels), strict=True):
+        why = [] if isinstance(done.outcome, Example) else [done.outcome]
+        count(images=1, encoded_bytes=len(image.data), **rejects_by(why))
+        outcomes.append(done.outcome)
+        decoding += done.decoding
+        computing += done.computing
+    count(decode_ms=milliseconds(decoding), compute_ms=milliseconds(computing))
     return feature_rows(images, outcomes, extraction.width)
 
 
@@ -81,74 +74,53 @@ def feature_key(extraction: Extraction, residual: Residual, slicing: Slicing) ->
     return digest(causalprint.__version__, spec.kind, spec.options, weights, chosen, drawn, slicing)[:32]
 
 
-@dataclass(frozen=True)
-class FeatureModel:
-    """What one worker holds: a loaded residual with its lenses, and the threads that use it."""
-
-    extractor: FeatureExtractor
-    pool: ThreadPoolExecutor
-
-
-class FeatureModelHandler(ModelHandler[ImageSlice, FeatureSlice, FeatureModel]):
-    """Loads the residual once a worker; takes one slice at a time, since a slice is already a batch.
-
-    Args:
-        extraction: what is computed.
-        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
-        threads: of the pool; ``None`` takes every core.
-        progress: folder in which workers count; ``None`` where nobody watches.
-    """
-
-    def __init__(
-        self, extraction: Extraction, device: str = "auto", threads: int | None = None, progress: str | None = None
-    ) -> None:
-        super().__init__(min_batch_size=1, max_batch_size=1)
-        self._extraction = extraction
-        self._device = device
-        self._threads = threads
-        self._progress = progress
-
-    def load_model(self) -> FeatureModel:
-        """The residual on its device, and the pool."""
-        extractor = FeatureExtractor(self._extraction.residual, self._extraction.features, pick_device(self._device), WHO)
-        return FeatureModel(extractor, ThreadPoolExecutor(self._threads or os.cpu_count() or 1))
-
-    def run_inference(
-        self, batch: Sequence[ImageSlice], model: FeatureModel, inference_args: dict[str, Any] | None = None
-    ) -> list[FeatureSlice]:
-        """A list, since a generator would hide its failures from Beam's counters."""
-        del inference_args
-        return [feature_slice(images, model.extractor, self._extraction, model.pool, self._report) for images in batch]
-
-    def get_num_bytes(self, batch: Sequence[ImageSlice]) -> int:
-        """Encoded bytes (Beam's own way would pickle the whole slice to measure it)."""
-        return sum(len(image.data) for images in batch for image in images.images)
-
-    def _report(self, images: int, left_out: int, encoded_bytes: int) -> None:
-        tally(self._progress, images=images, rejects=left_out, encoded_bytes=encoded_bytes)
-
-
 @beam.typehints.with_input_types(ImageSlice)
 @beam.typehints.with_output_types(FeatureSlice)
 @dataclass
 class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[FeatureSlice]]):
-    """:func:`feature_slice` on every slice, by RunInference; attributes as of :class:`FeatureModelHandler`."""
+    """:func:`feature_slice` on every slice.
+
+    Attributes:
+        extraction: what is computed.
+        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
+        threads: in which a worker decodes and computes; ``None`` takes every core.
+    """
 
     extraction: Extraction
     device: str = "auto"
     threads: int | None = None
-    progress: str | None = None
 
+    @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FeatureSlice]:
-        """Beam's hook."""
-        return slices | RunInference(FeatureModelHandler(self.extraction, self.device, self.threads, self.progress))
+        return slices | MapSlices(self.load, partial(feature_slice, extraction=self.extraction), self.threads)
+
+    def load(self) -> FeatureExtractor:
+        """What a worker computes with: the residual and the lenses on their device."""
+        return FeatureExtractor(self.extraction.residual, self.extraction.features, pick_device(self.device), WHO)
 
 
-def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label) -> Example | Why:
+class _Done(NamedTuple):
+    """What came of an image, and the seconds that it took to decode and to compute it."""
+
+    outcome: Example | Why
+    decoding: float
+    computing: float
+
+
+def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label) -> _Done:
+    began = time.perf_counter()
     try:
         pixels = decode(image.data).pixels
     except ImageRejectError as error:
-        return error.stage, error.reason
+        return _Done((error.stage, error.reason), time.perf_counter() - began, 0.0)
+    decoded = time.perf_counter()
+    outcome = _example(extractor, extraction, image, label, pixels)
+    return _Done(outcome, decoded - began, time.perf_counter() - decoded)
+
+
+def _example(
+    extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label, pixels: npt.NDArray[np.uint8]
+) -> Example | Why:
     centre = cut(pixels, Geometry(crop=extraction.geometry.crop))
     if not len(centre):
         return Stage.COMPUTE, Abstention.TOO_SMALL

@@ -1,13 +1,11 @@
-"""Features of labelled images on disk or in an object store: a Parquet file a slice, written whole or not at all.
+"""Features of labelled images on disk or in an object store: a table of slices, as an audit's, with a Parquet file a slice.
 
 A file's name says all that its bytes depend on, so that a training that was stopped, or one like it, takes up what is there.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -19,103 +17,54 @@ import pyarrow.parquet as pq
 from causalprint.models.training.examples import THUMBNAIL, Examples, Text
 from causalprint.models.training.interventions import Style
 from causalprint.schemas.config import Storage
-from causalprint.schemas.elements import Shard
-from causalprint.schemas.records import from_json, to_json
-from causalprint.transforms.features.rows import FeatureRecord, FeatureSlice
-from causalprint.transforms.tables.output import get, put
-from causalprint.transforms.tables.parquet_files import RECORD, read_record
+from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
+from causalprint.transforms.features.rows import FeatureSlice
+from causalprint.transforms.tables.committed import closed, walk
+from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.write_tables import commit
 
-_log = logging.getLogger(__name__)
-_FEW_VALUES = ["shard", "source", "origin", "licence"]
+FEATURES = "features"
+"""The table of features, whose file commits a slice."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureFiles:
+def feature_output(root: str, key: str, storage: Storage) -> Output:
     """Where features of one kind lie.
 
-    Attributes:
+    Args:
         root: URL of a folder, which may hold features of several kinds.
-        key: what tells this kind from others, 32 hex digits; also names the slices.
+        key: what tells this kind from others, 32 hex digits, by ``compute_features.feature_key``.
         storage: fsspec options.
     """
-
-    root: str
-    key: str
-    storage: Storage = field(default_factory=Storage)
-
-    def path(self, slice_id: str) -> str:
-        """Where a slice's file lies below the root."""
-        return f"{self.key}/{slice_id}.parquet"
-
-    def put(self, path: str, data: bytes) -> None:
-        """As of :func:`causalprint.transforms.tables.output.put`."""
-        put(self.root, path, data, self.storage)
-
-    def get(self, path: str, *, tail: int | None = None) -> bytes | None:
-        """As of :func:`causalprint.transforms.tables.output.get`."""
-        return get(self.root, path, self.storage, tail=tail)
+    return Output(root, key, key, storage, FEATURES)
 
 
-def encode(computed: FeatureSlice) -> bytes:
-    """One Parquet file: the same bytes for the same slice (under one version of pyarrow)."""
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, computed.rows.schema, compression="zstd", use_dictionary=_FEW_VALUES) as writer:
-        writer.write_batch(computed.rows)
-        writer.add_key_value_metadata({RECORD: to_json(computed.record)})
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+def write_features(computed: FeatureSlice, output: Output) -> SliceReceipt:
+    """Writes one slice, in one step; returns its receipt: ``attributed`` rows, and by ``reasons`` the images left out."""
+    receipt = computed.source.receipt(computed.rows.num_rows, reasons=computed.left_out)
+    return commit(receipt, {FEATURES: pa.table(computed.rows)}, output)
 
 
-def write_features(computed: FeatureSlice, files: FeatureFiles) -> FeatureRecord:
-    """Writes one slice, in one step; returns its record."""
-    files.put(files.path(computed.slice_id), encode(computed))
-    return computed.record
-
-
-def written_slice(files: FeatureFiles, shard: Shard, index: int) -> FeatureRecord | None:
-    """The record of slice ``index`` of ``shard``; ``None`` where its file is not there or cannot be read."""
-    path = files.path(shard.slice_id(files.key, index))
-    try:
-        text = read_record(files, path)
-        record = None if text is None else from_json(FeatureRecord, text, path)
-    except ValueError as error:
-        _log.warning("the slice is computed again: %s", error)
-        return None
-    # Of a shard that was read up to a limit, the last slice is another one than without it.
-    return record if record is not None and record.shard == shard else None
-
-
-def written_shard(files: FeatureFiles, shard: Shard) -> tuple[FeatureRecord, ...] | None:
-    """The records of all slices of ``shard``, in order; ``None`` where one is missing."""
-    records: list[FeatureRecord] = []
-    while not records or not records[-1].last:
-        record = written_slice(files, shard, len(records))
-        if record is None:
-            return None
-        records.append(record)
-    return tuple(records)
-
-
-def read_examples(files: FeatureFiles, shards: Iterable[Shard]) -> Examples:
+def read_examples(output: Output, shards: Iterable[Shard]) -> Examples:
     """The examples of ``shards``, in their order and in the order of each shard: the same whatever computed them, and where.
 
     One file is in memory at a time, besides the result.
 
     Raises:
         FileNotFoundError: the features of a shard are not all there.
+        ValueError: a file is damaged.
     """
-    records = [record for shard in shards for record in _whole(files, shard)]
-    left_out = np.array([sum(each.images for record in records for each in record.left_out)])
-    full = [record for record in records if record.images]
-    tables = (_read(files, record) for record in full)
-    first = next(tables, None)
+    accounts = [_account(output, shard) for shard in shards]
+    left_out = np.array([sum(account.rejected for account in accounts)])
+    tables = (_read(output, account, slice_id) for account in accounts for slice_id in account.slice_ids)
+    full = (table for table in tables if len(table))
+    first = next(full, None)
     if first is None:
         return _none(left_out)
     # Filled in place: joined part by part, features would be in memory twice.
-    features = np.empty((sum(record.images for record in full), *_views(first, "features").shape[1:]), np.float16)
+    features = np.empty((sum(account.attributed for account in accounts), *_views(first, "features").shape[1:]), np.float16)
     narrow = []
     start = 0
-    for table in chain([first], tables):
+    for table in chain([first], full):
         features[start : start + len(table)] = _views(table, "features")
         start += len(table)
         narrow.append(_all_but_features(table))
@@ -124,19 +73,23 @@ def read_examples(files: FeatureFiles, shards: Iterable[Shard]) -> Examples:
     )
 
 
-def _whole(files: FeatureFiles, shard: Shard) -> Sequence[FeatureRecord]:
-    records = written_shard(files, shard)
-    if records is None:
-        raise FileNotFoundError(f"features of {shard.uri} are missing from {files.root}/{files.key}; compute them again")
-    return records
+def _account(output: Output, shard: Shard) -> ShardAccount:
+    account = closed(output, shard) or walk(output, shard)
+    if account is None:
+        raise FileNotFoundError(f"features of {shard.uri} are missing from {output.root}; compute them again")
+    return account
 
 
-def _read(files: FeatureFiles, record: FeatureRecord) -> pa.Table:
-    path = files.path(record.shard.slice_id(files.key, record.index))
-    data = files.get(path)
+def _read(output: Output, account: ShardAccount, slice_id: str) -> pa.Table:
+    path = output.path(FEATURES, slice_id)
+    data = output.get(path)
+    remedy = f"remove {output.root}/{output.path('shards', account.shard_id)} as well, and it is computed again"
     if data is None:
-        raise FileNotFoundError(f"{files.root}/{path} was there and is gone; is something else deleting files there?")
-    return pq.read_table(pa.BufferReader(data))
+        raise FileNotFoundError(f"{output.root}/{path} was there and is gone: {remedy}")
+    try:
+        return pq.read_table(pa.BufferReader(data))
+    except pa.ArrowException as error:
+        raise ValueError(f"{output.root}/{path} is damaged ({error}): {remedy}") from error
 
 
 def _views(table: pa.Table, name: str) -> npt.NDArray[Any]:

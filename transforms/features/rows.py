@@ -1,8 +1,7 @@
-"""The features of a slice of labelled images, as rows of one Arrow schema, and the record that goes with them."""
+"""The features of a slice of labelled images, as rows of one Arrow schema, and what was left out."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,41 +12,26 @@ import pyarrow as pa
 
 from causalprint.models.training.examples import THUMBNAIL
 from causalprint.models.training.interventions import Style
-from causalprint.schemas.elements import ImageSlice, RejectCount, Shard
+from causalprint.schemas.elements import ImageSlice, RejectCount, sum_reasons
 from causalprint.transforms.labels import Label
 
 Why = tuple[str, str]
-"""The stage at which an image was left out, and the reason: as of :class:`~causalprint.schemas.elements.Reject`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureRecord:
-    """What a slice came to. Kept in the footer of its file, which is there whole or not at all.
-
-    Attributes:
-        shard: the shard it was cut from.
-        index: its place in the shard, from 0.
-        last: whether the shard ends with it.
-        damage: on the last slice, what is missing from the shard, in one sentence; ``None`` where nothing is.
-        images: rows of the file.
-        left_out: the slice's other images, by stage and reason.
-    """
-
-    shard: Shard
-    index: int
-    last: bool
-    damage: str | None
-    images: int
-    left_out: tuple[RejectCount, ...]
+"""The stage at which an image was left out, and the reason; see :class:`~causalprint.schemas.elements.Reject`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSlice:
-    """The features of one slice: rows of :func:`feature_schema`, in the slice's order, and their record."""
+    """The features of one slice.
 
-    slice_id: str
-    record: FeatureRecord
+    Attributes:
+        source: the slice, its images dropped.
+        rows: of :func:`feature_schema`, in the slice's order.
+        left_out: the slice's other images, by stage and reason.
+    """
+
+    source: ImageSlice
     rows: pa.RecordBatch
+    left_out: tuple[RejectCount, ...]
 
 
 class Example(NamedTuple):
@@ -76,10 +60,10 @@ def feature_schema(width: int) -> pa.Schema:
 
 
 def feature_rows(images: ImageSlice, outcomes: Sequence[Example | Why], width: int) -> FeatureSlice:
-    """The rows and the record of a slice, from what came of each of its ``images``, in order."""
+    """The rows of a slice, from what came of each of its ``images``, in order."""
     rows = [outcome for outcome in outcomes if isinstance(outcome, Example)]
-    why = Counter(outcome for outcome in outcomes if not isinstance(outcome, Example))
-    why.update((reject.stage, reject.reason) for reject in images.rejects)
+    left_out = [RejectCount(*outcome, 1) for outcome in outcomes if not isinstance(outcome, Example)]
+    left_out += [RejectCount(reject.stage, reject.reason, 1) for reject in images.rejects]
     schema = feature_schema(width)
     columns = {
         "image_id": [row.image_id for row in rows],
@@ -92,18 +76,7 @@ def feature_rows(images: ImageSlice, outcomes: Sequence[Example | Why], width: i
     arrays = [pa.array(values, schema.field(name).type) for name, values in columns.items()]
     arrays += [_views([row.features for row in rows], width, np.float16)]
     arrays += [_views([row.style for row in rows], len(Style._fields), np.float32)]
-    return FeatureSlice(
-        images.slice_id,
-        FeatureRecord(
-            shard=images.shard,
-            index=images.index,
-            last=images.last,
-            damage=images.damage,
-            images=len(rows),
-            left_out=tuple(RejectCount(*key, why[key]) for key in sorted(why)),
-        ),
-        pa.RecordBatch.from_arrays(arrays, schema=schema),
-    )
+    return FeatureSlice(images.without_bytes(), pa.RecordBatch.from_arrays(arrays, schema=schema), sum_reasons(left_out))
 
 
 def _views(rows: Sequence[npt.NDArray[np.floating]], width: int, kind: type[np.floating]) -> pa.Array:

@@ -15,7 +15,7 @@ from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SHARDS
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.parquet_files import encode
+from causalprint.transforms.tables.parquet_files import encode, stored_table
 
 _FIELDS = {"image_limit": "limit"}
 
@@ -29,7 +29,7 @@ def account_rows(account: ShardAccount) -> pa.RecordBatch:
 def write_account(account: ShardAccount, output: Output) -> ShardAccount:
     """Writes the account's file and returns the account; that of an earlier run, which could not read all, is replaced."""
     record = to_json(replace(account, computed=0))  # who computed it differs between runs; the file must not
-    output.put(output.path("shards", account.shard_id), encode("shards", account_rows(account), output, record))
+    output.put(output.path("shards", account.shard_id), encode(stored_table("shards", account_rows(account), output), record))
     return account
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 
 from causalprint.schemas.config import Storage
@@ -23,7 +22,7 @@ def committed(output: Output, slice_id: str) -> SliceReceipt | None:
 
     A mark that cannot be read is no mark: the slice is computed again and its files, this one too, are written anew.
     """
-    path = output.path("attributions", slice_id)
+    path = output.path(output.mark, slice_id)
     try:
         record = read_record(output, path)
         return None if record is None else replace(from_json(SliceReceipt, record, path), computed=False)
@@ -34,6 +33,12 @@ def committed(output: Output, slice_id: str) -> SliceReceipt | None:
 
 def closed(output: Output, shard: Shard) -> ShardAccount | None:
     """The account of ``shard`` where an earlier run closed it and reading it again cannot give more."""
+    account = stored_account(output, shard)
+    return None if account is None or account.retryable else account
+
+
+def stored_account(output: Output, shard: Shard) -> ShardAccount | None:
+    """The account of ``shard`` as an earlier run, with the same limit, closed it; ``None`` where none can be read."""
     path = output.path("shards", shard.shard_id(output.bundle_id))
     try:
         record = read_record(output, path)
@@ -41,7 +46,7 @@ def closed(output: Output, shard: Shard) -> ShardAccount | None:
     except ValueError as error:
         _log.warning("the shard is read again: %s", error)
         return None
-    return account if account is not None and not account.retryable and account.limit == shard.limit else None
+    return account if account is not None and account.limit == shard.limit else None
 
 
 def walk(output: Output, shard: Shard) -> ShardAccount | None:
@@ -68,30 +73,3 @@ def bundle_ids(root: str, storage: Storage) -> list[str]:
 def run_ids(root: str, storage: Storage) -> list[str]:
     """The finished runs into the output at ``root``, oldest first."""
     return sorted(name.removesuffix(".json") for name in folder_names(root, "runs", storage) if name.endswith(".json"))
-
-
-def iter_accounts(output: Output) -> Iterator[ShardAccount]:
-    """Every account below the output, ``computed=0``. One at a time is in memory, and the names of a sixteenth of them.
-
-    Raises:
-        ParquetRecordError: a file is damaged.
-        ValueError: a file's record is none of this version's.
-    """
-    for path, record in _records(output, "shards"):
-        yield from_json(ShardAccount, record, path)
-
-
-def iter_receipts(output: Output) -> Iterator[SliceReceipt]:
-    """The receipt of every committed slice below the output, ``computed=False``; otherwise as :func:`iter_accounts`."""
-    for path, record in _records(output, "attributions"):
-        yield replace(from_json(SliceReceipt, record, path), computed=False)
-
-
-def _records(output: Output, table: str) -> Iterator[tuple[str, str]]:
-    for digit in "0123456789abcdef":  # ids are hexadecimal digests, so these are parts of about equal size
-        for name in folder_names(output.root, f"{table}/{_PARTITION}{output.bundle_id}", output.storage, digit):
-            if name.endswith(".parquet"):
-                path = output.path(table, name.removesuffix(".parquet"))
-                record = read_record(output, path)
-                if record is not None:
-                    yield path, record

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from causalprint.schemas.elements import RejectCount, Shard, ShardAccount, SliceReceipt, VerdictCount
+from causalprint.schemas.elements import Counts, Shard, ShardAccount, SliceReceipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +16,7 @@ class Ledger:
         present: bit ``i`` is set where slice ``i`` is committed: an eighth of a byte a slice.
         shortest, longest: how many slices the shard has, by the receipts of slices that end it; they should agree.
         damage, retryable: by the same receipts.
-        seen, attributed, rejected, skipped, computed, verdicts, reasons: sums; see :class:`ShardAccount`.
+        counts: of the slices that are in.
     """
 
     shard: Shard
@@ -27,13 +25,7 @@ class Ledger:
     longest: int | None = None
     damage: str | None = None
     retryable: bool = False
-    seen: int = 0
-    attributed: int = 0
-    rejected: int = 0
-    skipped: int = 0
-    computed: int = 0
-    verdicts: tuple[VerdictCount, ...] = ()
-    reasons: tuple[RejectCount, ...] = ()
+    counts: Counts = field(default_factory=Counts)
 
     def add(self, receipt: SliceReceipt) -> Ledger:
         """With one more slice; a slice that is in already is not counted twice.
@@ -52,13 +44,7 @@ class Ledger:
                 longest=slices,
                 damage=receipt.damage,
                 retryable=receipt.retryable,
-                seen=receipt.seen,
-                attributed=receipt.attributed,
-                rejected=receipt.rejected,
-                skipped=receipt.skipped,
-                computed=int(receipt.computed and not receipt.retryable),
-                verdicts=receipt.verdicts,
-                reasons=receipt.reasons,
+                counts=receipt.counts,
             )
         )
 
@@ -71,13 +57,7 @@ class Ledger:
             longest=max((n for n in (self.longest, other.longest) if n is not None), default=None),
             damage=min((text for text in (self.damage, other.damage) if text is not None), default=None),
             retryable=self.retryable or other.retryable,
-            seen=self.seen + other.seen,
-            attributed=self.attributed + other.attributed,
-            rejected=self.rejected + other.rejected,
-            skipped=self.skipped + other.skipped,
-            computed=self.computed + other.computed,
-            verdicts=sum_verdicts((*self.verdicts, *other.verdicts)),
-            reasons=sum_reasons((*self.reasons, *other.reasons)),
+            counts=self.counts.plus(other.counts),
         )
 
     def close(self, bundle_id: str) -> ShardAccount:
@@ -91,19 +71,12 @@ class Ledger:
             generation=self.shard.generation,
             size=self.shard.size,
             format=self.shard.format,
-            slices=len(ids),
-            seen=self.seen,
-            attributed=self.attributed,
-            rejected=self.rejected,
-            skipped=self.skipped,
             complete=damage is None,
             damage=damage,
             retryable=self.retryable or gap is not None,  # what is not there may be there after another run
             limit=self.shard.limit,
             slice_ids=ids,
-            computed=self.computed,
-            verdicts=self.verdicts,
-            reasons=self.reasons,
+            **self.counts.spread(),
         )
 
     def _gap(self) -> str | None:
@@ -122,19 +95,3 @@ class Ledger:
         if self.present.bit_length() > self.longest:
             return f"slice {self.present.bit_length() - 1} lies beyond the shard's end, after {self.longest} slices"
         return None
-
-
-def sum_verdicts(counts: Iterable[VerdictCount]) -> tuple[VerdictCount, ...]:
-    """Counts of the same verdict and source added up, sorted."""
-    total: Counter[tuple[str, str | None]] = Counter()
-    for count in counts:
-        total[count.verdict, count.source] += count.images
-    return tuple(VerdictCount(*key, total[key]) for key in sorted(total, key=lambda key: (key[0], key[1] or "")))
-
-
-def sum_reasons(counts: Iterable[RejectCount]) -> tuple[RejectCount, ...]:
-    """Counts of the same stage and reason added up, sorted."""
-    total: Counter[tuple[str, str]] = Counter()
-    for count in counts:
-        total[count.stage, count.reason] += count.images
-    return tuple(RejectCount(*key, total[key]) for key in sorted(total))

@@ -20,19 +20,22 @@ from causalprint.transforms.storage.storage import filesystem
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where one run writes.
+    """Where one run writes slices, and finds those that it or an earlier run has committed.
 
     Attributes:
         root: URL of the output's root.
-        bundle_id: names the partition ``bundle=<bundle_id>`` of every table.
+        bundle_id: names slices and accounts, and the partition ``bundle=<bundle_id>`` of every table. Of features, from which a
+            bundle is to be learned, their key.
         bundle_digest: SHA-256 of the bundle, lower-case hex, for the files' metadata.
         storage: fsspec options.
+        mark: the table whose file is written last of a slice's: with it, and its receipt in the footer, the slice is committed.
     """
 
     root: str
     bundle_id: str
     bundle_digest: str
     storage: Storage
+    mark: str = "attributions"
 
     def path(self, table: str, name: str) -> str:
         """Where file ``name`` (a slice's or shard's id) of ``table`` lies below the root."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,7 +17,10 @@ RECORD = "causalprint_record"
 FOOTER = 64 * 1024
 """Bytes at the end of a file that nearly always hold all of its footer."""
 
-_FEW_VALUES = ("shard", "slice_id", "format", "mode", "verdict", "source", "stage", "reason", "candidates.list.element.source")
+_FEW_VALUES = (
+    *("shard", "slice_id", "format", "mode", "verdict", "source", "stage", "reason", "candidates.list.element.source"),
+    *("origin", "licence"),  # of features
+)
 _MAGIC = b"PAR1"
 
 
@@ -27,50 +28,42 @@ class ParquetRecordError(ValueError):
     """A file of the output is damaged or was not written by this pipeline."""
 
 
-def encode(table: str, rows: pa.RecordBatch, output: Output, record: str | None = None) -> bytes:
+def stored_table(table: str, rows: pa.RecordBatch, output: Output) -> pa.Table:
+    """The rows to write to a file of ``table``, and in the metadata of their schema what made them.
+
+    Args:
+        table: a key of ``causalprint.schemas.tables.TABLES``.
+        rows: its columns; those without a fingerprint are left out, see :func:`causalprint.schemas.tables.stored_rows`.
+        output: what is written into the metadata.
+
+    Raises:
+        ValueError: ``rows`` has other columns.
+    """
+    schema = file_schema(table, output.bundle_id, output.bundle_digest)
+    return pa.table(stored_rows(table, rows).columns, schema=schema)
+
+
+def encode(rows: pa.Table, record: str | None = None) -> bytes:
     """One Parquet file: the bytes are a function of the arguments and of the versions of this package and of pyarrow alone.
 
     zstd; dictionaries for columns of few values only; plain encodings, which every reader knows (DuckDB cannot undo a byte-stream
     split of float16).
 
     Args:
-        table: a key of ``causalprint.schemas.tables.TABLES``.
-        rows: its columns; those without a fingerprint are left out, see :func:`causalprint.schemas.tables.stored_rows`.
-        output: what is written into the file's metadata.
+        rows: with the schema of the file.
         record: goes to the footer below :data:`RECORD`.
-
-    Raises:
-        ValueError: ``rows`` has other columns.
     """
-    schema = file_schema(table, output.bundle_id, output.bundle_digest)
+    few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in rows.schema.names]
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink,
-        schema,
-        compression="zstd",
-        use_dictionary=[column for column in _FEW_VALUES if column.partition(".")[0] in schema.names],
-    ) as writer:
-        writer.write_table(pa.table(stored_rows(table, rows).columns, schema=schema), row_group_size=ROW_GROUP)
+    with pq.ParquetWriter(sink, rows.schema, compression="zstd", use_dictionary=few_values) as writer:
+        writer.write_table(rows, row_group_size=ROW_GROUP)
         if record is not None:
             writer.add_key_value_metadata({RECORD: record})
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
 
-class Files(Protocol):
-    """Files below a root: an :class:`~causalprint.transforms.tables.output.Output`, or another that gives them."""
-
-    @property
-    def root(self) -> str:
-        """URL of the folder."""
-        ...
-
-    def get(self, path: str, *, tail: int | None = None) -> bytes | None:
-        """As of :func:`causalprint.transforms.tables.output.get`."""
-        ...
-
-
-def read_record(output: Files, path: str) -> str | None:
+def read_record(output: Output, path: str) -> str | None:
     """The record in the footer of a file below the output's root; ``None`` where there is no such file.
 
     Reads the end of the file only.

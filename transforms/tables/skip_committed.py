@@ -9,11 +9,10 @@ import apache_beam as beam
 from apache_beam.pvalue import DoOutputsTuple, PCollection, TaggedOutput
 
 from causalprint.schemas.elements import ImageSlice, Shard, ShardAccount, SliceReceipt
+from causalprint.transforms.counting import count
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import closed, committed, walk
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.write_tables import unread
-from causalprint.transforms.tally import tally
 
 SHARDS, ACCOUNTS = "shards", "accounts"
 SLICES, RECEIPTS = "slices", "receipts"
@@ -50,7 +49,7 @@ def skip_slice(source: ImageSlice, output: Output) -> Iterator[SliceReceipt]:
             return
         index += 1
         slice_id = shard.slice_id(output.bundle_id, index)
-    yield unread(replace(source, index=index, slice_id=slice_id))
+    yield replace(source, index=index, slice_id=slice_id).receipt()
 
 
 @dataclass
@@ -59,15 +58,13 @@ class SkipCommittedShards(beam.PTransform[PCollection[Shard], DoOutputsTuple]):
 
     Attributes:
         output: where the run writes.
-        progress: folder in which workers count; see :func:`causalprint.transforms.tally.tally`.
     """
 
     output: Output
-    progress: str | None = None
 
     def expand(self, shards: PCollection[Shard]) -> DoOutputsTuple:
         """Every shard comes out once, as itself or as its account."""
-        return shards | "SkipShard" >> beam.ParDo(_SkipShard(self.output, self.progress)).with_outputs(ACCOUNTS, main=SHARDS)
+        return shards | "SkipShard" >> beam.ParDo(_SkipShard(self.output)).with_outputs(ACCOUNTS, main=SHARDS)
 
 
 @dataclass
@@ -76,35 +73,31 @@ class SkipCommittedSlices(beam.PTransform[PCollection[ImageSlice], DoOutputsTupl
 
     Attributes:
         output: where the run writes.
-        progress: folder in which workers count; see :func:`causalprint.transforms.tally.tally`.
     """
 
     output: Output
-    progress: str | None = None
 
     def expand(self, slices: PCollection[ImageSlice]) -> DoOutputsTuple:
         """Every slice comes out as itself or as its receipt."""
-        return slices | "SkipSlice" >> beam.ParDo(_SkipSlice(self.output, self.progress)).with_outputs(RECEIPTS, main=SLICES)
+        return slices | "SkipSlice" >> beam.ParDo(_SkipSlice(self.output)).with_outputs(RECEIPTS, main=SLICES)
 
 
 class _SkipShard(beam.DoFn):
-    def __init__(self, output: Output, progress: str | None) -> None:
+    def __init__(self, output: Output) -> None:
         self.output = output
-        self.progress = progress
 
     def process(self, element: Shard) -> Iterator[Shard | TaggedOutput]:
         account = skip_shard(element, self.output)
         if account is None:
             yield element
             return
-        tally(self.progress, kept=account.seen, shards=1, shard_bytes=account.size, kept_bytes=account.size)
+        count(kept=account.seen, shards=1, shard_bytes=account.size, kept_bytes=account.size)
         yield TaggedOutput(ACCOUNTS, account)
 
 
 class _SkipSlice(beam.DoFn):
-    def __init__(self, output: Output, progress: str | None) -> None:
+    def __init__(self, output: Output) -> None:
         self.output = output
-        self.progress = progress
 
     def process(self, element: ImageSlice) -> Iterator[ImageSlice | TaggedOutput]:
         compute = True
@@ -112,7 +105,7 @@ class _SkipSlice(beam.DoFn):
             compute = False
             ended = int(receipt.last)
             size = ended * receipt.shard.size
-            tally(self.progress, kept=receipt.seen, shards=ended, shard_bytes=size, kept_bytes=size)
+            count(kept=receipt.seen, shards=ended, shard_bytes=size, kept_bytes=size)
             yield TaggedOutput(RECEIPTS, receipt)
         if compute:
             yield element

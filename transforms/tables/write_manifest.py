@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import reduce
 from importlib.metadata import PackageNotFoundError, version
 
 import apache_beam as beam
@@ -16,9 +17,8 @@ import causalprint
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import ShardAccount
 from causalprint.schemas.records import from_json, to_json
-from causalprint.schemas.runs import NAMED, IncompleteShard, Manifest, Run, Totals, Version
+from causalprint.schemas.runs import IncompleteShard, Manifest, Run, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION
-from causalprint.transforms.tables.ledger import sum_reasons, sum_verdicts
 from causalprint.transforms.tables.output import get, put
 
 PACKAGES = ("torch", "diffusers", "pyarrow", "apache-beam", "numpy", "pillow")
@@ -57,48 +57,18 @@ def read_manifest(root: str, run_id: str, storage: Storage) -> Manifest | None:
 
 def add_account(totals: Totals, account: ShardAccount) -> Totals:
     """The totals with one more account."""
-    limited = account.limited
-    incomplete = not account.complete and not limited
-    return merge_totals(
-        totals,
+    incomplete = not account.complete and not account.limited
+    return totals.plus(
         Totals(
             shards=1,
             complete=int(account.complete),
-            limited=int(limited),
+            limited=int(account.limited),
             incomplete=int(incomplete),
             retryable=int(incomplete and account.retryable),
             shard_bytes=account.size,
-            slices=account.slices,
-            computed=account.computed,
-            seen=account.seen,
-            attributed=account.attributed,
-            rejected=account.rejected,
-            skipped=account.skipped,
-            verdicts=account.verdicts,
-            reasons=account.reasons,
             named=(IncompleteShard(account.uri, account.damage or "", account.retryable),) if incomplete else (),
-        ),
-    )
-
-
-def merge_totals(one: Totals, other: Totals) -> Totals:
-    """The sum; of the incomplete shards the first by URI are named, however the sums were made."""
-    return Totals(
-        shards=one.shards + other.shards,
-        complete=one.complete + other.complete,
-        limited=one.limited + other.limited,
-        incomplete=one.incomplete + other.incomplete,
-        retryable=one.retryable + other.retryable,
-        shard_bytes=one.shard_bytes + other.shard_bytes,
-        slices=one.slices + other.slices,
-        computed=one.computed + other.computed,
-        seen=one.seen + other.seen,
-        attributed=one.attributed + other.attributed,
-        rejected=one.rejected + other.rejected,
-        skipped=one.skipped + other.skipped,
-        verdicts=sum_verdicts((*one.verdicts, *other.verdicts)),
-        reasons=sum_reasons((*one.reasons, *other.reasons)),
-        named=tuple(sorted((*one.named, *other.named))[:NAMED]),
+            **account.counts.spread(),
+        )
     )
 
 
@@ -141,10 +111,7 @@ class _AddUp(beam.CombineFn):
         return add_account(totals, account)
 
     def merge_accumulators(self, totals: Iterable[Totals]) -> Totals:
-        merged = Totals()
-        for some in totals:
-            merged = merge_totals(merged, some)
-        return merged
+        return reduce(Totals.plus, totals, Totals())
 
     def extract_output(self, totals: Totals) -> Totals:
         return totals

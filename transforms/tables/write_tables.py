@@ -1,97 +1,96 @@
-"""Slices become files: four tables a slice, the attributions last, whose file is the slice's commit mark."""
+"""Slices become files: a file in each of their tables, that of the output's mark last, which commits the slice."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
-from causalprint.schemas.elements import AttributedSlice, ImageSlice, RejectCount, SliceReceipt, VerdictCount, WrittenFile
+from causalprint.schemas.elements import (
+    AttributedSlice,
+    RejectCount,
+    SliceReceipt,
+    VerdictCount,
+    WrittenFile,
+)
 from causalprint.schemas.records import to_json
-from causalprint.transforms.tables.ledger import sum_reasons, sum_verdicts
+from causalprint.transforms.counting import count, milliseconds
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.parquet_files import encode
-from causalprint.transforms.tally import tally
+from causalprint.transforms.tables.parquet_files import encode, stored_table
 
 
 def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
-    """Writes one slice: files ``images``, ``embeddings``, ``rejects``, and ``attributions`` when these are safe.
+    """Writes one slice of an audit: ``images``, ``embeddings``, ``rejects``, and ``attributions`` when these are safe.
 
-    All four are written even where they hold no row, so that every table can be opened by its glob. A slice that is written
-    twice gives the same bytes under the same names. A ``retryable`` slice holds nothing and is not written.
+    A ``retryable`` slice holds nothing and is not written.
 
     Raises:
         ValueError: the slice's account does not close, or a table has other columns than it should.
     """
-    source = attributed.fingerprinted.source
-    if source.retryable:
-        return unread(source)
+    fingerprinted = attributed.fingerprinted
+    if fingerprinted.source.retryable:
+        return fingerprinted.source.receipt()
     receipt = _receipt(attributed)
+    tables = {
+        "images": fingerprinted.images,
+        "embeddings": fingerprinted.embeddings,
+        "rejects": fingerprinted.rejects,
+        "attributions": attributed.attributions,
+    }
+    return commit(receipt, {table: stored_table(table, rows, output) for table, rows in tables.items()}, output)
+
+
+def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output) -> SliceReceipt:
+    """Writes the files of one slice, that of the output's mark last, with the receipt in its footer; returns the receipt.
+
+    All are written even where they hold no row, so that every table can be opened by its glob. A slice that is written twice
+    gives the same bytes under the same names.
+
+    Args:
+        receipt: what the slice came to.
+        tables: the rows of each table, the mark's too.
+        output: where to.
+    """
     files = []
-    for table, rows in (
-        ("images", attributed.fingerprinted.images),
-        ("embeddings", attributed.fingerprinted.embeddings),
-        ("rejects", attributed.fingerprinted.rejects),
-    ):
-        data = encode(table, rows, output)
-        path = output.path(table, source.slice_id)
+    for table in (name for name in tables if name != output.mark):
+        data = encode(tables[table])
+        path = output.path(table, receipt.slice_id)
         output.put(path, data)
         files.append(WrittenFile(path, hashlib.sha256(data).hexdigest(), len(data)))
     receipt = replace(receipt, files=tuple(files))
-    mark = encode("attributions", attributed.attributions, output, to_json(receipt))
-    output.put(output.path("attributions", source.slice_id), mark)
+    output.put(output.path(output.mark, receipt.slice_id), encode(tables[output.mark], to_json(receipt)))
     return receipt
 
 
-def unread(source: ImageSlice) -> SliceReceipt:
-    """The receipt of a ``retryable`` slice: no images, only that and why the shard could not be read further."""
-    return SliceReceipt(
-        slice_id=source.slice_id,
-        shard=source.shard,
-        index=source.index,
-        last=source.last,
-        damage=source.damage,
-        retryable=True,
-        skipped=source.skipped,
-        seen=0,
-        attributed=0,
-        rejected=0,
-        computed=False,
-    )
-
-
 @dataclass
-class WriteTables(beam.PTransform[PCollection[AttributedSlice], PCollection[SliceReceipt]]):
-    """:func:`write_slice` on every slice.
+class WriteTables(beam.PTransform[PCollection[Any], PCollection[SliceReceipt]]):
+    """Writes every slice.
 
     Attributes:
         output: where to.
-        progress: folder in which workers count; see :func:`causalprint.transforms.tally.tally`.
+        write: how, by :func:`commit`: returns the receipt.
     """
 
     output: Output
-    progress: str | None = None
+    write: Callable[[Any, Output], SliceReceipt] = write_slice
 
-    def expand(self, slices: PCollection[AttributedSlice]) -> PCollection[SliceReceipt]:
+    def expand(self, slices: PCollection[Any]) -> PCollection[SliceReceipt]:
         """One receipt a slice."""
-        return slices | "WriteSlice" >> beam.ParDo(_WriteSlice(self.output, self.progress))
+        return slices | "WriteSlice" >> beam.Map(_write, self.write, self.output)
 
 
-class _WriteSlice(beam.DoFn):
-    def __init__(self, output: Output, progress: str | None) -> None:
-        self.output = output
-        self.progress = progress
-
-    def process(self, element: AttributedSlice) -> Iterator[SliceReceipt]:
-        receipt = write_slice(element, self.output)
-        if receipt.last:
-            tally(self.progress, shards=1, shard_bytes=receipt.shard.size)
-        yield receipt
+def _write(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:
+    began = time.perf_counter()
+    receipt = write(computed, output)
+    ended = int(receipt.last)
+    count(write_ms=milliseconds(time.perf_counter() - began), shards=ended, shard_bytes=ended * receipt.shard.size)
+    return receipt
 
 
 def _receipt(attributed: AttributedSlice) -> SliceReceipt:
@@ -105,21 +104,12 @@ def _receipt(attributed: AttributedSlice) -> SliceReceipt:
             f"attributions, {fingerprinted.rejects.num_rows} in rejects; this is a bug, please report it"
         )
         raise ValueError(message)
-    return SliceReceipt(
-        slice_id=source.slice_id,
-        shard=source.shard,
-        index=source.index,
-        last=source.last,
-        damage=source.damage,
-        retryable=False,
-        skipped=source.skipped,
-        seen=fingerprinted.seen,
-        attributed=rows.num_rows,
-        rejected=fingerprinted.rejects.num_rows,
-        verdicts=sum_verdicts(VerdictCount(*key, n) for key, n in _count(rows, "verdict", "source").items()),
-        reasons=sum_reasons(RejectCount(*key, n) for key, n in _count(fingerprinted.rejects, "stage", "reason").items()),
+    return source.receipt(
+        rows.num_rows,
+        verdicts=(VerdictCount(*pair, 1) for pair in _pairs(rows, "verdict", "source")),
+        reasons=(RejectCount(*pair, 1) for pair in _pairs(fingerprinted.rejects, "stage", "reason")),
     )
 
 
-def _count(rows: pa.RecordBatch, first: str, second: str) -> Counter[tuple[str, str]]:
-    return Counter(zip(rows.column(first).to_pylist(), rows.column(second).to_pylist(), strict=True))
+def _pairs(rows: pa.RecordBatch, first: str, second: str) -> Iterator[tuple[str, str]]:
+    return zip(rows.column(first).to_pylist(), rows.column(second).to_pylist(), strict=True)

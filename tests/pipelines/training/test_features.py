@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from causalprint.models.features import feature
 from causalprint.models.training.examples import Examples, Extraction
 from causalprint.models.training.interventions import Interventions
-from causalprint.pipelines.training.features import FeatureConfig, LabelledExamples, labelled_examples
+from causalprint.pipelines.training.features import FeatureConfig, FeatureError, LabelledExamples, labelled_examples
 from causalprint.schemas.config import Slicing
+from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.transforms import read_image_shards
+from causalprint.transforms.formats.slices import read_slices
 from tests.audits import command
 from tests.bundles import tiny_prior
 from tests.servers import ObjectStore
@@ -49,7 +55,7 @@ def test_every_format_gives_the_same_features(tmp_path: Path, extraction: Extrac
     parts = [columns(found, slice(start, start + 3)) for start in range(0, 12, 3)]
     assert all(part == parts[0] for part in parts)
     assert told[-1] == "reading the features of 4 shards"
-    assert len(list((tmp_path / "features").glob("*/*.parquet"))) == 2 * len(FORMATS)
+    assert len(list((tmp_path / "features").glob("features/*/*.parquet"))) == 2 * len(FORMATS)
 
 
 def test_damage_is_told_and_counted(tmp_path: Path, extraction: Extraction) -> None:
@@ -87,9 +93,31 @@ def test_workers_change_nothing(tmp_path: Path, extraction: Extraction, monkeypa
     assert two.validation is not None
     assert columns(one.training) == columns(two.training)
     assert columns(one.validation) == columns(two.validation)
-    files = [{file.name: file.read_bytes() for file in (tmp_path / name).glob("*/*.parquet")} for name in ("one", "two")]
+    files = [{file.name: file.read_bytes() for file in (tmp_path / name).glob("features/*/*.parquet")} for name in ("one", "two")]
     assert len(files[0]) == 9
     assert files[0] == files[1]
+
+
+def test_a_shard_that_could_not_be_read_is_no_shard_that_ends(
+    tmp_path: Path, extraction: Extraction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(shard: Shard, key: str, *arguments: Any) -> Iterator[ImageSlice]:
+        first = next(read_slices(shard, key, *arguments))
+        yield first
+        yield replace(
+            first, slice_id=shard.slice_id(key, 1), index=1, images=(), last=True, damage="connection reset", retryable=True
+        )
+
+    shard = write_shard("tar", labelled(3), tmp_path / "0.tar")
+    config = FeatureConfig(extraction, str(tmp_path / "features"), threads=2, slicing=Slicing(images=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(read_image_shards, "read_slices", broken)
+        with pytest.raises(FeatureError, match=r"0\.tar: connection reset; run the same command again with --resume"):
+            labelled_examples([str(shard)], [], config)
+    (kept,) = (tmp_path / "features").glob("features/*/*.parquet")
+    before = (kept.stat().st_ino, kept.stat().st_mtime_ns)
+    assert len(labelled_examples([str(shard)], [], config).training.source) == 3
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == before, "features that were there were computed again"
 
 
 def test_an_image_without_a_label_is_one_clear_error(

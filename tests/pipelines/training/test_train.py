@@ -73,7 +73,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def commits(folder: Path) -> dict[str, tuple[int, int]]:
     """Files of features, each with what changes when it is written again."""
-    return {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in folder.glob("*/*.parquet")}
+    return {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in folder.glob("features/*/*.parquet")}
 
 
 def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior: str) -> None:

@@ -20,7 +20,8 @@ from causalprint.models.training.examples import Extraction
 from causalprint.models.training.interventions import Interventions, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard
-from causalprint.transforms.features.compute_features import UnreadShardError, feature_key, feature_slice
+from causalprint.transforms.counting import FOLDER, Tally, read_tally
+from causalprint.transforms.features.compute_features import feature_key, feature_slice
 from causalprint.transforms.features.rows import FeatureSlice
 from causalprint.transforms.labels import LabelError
 from tests.bundles import photograph, tiny_prior
@@ -79,22 +80,27 @@ def test_a_row_holds_the_features_of_the_crop_and_of_what_the_interventions_made
 
 
 def test_what_is_left_out_is_counted_by_its_reason(
-    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
+    extraction: Extraction,
+    extractor: FeatureExtractor,
+    pool: ThreadPoolExecutor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
     cut, text = an_image(2), an_image(3)._replace(data=b"404: not found")
-    told: list[tuple[int, int, int]] = []
     images = (an_image(1), cut._replace(data=cut.data[:9000]), text, an_image(4, side=128), an_image(5))
-    found = feature_slice(a_slice(*images), extractor, extraction, pool, lambda *counts: told.append(counts))
+    found = feature_slice(a_slice(*images), extractor, extraction, pool)
     assert found.rows.column("member").to_pylist() == ["1.png", "5.png"]
-    assert found.record.images == 2
-    assert [tuple(each) for each in found.record.left_out] == [
+    assert len(found.rows) == 2
+    assert [tuple(each) for each in found.left_out] == [
         ("compute", "too-small", 1),
         ("decode", "truncated-image", 1),
         ("decode", "unsupported-format", 1),
         ("read", "truncated-member", 1),
     ]
-    assert found.record.damage == "the shard ends inside gone.png"
-    assert [sum(column) for column in zip(*told, strict=True)] == [6, 4, sum(len(image.data) for image in images)]
+    assert found.source.damage == "the shard ends inside gone.png"
+    told = Tally(images=6, rejects=4, encoded_bytes=sum(len(image.data) for image in images))
+    assert read_tally(str(tmp_path))[0] == told
 
 
 def test_features_that_are_no_numbers_are_left_out(extraction: Extraction, pool: ThreadPoolExecutor) -> None:
@@ -106,7 +112,7 @@ def test_features_that_are_no_numbers_are_left_out(extraction: Extraction, pool:
 
     overflowing = Overflowing(extraction.residual, extraction.features, torch.device("cpu"), "the test")
     found = feature_slice(a_slice(an_image(1)), overflowing, extraction, pool)
-    assert (found.record.images, found.record.left_out[0]) == (0, ("compute", "non-finite", 1))
+    assert (len(found.rows), found.left_out[0]) == (0, ("compute", "non-finite", 1))
 
 
 def test_nothing_but_the_image_decides_its_row(extraction: Extraction, extractor: FeatureExtractor) -> None:
@@ -132,14 +138,6 @@ def test_an_image_without_a_label_stops_before_anything_is_computed(extraction: 
 
     with pytest.raises(LabelError, match=r"2\.png in file:///data/00000\.tar has no label"):
         feature_slice(a_slice(an_image(1), an_image(2, source=None)), Idle(), extraction, pool)
-
-
-def test_a_shard_that_could_not_be_read_is_no_shard_that_ends(
-    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
-) -> None:
-    broken = replace(a_slice(), damage="connection reset", retryable=True)
-    with pytest.raises(UnreadShardError, match=r"00000\.tar: connection reset; run the same command again with --resume"):
-        feature_slice(broken, extractor, extraction, pool)
 
 
 def test_the_key_tells_all_that_features_depend_on_and_nothing_else(extraction: Extraction, tmp_path: Path) -> None:

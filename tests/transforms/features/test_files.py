@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causalprint.schemas.elements import ImageSlice, Reject, Shard
-from causalprint.transforms.features.files import (
-    FeatureFiles,
-    encode,
-    read_examples,
-    write_features,
-    written_shard,
-    written_slice,
-)
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import ImageSlice, Reject, RejectCount, Shard
+from causalprint.transforms.features.files import FEATURES, feature_output, read_examples, write_features
 from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
 from causalprint.transforms.labels import Label
+from causalprint.transforms.tables.committed import committed
+from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
+from tests.outputs import files_below
 from tests.servers import ObjectStore
 
 WIDTH = 7
+KEY = "k" * 32
 
 
 def a_shard(number: int) -> Shard:
@@ -43,11 +43,11 @@ def an_example(seed: int, views: int = 2) -> Example:
 
 
 def computed(
-    files: FeatureFiles, shard: Shard, index: int, examples: list[Example], *, lost: int = 0, last: bool = False
+    files: Output, shard: Shard, index: int, examples: list[Example], *, lost: int = 0, last: bool = False
 ) -> FeatureSlice:
     rejects = tuple(Reject(f"lost-{number}", number, "read", "empty", "nothing") for number in range(lost))
     outcomes: list[Example | Why] = list(examples)
-    return feature_rows(ImageSlice(shard.slice_id(files.key, index), shard, index, (), rejects, last=last), outcomes, WIDTH)
+    return feature_rows(ImageSlice(shard.slice_id(KEY, index), shard, index, (), rejects, last=last), outcomes, WIDTH)
 
 
 @settings(max_examples=15, deadline=None)
@@ -55,7 +55,7 @@ def computed(
 def test_what_was_written_is_read_shard_by_shard_whatever_the_order_of_writing(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[list[int]], views: int
 ) -> None:
-    files = FeatureFiles(str(tmp_path_factory.mktemp("features")), "k" * 32)
+    files = feature_output(str(tmp_path_factory.mktemp("features")), KEY, Storage())
     shards = [a_shard(number) for number in range(len(sizes))]
     made = [
         [[an_example(100 * shard + 10 * index + place, views) for place in range(size)] for index, size in enumerate(several)]
@@ -76,33 +76,58 @@ def test_what_was_written_is_read_shard_by_shard_whatever_the_order_of_writing(
         np.testing.assert_array_equal(found.thumbnail, np.stack([example.thumbnail for example in expected]))
 
 
-def test_the_same_slice_gives_the_same_bytes() -> None:
-    files = FeatureFiles("memory://x", "k" * 32)
-    first, again = (encode(computed(files, a_shard(0), 0, [an_example(seed) for seed in range(5)])) for _ in range(2))
-    assert first == again
+def test_the_same_slice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first", "again"):
+        files = feature_output(str(tmp_path / name), KEY, Storage())
+        write_features(computed(files, a_shard(0), 0, [an_example(seed) for seed in range(5)]), files)
+    assert len(files_below(tmp_path / "first")) == 1
+    assert files_below(tmp_path / "first") == files_below(tmp_path / "again")
 
 
 def test_a_shard_counts_as_written_when_all_of_its_slices_are_there_and_whole(tmp_path: Path) -> None:
-    files, shard = FeatureFiles(str(tmp_path), "k" * 32), a_shard(0)
+    files, shard = feature_output(str(tmp_path), KEY, Storage()), a_shard(0)
     for index in (0, 2):
         write_features(computed(files, shard, index, [an_example(index)], last=index == 2), files)
-    assert written_shard(files, shard) is None
+    assert skip_shard(shard, files) is None
     with pytest.raises(FileNotFoundError, match=r"features of file:///data/0\.tar are missing from .*; compute them again"):
         read_examples(files, [shard])
-    write_features(computed(files, shard, 1, []), files)
-    records = written_shard(files, shard)
-    assert records is not None
-    assert [record.images for record in records] == [1, 0, 1]
-    path = tmp_path / files.path(shard.slice_id(files.key, 1))
-    path.write_bytes(path.read_bytes()[:-20])
-    assert written_slice(files, shard, 1) is None
-    limited = Shard(shard.uri, shard.size, shard.generation, shard.format, limit=1)
-    assert written_slice(files, limited, 0) is None
+    receipt = write_features(computed(files, shard, 1, [], lost=3), files)
+    assert (receipt.attributed, receipt.rejected, receipt.reasons) == (0, 3, (RejectCount("read", "empty", 3),))
+    path = tmp_path / files.path(FEATURES, receipt.slice_id)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    assert committed(files, receipt.slice_id) is None
+    assert skip_shard(shard, files) is None
+    path.write_bytes(whole)
+    account = skip_shard(shard, files)
+    assert account is not None
+    assert (account.complete, account.slices, account.attributed, account.rejected) == (True, 3, 2, 3)
+    limited = replace(shard, limit=1)
+    assert skip_shard(limited, files) is None
+    assert list(skip_slice(computed(files, limited, 0, []).source, files)) == []
+
+
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_what_became_of_a_file_after_its_shard_was_closed_is_said_with_the_remedy(tmp_path: Path, damage: str) -> None:
+    files, shard = feature_output(str(tmp_path), KEY, Storage()), a_shard(0)
+    for index in (0, 1):
+        write_features(computed(files, shard, index, [an_example(index)], last=index == 1), files)
+    assert skip_shard(shard, files) is not None
+    path = tmp_path / files.path(FEATURES, shard.slice_id(KEY, 1))
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"PAR1")
+    account = files.path("shards", shard.shard_id(KEY))
+    with pytest.raises((FileNotFoundError, ValueError), match=f"{damage}.* remove {tmp_path}/{account} as well"):
+        read_examples(files, [shard])
+    (tmp_path / account).unlink()
+    assert skip_shard(shard, files) is None
 
 
 def test_an_object_store_holds_features_as_a_disk_does(object_store: ObjectStore) -> None:
-    files, shard = FeatureFiles(f"{object_store.url}/features", "k" * 32, object_store.storage), a_shard(0)
-    assert written_shard(files, shard) is None
+    files, shard = feature_output(f"{object_store.url}/OUT", KEY, object_store.storage), a_shard(0)
+    assert skip_shard(shard, files) is None
     write_features(computed(files, shard, 0, [an_example(1)], last=True), files)
-    assert object_store.names() == [f"features/{files.path(shard.slice_id(files.key, 0))}"]
+    assert object_store.names() == [f"OUT/{files.path(FEATURES, shard.slice_id(KEY, 0))}"]
     assert read_examples(files, [shard]).image_id.tolist() == [an_example(1).image_id]

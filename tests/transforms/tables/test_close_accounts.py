@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalprint.schemas.elements import RejectCount, ShardAccount, SliceReceipt, VerdictCount
-from causalprint.schemas.samples import sample_shard
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.tables.close_accounts import CloseAccounts, write_account
-from causalprint.transforms.tables.committed import closed, iter_accounts
+from causalprint.transforms.tables.committed import closed
 from causalprint.transforms.tables.ledger import Ledger
-from tests.outputs import BUNDLE_ID, files_below, output_at
+from tests.outputs import BUNDLE_ID, accounts_in, files_below, output_at
+from tests.samples import sample_shard
 
 SHARD = sample_shard()
 
@@ -135,8 +135,8 @@ def test_a_ledger_stays_small_however_many_slices_there_are() -> None:
     few = reduce(Ledger.add, (receipt_of(index) for index in range(10)), Ledger(SHARD))
     many = reduce(Ledger.add, (receipt_of(index) for index in range(4000)), Ledger(SHARD))
     assert many.present.bit_length() == 4000
-    assert len(many.verdicts) == len(few.verdicts)
-    assert len(many.reasons) == len(few.reasons)
+    assert len(many.counts.verdicts) == len(few.counts.verdicts)
+    assert len(many.counts.reasons) == len(few.counts.reasons)
 
 
 def test_a_row_of_shards_is_the_account_and_its_file_gives_it_back(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_row_of_shards_is_the_account_and_its_file_gives_it_back(tmp_path: Pat
     assert row.pop("slice_ids") == list(account.slice_ids)
     assert row == {name: getattr(account, name) for name in row}
     assert closed(output, shard) == replace(account, computed=0)
-    assert list(iter_accounts(output)) == [replace(account, computed=0)]
+    assert list(accounts_in(output)) == [replace(account, computed=0)]
 
 
 def test_who_computed_a_shard_does_not_change_its_file(tmp_path: Path) -> None:
@@ -184,4 +184,4 @@ def test_the_transform_closes_every_shard_and_counts_repeated_receipts_once(tmp_
         accounts = pipeline | beam.Create([*mine, *of_other, *again, *of_other]) | beam.Reshuffle() | CloseAccounts(output)
         assert_that(accounts, equal_to(expected))
     stored = sorted((replace(account, computed=0) for account in expected), key=lambda account: account.uri)
-    assert sorted(iter_accounts(output), key=lambda account: account.uri) == stored
+    assert sorted(accounts_in(output), key=lambda account: account.uri) == stored

@@ -14,13 +14,13 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from causalprint.schemas.config import Slicing, Storage
-from causalprint.schemas.samples import sample_shard
 from causalprint.transforms.storage.storage import filesystem
-from causalprint.transforms.tables.committed import bundle_ids, iter_accounts, iter_receipts, run_ids
+from causalprint.transforms.tables.committed import bundle_ids, run_ids
 from causalprint.transforms.tables.output import folder_names, get, put
 from causalprint.transforms.tables.settings import OutputSettingsError, agree
 from causalprint.transforms.tables.write_manifest import read_manifest
-from tests.outputs import BUNDLE_ID, TABLES_OF_IMAGES, audit, files_below, output_at, shards
+from tests.outputs import BUNDLE_ID, TABLES_OF_IMAGES, accounts_in, audit, files_below, output_at, receipts_in, shards
+from tests.samples import sample_shard
 from tests.servers import ObjectStore
 
 
@@ -55,8 +55,8 @@ def test_an_audit_writes_the_same_bytes_as_to_a_disk_and_is_not_done_again(objec
     stored = {name.removeprefix("OUT/"): object_store.get(name) for name in object_store.names() if "/runs/" not in name}
     assert stored == files_below(tmp_path)
     assert audit(list(shards(2)), output, "r2", count=2) == []
-    assert len(list(iter_receipts(output))) == 4
-    assert [account.complete for account in iter_accounts(output)] == [True, True]
+    assert len(list(receipts_in(output))) == 4
+    assert [account.complete for account in accounts_in(output)] == [True, True]
     assert bundle_ids(root, storage) == [BUNDLE_ID]
     assert run_ids(root, storage) == ["r1", "r2"]
     manifest = read_manifest(root, "r2", storage)
@@ -77,12 +77,12 @@ def test_tables_open_where_they_are(object_store: ObjectStore) -> None:
 def test_a_committed_slice_is_found_however_often_it_was_looked_for_before(object_store: ObjectStore) -> None:
     """Listings and absences must not be remembered: another worker, or another run, writes meanwhile."""
     output = output_at(f"{object_store.url}/OUT", object_store.storage)
-    assert list(iter_receipts(output)) == []
+    assert list(receipts_in(output)) == []
     computed: list[list[str]] = []
     other = threading.Thread(target=lambda: computed.append(audit([sample_shard()], output, count=1)))
     other.start()
     other.join()
-    assert [receipt.slice_id for receipt in iter_receipts(output)] == computed[0]
+    assert [receipt.slice_id for receipt in receipts_in(output)] == computed[0]
     assert audit([sample_shard()], output, "again", count=1) == []
 
 

@@ -17,12 +17,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from causalprint.schemas.elements import ImageSlice, ShardAccount, SliceReceipt
-from causalprint.schemas.samples import sample_shard, sample_slice
-from causalprint.transforms.tables.committed import iter_accounts, iter_receipts
+from causalprint.transforms.counting import FOLDER, Tally, read_tally
 from causalprint.transforms.tables.skip_committed import SkipCommittedShards, SkipCommittedSlices, skip_shard, skip_slice
 from causalprint.transforms.tables.write_tables import write_slice
-from causalprint.transforms.tally import Tally, read_tally
-from tests.outputs import BUNDLE_ID, audit, files_below, output_at, shards, slices_of
+from tests.outputs import BUNDLE_ID, accounts_in, audit, files_below, output_at, receipts_in, shards, slices_of
+from tests.samples import sample_shard, sample_slice
 
 SHARD = sample_shard()
 
@@ -65,7 +64,7 @@ def test_a_shard_that_changed_is_read_again_beside_its_old_version(tmp_path: Pat
     assert len(audit([changed], output, "next")) == 3
     after = files_below(tmp_path)
     assert before.items() < after.items()
-    assert {account.generation for account in iter_accounts(output)} == {"1", "2"}
+    assert {account.generation for account in accounts_in(output)} == {"1", "2"}
 
 
 def test_another_bundle_writes_beside_the_old_one(tmp_path: Path) -> None:
@@ -189,7 +188,7 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next_which_computes_no_comm
         output = output_at(tmp_path / str(step))
         with killed_at(step), pytest.raises(KilledError):
             audit([SHARD], output, count=2)
-        committed = {receipt.slice_id for receipt in iter_receipts(output)}
+        committed = {receipt.slice_id for receipt in receipts_in(output)}
         again = audit([SHARD], output, "again", count=2)
         assert sorted(again) == sorted(set(everything) - committed), f"killed at step {step}"
         assert files_below(tmp_path / str(step)) == expected, f"killed at step {step}"
@@ -207,7 +206,7 @@ def test_a_run_killed_by_the_kernel_again_and_again_is_finished_at_last(tmp_path
     environment = {"PYTHONPATH": str(Path(__file__).parents[3])}
     subprocess.run([sys.executable, "-c", script, str(root)], env=environment, check=True)
     output = output_at(root)
-    committed = {receipt.slice_id for receipt in iter_receipts(output)}
+    committed = {receipt.slice_id for receipt in receipts_in(output)}
     assert 5 <= len(committed) < 2 * count
     again = audit(list(shards(2)), output, "again", count=count)
     assert len(again) == 2 * count - len(committed)
@@ -215,7 +214,9 @@ def test_a_run_killed_by_the_kernel_again_and_again_is_finished_at_last(tmp_path
     assert files_below(root) == files_below(tmp_path / "whole")
 
 
-def test_the_transforms_pass_on_what_is_to_do_and_stand_in_for_what_is_done(tmp_path: Path) -> None:
+def test_the_transforms_pass_on_what_is_to_do_and_stand_in_for_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = output_at(tmp_path / "out")
     done, todo = sample_shard(0), sample_shard(1)
     audit([done], output)
@@ -223,9 +224,10 @@ def test_the_transforms_pass_on_what_is_to_do_and_stand_in_for_what_is_done(tmp_
     sources = [attributed.fingerprinted.source for attributed in slices_of(todo)]
     progress = tmp_path / "progress"
     progress.mkdir()
+    monkeypatch.setenv(FOLDER, str(progress))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        of_shards = pipeline | "Shards" >> beam.Create([done, todo]) | SkipCommittedShards(output, str(progress))
-        of_slices = pipeline | "Slices" >> beam.Create(sources) | SkipCommittedSlices(output, str(progress))
+        of_shards = pipeline | "Shards" >> beam.Create([done, todo]) | SkipCommittedShards(output)
+        of_slices = pipeline | "Slices" >> beam.Create(sources) | SkipCommittedSlices(output)
         assert_that(of_shards.shards, equal_to([todo]), "shards")
         assert_that(of_shards.accounts | beam.Map(_brief), equal_to([(done.uri, 3, 0, 21)]), "accounts")
         assert_that(of_slices.slices, equal_to(sources[1:]), "slices")

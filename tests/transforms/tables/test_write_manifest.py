@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import RejectCount, ShardAccount, VerdictCount, limit_damage
 from causalprint.schemas.runs import FileDigest, IncompleteShard, Totals
-from causalprint.schemas.samples import sample_shard
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.committed import bundle_ids, run_ids
 from causalprint.transforms.tables.skip_committed import SkipCommittedShards
-from causalprint.transforms.tables.write_manifest import WriteManifest, add_account, merge_totals, read_manifest, without_secrets
+from causalprint.transforms.tables.write_manifest import WriteManifest, add_account, read_manifest, without_secrets
 from causalprint.transforms.tables.write_tables import WriteTables
 from tests.outputs import BUNDLE_ID, audit, output_at, run_into, slices_of
+from tests.samples import sample_shard
 
 LOCAL = Storage()
 
@@ -88,7 +88,7 @@ def test_totals_add_up_accounts() -> None:
 def test_at_most_a_hundred_incomplete_shards_are_named_and_always_the_same(count: int, cut: int, order: random.Random) -> None:
     accounts = [account_of(number, damage="cut") for number in range(count)]
     order.shuffle(accounts)
-    totals = merge_totals(total(accounts[:cut]), total(accounts[cut:]))
+    totals = total(accounts[:cut]).plus(total(accounts[cut:]))
     assert totals.incomplete == count
     assert [shard.uri for shard in totals.named] == [sample_shard(number).uri for number in range(min(count, 100))]
 

@@ -18,12 +18,22 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
-from causalprint.schemas.samples import sample_shard, sample_slice
 from causalprint.schemas.tables import TABLES, file_schema, stored_rows
-from causalprint.transforms.tables.committed import committed, iter_receipts
+from causalprint.transforms.tables.committed import committed
 from causalprint.transforms.tables.parquet_files import read_record
 from causalprint.transforms.tables.write_tables import WriteTables, write_slice
-from tests.outputs import BUNDLE_DIGEST, BUNDLE_ID, TABLES_OF_IMAGES, audit, files_below, output_at, shards, slices_of
+from tests.outputs import (
+    BUNDLE_DIGEST,
+    BUNDLE_ID,
+    TABLES_OF_IMAGES,
+    audit,
+    files_below,
+    output_at,
+    receipts_in,
+    shards,
+    slices_of,
+)
+from tests.samples import sample_shard, sample_slice
 
 SHARD = sample_shard()
 
@@ -128,12 +138,12 @@ def test_a_parquet_file_of_others_is_no_mark(tmp_path: Path) -> None:
 OTHER_PROCESS = """
 import hashlib
 from causalprint.schemas.config import Storage
-from causalprint.schemas.samples import sample_shard, sample_slice
+from tests.samples import sample_shard, sample_slice
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.parquet_files import encode
+from causalprint.transforms.tables.parquet_files import encode, stored_table
 rows = sample_slice(sample_shard(), images=50, rejects=9).fingerprinted
 for table in ("embeddings", "images", "rejects"):
-    data = encode(table, getattr(rows, table), Output("", "sample-000000000000", "0" * 64, Storage()))
+    data = encode(stored_table(table, getattr(rows, table), Output("", "sample-000000000000", "0" * 64, Storage())))
     print(hashlib.sha256(data).hexdigest())
 """
 
@@ -211,7 +221,7 @@ def test_the_transform_writes_every_slice_and_gives_its_receipt(tmp_path: Path) 
         receipts = pipeline | beam.Create(slices) | beam.Reshuffle() | WriteTables(output)
         assert_that(receipts, equal_to(expected))
     assert files_below(tmp_path / "beam") == files_below(tmp_path / "plain")
-    found = sorted(iter_receipts(output), key=lambda receipt: receipt.slice_id)
+    found = sorted(receipts_in(output), key=lambda receipt: receipt.slice_id)
     assert found == sorted((replace(receipt, computed=False) for receipt in expected), key=lambda receipt: receipt.slice_id)
 
 

@@ -1,0 +1,50 @@
+"""Slices through a model: loaded once a process, before anything else, and never again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import assert_that
+
+from causalprint.pipelines.runners import RUNNERS, pipeline_options
+from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.transforms.map_slices import MapSlices
+
+SHARD = Shard("file:///data/0.tar", 1, "etag", "tar")
+LOADED: list[str] = []
+
+
+class Model:
+    """Stands for what is large."""
+
+
+def load() -> Model:
+    LOADED.append(threading.current_thread().name)
+    return Model()
+
+
+def compute(images: ImageSlice, model: Model, pool: ThreadPoolExecutor) -> tuple[int, int, int]:
+    return images.index, id(model), pool.submit(os.getpid).result()
+
+
+@pytest.mark.parametrize(
+    "beam_options", [(), ("--direct_num_workers=3", "--direct_running_mode=multi_threading")], ids=["one thread", "three"]
+)
+def test_a_process_loads_one_model_however_many_threads_and_slices_there_are(beam_options: tuple[str, ...]) -> None:
+    LOADED.clear()
+
+    def check(rows: Sequence[Any]) -> None:
+        assert sorted(row[0] for row in rows) == list(range(8))
+        assert len({row[1:] for row in rows}) == 1, "all slices met one model in one process"
+
+    options = pipeline_options("direct", beam_options)
+    with beam.Pipeline(runner=RUNNERS["direct"].create(options), options=options) as root:
+        slices = root | beam.Create([ImageSlice(str(index), SHARD, index, ()) for index in range(8)], reshuffle=False)
+        assert_that(slices | beam.Reshuffle() | MapSlices(load, compute, threads=1), check)
+    assert len(LOADED) == 1

@@ -1,0 +1,105 @@
+"""What workers count: metrics that every runner shows, and on this machine a file that the command line follows.
+
+Beam's runner on this machine gives metrics only once a run has ended, so whoever watches one reads the file instead. Its folder
+is named in the environment, which worker processes inherit.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+NAMESPACE = "causalprint"
+"""Of all metrics."""
+
+FOLDER = "CAUSALPRINT_TALLY"
+"""The environment variable that names the folder of the file; without it nobody watches."""
+
+FILE = "tally"
+_RECORD = struct.Struct("<7q")
+
+
+class Tally(NamedTuple):
+    """What was done; tallies add up. Each field is also a metric.
+
+    Attributes:
+        images: images computed or rejected by this run.
+        rejects: those of them that were rejected.
+        encoded_bytes: their encoded bytes.
+        kept: images that an earlier run had committed.
+        shards: shards that are done with.
+        shard_bytes: bytes of those shards.
+        kept_bytes: bytes of those of them that an earlier run had done.
+    """
+
+    images: int = 0
+    rejects: int = 0
+    encoded_bytes: int = 0
+    kept: int = 0
+    shards: int = 0
+    shard_bytes: int = 0
+    kept_bytes: int = 0
+
+    def plus(self, other: Tally) -> Tally:
+        """The sum, field by field."""
+        return Tally(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+def count(**amounts: int) -> None:
+    """Adds to the metrics of these names, and those of them that are fields of :class:`Tally` to the file, where there is one.
+
+    Besides the fields: ``rejects/STAGE/REASON`` (images), and ``read_ms``, ``decode_ms``, ``compute_ms`` and ``write_ms``,
+    milliseconds of all threads together. To be called in the thread in which Beam calls the transform: what other threads count
+    is in no metric. Outside a pipeline there are no metrics, and once the folder is gone there is no file: a lost count must not
+    stop work.
+    """
+    from apache_beam.metrics import Metrics  # noqa: PLC0415 - who only reads the file need not load Beam
+
+    for name, amount in amounts.items():
+        if amount:
+            Metrics.counter(NAMESPACE, name).inc(amount)
+    told = {name: amount for name, amount in amounts.items() if amount and name in Tally._fields}
+    if told and (folder := os.environ.get(FOLDER)):
+        _append(folder, Tally(**told))
+
+
+def rejects_by(reasons: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """What to :func:`count` of rejects, given the stage and reason of each: all of them, and by stage and reason."""
+    counts = Counter(f"rejects/{stage}/{reason}" for stage, reason in reasons)
+    return {"rejects": counts.total(), **counts}
+
+
+def milliseconds(seconds: float) -> int:
+    """To the nearest."""
+    return round(1000 * seconds)
+
+
+def read_tally(folder: str, offset: int = 0) -> tuple[Tally, int]:
+    """The sum of the whole records from byte ``offset`` on, and the offset of the first that was not read yet."""
+    try:
+        with (Path(folder) / FILE).open("rb") as stream:
+            stream.seek(offset)
+            data = stream.read()
+    except FileNotFoundError:
+        return Tally(), offset
+    whole = len(data) - len(data) % _RECORD.size
+    total = Tally()
+    for record in _RECORD.iter_unpack(data[:whole]):
+        total = total.plus(Tally(*record))
+    return total, offset + whole
+
+
+def _append(folder: str, tally: Tally) -> None:
+    """One append of one small record, which the kernel keeps whole between processes and threads."""
+    try:
+        descriptor = os.open(Path(folder) / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError:
+        return
+    try:
+        os.write(descriptor, _RECORD.pack(*tally))
+    finally:
+        os.close(descriptor)
