@@ -14,6 +14,7 @@ import typer
 
 import causalprint
 from causalprint.__main__ import app, main
+from causalprint.models.evaluation.perturbations import TRACKS
 from causalprint.pipelines.commands.command import SPEAKS
 from causalprint.pipelines.commands.demo import DemoConfig
 from causalprint.pipelines.commands.inspect import InspectConfig
@@ -28,8 +29,10 @@ from causalprint.research.anonymization.config import AnonymizeConfig
 from causalprint.research.cli import app as laboratory
 from causalprint.research.comparison.config import CompareConfig
 from causalprint.research.training.config import LensConfig, ModelTrainingConfig
+from causalprint.research.training.lens import TRUNKS
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.options import Command, OptionError, Panel, settings_of
+from causalprint.transforms.images.encode import ENCODINGS
 
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 CONFIGS: list[type[Command]] = [
@@ -130,10 +133,19 @@ def test_a_shell_completes_what_is_typed(words: str, offers: str) -> None:
     assert done.stdout.split() == [offers]
 
 
-def test_every_runner_is_offered() -> None:
-    (runner,) = (setting.option for setting in settings_of(AuditConfig) if setting.name == "runner")
-    assert runner is not None
-    assert runner.choices == tuple(RUNNERS)
+@pytest.mark.parametrize(
+    ("config", "name", "there"),
+    [
+        (AuditConfig, "runner", RUNNERS),
+        (EvaluateConfig, "track", TRACKS),
+        (AlignedConfig, "encoding", ENCODINGS),
+        (LensConfig, "channels", TRUNKS),
+    ],
+)
+def test_an_option_offers_all_that_there_is(config: type[Command], name: str, there: dict[str, object]) -> None:
+    (option,) = (setting.option for setting in settings_of(config) if setting.name == name)
+    assert option is not None
+    assert set(option.choices) == set(there)
 
 
 def test_python_dash_m_is_the_same_command() -> None:

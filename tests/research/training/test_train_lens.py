@@ -21,7 +21,6 @@ from causalprint.research.training.config import LensConfig
 from causalprint.research.training.lens import TRUNKS, LensTraining
 from causalprint.research.training.lens_data import LensTrainingError
 from causalprint.research.training.train_lens import CARD, TrainedLens, train_lens
-from causalprint.schemas.options import settings_of
 from tests.audits import command, jpeg, tar
 from tests.bundles import photograph, tiny_prior
 from tests.pipelines.training.test_train import labelled, write_tar
@@ -158,9 +157,3 @@ def test_an_unlabelled_image_is_one_line(tmp_path: Path, capsys: Capture) -> Non
     assert "--label-field" in found["error"]
     assert "Traceback" not in log
     assert not (tmp_path / "lens").exists()
-
-
-def test_the_command_offers_every_trunk() -> None:
-    (channels,) = (setting.option for setting in settings_of(LensConfig) if setting.name == "channels")
-    assert channels is not None
-    assert set(channels.choices) == set(TRUNKS)
