@@ -28,8 +28,9 @@ SAVE_SECONDS = 30.0
 """Features are safe from a kill so often."""
 
 _ROOT = Path(causalprint.__file__).parent
-_MODELS = "causalprint.models."
-_REGISTRY = f"{_MODELS}baselines"
+_REGISTRY = "causalprint.research.methods"
+_CODE = ("causalprint.models.", f"{_REGISTRY}.")
+"""What methods are made of."""
 
 Features = npt.NDArray[Any]
 Compute = Callable[[npt.NDArray[np.uint8]], Features]
@@ -197,7 +198,7 @@ def _spec_digest(spec: str) -> str:
 
 def _imports(module: str) -> set[Path]:
     """Files of the package that ``module`` imports, however far; a package stands for all of its files, but for the registry."""
-    found = {_ROOT / "models" / "baselines" / "base.py"}  # what a method is; what the default kit holds is in the kit's digest
+    found = {_ROOT / "research" / "methods" / "base.py"}  # what a method is; what the default kit holds is in the kit's digest
     waiting = [module]
     while waiting:
         name = waiting.pop()
@@ -217,10 +218,10 @@ def _imports(module: str) -> set[Path]:
 
 @lru_cache(maxsize=256)
 def _imported(file: Path) -> tuple[str, ...]:
-    """Modules of the package's models that ``file`` imports, and names in them, which may be modules too."""
+    """Modules of :data:`_CODE` that ``file`` imports, and names in them, which may be modules too."""
     nodes = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in names if name.startswith(_MODELS))
+    return tuple(name for name in names if name.startswith(_CODE))
