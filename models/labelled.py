@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,18 +57,20 @@ class LabelledImages:
         """Of one image after the other."""
         listed = list(rows)
         columns = zip(*listed, strict=True) if listed else [()] * len(_DTYPES)
-        arrays = [np.array(column, dtype) for column, dtype in zip(columns, _DTYPES.values(), strict=True)]
-        return LabelledImages(*arrays[:-1], arrays[-1].reshape(-1, 2))
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name: np.array(column, dtype) for (name, dtype), column in zip(_DTYPES.items(), columns, strict=True)
+        }
+        return LabelledImages(**{**arrays, "size": arrays["size"].reshape(-1, 2)})
 
     @staticmethod
     def known(source: Text, **columns: npt.NDArray[np.generic]) -> LabelledImages:
         """Of the columns that are known."""
         shapes = {name: (len(source), 2) if name == "size" else (len(source),) for name in _DTYPES}
-        unknown = {name: np.zeros(shapes[name], dtype) for name, dtype in _DTYPES.items()}
+        unknown: dict[str, Any] = {name: np.zeros(shapes[name], dtype) for name, dtype in _DTYPES.items()}
         return LabelledImages(**{**unknown, "source": source, **columns})
 
     @property
-    def columns(self) -> dict[str, npt.NDArray[np.generic]]:
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
         """Every column by its name."""
         return {column.name: getattr(self, column.name) for column in fields(self)}
 

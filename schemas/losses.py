@@ -30,6 +30,10 @@ class Losses:
         """How many images were left out."""
         return sum(count.images for count in self.reasons)
 
+    def of(self, reason: str) -> int:
+        """How many images were left out for that reason."""
+        return dict(self.reasons).get(reason, 0)
+
     def __add__(self, other: Losses) -> Losses:
         counts = dict.fromkeys(sorted({count.reason for count in self.reasons + other.reasons}), 0)
         for reason, images in self.reasons + other.reasons:

@@ -205,10 +205,12 @@ def central_crop(decoded: DecodedImage, side: int) -> Pixels:
     from causalprint.models.bundles.manifest import Geometry
     from causalprint.models.features import cut
 
-    for crop in cut(decoded.pixels, Geometry(crop=side)):
-        return crop
-    size = f"{decoded.width} x {decoded.height} pixels"
-    raise ImageRejectError(Stage.COMPUTE, Abstention.TOO_SMALL, f"{size}: smaller than the crop, {side}")
+    crops = cut(decoded.pixels, Geometry(crop=side))
+    if not len(crops):
+        size = f"{decoded.width} x {decoded.height} pixels"
+        raise ImageRejectError(Stage.COMPUTE, Abstention.TOO_SMALL, f"{size}: smaller than the crop, {side}")
+    centre: Pixels = crops[0]
+    return centre
 
 
 def _name(shard: Shard, member: str) -> str:

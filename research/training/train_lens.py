@@ -13,10 +13,9 @@ from causalprint.research.training.lens_data import (
     RESIDUAL,
     LensConfig,
     LensTrainingError,
-    Report,
     lens_shards,
     lens_streams,
-    tell_losses,
+    losses,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from causalprint.models.lenses.convolutional import Trunk, TrunkConfig
     from causalprint.models.training.interventions import Interventions
+    from causalprint.pipelines.labelled.reader import Report
     from causalprint.research.training.lens import CropBatch, LensTraining, Show
 
 CARD = "card.md"
@@ -96,7 +96,8 @@ def train_lens(
     data = lens_streams(config, how.crop, learned, held_out)
     surveys = data.surveys
     sources = surveys.learned.sources
-    tell_losses(surveys, report)
+    for text in losses(surveys):
+        report(text)
     often = shares(surveys.learned)
     crops = sum(often[source, origin] * count for (source, origin, _), count in surveys.learned.counts.items())
 
