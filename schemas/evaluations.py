@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from causalprint.schemas.losses import Losses
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 EVALUATION_SCHEMA = 2
@@ -152,11 +153,12 @@ class Evaluation:
         device: what computed it.
         seeds: of draws; the bootstrap has ``rounds`` resamples.
         images: what was evaluated, by source and origin.
-        left_out: images that could not be decoded or are smaller than the crop.
+        left_out: images that could not be read or decoded, are smaller than the crop or have no label.
         shortcuts: audits on the same images.
         void: whether one of them voids the track.
         bundles: in the order given.
         differences: of every further bundle to the first.
+        losses: what was left out, by reason, and damage of shards.
     """
 
     schema: int
@@ -173,6 +175,7 @@ class Evaluation:
     void: bool
     bundles: tuple[BundleEvaluation, ...]
     differences: tuple[Difference, ...] = ()
+    losses: Losses = field(default_factory=Losses)
 
 
 def _column(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False) -> pa.Field:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from causalprint.schemas.elements import EncodedImage, Shard
 
 UNKNOWN = "unstated"
+UNLABELLED = "unlabelled"
+"""Why an image without a label is left out."""
 
 
 class LabelError(ValueError):
@@ -32,8 +34,8 @@ class Label(NamedTuple):
     licence: str
 
 
-def label_of(image: EncodedImage, shard: Shard, label_field: str) -> Label:
-    """The label of ``image``: from its metadata, else its source is the name of the folder that it lies in.
+def label_of(image: EncodedImage, shard: Shard, label_field: str, otherwise: str | None = None) -> Label:
+    """The label of ``image``: from its metadata, else its source is ``otherwise``, or the name of the folder that it lies in.
 
     Metadata are its sidecar or the other columns of its row (Parquet, TFRecord). The key ``label_field`` names the source, as
     text or as a whole number (a column of classes); the keys ``origin``, ``content`` and ``licence`` the rest.
@@ -44,7 +46,7 @@ def label_of(image: EncodedImage, shard: Shard, label_field: str) -> Label:
     metadata = json.loads(image.metadata) if image.metadata else {}
     known = metadata if isinstance(metadata, dict) else {}
     return Label(
-        _source(known.get(label_field), image, shard, label_field),
+        _source(known.get(label_field, otherwise), image, shard, label_field),
         str(known.get("origin") or shard.collection),
         str(known.get("content") or image.image_id),
         str(known.get("licence") or UNKNOWN),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Crops = npt.NDArray[np.uint8]
-Text = npt.NDArray[np.str_]
-Hashes = npt.NDArray[np.uint64]
+from causalprint.schemas.arrays import Crops, Hashes, Text
 
 BITS = 64
 SIDE = 8

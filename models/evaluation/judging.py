@@ -7,12 +7,10 @@ from concurrent.futures import Executor
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.evaluation.perturbations import PERTURBATIONS, Perturbation, seed_of
 from causalprint.models.evaluation.scoring import (
-    STRANGER,
     Truth,
     aligned,
     calibration,
@@ -24,36 +22,14 @@ from causalprint.models.evaluation.scoring import (
 )
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, recalls, reliability, robustness
 from causalprint.models.evaluation.shortcuts import file_features, held_out_recall, is_above_chance, thumbnails
-from causalprint.models.statistics.metrics import Mask
+from causalprint.models.labelled import STRANGER, LabelledCrops
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
+from causalprint.schemas.arrays import Mask, Pixels, Text
 from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut
 
 Report = Callable[[str], None]
-Text = npt.NDArray[np.str_]
 FOLDS = 5
 UNCHANGED = Perturbation("the images as they are", lambda pixels, _: pixels)
-
-
-class LabelledImages(NamedTuple):
-    """N images and what is known of them.
-
-    Attributes:
-        crops: uint8 (N, C, C, 3), of each one the same size.
-        image_id: SHA-256 of the encoded bytes, lower-case hex, (N,).
-        encoded_bytes: of the files, int64 (N,).
-        encoding: of the files: JPEG, PNG, …, (N,).
-        size: height and width of the whole images in pixels, int64 (N, 2).
-        source, origin, content: as labelled, (N,).
-    """
-
-    crops: npt.NDArray[np.uint8]
-    image_id: Text
-    encoded_bytes: npt.NDArray[np.int64]
-    encoding: Text
-    size: npt.NDArray[np.int64]
-    source: Text
-    origin: Text
-    content: Text
 
 
 class Judged(NamedTuple):
@@ -69,22 +45,22 @@ class Judged(NamedTuple):
         return self.truth, self.verdicts
 
 
-def judge_bundle(bundle: Bundle, images: LabelledImages, device: str, pool: Executor, report: Report) -> Judged:
+def judge_bundle(bundle: Bundle, labelled: LabelledCrops, device: str, pool: Executor, report: Report) -> Judged:
     """Loads a bundle and asks it about every image."""
     judge = Judge(bundle, device)
-    truth = truth_of(bundle.manifest, images.source, images.origin, images.content)
-    return Judged(judge, truth, _verdicts(judge, images, "unchanged", UNCHANGED, 0, pool, report))
+    truth = truth_of(bundle.manifest, labelled.images)
+    return Judged(judge, truth, _verdicts(judge, labelled, "unchanged", UNCHANGED, 0, pool, report))
 
 
 def perturb(
-    judged: Judged, images: LabelledImages, seeds: int, resampling: Resampling, pool: Executor, report: Report
+    judged: Judged, labelled: LabelledCrops, seeds: int, resampling: Resampling, pool: Executor, report: Report
 ) -> tuple[Robustness, ...]:
     """What every perturbation costs, beginning with none. Those that are drawn are drawn ``seeds`` times."""
     judge, truth, verdicts = judged
     rows = [robustness("none", UNCHANGED, truth, verdicts, [verdicts], resampling)]
     for name, perturbation in PERTURBATIONS.items():
         draws = range(seeds if perturbation.drawn else 1)
-        after = [_verdicts(judge, images, name, perturbation, seed, pool, report) for seed in draws]
+        after = [_verdicts(judge, labelled, name, perturbation, seed, pool, report) for seed in draws]
         rows.append(robustness(name, perturbation, truth, verdicts, after, resampling))
     return tuple(rows)
 
@@ -105,7 +81,7 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
         residual=manifest.residual,
         sources=manifest.sources,
         temperature=temperature,
-        measures=measure(metrics, truth.content, *resampling),
+        measures=measure(metrics, truth.images.content, *resampling),
         recalls=recalls(truth, verdicts, resampling),
         confusion=confusion(truth, verdicts, manifest.sources),
         before=reliability(at_temperature_one(verdicts.probabilities, temperature)[known], right),
@@ -114,17 +90,18 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
     )
 
 
-def audit_images(images: LabelledImages, judged: Sequence[Judged], resampling: Resampling, threads: int) -> tuple[Shortcut, ...]:
+def audit_images(labelled: LabelledCrops, judged: Sequence[Judged], resampling: Resampling, threads: int) -> tuple[Shortcut, ...]:
     """Audits of the images whose source some bundle knows."""
     known = np.any([one.truth.label != STRANGER for one in judged], axis=0)
-    return audit_track(images, known, resampling, threads)
+    return audit_track(labelled, known, resampling, threads)
 
 
-def audit_track(images: LabelledImages, chosen: Mask, resampling: Resampling, threads: int) -> tuple[Shortcut, ...]:
+def audit_track(labelled: LabelledCrops, chosen: Mask, resampling: Resampling, threads: int) -> tuple[Shortcut, ...]:
     """The three audits of the images in the mask ``chosen`` (N,), any of which above chance voids the track.
 
     There are none where those images are of one source or of one content.
     """
+    images = labelled.images
     names, labels = np.unique(images.source[chosen], return_inverse=True)
     contents = images.content[chosen]
     folds = content_folds(contents, resampling.seed)
@@ -132,7 +109,7 @@ def audit_track(images: LabelledImages, chosen: Mask, resampling: Resampling, th
         return ()
     listing = file_features(images.encoded_bytes, images.encoding, images.size)[chosen]
     # All of them, one by one: a mask would fetch every crop of a mapped file into memory.
-    glance = thumbnails(images.crops)[chosen]
+    glance = thumbnails(labelled.crops)[chosen]
     audits = (
         ("size and encoding of the file, height and width", listing, False),
         ("mean colour and a 16x16 thumbnail", glance, False),
@@ -155,11 +132,11 @@ def content_folds(content: Text, seed: int) -> list[Mask]:
 
 
 def _verdicts(
-    judge: Judge, images: LabelledImages, name: str, perturbation: Perturbation, seed: int, pool: Executor, report: Report
+    judge: Judge, labelled: LabelledCrops, name: str, perturbation: Perturbation, seed: int, pool: Executor, report: Report
 ) -> Verdicts:
-    count = len(images.source)
+    count = len(labelled.images)
 
-    def image(number: int) -> npt.NDArray[np.uint8]:
-        return perturbation.apply(images.crops[number], seed_of(str(images.image_id[number]), seed))
+    def image(number: int) -> Pixels:
+        return perturbation.apply(labelled.crops[number], seed_of(str(labelled.images.image_id[number]), seed))
 
     return judge(count, image, pool, lambda done: report(f"{judge.bundle.bundle_id}, {name}: {done:,} of {count:,} images"))

@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import REAL, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
+from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.metrics import (
     Estimate,
-    Labels,
-    Mask,
-    Scores,
     area_under_curve,
     bootstrap_each,
     calibration_error,
@@ -26,12 +23,10 @@ from causalprint.models.statistics.metrics import (
     tpr_at_fpr,
 )
 from causalprint.models.verdicts import Verdicts, at_temperature_one
+from causalprint.schemas.arrays import Labels, Mask, Scores, Text
 from causalprint.schemas.evaluations import Interval, Measure
 from causalprint.schemas.reasons import Verdict
 
-Text = npt.NDArray[np.str_]
-STRANGER = -1
-"""The label of images whose source the bundle does not know."""
 ACCURACY = "macro accuracy"
 AUC = "real against generated, AUC"
 
@@ -40,17 +35,15 @@ class Truth(NamedTuple):
     """What is known of N images, and how a bundle calls it.
 
     Attributes:
-        label: int64 (N,), place in the bundle's sources; :data:`STRANGER` where it is none of them.
+        images: as they are labelled.
+        label: int64 (N,), place in the bundle's sources; :data:`~causalprint.models.labelled.STRANGER` where it is none of them.
         real: the label of ``real``.
-        source, origin, content: as labelled, (N,).
         trained: (N,), whether the bundle's card names training images of that source and origin.
     """
 
+    images: LabelledImages
     label: Labels
     real: int
-    source: Text
-    origin: Text
-    content: Text
     trained: Mask
 
 
@@ -63,19 +56,12 @@ class Metric(NamedTuple):
     note: str
 
 
-def truth_of(manifest: Manifest, source: Text, origin: Text, content: Text) -> Truth:
-    """What a bundle can be asked about N labelled images."""
-    places = {name: place for place, name in enumerate(manifest.sources)}
+def truth_of(manifest: Manifest, images: LabelledImages) -> Truth:
+    """What a bundle can be asked about labelled images."""
     seen = {(one.source, one.origin) for one in manifest.data if one.training + one.validation}
-    pairs = zip(source.tolist(), origin.tolist(), strict=True)
-    return Truth(
-        np.array([places.get(name, STRANGER) for name in source.tolist()], np.int64),
-        places[REAL],
-        source,
-        origin,
-        content,
-        np.array([pair in seen for pair in pairs], np.bool_),
-    )
+    pairs = zip(images.source.tolist(), images.origin.tolist(), strict=True)
+    trained = np.array([pair in seen for pair in pairs], np.bool_)
+    return Truth(images, images.labels(manifest.sources), manifest.sources.index(REAL), trained)
 
 
 def measure(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> tuple[Measure, ...]:
@@ -176,7 +162,7 @@ def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
         return []
     everything = np.ones(len(known), np.bool_)
     right = verdicts.found == truth.label
-    strangers = ", ".join(np.unique(truth.source[~known]).tolist())
+    strangers = ", ".join(np.unique(truth.images.source[~known]).tolist())
     metrics = []
     for name, familiar in (("novelty", -verdicts.novelty), ("largest probability", verdicts.probabilities.max(axis=1))):
         metrics += _open_set(name, familiar, known, right, everything, f"known sources against {strangers}")
@@ -220,7 +206,7 @@ def _open_set(name: str, familiar: Scores, known: Mask, right: Mask, everything:
 def aligned(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     """One content through every decoder: metrics on pairs, of known sources."""
     known, found, label = truth.label != STRANGER, verdicts.found, truth.label
-    _, content = np.unique(truth.content, return_inverse=True)
+    _, content = np.unique(truth.images.content, return_inverse=True)
     tests = (
         ("swap test, right verdicts hold", swap_holds, "same decoder, new content: a right verdict is right again"),
         ("swap test, any verdict holds", swap_consistency, "same decoder, new content: pairs with one verdict"),

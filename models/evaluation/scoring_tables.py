@@ -8,17 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from causalprint.models.evaluation.perturbations import Perturbation
-from causalprint.models.evaluation.scoring import ACCURACY, AUC, STRANGER, Truth, interval
+from causalprint.models.evaluation.scoring import ACCURACY, AUC, Truth, interval
+from causalprint.models.labelled import STRANGER
 from causalprint.models.statistics.metrics import (
-    Labels,
-    Mask,
-    Scores,
     area_under_curve,
     bootstrap_each,
     confidence_bins,
     macro_recall,
 )
 from causalprint.models.verdicts import Verdicts
+from causalprint.schemas.arrays import Labels, Mask, Scores
 from causalprint.schemas.evaluations import Bin, ConfusionRow, Difference, Recall, Robustness
 
 BINS = 15
@@ -33,10 +32,10 @@ class Resampling(NamedTuple):
 
 def recalls(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[Recall, ...]:
     """Recall of every known source, and of each of its origins."""
-    known = truth.label != STRANGER
-    pairs = sorted(set(zip(truth.source[known].tolist(), truth.origin[known].tolist(), strict=True)))
+    images, known = truth.images, truth.label != STRANGER
+    pairs = sorted(set(zip(images.source[known].tolist(), images.origin[known].tolist(), strict=True)))
     groups = sorted({(source, "") for source, _ in pairs} | set(pairs))
-    masks = np.array([(truth.source == source) & (truth.origin == origin if origin else known) for source, origin in groups])
+    masks = np.array([(images.source == source) & (images.origin == origin if origin else known) for source, origin in groups])
     right = (verdicts.found == truth.label).astype(np.float64)
 
     def shares(rows: Labels) -> Scores:
@@ -46,7 +45,7 @@ def recalls(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[R
         np.divide(members @ right[rows], counts, out=found, where=counts > 0)
         return found
 
-    estimates = bootstrap_each(shares, truth.content.tolist(), *resampling)
+    estimates = bootstrap_each(shares, truth.images.content.tolist(), *resampling)
     return tuple(
         Recall(source, origin, bool(truth.trained[mask].all()) if origin else False, int(mask.sum()), interval(estimate))
         for (source, origin), mask, estimate in zip(groups, masks, estimates, strict=True)
@@ -55,14 +54,14 @@ def recalls(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[R
 
 def confusion(truth: Truth, verdicts: Verdicts, sources: Sequence[str]) -> tuple[ConfusionRow, ...]:
     """A row for every source of the images: those that the bundle knows in its order, then strangers by name."""
-    present = set(truth.source.tolist())
+    present = set(truth.images.source.tolist())
     rows = [source for source in sources if source in present] + sorted(present - set(sources))
     found = verdicts.found
     return tuple(
         ConfusionRow(
             source,
             source in sources,
-            tuple(np.bincount(found[truth.source == source], minlength=len(sources)).tolist()),
+            tuple(np.bincount(found[truth.images.source == source], minlength=len(sources)).tolist()),
         )
         for source in rows
     )
@@ -113,7 +112,7 @@ def robustness(
             float(np.mean([area_under_curve(real[kept], chance[kept]) for chance in chances])),
         ]
 
-    estimates = bootstrap_each(values, truth.content.tolist(), *resampling)
+    estimates = bootstrap_each(values, truth.images.content.tolist(), *resampling)
     return Robustness(name, perturbation.about, len(after), *(interval(estimate) for estimate in estimates))
 
 
@@ -136,7 +135,7 @@ def differences(
             return [float("nan")] * 2
         return [mine - its for mine, its in zip(scores(other, kept), scores(first, kept), strict=True)]
 
-    estimates = bootstrap_each(values, truth.content.tolist(), *resampling)
+    estimates = bootstrap_each(values, truth.images.content.tolist(), *resampling)
     return tuple(
         Difference(bundle_id, name, interval(estimate), int(both.sum()))
         for name, estimate in zip((ACCURACY, AUC), estimates, strict=True)

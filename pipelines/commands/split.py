@@ -34,6 +34,8 @@ def _print(found: SplitReport, out: Console) -> None:
     out.print(f"{found.images:,} images: {found.fit:,} in fit, {found.test:,} in test", soft_wrap=True)
     for reason in found.left_out:
         out.print(f"left out: {reason.images:,}: {reason.why}", soft_wrap=True)
+    for damage in found.damage:
+        out.print(f"damaged, and split as far as it can be read: {damage}", soft_wrap=True)
     out.print(
         f"next: causalprint train {found.output}/fit --output BUNDLE; "
         f"causalprint evaluate {found.output}/test --bundle BUNDLE --output EVIDENCE",

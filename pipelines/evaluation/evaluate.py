@@ -16,8 +16,8 @@ from causalprint.pipelines.runners import cores
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
-    from causalprint.models.evaluation.judging import Judged, LabelledImages
-    from causalprint.pipelines.labelled.crops import LabelledCrops
+    from causalprint.models.evaluation.judging import Judged
+    from causalprint.models.labelled import LabelledCrops, LabelledImages
     from causalprint.schemas.evaluations import Evaluation
 
 Report = Callable[[str], None]
@@ -37,10 +37,11 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         EvaluationError: the images or bundles cannot be evaluated, the output is no local folder, or a package is missing.
         BundleError: a bundle cannot be used.
         InputError: an input matches nothing.
-        LabelError: an image has no label.
+        LabelError: no image has a label.
+        ConnectionError: a shard cannot be read for now.
     """
     from causalprint.models.bundles.bundle import load_bundle
-    from causalprint.models.evaluation.judging import LabelledImages, judge_bundle
+    from causalprint.models.evaluation.judging import judge_bundle
     from causalprint.models.evaluation.perturbations import TRACKS
     from causalprint.pipelines.evaluation.output import write_evaluation
     from causalprint.pipelines.labelled.crops import read_labelled_crops
@@ -52,7 +53,7 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
     bundles = [load_bundle(path) for path in config.bundles or (None,)]
     threads = config.threads or cores()
     with tempfile.TemporaryDirectory(prefix="causalprint-") as folder, ThreadPoolExecutor(threads) as pool:
-        found = read_labelled_crops(
+        labelled = read_labelled_crops(
             config.inputs,
             config.storage,
             config.label_field,
@@ -62,21 +63,11 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
             TRACKS[config.track],
             config.limit,
         )
-        _check(found, bundles, config)
-        images = LabelledImages(
-            found.crops,
-            found.image_id,
-            found.encoded_bytes,
-            found.encoding,
-            found.size,
-            found.source,
-            found.origin,
-            found.content,
-        )
-        judged = [judge_bundle(bundle, images, config.device, pool, report) for bundle in bundles]
-        evaluation = _measure(config, images, found.left_out, judged, pool, report)
+        _check(labelled, bundles, config)
+        judged = [judge_bundle(bundle, labelled, config.device, pool, report) for bundle in bundles]
+        evaluation = _measure(config, labelled, judged, pool, report)
         report("drawing")
-        write_evaluation(Path(config.output), config.key, evaluation, images, judged, pool)
+        write_evaluation(Path(config.output), config.key, evaluation, labelled, judged, pool)
     return evaluation
 
 
@@ -92,13 +83,14 @@ def _common_crop(bundles: Sequence[Bundle]) -> int:
     return crops.pop()
 
 
-def _check(images: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateConfig) -> None:
+def _check(labelled: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateConfig) -> None:
     from causalprint.models.bundles.manifest import REAL
 
-    found = set(images.source.tolist())
+    found = set(labelled.images.source.tolist())
     given = ", ".join(config.inputs)
     if not found:
-        raise EvaluationError(f"{given} has no image that can be decoded and is large enough ({images.left_out} were left out)")
+        why = f"({labelled.losses.images} were left out): {labelled.losses}"
+        raise EvaluationError(f"{given} has no image that can be decoded and is large enough {why}")
     for bundle in bundles:
         known = found & set(bundle.manifest.sources)
         if not known - {REAL}:
@@ -106,7 +98,7 @@ def _check(images: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateCon
                 f"no image of {given} is of a generator that {bundle.bundle_id} knows ({_some(bundle.manifest.sources)}); "
                 f"the labels are {_some(sorted(found))}: is --label-field {config.label_field!r} the right one?"
             )
-    if config.track == "aligned" and not _versions(images):
+    if config.track == "aligned" and not _versions(labelled.images):
         raise EvaluationError(
             f"no content of {given} is there by two sources: make such images with `causalprint lab make-aligned`"
         )
@@ -114,7 +106,7 @@ def _check(images: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateCon
         raise EvaluationError(f"{given} has no image labelled {REAL!r}, without which detection cannot be measured; add some")
 
 
-def _versions(images: LabelledCrops) -> int:
+def _versions(images: LabelledImages) -> int:
     """How many contents are there by two sources or more."""
     pairs = set(zip(images.content.tolist(), images.source.tolist(), strict=True))
     return sum(count > 1 for count in Counter(content for content, _ in pairs).values())
@@ -125,7 +117,7 @@ def _some(names: Sequence[str], most: int = 8) -> str:
 
 
 def _measure(
-    config: EvaluateConfig, images: LabelledImages, left_out: int, judged: Sequence[Judged], pool: Executor, report: Report
+    config: EvaluateConfig, labelled: LabelledCrops, judged: Sequence[Judged], pool: Executor, report: Report
 ) -> Evaluation:
     import causalprint
     from causalprint.models.evaluation.judging import audit_images, measure_bundle, perturb
@@ -134,12 +126,13 @@ def _measure(
 
     resampling = Resampling(0, config.rounds * config.seeds)
     report("auditing shortcuts")
-    shortcuts = audit_images(images, judged, resampling, config.threads or cores())
+    shortcuts = audit_images(labelled, judged, resampling, config.threads or cores())
     measured = []
     for one in judged:
-        costs = perturb(one, images, config.seeds, resampling, pool, report) if config.robustness else ()
+        costs = perturb(one, labelled, config.seeds, resampling, pool, report) if config.robustness else ()
         report(f"{one.judge.bundle.bundle_id}: resampling")
         measured.append(measure_bundle(one, config.track, costs, resampling))
+    images = labelled.images
     counts = Counter(zip(images.source.tolist(), images.origin.tolist(), strict=True))
     first, *others = judged
     compared = [differences(first.answers, other.answers, other.judge.bundle.bundle_id, resampling) for other in others]
@@ -148,12 +141,13 @@ def _measure(
         version=causalprint.__version__,
         command=shlex.join(config.argv()),
         track=config.track,
-        crop=images.crops.shape[1],
+        crop=labelled.crops.shape[1],
         device=str(first.judge.fingerprinter.device),
         seeds=config.seeds,
         rounds=resampling.rounds,
         images=tuple(Images(source, origin, counts[source, origin]) for source, origin in sorted(counts)),
-        left_out=left_out,
+        left_out=labelled.losses.images,
+        losses=labelled.losses,
         shortcuts=shortcuts,
         void=any(shortcut.voids for shortcut in shortcuts),
         bundles=tuple(measured),

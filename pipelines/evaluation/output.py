@@ -14,7 +14,8 @@ from causalprint.pipelines.results.sections import FIGURES, publish_section
 from causalprint.schemas.records import to_json
 
 if TYPE_CHECKING:
-    from causalprint.models.evaluation.judging import Judged, LabelledImages
+    from causalprint.models.evaluation.judging import Judged
+    from causalprint.models.labelled import LabelledCrops
     from causalprint.schemas.evaluations import Bin, BundleEvaluation, Evaluation, Interval
 
 EVALUATION = "evaluation.json"
@@ -22,17 +23,17 @@ PREDICTIONS = "predictions.parquet"
 
 
 def write_evaluation(
-    output: Path, key: str, found: Evaluation, images: LabelledImages, judged: Sequence[Judged], pool: Executor
+    output: Path, key: str, found: Evaluation, labelled: LabelledCrops, judged: Sequence[Judged], pool: Executor
 ) -> None:
     """Writes everything below ``output``, all or nothing; ``key`` names the section and begins the names of figures."""
-    drawn = _draw(key, found, images, judged, pool)
+    drawn = _draw(key, found, labelled, judged, pool)
     files = {name: data for name, (data, _) in drawn.items()}
     files[EVALUATION] = (to_json(found, indent=1) + "\n").encode()
-    files[PREDICTIONS] = predictions(found, images, judged)
+    files[PREDICTIONS] = predictions(found, labelled, judged)
     publish_section(output, key, section(found, {name: about for name, (_, about) in drawn.items()}), files)
 
 
-def predictions(found: Evaluation, images: LabelledImages, judged: Sequence[Judged]) -> bytes:
+def predictions(found: Evaluation, labelled: LabelledCrops, judged: Sequence[Judged]) -> bytes:
     """A Parquet file of schema :data:`causalprint.schemas.evaluations.PREDICTIONS`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -46,10 +47,10 @@ def predictions(found: Evaluation, images: LabelledImages, judged: Sequence[Judg
         bundle, verdicts = one.judge.bundle, one.verdicts
         best = verdicts.found
         columns = {
-            "image_id": pa.array(images.image_id.tolist(), pa.string()),
-            "source": pa.array(images.source.tolist(), pa.string()),
-            "origin": pa.array(images.origin.tolist(), pa.string()),
-            "content": pa.array(images.content.tolist(), pa.string()),
+            "image_id": pa.array(labelled.images.image_id.tolist(), pa.string()),
+            "source": pa.array(labelled.images.source.tolist(), pa.string()),
+            "origin": pa.array(labelled.images.origin.tolist(), pa.string()),
+            "content": pa.array(labelled.images.content.tolist(), pa.string()),
             "bundle": pa.array([bundle.bundle_id] * len(best), pa.string()),
             "verdict": pa.array(verdicts.verdict.tolist(), pa.string()),
             "named": pa.array([name or None for name in verdicts.named.tolist()], pa.string()),
@@ -68,7 +69,7 @@ def predictions(found: Evaluation, images: LabelledImages, judged: Sequence[Judg
 
 
 def _draw(
-    key: str, found: Evaluation, images: LabelledImages, judged: Sequence[Judged], pool: Executor
+    key: str, found: Evaluation, labelled: LabelledCrops, judged: Sequence[Judged], pool: Executor
 ) -> dict[str, tuple[bytes, str]]:
     """Every figure and what it shows, by its path."""
     from causalprint.models.evaluation.residual_spectra import residual_spectra
@@ -86,14 +87,14 @@ def _draw(
             f"What images are taken for by {bundle.bundle_id}, in percent of each source",
         )
         title = f"Fingerprints of {bundle.bundle_id}, two principal components"
-        add(f"fingerprints{suffix}", fingerprint_map(one.verdicts.fingerprint, images.source, title), title)
+        add(f"fingerprints{suffix}", fingerprint_map(one.verdicts.fingerprint, labelled.images.source, title), title)
     title = "Reliability, images of known sources"
     add("reliability", reliability(_curves(found.bundles), title), f"{title}; temperature 1 (before) and calibrated (after)")
     if any(bundle.robustness for bundle in found.bundles):
         add("robustness", _robustness(found.bundles), "Macro accuracy and share of verdicts flipped, by perturbation")
     first = judged[0].judge
     title = "Mean power spectra of residuals"
-    panels = residual_spectra(first.bundle.residual, first.fingerprinter.device, images.crops, images.source, pool)
+    panels = residual_spectra(first.bundle.residual, first.fingerprinter.device, labelled.crops, labelled.images.source, pool)
     add("spectra", spectra(panels, title), f"{title} of {first.bundle.bundle_id}, by source, frequency 0 in the middle")
     return drawn
 

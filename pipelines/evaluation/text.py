@@ -50,7 +50,7 @@ def _images(found: Evaluation) -> str:
     of_strangers = sum(each.images for each in found.images if each.source in strangers)
     text = f"{count:,} images of {len(sources)} sources, a crop of {found.crop} pixels each, {TRACKS[found.track]}"
     text += f"; {of_strangers:,} of them by sources that no bundle knows ({', '.join(strangers)})" if strangers else ""
-    text += f"; {found.left_out:,} more could not be decoded or are smaller" if found.left_out else ""
+    text += f"; {found.losses}" if str(found.losses) else ""
     return (
         f"{text}. Brackets: 95 % intervals of {found.rounds:,} bootstrap resamples of contents. Every number is in "
         f"`evaluation.json`, every verdict in `predictions.parquet`. causalprint {found.version}, computed on {found.device}."

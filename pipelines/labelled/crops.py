@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from causalprint.schemas.config import Slicing, Storage
-
-if TYPE_CHECKING:
-    from causalprint.schemas.elements import EncodedImage, Shard
-
-Text = npt.NDArray[np.str_]
-Encode = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
-Report = Callable[[str], None]
-"""Told in a few words what is being done."""
-
-
-class LabelledCrops(NamedTuple):
-    """N labelled crops, in the order of their shards' URIs and of the members in them.
-
-    Attributes:
-        crops: uint8 (N, C, C, 3): the central crop of each image, never resized; perhaps a read-only map of a file.
-        source, origin, content, image_id: what the sidecar says, and SHA-256 of the encoded bytes, (N,).
-        encoded_bytes: int64 (N,).
-        encoding: of the file: JPEG, PNG, …, (N,).
-        size: height and width of the whole image in pixels, int64 (N, 2).
-        left_out: how many images could not be decoded or are smaller than the crop.
-    """
-
-    crops: npt.NDArray[np.uint8]
-    source: Text
-    origin: Text
-    content: Text
-    image_id: Text
-    encoded_bytes: npt.NDArray[np.int64]
-    encoding: Text
-    size: npt.NDArray[np.int64]
-    left_out: int
-
-
-class _Row(NamedTuple):
-    crop: npt.NDArray[np.uint8]
-    source: str
-    origin: str
-    content: str
-    image_id: str
-    encoded_bytes: int
-    encoding: str
-    size: tuple[int, int]
+from causalprint.models.labelled import ImageRow, LabelledCrops, LabelledImages
+from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, Report, central_crop
+from causalprint.schemas.arrays import Crops, Pixels
+from causalprint.schemas.config import Storage
+from causalprint.transforms.match_shards import match_shards
 
 
 def read_labelled_crops(
@@ -63,10 +22,10 @@ def read_labelled_crops(
     crop: int = 256,
     report: Report = lambda _: None,
     file: Path | None = None,
-    encode: Encode | None = None,
+    encode: Callable[[Pixels], Pixels] | None = None,
     limit: int | None = None,
 ) -> LabelledCrops:
-    """The central crops of the images in ``inputs``.
+    """The central crops of the images in ``inputs``, in the order of their shards' URIs and of the members in them.
 
     Args:
         inputs: shards or folders, as an audit takes them.
@@ -79,77 +38,33 @@ def read_labelled_crops(
         limit: at most this many images in all.
 
     Raises:
+        ConnectionError: a shard cannot be read for now.
         InputError: an input matches nothing.
-        LabelError: an image has no label.
-        ValueError: a shard is damaged.
+        LabelError: no image has a label.
     """
-    from causalprint.transforms.match_shards import match_shards
+    reader = LabelledReader(list(match_shards(inputs, storage, limit)), label_field, storage, report=report)
 
-    shards = list(match_shards(inputs, storage, limit))
-    rows: list[_Row] = []
-    left_out = 0
-    if file is not None:
-        file.unlink(missing_ok=True)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for number, shard in enumerate(shards, 1):
-            report(f"reading shard {number} of {len(shards)}: {shard.uri}")
-            for row in _read(shard, storage, label_field, crop, encode, pool):
-                if row is None:
-                    left_out += 1
-                    continue
-                rows.append(row if file is None else row._replace(crop=row.crop[:0]))
-                if file is not None:
-                    with file.open("ab") as stream:
-                        stream.write(row.crop.tobytes())
-    shape = (len(rows), crop, crop, 3)
-    if file is None or not rows:
-        crops = np.stack([row.crop for row in rows]) if rows else np.zeros(shape, np.uint8)
-    else:
-        crops = np.memmap(file, np.uint8, "r", shape=shape)
-    return LabelledCrops(
-        crops,
-        np.array([row.source for row in rows], np.str_),
-        np.array([row.origin for row in rows], np.str_),
-        np.array([row.content for row in rows], np.str_),
-        np.array([row.image_id for row in rows], np.str_),
-        np.array([row.encoded_bytes for row in rows], np.int64),
-        np.array([row.encoding for row in rows], np.str_),
-        np.array([row.size for row in rows], np.int64).reshape(-1, 2),
-        left_out,
-    )
+    def work(image: LabelledImage) -> tuple[ImageRow, Pixels]:
+        decoded = image.decode()
+        centre = central_crop(decoded, crop)
+        return image.row(decoded), encode(centre) if encode else centre
+
+    rows: list[ImageRow] = []
+    crops: list[Pixels] = []
+    with ExitStack() as stack:
+        stream = None if file is None else stack.enter_context(file.open("wb"))
+        for row, pixels in reader.map(work):
+            rows.append(row)
+            if stream is None:
+                crops.append(pixels)
+            else:
+                stream.write(pixels.tobytes())
+    if file is None:
+        return LabelledCrops(LabelledImages.of(rows), np.array(crops, np.uint8).reshape(-1, crop, crop, 3), reader.losses)
+    return LabelledCrops(LabelledImages.of(rows), mapped(file, len(rows), crop), reader.losses)
 
 
-def _read(
-    shard: Shard, storage: Storage, label_field: str, crop: int, encode: Encode | None, pool: ThreadPoolExecutor
-) -> Iterator[_Row | None]:
-    """Every image of a shard, up to its limit; ``None`` for one that is left out."""
-    from causalprint.schemas.elements import limit_damage
-    from causalprint.transforms.formats.slices import read_slices
-
-    def work(image: EncodedImage) -> _Row | None:
-        return _row(image, shard, label_field, crop, encode)
-
-    for slice_ in read_slices(shard, "labelled", Slicing(), storage):
-        yield from pool.map(work, slice_.images)
-        yield from [None] * (slice_.seen - len(slice_.images))
-        if slice_.damage and (shard.limit is None or slice_.damage != limit_damage(shard.limit)):
-            raise ValueError(f"{shard.uri}: {slice_.damage}; measure on whole shards only")
-
-
-def _row(image: EncodedImage, shard: Shard, label_field: str, crop: int, encode: Encode | None) -> _Row | None:
-    from causalprint.models.bundles.manifest import Geometry
-    from causalprint.models.features import cut
-    from causalprint.transforms.images.decode import ImageRejectError, decode
-    from causalprint.transforms.labels import label_of
-
-    label = label_of(image, shard, label_field)
-    try:
-        decoded = decode(image.data)
-    except ImageRejectError:
-        return None
-    centre = cut(decoded.pixels, Geometry(crop=crop))
-    if not len(centre):
-        return None
-    size = (decoded.height, decoded.width)
-    pixels = encode(centre[0]) if encode else centre[0]
-    return _Row(pixels, label.source, label.origin, label.content, image.image_id, len(image.data), decoded.format, size)
+def mapped(file: Path, count: int, crop: int) -> Crops:
+    """The ``count`` crops in a file of raw bytes, uint8 (count, crop, crop, 3), as a read-only map of it."""
+    shape = (count, crop, crop, 3)
+    return np.memmap(file, np.uint8, "r", shape=shape) if count else np.zeros(shape, np.uint8)

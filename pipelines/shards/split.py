@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
-from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from causalprint.models.labelled import ImageRow, LabelledImages
+from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, Report, central_crop
 from causalprint.pipelines.shards.config import SplitConfig
 from causalprint.pipelines.shards.sample_tar import Row, add_row
-from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import EncodedImage, Shard
-from causalprint.transforms.labels import Label, label_of
-
-if TYPE_CHECKING:
-    from causalprint.schemas.elements import ImageSlice
-
-CHUNK = Slicing(images=64)
-"""Images in memory at a time."""
-
-Report = Callable[[str], None]
+from causalprint.schemas.arrays import Hashes
+from causalprint.schemas.losses import Losses
+from causalprint.schemas.reasons import Abstention
+from causalprint.transforms.labels import UNLABELLED
+from causalprint.transforms.match_shards import match_shards
 
 
 class ShardSplitError(ValueError):
@@ -43,7 +37,12 @@ class Fate(StrEnum):
     TEST = "test"
     REJECTED = "rejected: it cannot be read or decoded"
     SMALL = "smaller than the crop"
+    UNLABELLED = "nothing says what made it"
     LIKE_TEST = "shares a content with the test"
+
+
+_WHY_LOST = {Abstention.TOO_SMALL.value: Fate.SMALL, UNLABELLED: Fate.UNLABELLED}
+"""Of reasons to leave an image out; every other one is :attr:`Fate.REJECTED`."""
 
 
 class Share(NamedTuple):
@@ -77,6 +76,7 @@ class SplitReport(NamedTuple):
         images: of the input; those of ``sources`` and of ``left_out`` together.
         sources: sorted by name.
         left_out: reasons that occurred.
+        damage: of each shard that could not be read to its end, what is missing.
     """
 
     output: str
@@ -84,6 +84,7 @@ class SplitReport(NamedTuple):
     images: int
     sources: tuple[SourceSplit, ...]
     left_out: tuple[LeftOut, ...]
+    damage: tuple[str, ...] = ()
 
     @property
     def fit(self) -> int:
@@ -96,11 +97,8 @@ class SplitReport(NamedTuple):
         return sum(source.test.images for source in self.sources)
 
 
-class _Known(NamedTuple):
-    """What decides where an image goes: its label, and the difference hash of its crop, or why it has none."""
-
-    label: Label
-    hashed: np.uint64 | Fate
+_Place = tuple[str, int]
+"""The URI of an image's shard, and its place there."""
 
 
 def split_shards(config: SplitConfig, report: Report = lambda _: None) -> SplitReport:
@@ -116,33 +114,34 @@ def split_shards(config: SplitConfig, report: Report = lambda _: None) -> SplitR
     The folder appears when it is whole, the same bytes for the same input.
 
     Raises:
-        ShardSplitError: the output is there, a shard is damaged, or there is nothing to test.
+        ShardSplitError: the output is there, or there is nothing to test.
         SplitError: nothing is left to learn some source from.
+        ConnectionError: a shard cannot be read for now.
         InputError: an input matches nothing.
-        LabelError: nothing says what made an image.
+        LabelError: no image has a label.
     """
-    from causalprint.transforms.match_shards import match_shards
-
     output = config.output.resolve()
     _refuse_to_overwrite(output)
     shards = tuple(match_shards(config.inputs, config.storage))
-    known, rejected = _survey(config, shards, report)
+    reader = LabelledReader(shards, config.label_field, config.storage, report=report)
+    looked = list(reader.map(lambda image: _look_at(image, config.crop)))
+    losses = reader.losses
     report("looking for near-duplicates")
-    fates = _decide(config, [one for of_shard in known for one in of_shard])
+    images = LabelledImages.of(row for _, row, _ in looked)
+    fates = _decide(config, images, np.array([hashed for *_, hashed in looked], np.uint64))
     part = output.with_name(f".{output.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # what a kill may have left
     with ExitStack() as tidy:
         tidy.callback(shutil.rmtree, part, ignore_errors=True)
         for folder in (Fate.FIT, Fate.TEST):
             (part / folder).mkdir(parents=True)
-        begin = 0
-        for number, (shard, of_shard) in enumerate(zip(shards, known, strict=True)):
-            report(f"writing shard {number + 1} of {len(shards)}")
-            _write(config, shard, fates[begin : begin + len(of_shard)], part, f"{number:05d}.tar")
-            begin += len(of_shard)
+        names = {shard.uri: f"{number:05d}.tar" for number, shard in enumerate(shards)}
+        by_place = {place: fate for (place, *_), fate in zip(looked, fates, strict=True)}
+        for uri, of_shard in groupby(reader, lambda image: image.shard.uri):
+            _write(of_shard, by_place, part, names[uri])
         _refuse_to_overwrite(output)
         part.replace(output)
-    return _account(config, [one.label for of_shard in known for one in of_shard], fates, rejected)
+    return _account(config, images, fates, losses)
 
 
 def _refuse_to_overwrite(output: Path) -> None:
@@ -152,106 +151,74 @@ def _refuse_to_overwrite(output: Path) -> None:
         raise ShardSplitError(f"output {output} is there already and not empty; remove it, or give another --output")
 
 
-def _survey(config: SplitConfig, shards: Sequence[Shard], report: Report) -> tuple[list[list[_Known]], int]:
-    """What is known of every image, a list a shard, and how many could not be read."""
-    known: list[list[_Known]] = []
-    rejected = 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for number, shard in enumerate(shards, 1):
-            report(f"reading shard {number} of {len(shards)}: {shard.uri}")
-            known.append([])
-            for slice_ in _slices(config, shard):
-                known[-1] += pool.map(partial(_look_at, config, shard), slice_.images)
-                rejected += len(slice_.rejects)
-    return known, rejected
-
-
-def _slices(config: SplitConfig, shard: Shard) -> Iterator[ImageSlice]:
-    from causalprint.transforms.formats.slices import read_slices
-
-    for slice_ in read_slices(shard, "split", CHUNK, config.storage):
-        if slice_.damage:
-            raise ShardSplitError(f"{shard.uri}: {slice_.damage}; only whole shards are split")
-        yield slice_
-
-
-def _look_at(config: SplitConfig, shard: Shard, image: EncodedImage) -> _Known:
-    from causalprint.models.bundles.manifest import Geometry
+def _look_at(image: LabelledImage, side: int) -> tuple[_Place, ImageRow, np.uint64]:
+    """Where an image is, what is known of it, and the difference hash of its crop."""
     from causalprint.models.evaluation.duplicates import difference_hashes
-    from causalprint.models.features import cut
-    from causalprint.transforms.images.decode import ImageRejectError, decode
 
-    label = label_of(image, shard, config.label_field)
-    try:
-        crops = cut(decode(image.data).pixels, Geometry(crop=config.crop))
-    except ImageRejectError:
-        return _Known(label, Fate.REJECTED)
-    return _Known(label, difference_hashes(crops)[0] if len(crops) else Fate.SMALL)
+    decoded = image.decode()
+    return (image.shard.uri, image.place), image.row(decoded), difference_hashes(central_crop(decoded, side)[None])[0]
 
 
-def _decide(config: SplitConfig, known: Sequence[_Known]) -> list[Fate]:
+def _decide(config: SplitConfig, images: LabelledImages, hashes: Hashes) -> list[Fate]:
     """Where each image goes."""
     from causalprint.models.evaluation.duplicates import join_near_duplicates
     from causalprint.models.evaluation.splits import hold_out_test
 
-    fates = [one.hashed if isinstance(one.hashed, Fate) else Fate.FIT for one in known]
-    usable = [place for place, fate in enumerate(fates) if fate is Fate.FIT]
-    if not usable:
+    if not len(images):
         raise ShardSplitError(
             f"{', '.join(config.inputs)}: no image can be decoded and is at least {config.crop} pixels wide and high; "
             "give other images or a smaller --crop"
         )
-    labels = [known[place].label for place in usable]
-    sources, origins, contents, _ = (np.array(column, np.str_) for column in zip(*labels, strict=True))
-    contents = join_near_duplicates(contents, np.array([known[place].hashed for place in usable], np.uint64))
-    free, test = hold_out_test(sources, origins, contents, config.seed)
+    contents = join_near_duplicates(images.content, hashes)
+    free, test = hold_out_test(images.source, images.origin, contents, config.seed)
     if not test.any():
         raise ShardSplitError(
-            f"{', '.join(config.inputs)}: nothing to test among {len(usable)} images: each source has one origin and too few "
+            f"{', '.join(config.inputs)}: nothing to test among {len(images)} images: each source has one origin and too few "
             "contents; give more images or state their `origin` in the sidecars"
         )
-    for place, is_free, is_test in zip(usable, free, test, strict=True):
-        fates[place] = Fate.TEST if is_test else Fate.FIT if is_free else Fate.LIKE_TEST
-    return fates
+    pairs = zip(free, test, strict=True)
+    return [Fate.TEST if is_test else Fate.FIT if is_free else Fate.LIKE_TEST for is_free, is_test in pairs]
 
 
-def _write(config: SplitConfig, shard: Shard, fates: Sequence[Fate], folder: Path, name: str) -> None:
+def _write(images: Iterable[LabelledImage], fates: Mapping[_Place, Fate], folder: Path, name: str) -> None:
     """The tars of one shard."""
     with ExitStack() as stack:
-        tars = {
-            side: stack.enter_context(tarfile.open(folder / side / name, "w")) for side in (Fate.FIT, Fate.TEST) if side in fates
-        }
-        images = (image for slice_ in _slices(config, shard) for image in slice_.images)
-        for place, (image, fate) in enumerate(zip(images, fates, strict=True)):
-            if fate in tars:
-                add_row(tars[fate], _row(config, shard, image, place))
+        tars: dict[Fate, tarfile.TarFile] = {}
+        for image in images:
+            side = fates.get((image.shard.uri, image.place))
+            if side not in (Fate.FIT, Fate.TEST):
+                continue
+            if side not in tars:
+                tars[side] = stack.enter_context(tarfile.open(folder / side / name, "w"))
+            add_row(tars[side], _row(image))
 
 
-def _row(config: SplitConfig, shard: Shard, image: EncodedImage, place: int) -> Row:
+def _row(image: LabelledImage) -> Row:
     from causalprint.transforms.images.kinds import image_format
 
-    kind = str(image_format(image.data)).lower()
-    metadata = json.loads(image.metadata) if image.metadata else {}
-    sidecar = {**(metadata if isinstance(metadata, dict) else {}), **label_of(image, shard, config.label_field)._asdict()}
-    return f"{place:06d}", "jpg" if kind == "jpeg" else kind, image.data, sidecar
+    kind = str(image_format(image.encoded.data)).lower()
+    metadata = json.loads(image.encoded.metadata) if image.encoded.metadata else {}
+    sidecar = {**(metadata if isinstance(metadata, dict) else {}), **image.label._asdict()}
+    return f"{image.place:06d}", "jpg" if kind == "jpeg" else kind, image.encoded.data, sidecar
 
 
-def _account(config: SplitConfig, labels: Sequence[Label], fates: Sequence[Fate], rejected: int) -> SplitReport:
-    placed = Counter((label.source, label.origin, fate) for label, fate in zip(labels, fates, strict=True))
+def _account(config: SplitConfig, images: LabelledImages, fates: Sequence[Fate], losses: Losses) -> SplitReport:
+    placed = Counter(zip(images.source.tolist(), images.origin.tolist(), fates, strict=True))
 
     def share(source: str, side: Fate) -> Share:
         origins = {origin: count for (name, origin, fate), count in placed.items() if (name, fate) == (source, side)}
         return Share(tuple(sorted(origins)), sum(origins.values()))
 
     counts = Counter(fates)
-    counts[Fate.REJECTED] += rejected
+    for reason, lost in losses.reasons:
+        counts[_WHY_LOST.get(reason, Fate.REJECTED)] += lost
     return SplitReport(
         output=str(config.output),
         seed=config.seed,
-        images=len(fates) + rejected,
+        images=len(fates) + losses.images,
         sources=tuple(
-            SourceSplit(source, share(source, Fate.FIT), share(source, Fate.TEST))
-            for source in sorted({label.source for label in labels})
+            SourceSplit(source, share(source, Fate.FIT), share(source, Fate.TEST)) for source in np.unique(images.source).tolist()
         ),
         left_out=tuple(LeftOut(fate.value, counts[fate]) for fate in Fate if counts[fate] and fate not in (Fate.FIT, Fate.TEST)),
+        damage=losses.damage,
     )

@@ -6,27 +6,24 @@ artefact.
 
 from __future__ import annotations
 
-import os
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.models.encodings import ENCODINGS
+from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, Report, central_crop
 from causalprint.pipelines.shards.sample_tar import Row, add_row
 from causalprint.research.aligned.config import AlignedConfig, AlignedError, Decoder
 from causalprint.research.aligned.photographs import (
-    Survey,
-    central_crop,
+    CROP,
     find_photographs,
-    read_chunks,
+    photograph_reader,
 )
-from causalprint.schemas.elements import EncodedImage, Shard
+from causalprint.schemas.reasons import Abstention
 from causalprint.schemas.records import from_json, to_json
-from causalprint.transforms.labels import label_of
+from causalprint.transforms.labels import UNLABELLED
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
 MANIFEST = "aligned.json"
 SIGMA = 0.1
 """Of the default bundle's denoiser as a decoder: at the residual's own level it changes too little to be called one."""
-
-Report = Callable[[str], None]
 
 
 class AlignedFile(NamedTuple):
@@ -61,6 +56,8 @@ class AlignedReport(NamedTuple):
         repeated: photographs seen before, byte by byte.
         beyond: photographs left out by ``limit``.
         files: the tars, ``real.tar`` first.
+        unlabelled: images of which nothing says what made them.
+        damage: of each shard that could not be read to its end, what is missing.
     """
 
     output: str
@@ -72,6 +69,8 @@ class AlignedReport(NamedTuple):
     repeated: int
     beyond: int
     files: tuple[AlignedFile, ...]
+    unlabelled: int = 0
+    damage: tuple[str, ...] = ()
 
 
 def default_decoders() -> tuple[Decoder, ...]:
@@ -95,9 +94,10 @@ def make_aligned(config: AlignedConfig, report: Report = lambda _: None) -> Alig
     earlier run in the folder go, by its ``aligned.json``.
 
     Raises:
-        AlignedError: no photograph is large enough, a shard is damaged, or two decoders have one name.
+        AlignedError: no photograph is large enough, or two decoders have one name.
+        ConnectionError: a shard cannot be read for now.
         InputError: an input matches nothing.
-        LabelError: nothing says what made an image.
+        LabelError: no image has a label.
         ResidualError: a decoder cannot be loaded.
     """
     from causalprint.models.bundles.manifest import REAL
@@ -109,7 +109,8 @@ def make_aligned(config: AlignedConfig, report: Report = lambda _: None) -> Alig
     if len(set(names)) < len(names):
         raise AlignedError(f"decoders {', '.join(names[1:])}: a name comes twice; give each its own")
     report("looking for photographs")
-    survey = find_photographs(config)
+    reader = photograph_reader(config)
+    survey = find_photographs(config, reader)
     device = pick_device(config.device)
     residuals = {decoder.name: load_residual(decoder.spec, device) for decoder in decoders}
     config.output.mkdir(parents=True, exist_ok=True)
@@ -119,60 +120,79 @@ def make_aligned(config: AlignedConfig, report: Report = lambda _: None) -> Alig
             tidy.callback(part.unlink, missing_ok=True)
         with ExitStack() as stack:
             tars = [stack.enter_context(tarfile.open(part, "w")) for part in parts]
-            for place, rows in enumerate(_rows(config, survey, residuals, device), 1):
+            for place, rows in enumerate(_rows(config, reader, survey.chosen, residuals, device), 1):
                 report(f"photograph {place} of {len(survey.chosen)}")
                 for tar, row in zip(tars, rows, strict=True):
                     add_row(tar, row)
         files = tuple(AlignedFile(f"{name}.tar", name, part.stat().st_size) for name, part in zip(names, parts, strict=True))
-        made = AlignedReport(str(config.output), config.encoding, len(survey.chosen), *survey[1:], files)
+        small, unlabelled = (survey.losses.of(reason) for reason in (Abstention.TOO_SMALL, UNLABELLED))
+        made = AlignedReport(
+            output=str(config.output),
+            encoding=config.encoding,
+            photographs=len(survey.chosen),
+            other=survey.other,
+            small=small,
+            damaged=survey.losses.images - small - unlabelled,
+            repeated=survey.repeated,
+            beyond=survey.beyond,
+            files=files,
+            unlabelled=unlabelled,
+            damage=survey.losses.damage,
+        )
         _put_in_place(config.output, parts, made)
     return made
 
 
 def _rows(
-    config: AlignedConfig, survey: Survey, residuals: Mapping[str, Residual], device: torch.device
+    config: AlignedConfig,
+    reader: LabelledReader,
+    chosen: Collection[str],
+    residuals: Mapping[str, Residual],
+    device: torch.device,
 ) -> Iterator[Sequence[Row]]:
     """A row for each class, of each photograph that was chosen."""
     import torch
 
     torch.set_num_threads(1)  # a photograph a thread; and no rounding depends on the number of cores
-    left = set(survey.chosen)
-    work = partial(_decoded, config, residuals, device)
-    with ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool:
-        place = 0
-        for shard, images, _ in read_chunks(config):
-            taken = [image for image_id, image in {image.image_id: image for image in images}.items() if image_id in left]
-            left -= {image.image_id for image in taken}
-            yield from pool.map(work, [shard] * len(taken), taken, range(place, place + len(taken)))
-            place += len(taken)
+    left = set(chosen)
+
+    def photographs() -> Iterator[LabelledImage]:
+        for image in reader:
+            if (image_id := image.encoded.image_id) in left:
+                left.remove(image_id)
+                yield image
+
+    versions = reader.map(lambda image: _versions(config, residuals, device, image), photographs(), config.threads)
+    for place, images in enumerate(versions):
+        yield [(f"{place:06d}", *image) for image in images]
 
 
-def _decoded(
-    config: AlignedConfig, residuals: Mapping[str, Residual], device: torch.device, shard: Shard, image: EncodedImage, place: int
-) -> list[Row]:
+def _versions(
+    config: AlignedConfig, residuals: Mapping[str, Residual], device: torch.device, image: LabelledImage
+) -> list[tuple[str, bytes, dict[str, object]]]:
+    """Suffix, bytes and sidecar of the photograph, and of what each decoder makes of it."""
     from causalprint.models.bundles.manifest import REAL
     from causalprint.models.sampling import pass_through
 
     encoding = ENCODINGS[config.encoding]
-    label = label_of(image, shard, config.label_field)
-    crop = central_crop(image)[0]
+    crop = central_crop(image.decode(), CROP)
     known = {
-        "origin": label.origin,
-        "content": label.content,
-        "licence": label.licence,
-        "original": image.image_id,
+        "origin": image.label.origin,
+        "content": image.label.content,
+        "licence": image.label.licence,
+        "original": image.encoded.image_id,
         "encoding": config.encoding,
     }
-    rows: list[Row] = [(f"{place:06d}", encoding.suffix, encoding.encode(crop), {"source": REAL, **known})]
+    versions: list[tuple[str, bytes, dict[str, object]]] = [(encoding.suffix, encoding.encode(crop), {"source": REAL, **known})]
     for name, residual in residuals.items():
         decoder = {
             "kind": residual.spec.kind,
             "options": dict(residual.spec.options),
             "digests": dict(residual.digests),
         }
-        sidecar = {"source": name, **known, "decoder": decoder}
-        rows.append((f"{place:06d}", encoding.suffix, encoding.encode(pass_through(residual, crop, device)), sidecar))
-    return rows
+        sidecar: dict[str, object] = {"source": name, **known, "decoder": decoder}
+        versions.append((encoding.suffix, encoding.encode(pass_through(residual, crop, device)), sidecar))
+    return versions
 
 
 def _put_in_place(output: Path, parts: Sequence[Path], made: AlignedReport) -> None:

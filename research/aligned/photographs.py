@@ -3,70 +3,55 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
+from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, central_crop
 from causalprint.research.aligned.config import AlignedConfig, AlignedError
-from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import EncodedImage, Shard, digest
-from causalprint.transforms.labels import label_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from causalprint.schemas.elements import digest
+from causalprint.schemas.losses import Losses
+from causalprint.transforms.match_shards import match_shards
 
 CROP = 256
-CHUNK = Slicing(images=64)
-"""Images in memory at a time."""
 
 
 class Survey(NamedTuple):
-    """The image ids that are taken, and how many were left out, as of :class:`AlignedReport`."""
+    """The image ids that are taken, and how many were left out, as of :class:`AlignedReport`, or lost in reading."""
 
     chosen: frozenset[str]
     other: int
-    small: int
-    damaged: int
     repeated: int
     beyond: int
+    losses: Losses
 
 
-def find_photographs(config: AlignedConfig) -> Survey:
+def find_photographs(config: AlignedConfig, reader: LabelledReader) -> Survey:
     """Reads the inputs once and chooses.
 
     Raises:
-        AlignedError: no photograph is large enough, or a shard is damaged.
-        InputError: an input matches nothing.
-        LabelError: nothing says what made an image.
+        AlignedError: no photograph is large enough.
+        ConnectionError: a shard cannot be read for now.
+        LabelError: no image has a label.
     """
     from causalprint.models.bundles.manifest import REAL
-    from causalprint.transforms.images.decode import ImageRejectError
 
-    found: dict[str, str] = {}
-    rejected = other = small = damaged = repeated = 0
-    for shard, images, rejects in read_chunks(config):
-        rejected += rejects
-        for image in images:
-            label = label_of(image, shard, config.label_field)
-            if label.source != REAL:
-                other += 1
-                continue
-            try:
-                large = len(central_crop(image)) > 0
-            except ImageRejectError:
-                damaged += 1
-                continue
-            small += not large
-            repeated += large and image.image_id in found
-            if large:
-                found.setdefault(image.image_id, label.origin)
-    if not found:
+    def work(image: LabelledImage) -> tuple[str, str] | None:
+        if image.label.source != REAL:
+            return None
+        central_crop(image.decode(), CROP)
+        return image.encoded.image_id, image.label.origin
+
+    looked = list(reader.map(work, threads=config.threads))
+    usable = [one for one in looked if one is not None]
+    other = len(looked) - len(usable)
+    if not usable:
         raise AlignedError(
             f"{', '.join(config.inputs)}: no image of source {REAL!r} is at least {CROP} pixels wide and high (of other sources "
-            f"{other}, smaller {small}, damaged {damaged + rejected}); give labelled photographs, or another --label-field"
+            f"{other}{f'; {reader.losses}' if str(reader.losses) else ''}); give labelled photographs, or another --label-field"
         )
-    chosen = _choose(found, config.limit, config.seed)
-    return Survey(chosen, other, small, damaged + rejected, repeated, len(found) - len(chosen))
+    origins = dict(reversed(usable))  # of one that is repeated, the first origin
+    chosen = _choose(origins, config.limit, config.seed)
+    return Survey(chosen, other, len(usable) - len(origins), len(origins) - len(chosen), reader.losses)
 
 
 def _choose(found: Mapping[str, str], limit: int | None, seed: int) -> frozenset[str]:
@@ -79,26 +64,10 @@ def _choose(found: Mapping[str, str], limit: int | None, seed: int) -> frozenset
     return frozenset(image_id for _, _, image_id in sorted(order)[:limit])
 
 
-def central_crop(image: EncodedImage) -> NDArray[np.uint8]:
-    """The image's central crop at its own resolution, uint8 (1, 256, 256, 3); (0, …) where it is smaller.
+def photograph_reader(config: AlignedConfig) -> LabelledReader:
+    """Of the inputs.
 
     Raises:
-        ImageRejectError: it cannot be decoded.
+        InputError: an input matches nothing.
     """
-    from causalprint.models.bundles.manifest import Geometry
-    from causalprint.models.features import cut
-    from causalprint.transforms.images.decode import decode
-
-    return cut(decode(image.data).pixels, Geometry(crop=CROP))
-
-
-def read_chunks(config: AlignedConfig) -> Iterator[tuple[Shard, tuple[EncodedImage, ...], int]]:
-    """The input's images, a chunk at a time, with the number of members that could not be read."""
-    from causalprint.transforms.formats.slices import read_slices
-    from causalprint.transforms.match_shards import match_shards
-
-    for shard in match_shards(config.inputs, config.storage):
-        for part in read_slices(shard, "aligned", CHUNK, config.storage):
-            if part.damage:
-                raise AlignedError(f"{shard.uri}: {part.damage}; aligned images are made from whole shards")
-            yield shard, part.images, len(part.rejects)
+    return LabelledReader(list(match_shards(config.inputs, config.storage)), config.label_field, config.storage)

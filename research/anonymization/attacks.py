@@ -105,12 +105,12 @@ def _load_swap(config: AnonymizeConfig, judge: Judge, report: Report) -> tuple[R
         raise AnonymizeError("method swap needs a --target, and --examples: labelled images of it and of the images' own sources")
     crop = judge.bundle.manifest.geometry.crop
     examples = read_labelled_crops(config.examples, config.storage, config.label_field, crop, report)
-    if config.target is not None and config.target not in examples.source:
+    if config.target is not None and config.target not in examples.images.source:
         raise AnonymizeError(f"--examples hold no image of the target {config.target!r} that is as large as the crop, {crop}")
-    report(f"residuals of {len(examples.source)} examples")
+    report(f"residuals of {len(examples.images)} examples")
     device = judge.fingerprinter.device
     residual = load_residual(judge.bundle.residual, device)
-    return residual, traces(examples.crops, examples.source.tolist(), residual, device)
+    return residual, traces(examples.crops, examples.images.source.tolist(), residual, device)
 
 
 def each_image(

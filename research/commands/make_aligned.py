@@ -28,6 +28,7 @@ def _print(made: AlignedReport, out: Console) -> None:
         "of other sources": made.other,
         "too small": made.small,
         "damaged": made.damaged,
+        "without a label": made.unlabelled,
         "repeated": made.repeated,
         "beyond the limit": made.beyond,
     }
@@ -37,4 +38,6 @@ def _print(made: AlignedReport, out: Console) -> None:
         + (f"; left out: {without}" if without else ""),
         soft_wrap=True,
     )
+    for damage in made.damage:
+        out.print(f"damaged, and used as far as it can be read: {damage}", soft_wrap=True)
     out.print(f"next: causalprint train {made.output} --output DIR", soft_wrap=True)

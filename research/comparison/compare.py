@@ -39,7 +39,7 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
     Raises:
         CompareError: no such method, too few images, or a method that failed; what others answered is kept.
         UnavailableError, FiguresError: a package of the extra ``compare`` is missing.
-        InputError, LabelError, SplitError, ValueError: the images cannot be read or split.
+        ConnectionError, InputError, LabelError, SplitError: the images cannot be read or split.
         ResultsError: the output cannot be written.
     """
     from causalprint.pipelines.results.figures import check_figures
@@ -126,7 +126,7 @@ def _after_jpeg(data: Data, cache: Path, resume: bool, report: Report) -> npt.ND
         return np.stack([perturb(crop, 0) for crop in crops])
 
     file = cache / f"{JPEG}-{data.digest[:16]}.npy"
-    found = cached_features(file, data.table.crops, compute, 1, resume, lambda done: report(f"{JPEG} of {done:,} images"))
+    found = cached_features(file, data.crops, compute, 1, resume, lambda done: report(f"{JPEG} of {done:,} images"))
     pixels: npt.NDArray[np.uint8] = found.features
     return pixels
 
@@ -145,10 +145,12 @@ def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
         note = "extremely randomised trees on what is no fingerprint"
         return Entry(Method(name, title, note, "", "", lambda crops, _: thumbnails(crops), learn), True, given)
 
-    table = bench.data.table
+    images, crops = bench.data.images, bench.data.crops
     found = [
-        audit("audit-file", "audit: file's size and dimensions", file_features(table.encoded_bytes, table.encoding, table.size)),
-        audit("audit-thumbnail", "audit: mean colour and 16² thumbnail", thumbnails(table.crops)),
+        audit(
+            "audit-file", "audit: file's size and dimensions", file_features(images.encoded_bytes, images.encoding, images.size)
+        ),
+        audit("audit-thumbnail", "audit: mean colour and 16² thumbnail", thumbnails(crops)),
     ]
     if first is not None:
         method = first.method
@@ -158,7 +160,7 @@ def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
             labels[learned] = shuffled_labels(labels[learned], training.seed)
             return method.fit(training._replace(labels=labels), kit)
 
-        given = features_of(first, replace(bench, resume=True), table.crops, "").features
+        given = features_of(first, replace(bench, resume=True), crops, "").features
         title = f"audit: {method.title}, labels shuffled"
         found.append(Entry(replace(method, name=SHUFFLED, title=title, fit=fit), True, given))
     return found
@@ -198,6 +200,7 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
         recipe=recipe,
         best=best,
         void=tuple(void),
+        losses=data.losses,
         rows=tuple(_row(entry, answers[entry.method.name], data, figures.get(entry.method.name)) for entry in entries),
     )
 

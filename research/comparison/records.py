@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from causalprint.schemas.losses import Losses
 
 
 class Measured(NamedTuple):
@@ -92,6 +94,7 @@ class Comparison:
         best: the method of the highest headline.
         void: titles of the audits above chance by three standard errors.
         rows: methods in the registry's order, then audits.
+        losses: images that were left out, by reason, and damage of shards.
     """
 
     command: tuple[str, ...]
@@ -106,3 +109,4 @@ class Comparison:
     best: str | None
     void: tuple[str, ...]
     rows: tuple[Row, ...]
+    losses: Losses = field(default_factory=Losses)

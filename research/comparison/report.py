@@ -104,9 +104,9 @@ def predictions(pools: Mapping[str, Pooled], data: Data) -> bytes:
         columns = {
             "method": pa.array([method] * len(rows), pa.string()).dictionary_encode(),
             "seed": pa.array(seeds, pa.int32()),
-            "image_id": pa.array(data.table.image_id[rows].tolist()),
-            "source": pa.array(data.table.source[rows].tolist()).dictionary_encode(),
-            "origin": pa.array(data.table.origin[rows].tolist()).dictionary_encode(),
+            "image_id": pa.array(data.images.image_id[rows].tolist()),
+            "source": pa.array(data.images.source[rows].tolist()).dictionary_encode(),
+            "origin": pa.array(data.images.origin[rows].tolist()).dictionary_encode(),
             "content": pa.array(data.ground.contents[rows].tolist()),
             "known": pa.array(data.ground.truth[rows] >= 0),
             "answer": pa.array(names[pooled.found].tolist()).dictionary_encode(),
@@ -194,7 +194,8 @@ def _setting(comparison: Comparison) -> str:
         "the source: a method that lives off the same shortcuts falls below chance there. In brackets are 95 % intervals of a "
         "bootstrap over contents, all seeds together; ± is the standard deviation over seeds."
     )
-    return f"{about}{swap}\n\n{split}"
+    lost = f" Of the inputs, {comparison.losses}." if str(comparison.losses) else ""
+    return f"{about}{swap}{lost}\n\n{split}"
 
 
 def _verdict(comparison: Comparison) -> str:

@@ -22,6 +22,7 @@ from causalprint.research.comparison.cache import (
     save_arrays,
 )
 from causalprint.research.comparison.data import CompareError, Data
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.elements import digest
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 PREDICT_CHUNK = 256
 JPEG = "jpeg-75"
 
-Crops = npt.NDArray[np.uint8]
 Features = npt.NDArray[Any]
 
 
@@ -132,7 +132,7 @@ def _answer(entry: Entry, bench: Bench) -> Answers:
     files = [_run_file(entry, bench, seed) for seed in range(len(bench.data.splits))]
     stored = [load_arrays(file) if bench.resume and file.exists() else None for file in files]
     if any(each is None for each in stored):
-        plain = features_of(entry, bench, bench.data.table.crops, "")
+        plain = features_of(entry, bench, bench.data.crops, "")
         jpeg = (
             features_of(entry, bench, bench.jpeg, JPEG).features if _has_jpeg(entry, bench) and bench.jpeg is not None else None
         )
@@ -179,7 +179,7 @@ def _run(data: Data, split: Split, said: _Said) -> Run:
     from causalprint.research.comparison.scoring import Run
 
     truth = data.ground.truth[split.validation]
-    temperature = fit_temperature(said.validation, truth, weigh_as_tested(split, data.table.source, data.table.origin))
+    temperature = fit_temperature(said.validation, truth, weigh_as_tested(split, data.images.source, data.images.origin))
     validated = macro_recall(truth, said.validation.argmax(axis=1))
     return Run(np.flatnonzero(split.test), said.test, temperature, said.novelty, said.perturbed, validated)
 
@@ -196,7 +196,7 @@ def _fit(entry: Entry, bench: Bench, seed: int, split: Split, features: Features
         data.ground.truth[rows],
         len(data.sources),
         data.ground.real,
-        data.table.origin[rows],
+        data.images.origin[rows],
         data.ground.contents[rows],
         split.validation[rows],
         seed,
@@ -236,7 +236,7 @@ def _key(entry: Entry, bench: Bench) -> str:
 def _run_file(entry: Entry, bench: Bench, seed: int) -> Path:
     data = bench.data
     given = "" if entry.given is None else array_digest(np.asarray(entry.given))
-    split = array_digest(*data.splits[seed], data.ground.truth, data.ground.contents, data.table.origin)
+    split = array_digest(*data.splits[seed], data.ground.truth, data.ground.contents, data.images.origin)
     parts = (_key(entry, bench), data.digest, given, split, seed, bench.kit.epochs, _has_jpeg(entry, bench), *_Said._fields)
     return bench.cache / "runs" / f"{entry.method.name}-{seed}-{digest(*parts)[:16]}.npz"
 

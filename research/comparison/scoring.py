@@ -7,16 +7,13 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from causalprint.models.evaluation.consistency import swap_holds
+from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.calibration import softmax
 from causalprint.models.statistics.metrics import (
     ROUNDS,
     Estimate,
-    Labels,
-    Mask,
-    Scores,
     area_under_curve,
     bootstrap_each,
     calibration_error,
@@ -26,17 +23,14 @@ from causalprint.models.statistics.metrics import (
     nll,
     oscr,
 )
-
-Text = npt.NDArray[np.str_]
-UNKNOWN = -1
-"""The label of images whose source was left out of the training."""
+from causalprint.schemas.arrays import Labels, Mask, Scores, Text
 
 
 class Ground(NamedTuple):
     """What is known of N images, whether tested or not.
 
     Attributes:
-        truth: labels, :data:`UNKNOWN` of sources that were left out, int64 (N,).
+        truth: labels, :data:`~causalprint.models.labelled.STRANGER` of sources that were left out, int64 (N,).
         contents: what an image shows, near-duplicates joined, (N,).
         classes: K, how many sources there are to choose from.
         real: the label of ``real``.
@@ -48,6 +42,13 @@ class Ground(NamedTuple):
     classes: int
     real: int
     several: Labels
+
+
+def ground_of(images: LabelledImages, sources: Sequence[str]) -> Ground:
+    """Of images by ``sources``, ``real`` first, and by others, whose contents are those of near-duplicates joined."""
+    truth = images.labels(sources)
+    several = [label for label in range(len(sources)) if len(np.unique(images.origin[truth == label])) > 1]
+    return Ground(truth, images.content, len(sources), 0, np.array(several, np.int64))
 
 
 class Run(NamedTuple):
@@ -199,7 +200,7 @@ def recalls(pooled: Pooled, ground: Ground) -> list[float]:
 def _figures(pooled: Pooled, ground: Ground, aided: Mask, contents: Labels | None, chosen: Labels) -> list[float]:
     """All figures but the differences, in the order of :class:`Figures`, of some answers."""
     truth = ground.truth[pooled.rows[chosen]]
-    known: Mask = truth != UNKNOWN
+    known: Mask = truth != STRANGER
     rows, truth_known = chosen[known], truth[known]
     found, chances, before = pooled.found[rows], pooled.chances[rows], pooled.chances_before[rows]
     right, accuracy = found == truth_known, _headline(truth_known, found, ground.several)
@@ -232,5 +233,5 @@ def _swap(truth: Labels, contents: Labels, found: Labels, run: Labels) -> float:
 
 
 def _headline(truth: Labels, found: Labels, several: Labels) -> float:
-    counted = np.isin(truth, several) if len(several) else truth != UNKNOWN
+    counted = np.isin(truth, several) if len(several) else truth != STRANGER
     return macro_recall(truth[counted], found[counted]) if counted.any() else float("nan")

@@ -25,6 +25,8 @@ def lens_card(config: LensConfig, how: LensTraining, residual: str, found: Learn
     """
     import torch
 
+    from causalprint.research.training.lens_data import losses
+
     learned, held_out = surveys.learned.counts, surveys.held_out.counts
     classes = len(surveys.learned.sources)
     kinds = sorted(learned.keys() | held_out.keys())
@@ -55,6 +57,7 @@ def lens_card(config: LensConfig, how: LensTraining, residual: str, found: Learn
         "|---|---|---|---|---|",
         *(f"| {' | '.join(kind)} | {learned.get(kind, 0)} | {held_out.get(kind, 0)} |" for kind in kinds),
         f"| all | | | {sum(learned.values())} | {sum(held_out.values())} |",
+        *(f"\n{text[0].upper()}{text[1:]}." for text in losses(surveys)),
         "",
         "## Figures",
         "",

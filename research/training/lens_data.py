@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from causalprint.models.labelled import LEAST_IMAGES
 from causalprint.research.training.config import LensConfig
 
 if TYPE_CHECKING:
     from causalprint.research.training.stream_crops import CropStream, Survey
     from causalprint.schemas.elements import Shard
 
-LEAST_IMAGES = 4
 HOLD_OUT_ONE_IN = 8
-
-Report = Callable[[str], None]
-"""Told in a few words what is being done."""
 
 
 class LensTrainingError(ValueError):
@@ -57,7 +54,7 @@ def lens_streams(config: LensConfig, crop: int, learned: tuple[Shard, ...], held
 
     Raises:
         ConnectionError: a shard cannot be read for now.
-        LabelError: an image has no label.
+        LabelError: no image has a label.
         LensTrainingError: too few sources or images.
     """
     from causalprint.research.training.stream_crops import CropStream, survey
@@ -90,11 +87,11 @@ def _is_held_out(content: str) -> bool:
 
 def _check(surveys: Surveys) -> None:
     counts = _by_source(surveys.learned)
-    left_out = surveys.learned.left_out
+    losses = surveys.learned.losses
     if len(counts) < 2 or min(counts.values()) < LEAST_IMAGES:
         raise LensTrainingError(
             f"a lens needs at least {LEAST_IMAGES} images of each of two sources, as large as the crop at least; found {counts} "
-            f"to learn from, and {left_out} that are smaller or damaged"
+            f"to learn from, and {losses.images} that are smaller or damaged{f': {losses}' if losses.images else ''}"
         )
     judged = _by_source(surveys.held_out)
     if strangers := judged.keys() - counts.keys():
@@ -110,10 +107,7 @@ def _by_source(survey: Survey) -> dict[str, int]:
     return counts
 
 
-def tell_losses(surveys: Surveys, report: Report) -> None:
-    """Says what is not learned from, where there is any."""
-    damage = dict.fromkeys(surveys.learned.damage + surveys.held_out.damage)
-    if damage:
-        report(f"{len(damage)} shards are damaged and give what can be read of them, such as {next(iter(damage))}")
-    if surveys.learned.left_out:
-        report(f"{surveys.learned.left_out} images are smaller than the crop or damaged, and left out")
+def losses(surveys: Surveys) -> list[str]:
+    """What is left out of the images to learn from and of those held out, in words; nothing where nothing is."""
+    named = (("learned from", surveys.learned), ("held out", surveys.held_out))
+    return [f"of the images {name}, {found.losses}" for name, found in named if str(found.losses)]

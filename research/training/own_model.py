@@ -138,6 +138,7 @@ def write_card(
         "|---|---|---|---|",
         *(f"| {row.origin} | {row.licence} | {row.training} | {row.held_out} |" for row in sources(split)),
         f"| all | | {len(split.training)} | {len(split.held_out)} |",
+        *([f"\nOf the inputs, {split.losses}."] if str(split.losses) else []),
         "",
         "## Figures",
         "",

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from causalprint.models.bundles.manifest import REAL
+from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader
 from causalprint.pipelines.shards.photographs import photographs
-from causalprint.schemas.config import Slicing, Storage
-from causalprint.schemas.elements import EncodedImage, digest
-from causalprint.transforms.formats.slices import read_slices
-from causalprint.transforms.images.decode import ImageRejectError, decode
+from causalprint.schemas.arrays import Pixels
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import digest
+from causalprint.schemas.losses import Losses
 from causalprint.transforms.match_shards import match_shards
 
 HOLD_OUT_ONE_IN = 8
@@ -38,19 +36,23 @@ class TrainingPhotograph:
     origin: str
     licence: str
     content: str
-    pixels: NDArray[np.uint8] = field(repr=False)
+    pixels: Pixels = field(repr=False)
 
 
 class Split(NamedTuple):
-    """Photographs to train on and photographs to judge by; no content is in both. Each is ordered by ``image_id``."""
+    """Photographs to train on and photographs to judge by; no content is in both. Each is ordered by ``image_id``.
+
+    ``losses`` are what could not be read of the inputs.
+    """
 
     training: tuple[TrainingPhotograph, ...]
     held_out: tuple[TrainingPhotograph, ...]
+    losses: Losses = Losses()
 
     @property
     def digest(self) -> str:
         """What tells this split from any other, hex."""
-        return digest(*(photograph.image_id for part in self for photograph in part), len(self.training))
+        return digest(*(photograph.image_id for part in self[:2] for photograph in part), len(self.training))
 
 
 class Source(NamedTuple):
@@ -72,11 +74,13 @@ def split_photographs(inputs: Sequence[str], val: Sequence[str], smallest: int) 
         smallest: photographs with a side shorter than this are left out, in pixels.
 
     Raises:
+        ConnectionError: a shard cannot be read for now.
         InputError: an input matches nothing.
         ValueError: no photograph is left to train on, or none to judge by.
     """
-    candidates = [*_read(inputs), *_shipped()]
-    reserved = list(_read(val))
+    readers = [LabelledReader(list(match_shards(given, Storage())), "source", otherwise=REAL) for given in (inputs, val)]
+    ours, reserved = ([one for one in reader.map(_describe) if one is not None] for reader in readers)
+    candidates = [*ours, *_shipped()]
     kept = {photograph.content for photograph in reserved}
     training: list[TrainingPhotograph] = []
     held_out = reserved
@@ -84,11 +88,14 @@ def split_photographs(inputs: Sequence[str], val: Sequence[str], smallest: int) 
         if photograph.content in kept:
             continue
         (held_out if not val and _is_held_out(photograph.content) else training).append(photograph)
-    parts = Split(_usable(training, smallest), _usable(held_out, smallest))
+    losses = readers[0].losses + readers[1].losses
+    parts = Split(_usable(training, smallest), _usable(held_out, smallest), losses)
     if not parts.training or not parts.held_out:
         raise ValueError(
             f"{len(parts.training)} photographs to train on and {len(parts.held_out)} held out, each at least {smallest} pixels "
             f"wide and high, from {', '.join((*inputs, *val)) or 'the installed packages'}: both need some; give more inputs"
+            + f" ({losses})"
+            * bool(str(losses))
         )
     return parts
 
@@ -116,29 +123,8 @@ def _shipped() -> Iterator[TrainingPhotograph]:
         yield TrainingPhotograph(image_id, origin, photograph.licence, photograph.name, photograph.pixels)
 
 
-def _read(inputs: Sequence[str]) -> Iterator[TrainingPhotograph]:
-    for shard in match_shards(inputs, Storage()):
-        for part in read_slices(shard, "", Slicing(), Storage()):
-            if part.damage:
-                raise ValueError(f"{shard.uri}: {part.damage}; models are trained on whole shards only")
-            for image in part.images:
-                photograph = _describe(image, shard.collection)
-                if photograph is not None:
-                    yield photograph
-
-
-def _describe(image: EncodedImage, uri: str) -> TrainingPhotograph | None:
-    sidecar = json.loads(image.metadata) if image.metadata else {}
-    if sidecar.get("source", "real") != "real":
+def _describe(image: LabelledImage) -> TrainingPhotograph | None:
+    if image.label.source != REAL:
         return None
-    try:
-        pixels = decode(image.data).pixels
-    except ImageRejectError as error:
-        raise ValueError(f"{uri}, {image.member}: {error}; take it out of the training data") from error
-    return TrainingPhotograph(
-        image.image_id,
-        str(sidecar.get("origin", uri)),
-        str(sidecar.get("licence", "not stated")),
-        str(sidecar.get("content", image.image_id)),
-        pixels,
-    )
+    _, origin, content, licence = image.label
+    return TrainingPhotograph(image.encoded.image_id, origin, licence, content, image.decode().pixels)

@@ -6,38 +6,29 @@ batches are drawn from a buffer. So a shard that holds one source alone is mixed
 
 from __future__ import annotations
 
-import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from causalprint.models.bundles.manifest import Geometry
-from causalprint.models.features import cut
 from causalprint.models.training.interventions import Interventions
+from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, central_crop
 from causalprint.research.training.lens import CropBatch
-from causalprint.schemas.config import Slicing, Storage
-from causalprint.schemas.elements import EncodedImage, ImageSlice, Shard
-from causalprint.transforms.formats.slices import read_slices
-from causalprint.transforms.images.decode import ImageRejectError, decode
-from causalprint.transforms.labels import Label, label_of
+from causalprint.schemas.arrays import Labels, Pixels
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import Shard
+from causalprint.schemas.losses import Losses
+from causalprint.transforms.labels import Label
 
-SLICING = Slicing(images=32, bytes=8 * 1024 * 1024)
 SIDE_BY_SIDE = 8
-AHEAD = 64
 MOST = 8.0
 """An image is shown at most so many times in an epoch, however rare its kind."""
 
-Pixels = npt.NDArray[np.uint8]
 Kind = tuple[str, str]
 """Source and origin."""
-Job = TypeVar("Job")
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +49,15 @@ class CropStream:
     keeps: Callable[[str], bool] = lambda _: True
     storage: Storage = field(default_factory=Storage)
 
+    def reader(self, shards: Sequence[Shard] | None = None) -> LabelledReader:
+        """A few ``shards`` at a time, by turns; ``None`` takes those of the stream, in their order."""
+        given = self.shards if shards is None else shards
+        return LabelledReader(given, self.label_field, self.storage, side_by_side=SIDE_BY_SIDE)
+
+    def kept(self, reader: LabelledReader) -> Iterator[LabelledImage]:
+        """The images of ``reader`` that belong to the stream."""
+        return (image for image in reader if self.keeps(image.label.content))
+
 
 class LabelledCrop(NamedTuple):
     """A crop, uint8 (C, C, 3), and its image's label."""
@@ -71,13 +71,11 @@ class Survey(NamedTuple):
 
     Attributes:
         counts: images by source, origin and licence.
-        left_out: images that are damaged or smaller than the crop.
-        damage: what cannot be read of which shard.
+        losses: what is left out.
     """
 
     counts: Mapping[tuple[str, str, str], int]
-    left_out: int
-    damage: tuple[str, ...]
+    losses: Losses
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -89,28 +87,18 @@ def survey(stream: CropStream) -> Survey:
     """Reads and decodes everything once.
 
     Raises:
-        LabelError: an image has no label.
+        LabelError: no image has a label.
         ConnectionError: a shard cannot be read for now.
     """
-    counts: Counter[tuple[str, str, str]] = Counter()
-    left_out, damage = 0, list[str]()
+    reader = stream.reader()
 
-    def jobs() -> Iterator[tuple[EncodedImage, Label]]:
-        nonlocal left_out
-        for part in _slices(stream.shards, stream.storage):
-            left_out += len(part.rejects)
-            damage.extend([f"{part.shard.uri}: {part.damage}"] if part.damage else [])
-            yield from _labelled(part, stream)
+    def usable(image: LabelledImage) -> Label:
+        central_crop(image.decode(), stream.crop)
+        return image.label
 
-    def usable(job: tuple[EncodedImage, Label]) -> Label | None:
-        return job[1] if _decoded(job[0], stream.crop) is not None else None
-
-    for label in _ahead(usable, jobs()):
-        if label is None:
-            left_out += 1
-        else:
-            counts[label.source, label.origin, label.licence] += 1
-    return Survey(counts, left_out, tuple(damage))
+    labels = reader.map(usable, stream.kept(reader))
+    counts = Counter((label.source, label.origin, label.licence) for label in labels)
+    return Survey(counts, reader.losses)
 
 
 def shares(found: Survey) -> dict[Kind, float]:
@@ -138,36 +126,29 @@ def changed_crops(
         seed: of the training, and the epoch; with an image's bytes it decides how often that is shown and how it is changed.
     """
     order = np.random.default_rng(seed).permutation(len(stream.shards))
+    reader = stream.reader([stream.shards[place] for place in order])
 
-    def jobs() -> Iterator[tuple[EncodedImage, Label, tuple[int, ...], int]]:
-        for part in _slices([stream.shards[place] for place in order], stream.storage):
-            for image, label in _labelled(part, stream):
-                own = (*seed, int(image.image_id[:15], 16))
-                times = int(often.get((label.source, label.origin), 0) + np.random.default_rng(own).random())
-                if times:
-                    yield image, label, own, times
-
-    def work(job: tuple[EncodedImage, Label, tuple[int, ...], int]) -> list[LabelledCrop]:
-        image, label, own, times = job
-        pixels = _decoded(image, stream.crop)
-        if pixels is None:
+    def work(image: LabelledImage) -> list[LabelledCrop]:
+        own = (*seed, int(image.encoded.image_id[:15], 16))
+        chance = often.get((image.label.source, image.label.origin), 0)
+        times = int(chance + np.random.default_rng(own).random())
+        if not times:
             return []
+        decoded = image.decode()
+        central_crop(decoded, stream.crop)  # or it is too small
         changes = [interventions[(sum(seed) + time) % len(interventions)] for time in range(times)]
-        return [LabelledCrop(change(pixels, stream.crop, (*own, time)).pixels, label) for time, change in enumerate(changes)]
+        changed = (change(decoded.pixels, stream.crop, (*own, time)).pixels for time, change in enumerate(changes))
+        return [LabelledCrop(pixels, image.label) for pixels in changed]
 
-    for crops in _ahead(work, jobs()):
+    for crops in reader.map(work, stream.kept(reader)):
         yield from crops
 
 
 def central_crops(stream: CropStream) -> Iterator[LabelledCrop]:
     """The central crop of every image, as it is, to judge by."""
-
-    def work(job: tuple[EncodedImage, Label]) -> LabelledCrop | None:
-        pixels = _decoded(job[0], stream.crop)
-        return None if pixels is None else LabelledCrop(cut(pixels, Geometry(crop=stream.crop))[0], job[1])
-
-    jobs = (job for part in _slices(stream.shards, stream.storage) for job in _labelled(part, stream))
-    yield from (crop for crop in _ahead(work, jobs) if crop is not None)
+    reader = stream.reader()
+    crop = stream.crop
+    return reader.map(lambda image: LabelledCrop(central_crop(image.decode(), crop), image.label), stream.kept(reader))
 
 
 def balanced(crops: Iterable[LabelledCrop], size: int, capacity: int, draw: np.random.Generator) -> Iterator[list[LabelledCrop]]:
@@ -203,7 +184,7 @@ def as_batch(crops: Sequence[LabelledCrop], sources: Sequence[str]) -> CropBatch
     return CropBatch(pixels, numbers, _numbered([one.origin for one in labels]), _numbered([one.content for one in labels]))
 
 
-def _numbered(names: list[str]) -> npt.NDArray[np.int64]:
+def _numbered(names: list[str]) -> Labels:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
@@ -219,50 +200,3 @@ def _take(pools: dict[str, dict[str, list[LabelledCrop]]], draw: np.random.Gener
     if not pools[source]:
         del pools[source]
     return taken
-
-
-def _slices(shards: Iterable[Shard], storage: Storage) -> Iterator[ImageSlice]:
-    """Slices of a few shards at a time, by turns."""
-    waiting, opened = deque(shards), deque[Iterator[ImageSlice]]()
-    while waiting or opened:
-        while waiting and len(opened) < SIDE_BY_SIDE:
-            opened.append(read_slices(waiting.popleft(), "", SLICING, storage))
-        reader = opened.popleft()
-        part = next(reader, None)
-        if part is None:
-            continue
-        if part.retryable:
-            raise ConnectionError(f"{part.shard.uri}: {part.damage}; the same command with --resume goes on")
-        opened.append(reader)
-        yield part
-
-
-def _labelled(part: ImageSlice, stream: CropStream) -> Iterator[tuple[EncodedImage, Label]]:
-    for image in part.images:
-        label = label_of(image, part.shard, stream.label_field)
-        if stream.keeps(label.content):
-            yield image, label
-
-
-def _decoded(image: EncodedImage, crop: int) -> Pixels | None:
-    try:
-        pixels = decode(image.data).pixels
-    except ImageRejectError:
-        return None
-    return pixels if min(pixels.shape[:2]) >= crop else None
-
-
-def _ahead(work: Callable[[Job], Done], jobs: Iterable[Job]) -> Iterator[Done]:
-    """``work`` on each job, in order, at most :data:`AHEAD` of them before they are asked for."""
-    under_way = deque[Future[Done]]()
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for job in jobs:
-                under_way.append(pool.submit(work, job))
-                if len(under_way) >= AHEAD:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for each in under_way:
-                each.cancel()

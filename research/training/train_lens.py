@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.research.training.config import IMAGE, LensConfig
-from causalprint.research.training.lens_data import LensTrainingError, Report, lens_shards, lens_streams, tell_losses
+from causalprint.research.training.lens_data import LensTrainingError, lens_shards, lens_streams, losses
 
 if TYPE_CHECKING:
     import torch
 
     from causalprint.models.lenses.convolutional import Trunk, TrunkConfig
     from causalprint.models.training.interventions import Interventions
+    from causalprint.pipelines.labelled.reader import Report
     from causalprint.research.training.lens import CropBatch, LensTraining, Show
 
 CARD = "card.md"
@@ -88,7 +89,8 @@ def train_lens(
     data = lens_streams(config, how.crop, learned, held_out)
     surveys = data.surveys
     sources = surveys.learned.sources
-    tell_losses(surveys, report)
+    for text in losses(surveys):
+        report(text)
     often = shares(surveys.learned)
     crops = sum(often[source, origin] * count for (source, origin, _), count in surveys.learned.counts.items())
 

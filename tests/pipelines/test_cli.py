@@ -14,6 +14,7 @@ import typer
 
 import causalprint
 from causalprint.__main__ import app, main
+from causalprint.models.encodings import ENCODINGS
 from causalprint.models.evaluation.perturbations import TRACKS
 from causalprint.pipelines.commands.command import SPEAKS
 from causalprint.pipelines.commands.demo import DemoConfig
@@ -32,7 +33,6 @@ from causalprint.research.training.config import LensConfig, ModelTrainingConfig
 from causalprint.research.training.lens import TRUNKS
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.options import Command, OptionError, Panel, settings_of
-from causalprint.transforms.images.encode import ENCODINGS
 
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 CONFIGS: list[type[Command]] = [

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.bundles.manifest import Origin
-from causalprint.models.evaluation.judging import LabelledImages, audit_track, content_folds
+from causalprint.models.evaluation.judging import audit_track, content_folds
 from causalprint.models.evaluation.perturbations import Perturbation
-from causalprint.models.evaluation.scoring import STRANGER, Truth, aligned, calibration, closed_set, measure, open_set, truth_of
+from causalprint.models.evaluation.scoring import Truth, aligned, calibration, closed_set, measure, open_set, truth_of
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, differences, recalls, reliability, robustness
+from causalprint.models.labelled import STRANGER, LabelledCrops, LabelledImages
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
 from causalprint.schemas.evaluations import Interval, Measure
 
@@ -27,7 +29,8 @@ def a_truth(strangers: int = 6) -> Truth:
     label = np.array([SOURCES.index(name) if name in SOURCES else STRANGER for name in source.tolist()])
     origin = np.array([f"origin-{place % 2}" for place in range(len(source))])
     content = np.array([str(place % EACH) for place in range(len(source))])
-    return Truth(label, 0, source, origin, content, origin == "origin-0")
+    images = LabelledImages.known(source, origin=origin, content=content)
+    return Truth(images, label, 0, origin == "origin-0")
 
 
 def verdicts_of(answers: Sequence[int], sure: float = 0.9, novelty: float = 0.5) -> Verdicts:
@@ -51,7 +54,7 @@ def test_perfect_verdicts_have_perfect_figures() -> None:
     found = named(
         measure(
             [*closed_set(truth, said), *calibration(truth, said, 1.5), *open_set(truth, said), *aligned(truth, said)],
-            truth.content,
+            truth.images.content,
             *SOME,
         )
     )
@@ -70,17 +73,17 @@ def test_figures_without_images_are_left_out() -> None:
     said = verdicts_of([0] * len(truth.label))
     assert open_set(truth, said) == []
     alone = truth._replace(trained=np.ones(len(truth.label), np.bool_))
-    found = named(measure(closed_set(alone, said), truth.content, *SOME))
+    found = named(measure(closed_set(alone, said), truth.images.content, *SOME))
     assert "macro accuracy, new origins" not in found
     assert found["macro accuracy"] == pytest.approx(1 / 3)
     assert found["right where answered"] == pytest.approx(1 / 3)
-    assert measure([], truth.content, *SOME) == ()
+    assert measure([], truth.images.content, *SOME) == ()
 
 
 def test_recall_is_counted_by_source_and_origin() -> None:
     truth = a_truth()
     answers = np.maximum(truth.label, 0)
-    answers[(truth.source == "beta") & (truth.origin == "origin-1")] = 1
+    answers[(truth.images.source == "beta") & (truth.images.origin == "origin-1")] = 1
     rows = {(row.source, row.origin): row for row in recalls(truth, verdicts_of(answers.tolist()), SOME)}
     assert set(rows) == {(source, origin) for source in SOURCES for origin in ("", "origin-0", "origin-1")}
     assert rows["beta", ""].interval.value == 0.5
@@ -133,9 +136,8 @@ def test_a_difference_is_of_the_images_that_both_bundles_know() -> None:
 def test_what_the_bundle_knows_comes_from_its_manifest() -> None:
     manifest = load_bundle().manifest
     known = next(one for one in manifest.data if isinstance(one, Origin) and one.source != "real")
-    truth = truth_of(
-        manifest, np.array([known.source, known.source, "nobody"]), np.array([known.origin, "x", "x"]), np.array(["1"] * 3)
-    )
+    sources, origins = np.array([known.source, known.source, "nobody"]), np.array([known.origin, "x", "x"])
+    truth = truth_of(manifest, LabelledImages.known(sources, origin=origins, content=np.array(["1"] * 3)))
     assert truth.label.tolist() == [manifest.sources.index(known.source)] * 2 + [STRANGER]
     assert truth.trained.tolist() == [True, False, False]
     assert manifest.sources[truth.real] == "real"
@@ -156,28 +158,27 @@ def test_an_audit_voids_where_a_shortcut_is_there_and_only_there() -> None:
     count = 120
     source = np.array(["real", "fake"] * (count // 2))
     crops = draw.integers(0, 256, (count, 16, 16, 3)).astype(np.uint8)
-    plain = LabelledImages(
-        crops,
-        np.array([f"{place:064x}" for place in range(count)]),
-        draw.integers(900, 1100, count),
-        np.array(["PNG"] * count),
-        np.full((count, 2), 256),
+    images = LabelledImages.known(
         source,
-        source,
-        np.array([str(place // 2) for place in range(count)]),
+        origin=source,
+        content=np.array([str(place // 2) for place in range(count)]),
+        encoded_bytes=draw.integers(900, 1100, count),
+        encoding=np.array(["PNG"] * count),
+        size=np.full((count, 2), 256),
     )
+    plain = LabelledCrops(images, crops)
     chosen = np.ones(count, np.bool_)
     assert [audit.voids for audit in audit_track(plain, chosen, SOME, threads=1)] == [False] * 3
-    sizes = plain._replace(size=np.where((source == "real")[:, None], 256, 512))
+    sizes = plain._replace(images=replace(images, size=np.where((source == "real")[:, None], 256, 512)))
     assert [audit.voids for audit in audit_track(sizes, chosen, SOME, threads=1)] == [True, False, False]
-    codec = plain._replace(encoding=np.where(source == "real", "JPEG", "PNG"))
+    codec = plain._replace(images=replace(images, encoding=np.where(source == "real", "JPEG", "PNG")))
     assert [audit.voids for audit in audit_track(codec, chosen, SOME, threads=1)] == [True, False, False]
     tint = plain._replace(crops=np.where((source == "real")[:, None, None, None], crops // 2, crops))
     assert [audit.voids for audit in audit_track(tint, chosen, SOME, threads=1)] == [False, True, False]
     assert audit_track(plain, source == "real", SOME, threads=1) == ()
-    folds = content_folds(plain.content, 0)
+    folds = content_folds(images.content, 0)
     assert np.sum(folds, axis=0).tolist() == [1] * count
-    assert all(len(set(plain.content[fold]) & set(plain.content[~fold])) == 0 for fold in folds)
+    assert all(len(set(images.content[fold]) & set(images.content[~fold])) == 0 for fold in folds)
 
 
 def test_a_judge_says_what_an_audit_says(tiny: object) -> None:

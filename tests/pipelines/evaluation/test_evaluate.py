@@ -220,3 +220,18 @@ def test_a_wrong_command_is_one_line(tmp_path: Path, images: str, capsys: pytest
     assert main(["evaluate", images, "--bundle", str(tmp_path / "none"), "-o", str(tmp_path / "o")]) == 1
     assert re.fullmatch(r"causalprint: no bundle.json in .*\n", capsys.readouterr().err)
     assert main(["evaluate", images, "-o", str(tmp_path / "o"), "--track", "gif"]) == 2
+
+
+def test_what_is_left_out_is_counted_and_said(tmp_path: Path, tiny: Path) -> None:
+    whole = Path(shard(tmp_path / "in" / "0.tar", ("real", "alpha")))
+    cut = Path(shard(tmp_path / "in" / "1.tar", ("real", "alpha")))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    tar(tmp_path / "in" / "2.tar", [("bare.png", whole.read_bytes()[:600])])
+    found = evaluate(EvaluateConfig((str(tmp_path / "in"),), str(tmp_path / "out"), (str(tiny),), threads=2, rounds=FEW, seeds=1))
+    assert 6 < sum(row.images for row in found.images) < 12
+    assert dict(found.losses.reasons)["unlabelled"] == 1
+    assert found.left_out == found.losses.images
+    assert found.losses.damage[0].startswith(cut.as_uri())
+    text = (tmp_path / "out" / "RESULTS.md").read_text()
+    assert "1 unlabelled" in text
+    assert f"1 shard is damaged and counts as far as it can be read: {cut.as_uri()}" in text

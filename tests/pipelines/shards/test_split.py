@@ -22,6 +22,7 @@ from causalprint.research.comparison.data import read_data
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import EncodedImage
 from causalprint.transforms.formats.slices import read_slices
+from causalprint.transforms.labels import LabelError
 from causalprint.transforms.match_shards import match_shards
 from tests.audits import command, tar
 from tests.bundles import photograph
@@ -93,8 +94,8 @@ def test_the_test_is_that_of_compare(shards: str, tmp_path: Path, seed: int) -> 
     data = read_data(images, seed + 1, tmp_path / "cache", False, lambda _: None)
     test, contents = data.splits[seed].test, data.ground.contents
     free = ~np.isin(contents, contents[test])
-    assert ids(read(tmp_path / "out" / "test")) == Counter(data.table.image_id[test].tolist())
-    assert ids(read(tmp_path / "out" / "fit")) == Counter(data.table.image_id[free].tolist())
+    assert ids(read(tmp_path / "out" / "test")) == Counter(data.images.image_id[test].tolist())
+    assert ids(read(tmp_path / "out" / "fit")) == Counter(data.images.image_id[free].tolist())
     assert (made.fit, made.test) == (free.sum(), test.sum())
 
 
@@ -177,10 +178,6 @@ def test_what_cannot_be_split_is_told_and_nothing_is_written(shards: str, tmp_pa
     one = tar(tmp_path / "one.tar", [("real/0.png", encode(photograph(0, SIDE, SIDE), "PNG"))])
     with pytest.raises(ShardSplitError, match="nothing to test among 1 images"):
         split(str(one), tmp_path / "out")
-    cut = tmp_path / "cut.tar"
-    cut.write_bytes((Path(shards) / "shard-0.tar").read_bytes()[:90_000])
-    with pytest.raises(ShardSplitError, match=r"cut\.tar: .*only whole shards are split"):
-        split(str(cut), tmp_path / "out")
     same = encode(photograph(0, SIDE, SIDE), "PNG")
     alike = tar(tmp_path / "alike.tar", [(f"{source}/{place}.png", same) for source in ("real", "alpha") for place in range(2)])
     with pytest.raises(ShardSplitError, match="nothing to test"):
@@ -192,7 +189,38 @@ def test_what_cannot_be_split_is_told_and_nothing_is_written(shards: str, tmp_pa
     ]
     with pytest.raises(SplitError, match="nothing is left to learn real from"):
         split(str(tar(tmp_path / "twin.tar", twin)), tmp_path / "out")
-    assert {path.name for path in tmp_path.iterdir()} == {"full", "one.tar", "cut.tar", "alike.tar", "twin.tar"}
+    assert {path.name for path in tmp_path.iterdir()} == {"full", "one.tar", "alike.tar", "twin.tar"}
+
+
+def test_a_damaged_shard_gives_what_can_be_read_and_what_has_no_label_stays_out(
+    shards: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    whole = (Path(shards) / "shard-0.tar").read_bytes()
+    (images / "0.tar").write_bytes((Path(shards) / "shard-1.tar").read_bytes())
+    (images / "1.tar").write_bytes(whole[: len(whole) * 3 // 4])
+    tar(images / "2.tar", [("bare.png", encode(photograph(7, SIDE, SIDE), "PNG"))])
+    readable = len(read_all(images))
+    made = split(str(images), tmp_path / "out")
+    why = {reason.why: reason.images for reason in made.left_out}
+    assert why["nothing says what made it"] == 1
+    assert made.images == made.fit + made.test + sum(why.values()) >= readable
+    assert [text.partition(": ")[0] for text in made.damage] == [(images / "1.tar").as_uri()]
+    kept = Counter(image.image_id for image in read_all(images))
+    assert not ids(read(tmp_path / "out")) - kept
+    assert main(("split", str(images), "--output", str(tmp_path / "again"), "--crop", str(SIDE))) == 0
+    printed = capsys.readouterr().out
+    assert "left out: 1: nothing says what made it" in printed
+    assert "damaged, and split as far as it can be read: file://" in printed
+    with pytest.raises(LabelError, match=r"bare\.png in .* has no label"):
+        split(str(images / "2.tar"), tmp_path / "bare")
+
+
+def read_all(folder: Path) -> list[EncodedImage]:
+    """The images of a folder's shards, as far as they can be read."""
+    several = [read_slices(shard, "test", Slicing(), Storage()) for shard in match_shards([str(folder)], Storage())]
+    return [image for slices in several for slice_ in slices for image in slice_.images]
 
 
 def test_a_failure_while_writing_leaves_nothing(shards: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

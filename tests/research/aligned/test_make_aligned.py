@@ -136,6 +136,21 @@ def test_a_failure_leaves_the_earlier_tars_and_no_parts(
     assert digests(tmp_path) == first
 
 
+def test_a_damaged_shard_gives_what_can_be_read_and_what_has_no_label_stays_out(
+    shard: str, decoders: tuple[Decoder, ...], tmp_path: Path
+) -> None:
+    whole = Path(shard).read_bytes()
+    cut = tmp_path / "in" / "0.tar"
+    cut.parent.mkdir()
+    cut.write_bytes(whole[: len(whole) // 2])
+    write_tar(tmp_path / "in" / "1.tar", [(photograph(5), {"origin": "at-0"})])
+    made = make_aligned(AlignedConfig((str(cut.parent),), tmp_path / "out", decoders[:1]))
+    assert 0 < made.photographs < 6
+    assert made.unlabelled == 1
+    assert made.damage[0].startswith(f"{cut.as_uri()}: ")
+    assert len(read(tmp_path / "out" / "real.tar")) == len(read(tmp_path / "out" / "first.tar")) == made.photographs
+
+
 def test_what_cannot_be_aligned_is_told(shard: str, decoders: tuple[Decoder, ...], tmp_path: Path) -> None:
     fakes = write_tar(tmp_path / "fakes.tar", [(photograph(1), {"source": "dalle-3"})])
     with pytest.raises(AlignedError, match="no image of source 'real' is at least 256 pixels"):

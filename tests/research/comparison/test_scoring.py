@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.models.evaluation.shortcuts import is_above_chance
+from causalprint.models.labelled import STRANGER
 from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
 from causalprint.models.statistics.metrics import Estimate
-from causalprint.research.comparison.scoring import UNKNOWN, Ground, Run, headline, judge, pool, recalls
+from causalprint.research.comparison.scoring import Ground, Run, headline, judge, pool, recalls
 
 CLASSES = 3
-TRUTH = np.tile([0, 1, 2, UNKNOWN], 30)
+TRUTH = np.tile([0, 1, 2, STRANGER], 30)
 GROUND = Ground(TRUTH, np.arange(120).astype(str), CLASSES, 0, np.array([0, 1]))
 NONE = np.zeros((0, CLASSES))
 
@@ -65,7 +66,7 @@ def test_what_a_jpeg_changes_is_counted() -> None:
 
 def test_novelty_tells_unknown_sources_where_a_method_measures_it() -> None:
     run = a_run(1.0, 0)
-    told = run._replace(novelty=(TRUTH == UNKNOWN).astype(float))
+    told = run._replace(novelty=(TRUTH == STRANGER).astype(float))
     plain, measured = judge({"plain": [run], "measured": [told]}, GROUND, "plain", None, rounds=10).values()
     assert measured.open_auroc.value == 1
     assert measured.open_fpr95.value == 0

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalprint.models.training.interventions import Interventions
-from causalprint.research.training import stream_crops
+from causalprint.pipelines.labelled import reader
 from causalprint.research.training.stream_crops import (
     SIDE_BY_SIDE,
     CropStream,
@@ -29,6 +29,7 @@ from causalprint.research.training.stream_crops import (
 )
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.schemas.losses import Losses, ReasonCount
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.labels import Label, LabelError
 from causalprint.transforms.match_shards import match_shards
@@ -127,21 +128,24 @@ def test_only_a_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytes
         yield from read_slices(shard, bundle_id, slicing, storage)
         opened -= 1
 
-    monkeypatch.setattr(stream_crops, "read_slices", watched)
+    monkeypatch.setattr(reader, "read_slices", watched)
     assert sum(1 for _ in central_crops(a_stream(*paths))) == 40
     assert most == SIDE_BY_SIDE
     assert opened == 0
 
 
-def test_what_cannot_be_shown_is_counted_and_what_has_no_label_is_an_error(tmp_path: Path) -> None:
+def test_what_cannot_be_shown_is_counted_and_that_nothing_has_a_label_is_an_error(tmp_path: Path) -> None:
     good = a_shard(tmp_path / "good.tar", [("a", "here")] * 3)
     small = a_shard(tmp_path / "small.tar", [("a", "here")] * 2, 10, side=20)
     broken = tar(tmp_path / "broken.tar", [("0.jpg", jpeg(50)[:900]), ("0.json", b'{"source": "a"}')])
     found = survey(a_stream(good, small, broken))
     assert sum(found.counts.values()) == 3
-    assert found.left_out == 3
+    assert found.losses == Losses((ReasonCount("too-small", 2), ReasonCount("truncated-image", 1)))
+    bare = tar(tmp_path / "bare.tar", [("nothing.jpg", jpeg(1))])
+    more = survey(a_stream(good, bare))
+    assert (more.counts, more.losses.reasons) == (found.counts, (("unlabelled", 1),))
     with pytest.raises(LabelError, match=r"nothing\.jpg .*has no label: 'source'"):
-        survey(a_stream(good, tar(tmp_path / "bare.tar", [("nothing.jpg", jpeg(1))])))
+        survey(a_stream(bare))
 
 
 def test_a_shard_that_ends_early_gives_what_can_be_read_and_that_is_said(tmp_path: Path) -> None:
@@ -149,7 +153,7 @@ def test_a_shard_that_ends_early_gives_what_can_be_read_and_that_is_said(tmp_pat
     path.write_bytes(path.read_bytes()[:9000])
     found = survey(a_stream(path))
     assert 0 < sum(found.counts.values()) < 6
-    assert "0.tar: " in found.damage[0]
+    assert "0.tar: " in found.losses.damage[0]
 
 
 def test_a_batch_numbers_its_labels() -> None:

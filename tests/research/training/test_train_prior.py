@@ -20,6 +20,7 @@ from causalprint.research.training.own_model import Progress
 from causalprint.research.training.photographs import sources, split_photographs
 from causalprint.research.training.train_autoencoder import train_autoencoder
 from causalprint.research.training.train_prior import train_prior
+from causalprint.schemas.losses import Losses, ReasonCount
 
 TINY = PriorConfig(channels=(8, 8), groups=4)
 TRAINING = TrainingConfig(patches=((16, 2), (24, 1)), warmup=2)
@@ -108,6 +109,20 @@ def test_only_photographs_count_and_no_scene_is_on_both_sides(config: ModelTrain
     assert split.held_out
     assert not {one.content for one in split.training} & {one.content for one in split.held_out}
     assert [(row.origin, row.training + row.held_out) for row in sources(split)] == [("here", 10), ("there", 10)]
+
+
+def test_what_names_no_source_is_a_photograph_and_what_cannot_be_decoded_is_left_out_and_said(
+    config: ModelTrainingConfig, images: Path
+) -> None:
+    (images / "00.json").write_text("{}")
+    data = (images / "01.png").read_bytes()
+    (images / "01.png").write_bytes(data[: len(data) // 2])
+    split = split_photographs(config.inputs, (), 32)
+    assert len(split.training) + len(split.held_out) == 19
+    assert {row.licence for row in sources(split)} == {"CC0", "unstated"}
+    assert split.losses == Losses((ReasonCount("truncated-image", 1),))
+    result = train_prior(replace(config, steps=1), prior=TINY, training=TRAINING)
+    assert "Of the inputs, 1 image is left out (1 truncated-image)." in (result.output / "card.md").read_text()
 
 
 def test_val_is_held_out_with_all_that_shares_its_scenes(config: ModelTrainingConfig, images: Path, tmp_path: Path) -> None:
