@@ -83,13 +83,15 @@ def _account(output: Output, shard: Shard) -> ShardAccount:
 def _read(output: Output, account: ShardAccount, slice_id: str) -> pa.Table:
     path = output.path(FEATURES, slice_id)
     data = output.get(path)
-    remedy = f"remove {output.root}/{output.path('shards', account.shard_id)} as well, and it is computed again"
+    closing = f"{output.root}/{output.path('shards', account.shard_id)}"
     if data is None:
-        raise FileNotFoundError(f"{output.root}/{path} was there and is gone: {remedy}")
+        raise FileNotFoundError(f"{output.root}/{path} was there and is gone; remove {closing} too, and it is computed again")
     try:
         return pq.read_table(pa.BufferReader(data))
     except pa.ArrowException as error:
-        raise ValueError(f"{output.root}/{path} is damaged ({error}): {remedy}") from error
+        raise ValueError(
+            f"{output.root}/{path} is damaged ({error}); remove it and {closing}, and it is computed again"
+        ) from error
 
 
 def _views(table: pa.Table, name: str) -> npt.NDArray[Any]:

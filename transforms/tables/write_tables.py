@@ -12,13 +12,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
-from causalprint.schemas.elements import (
-    AttributedSlice,
-    RejectCount,
-    SliceReceipt,
-    VerdictCount,
-    WrittenFile,
-)
+from causalprint.schemas.elements import AttributedSlice, RejectCount, SliceReceipt, VerdictCount, WrittenFile
 from causalprint.schemas.records import to_json
 from causalprint.transforms.counting import count, milliseconds
 from causalprint.transforms.tables.output import Output

@@ -119,7 +119,7 @@ def test_what_became_of_a_file_after_its_shard_was_closed_is_said_with_the_remed
     else:
         path.write_bytes(b"PAR1")
     account = files.path("shards", shard.shard_id(KEY))
-    with pytest.raises((FileNotFoundError, ValueError), match=f"{damage}.* remove {tmp_path}/{account} as well"):
+    with pytest.raises((FileNotFoundError, ValueError), match=f"{damage}.* remove .*{tmp_path}/{account}"):
         read_examples(files, [shard])
     (tmp_path / account).unlink()
     assert skip_shard(shard, files) is None
