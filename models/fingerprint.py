@@ -17,10 +17,9 @@ import torch
 from safetensors.torch import load_file
 
 from causalprint.models.bundles.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
-from causalprint.models.bundles.manifest import Feature
 from causalprint.models.features import Crops, FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
-from causalprint.models.network.loading import load_network
+from causalprint.models.network.fusion import load_network
 from causalprint.models.network.reduction import CLIP
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.tables import FINGERPRINT_DIM
@@ -64,7 +63,10 @@ class Fingerprinter:
         self.device = pick_device(device)
         self._extract = FeatureExtractor(bundle.residual, bundle.features, self.device, str(bundle.directory / MANIFEST))
         stored = load_file(bundle.directory / FINGERPRINT_FILE)
-        self._tensors = {key: value.to(self.device, torch.float32) for key, value in stored.items()}
+        self._standards = [
+            tuple(stored[f"{feature.key}.{part}"].to(self.device, torch.float32) for part in ("mean", "scale"))
+            for feature in bundle.manifest.features
+        ]
         self._network = load_network(stored, bundle.manifest.features, bundle.manifest.network).to(self.device)
 
     @property
@@ -123,14 +125,11 @@ class Fingerprinter:
         return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars)
 
     def _fuse(self, x: torch.Tensor, reconstruction: Reconstruction) -> torch.Tensor:
-        values = zip(self.bundle.manifest.features, self._extract.read(x, reconstruction), strict=True)
-        fused: torch.Tensor = self._network([self._standardise(feature, value) for feature, value in values]).fingerprint
+        values = zip(self._extract.read(x, reconstruction), self._standards, strict=True)
+        standardised = [torch.clamp((value - mean) / scale, -CLIP, CLIP) for value, (mean, scale) in values]
+        fused: torch.Tensor = self._network(standardised).fingerprint
         flat = roughness(x) < self.bundle.manifest.decision.flat
         return torch.where(flat[:, None], torch.zeros_like(fused), fused)
-
-    def _standardise(self, feature: Feature, values: torch.Tensor) -> torch.Tensor:
-        mean, scale = (self._tensors[f"{feature.key}.{part}"] for part in ("mean", "scale"))
-        return torch.clamp((values - mean) / scale, -CLIP, CLIP)
 
 
 def combine(crops: Fingerprints) -> Fingerprints:

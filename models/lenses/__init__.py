@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from causalprint.models.lenses.base import READINGS, Lens, Reading, read
 from causalprint.models.lenses.dct import DCT
-from causalprint.models.lenses.dft import DFT
-from causalprint.models.lenses.qft import QFT
-from causalprint.models.lenses.radial import RADIAL
+from causalprint.models.lenses.fourier import DFT, QFT, RADIAL
 from causalprint.models.lenses.rgb import RGB
 from causalprint.models.lenses.stats import STATS
 
