@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from causalprint.models.residuals.spec import ResidualSpec
+from causalprint.schemas.model_spec import ResidualSpec
 
 Self = TypeVar("Self")
 
@@ -20,12 +20,10 @@ class Reconstruction(NamedTuple):
     Attributes:
         reconstruction: X̂, float32 (N, 3, H, W), 0 to 1: clipped, as a pipeline would save it, and not rounded.
         residual: r = X - X̂, float32 (N, 3, H, W), signed, -1 to 1: exactly this difference.
-        scalars: further figures by name, float32 (N,) each; empty for most kinds.
     """
 
     reconstruction: Tensor
     residual: Tensor
-    scalars: dict[str, Tensor]
 
 
 class Residual(Protocol):
@@ -63,9 +61,9 @@ def gradients_where_asked(call: Callable[[Self, Tensor], Reconstruction]) -> Cal
     return guarded
 
 
-def subtract(x: Tensor, reconstruction: Tensor, scalars: dict[str, Tensor] | None = None) -> Reconstruction:
+def subtract(x: Tensor, reconstruction: Tensor) -> Reconstruction:
     """The signed residual (arXiv 2509.15406: r = X - X̂) of ``x`` against ``reconstruction``, both (N, 3, H, W)."""
-    return Reconstruction(reconstruction, x - reconstruction, scalars or {})
+    return Reconstruction(reconstruction, x - reconstruction)
 
 
 def pad_to_factor(x: Tensor, factor: int) -> Tensor:

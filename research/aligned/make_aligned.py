@@ -95,7 +95,7 @@ def parse_decoder(text: str) -> Decoder:
         ResidualError: the spec is none.
     """
     from causalprint.models.bundles.manifest import REAL
-    from causalprint.models.residuals import parse_spec
+    from causalprint.models.residuals import parse_residual
 
     name, equals, spec = text.partition("=")
     if not equals or not NAME.fullmatch(name) or name == REAL:
@@ -103,7 +103,7 @@ def parse_decoder(text: str) -> Decoder:
             f"decoder {text!r} is not of the form NAME=SPEC with a name of letters, digits, dots and dashes, not {REAL!r}; "
             "for example mine=autoencoder:/path/to/model"
         )
-    return Decoder(name, str(parse_spec(spec)))
+    return Decoder(name, str(parse_residual(spec)))
 
 
 def make_aligned(config: AlignedConfig, report: Report = lambda _: None) -> AlignedReport:

@@ -8,9 +8,10 @@ import torch
 
 from causalprint.models.lenses.encoder import LearnedLens, LensError
 from causalprint.models.lenses.learned import load_lens
-from causalprint.models.residuals import ResidualError, load_residual
+from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Residual
 from causalprint.research.methods.base import Kit, UnavailableError
+from causalprint.schemas.model_spec import ResidualError
 
 
 def clip_of(kit: Kit) -> LearnedLens:

@@ -95,7 +95,7 @@ def test_correlations_are_pearsons_of_every_pair_of_channels(folder: Path) -> No
     torch.testing.assert_close(found.flatten(), torch.cat(expected), rtol=1e-2, atol=2e-2)
     lens = load_lens(f"convolutional:{folder}?statistic=correlations")
     assert lens.apply(images()).shape == (3, lens.size)
-    with pytest.raises(LensError, match="'median' is none of moments, correlations"):
+    with pytest.raises(LensError, match="statistic=median is unknown; give moments or correlations"):
         load_lens(f"convolutional:{folder}?statistic=median")
 
 
