@@ -24,6 +24,9 @@ from causalprint.models.network.reduction import CLIP
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
+SCALARS = {name: summarise for lens in LENSES.values() for name, summarise in lens.scalars.items()}
+"""What fills the columns of table ``embeddings`` that lenses have, by column, in the registry's order."""
+
 
 class Fingerprints(NamedTuple):
     """What is stored of N crops, or of one image once :func:`combine` has averaged its crops (N = 1).
@@ -85,10 +88,7 @@ class Fingerprinter:
         return Fingerprints(
             np.concatenate([np.zeros((0, FINGERPRINT_DIM), np.float16), *(part.fingerprint for part in parts)]),
             np.concatenate([np.zeros(0, np.float32), *(part.residual_energy for part in parts)]),
-            {
-                name: np.concatenate([np.zeros(0, np.float32), *(part.scalars[name] for part in parts)])
-                for name in scalar_columns()
-            },
+            {name: np.concatenate([np.zeros(0, np.float32), *(part.scalars[name] for part in parts)]) for name in SCALARS},
         )
 
     def of_images(self, images: Sequence[Crops]) -> list[Fingerprints]:
@@ -121,7 +121,7 @@ class Fingerprinter:
             residual = reconstruction.residual
             fused = self._fuse(x, reconstruction)
             energy = residual.flatten(1).square().mean(dim=1).sqrt()
-            scalars = {lens.scalar: lens.summarise(residual)[:count].cpu().numpy() for lens in LENSES.values()}
+            scalars = {name: summarise(residual)[:count].cpu().numpy() for name, summarise in SCALARS.items()}
         return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars)
 
     def _fuse(self, x: torch.Tensor, reconstruction: Reconstruction) -> torch.Tensor:
@@ -156,8 +156,3 @@ def roughness(x: torch.Tensor) -> torch.Tensor:
     """
     steps = [x.diff(dim=axis).square().mean(dim=(1, 2, 3)) for axis in (2, 3)]
     return ((steps[0] + steps[1]) / 2).sqrt()
-
-
-def scalar_columns() -> tuple[str, ...]:
-    """The columns of table ``embeddings`` that lenses fill, in the registry's order."""
-    return tuple(lens.scalar for lens in LENSES.values())

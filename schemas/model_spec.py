@@ -1,12 +1,14 @@
-"""What names a pretrained model, wherever one is named: ``kind:location?option=value&option=value``."""
+"""What names a pretrained model, wherever one is named: ``kind:location?option=value&option=value``; and how a lens reads."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self, get_args
 
+Reading = Literal["residual", "difference", "image"]
+READINGS: tuple[Reading, ...] = get_args(Reading)
 INSIDE = "./"
 
 

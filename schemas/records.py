@@ -52,6 +52,10 @@ def _convert(kind: Any, data: object, where: str) -> Any:
         _expect(list, data, where)
         inner = typing.get_args(kind)[0]
         return tuple(_convert(inner, item, f"{where}[{index}]") for index, item in enumerate(typing.cast("list[object]", data)))
+    if typing.get_origin(kind) is typing.Literal:
+        if data not in typing.get_args(kind):
+            raise ValueError(f"{where} {data!r} is none of {', '.join(typing.get_args(kind))}")
+        return data
     if typing.get_origin(kind) is types.UnionType:
         return None if data is None else _convert(typing.get_args(kind)[0], data, where)
     if kind is float and isinstance(data, int) and not isinstance(data, bool):

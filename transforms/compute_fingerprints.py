@@ -22,7 +22,7 @@ import torch
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.pvalue import PCollection
 
-from causalprint.models.bundles.bundle import load_bundle, with_residual
+from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
@@ -115,10 +115,8 @@ class FingerprintModelHandler(ModelHandler[ImageSlice, FingerprintedSlice, Finge
 
     def load_model(self) -> FingerprintModel:
         """The bundle on its device, and the pool."""
-        bundle = load_bundle(self._bundle)
-        if self._residual is not None:
-            bundle = with_residual(bundle, self._residual)
-        return FingerprintModel(Fingerprinter(bundle, self._device), ThreadPoolExecutor(self._threads or os.cpu_count() or 1))
+        fingerprinter = Fingerprinter(load_bundle(self._bundle, self._residual), self._device)
+        return FingerprintModel(fingerprinter, ThreadPoolExecutor(self._threads or os.cpu_count() or 1))
 
     def run_inference(
         self, batch: Sequence[ImageSlice], model: FingerprintModel, inference_args: dict[str, Any] | None = None

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from causalprint.models.fingerprint import Fingerprints, scalar_columns
+from causalprint.models.fingerprint import SCALARS, Fingerprints
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 
@@ -70,7 +70,7 @@ def embedding_rows(images: ImageSlice, rows: Sequence[Computed]) -> pa.RecordBat
     mask = pa.array([item is None for item in found], pa.bool_())
     fingerprint = pa.FixedSizeListArray.from_arrays(pa.array(values), type=EMBEDDINGS.field("fingerprint").type, mask=mask)
     scalars = {"residual_energy": _scalars([None if item is None else item.residual_energy for item in found])}
-    for name in scalar_columns():
+    for name in SCALARS:
         scalars[name] = _scalars([None if item is None else item.scalars[name] for item in found])
     columns = {"fingerprint": fingerprint, "crops": pa.array([row.crops for row in rows], pa.int16())} | scalars
     keys = dict(zip(EMBEDDINGS.names, _keys(images, rows), strict=False))

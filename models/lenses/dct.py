@@ -69,4 +69,4 @@ def cosines(length: int, device: torch.device) -> Tensor:
     return basis.to(device, torch.float32)
 
 
-DCT = Lens("dct", SIZE, features, "dct_blockiness", blockiness)
+DCT = Lens("dct", SIZE, features, {"dct_blockiness": blockiness})

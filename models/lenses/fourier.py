@@ -153,6 +153,6 @@ def ring_means(height: int, width: int, device: torch.device) -> Tensor:
     return (member / member.sum(dim=0).clamp(min=1)).to(device, torch.float32)
 
 
-DFT = Lens("dft", 3 * DFT_ROWS * DFT_COLUMNS + PERIOD * (PERIOD // 2 + 1), dft, "dft_peak", dft_peak)
-QFT = Lens("qft", LOWEST * LOWEST, qft, "qft_share", qft_share)
-RADIAL = Lens("radial", 9 * RINGS, radial, "radial_slope", radial_slope)
+DFT = Lens("dft", 3 * DFT_ROWS * DFT_COLUMNS + PERIOD * (PERIOD // 2 + 1), dft, {"dft_peak": dft_peak})
+QFT = Lens("qft", LOWEST * LOWEST, qft, {"qft_share": qft_share})
+RADIAL = Lens("radial", 9 * RINGS, radial, {"radial_slope": radial_slope})

@@ -45,4 +45,4 @@ def bias(z: Tensor) -> Tensor:
     return mean_tile(z).square().mean(dim=(1, 2, 3)).sqrt()
 
 
-RGB = Lens("rgb", SIZE, features, "rgb_bias", bias)
+RGB = Lens("rgb", SIZE, features, {"rgb_bias": bias})

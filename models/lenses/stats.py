@@ -142,4 +142,4 @@ def kurtosis(z: Tensor) -> Tensor:
     return torch.where(variance > FLOOR, excess, torch.zeros_like(excess))
 
 
-STATS = Lens("stats", SIZE, features, "stats_kurtosis", kurtosis)
+STATS = Lens("stats", SIZE, features, {"stats_kurtosis": kurtosis})

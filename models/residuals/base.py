@@ -74,8 +74,8 @@ def pad_to_factor(x: Tensor, factor: int) -> Tensor:
     with ``[..., :H, :W]``. Two factors at least, since group normalisation has no statistics over a single pixel.
     """
     height, width = x.shape[-2:]
-    rows = _reflected(height, _padded(height, factor), x.device)
-    columns = _reflected(width, _padded(width, factor), x.device)
+    rows = reflected(height, _padded(height, factor), x.device)
+    columns = reflected(width, _padded(width, factor), x.device)
     if len(rows) > height:
         x = x.index_select(-2, rows)
     if len(columns) > width:
@@ -87,8 +87,8 @@ def _padded(length: int, factor: int) -> int:
     return max(2, -(-length // factor)) * factor
 
 
-def _reflected(length: int, padded: int, device: torch.device) -> Tensor:
-    """Indices 0, 1, …, length-1, length-2, …, 1, 0, 1, … (the border pixel is not repeated), ``padded`` of them."""
+def reflected(length: int, count: int, device: torch.device, first: int = 0) -> Tensor:
+    """``count`` indices from ``first`` of 0, 1, …, length-1, length-2, …, 1, 0, 1, …: the border pixel is not repeated."""
     period = max(1, 2 * (length - 1))
-    place = torch.arange(padded, device=device) % period
+    place = (torch.arange(count, device=device) + first) % period
     return torch.minimum(place, period - place).clamp(max=length - 1)

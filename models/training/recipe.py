@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from causalprint.models.bundles.manifest import READINGS
 from causalprint.models.lenses import LENSES
 from causalprint.models.training.interventions import Interventions
+from causalprint.schemas.model_spec import READINGS, Reading, is_spec
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 FUSIONS = ("f0", "f1", "f2")
@@ -30,7 +30,7 @@ class Use:
     """A lens and what it reads: a key of ``LENSES`` or the spec of a learned lens (``kind:path-or-name``), and a reading."""
 
     lens: str
-    reading: str
+    reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
     for use in recipe.lenses:
         if use.reading not in READINGS:
             raise RecipeError(f"{where}: reading {use.reading!r} is none of {', '.join(READINGS)}")
-        if use.lens not in LENSES and ":" not in use.lens:
+        if use.lens not in LENSES and not is_spec(use.lens):
             raise RecipeError(f"{where}: lens {use.lens!r} is none of {', '.join(LENSES)} and no spec kind:path-or-name")
     for value, allowed in ((recipe.fusion, FUSIONS), (recipe.attributor, ATTRIBUTORS)):
         if value not in allowed:

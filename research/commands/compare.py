@@ -98,11 +98,11 @@ def compare(
     storage = parse_storage(storage_options)
 
     def work() -> int:
-        from causalprint.models.lenses.learned import installed_clip
         from causalprint.research.comparison.compare import CompareConfig
         from causalprint.research.comparison.compare import compare as run
         from causalprint.research.comparison.data import Images
         from causalprint.research.comparison.report import summary
+        from causalprint.research.methods.loaded import installed_clip
 
         images = Images(
             inputs=tuple(inputs),

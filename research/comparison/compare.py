@@ -121,7 +121,7 @@ def command_of(config: CompareConfig) -> tuple[str, ...]:
 
     A number of threads that was asked for stands there: networks learned in another number differ, first in their last digits.
     """
-    from causalprint.models.lenses.learned import installed_clip
+    from causalprint.research.methods.loaded import installed_clip
 
     images, usual = config.images, Images(())
     several = [

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from causalprint.models.lenses import load_lens
 from causalprint.models.lenses.convolutional import (
     CONFIG,
     PACKAGE,
@@ -23,8 +24,7 @@ from causalprint.models.lenses.convolutional import (
     save_trunk,
     statistics,
 )
-from causalprint.models.lenses.encoder import LensError
-from causalprint.models.lenses.learned import load_lens
+from causalprint.schemas.model_spec import LensError
 from tests.models.tiny_trunks import TINY, tiny_trunk
 
 
@@ -146,5 +146,5 @@ def test_a_damaged_folder_is_told_in_one_sentence(folder: Path, tmp_path: Path) 
     (broken["cut"] / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:200])
     (broken["without"] / WEIGHTS).unlink()
     for path in (*broken.values(), tmp_path / "none"):
-        with pytest.raises(LensError, match=rf"(?s)lens 'convolutional:.*{path.name}' cannot be loaded.*give the folder"):
+        with pytest.raises(LensError, match=rf"(?s)lens 'convolutional:.*{path.name}': cannot be loaded.*give the folder"):
             load_lens(f"convolutional:{path}")

@@ -170,6 +170,7 @@ def test_taef2_reconstructs_photographs_as_published() -> None:
 
 
 def test_a_spec_parses_without_torch() -> None:
-    code = "import sys; from causalprint.models.residuals import parse_residual; parse_residual('ddim:a/b'); print('torch' in sys.modules)"
+    imports = "import sys; from causalprint.models.residuals import parse_residual"
+    code = f"{imports}; parse_residual('ddim:a/b'); print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from causalprint.models.bundles.manifest import READINGS
 from causalprint.models.training.interventions import Interventions
 from causalprint.models.training.recipe import Objective, Optimiser, RecipeError, Use, load_recipe, recipe_names
+from causalprint.schemas.model_spec import READINGS
 
 LENSES = "lenses: [{lens: rgb, reading: residual}]"
 
