@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Self, get_args
 
 Reading = Literal["residual", "difference", "image"]
 READINGS: tuple[Reading, ...] = get_args(Reading)
+"""Whether a lens is shown the residual, or the difference of what it sees in image and reconstruction, or the image."""
 INSIDE = "./"
 
 

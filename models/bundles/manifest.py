@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from causalprint.models.attention import attention_shapes
 from causalprint.schemas.model_spec import Reading
@@ -13,6 +14,8 @@ from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SCHEMA = 1
 REAL = "real"
+Fusion = Literal["f0", "f1", "f2"]
+AttributorKind = Literal["linear", "attention"]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -54,9 +57,9 @@ class Feature:
 class Network:
     """What the tensors of a bundle are of: fusion and attributor as of :class:`~causalprint.models.training.recipe.Recipe`."""
 
-    fusion: str = "f0"
+    fusion: Fusion = "f0"
     autoencoder: bool = False
-    attributor: str = "linear"
+    attributor: AttributorKind = "linear"
 
 
 DEFAULT_NETWORK = Network()

@@ -190,7 +190,7 @@ def _decoded(
     for name, residual in residuals.items():
         decoder = {
             "kind": residual.spec.kind,
-            "options": dict(residual.spec.options),
+            "options": dict(sorted(residual.spec.options)),
             "digests": dict(residual.digests),
         }
         sidecar = {"source": name, **known, "decoder": decoder}

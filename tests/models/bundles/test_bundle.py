@@ -94,8 +94,8 @@ def test_prose_is_no_part_of_its_id(directory: Path) -> None:
 def test_another_residual_gives_another_id_that_follows_its_weights(
     directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights = {}
-    loaded = []
+    weights: dict[str, dict[str, str]] = {}
+    loaded: list[str] = []
 
     def load(spec: str) -> SimpleNamespace:
         loaded.append(spec)
@@ -171,9 +171,9 @@ def _no_json(directory: Path) -> None:
         (_set("sources", ["alpha", "beta"]), "sources must be distinct and hold 'real'"),
         (_set("sources", ["real", "alpha", "beta"]), r"shape \(2, 128\), bundle.json implies \(3, 128\)|shape \(2,\)"),
         (_set("name", "Erste/r"), "name 'Erste/r' must match"),
-        (_set("licence", 3), "licence must be str, not 3"),
-        (_set("geometry", {"crop": "64"}), "geometry.crop must be int, not '64'"),
-        (_set("decision", {"temperature": 1}), "bundle.json.decision: 'flat' is missing"),
+        (_set("licence", 3), "licence must be a text, not 3"),
+        (_set("geometry", {"crop": "64"}), "geometry.crop must be a whole number, not '64'"),
+        (_set("decision", {"temperature": 1}), "bundle.json: decision: 'flat' is missing"),
         (_set("colour", "red"), "'colour' is unknown"),
         (
             _set("features", [{"lens": "dct", "reading": "backwards", "size": 6}]),
