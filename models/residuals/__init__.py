@@ -137,4 +137,4 @@ def _broken(spec: ResidualSpec, point: EntryPoint, error: Exception) -> ModelErr
 
 
 def _package(point: EntryPoint) -> str:
-    return f"package {point.dist.name}" if point.dist else f"a package ({point.value})"
+    return f"package {point.dist.name} {point.dist.version}" if point.dist else f"a package ({point.value})"
