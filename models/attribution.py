@@ -74,7 +74,8 @@ class Attributor:
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
         """How far the familiarity of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
         decision = self._manifest.decision
-        familiarity = float(self._discriminants(fingerprint[None]).max()) / decision.novelty_spread
+        weight, bias = self._discriminants
+        familiarity = float((fingerprint[None].astype(np.float64) @ weight.T + bias).max()) / decision.novelty_spread
         return float(np.float32(np.exp(min(decision.novelty_limit - familiarity, FARTHEST))))
 
     def scores(self, fingerprints: Tensor) -> Tensor:

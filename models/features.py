@@ -9,11 +9,10 @@ import numpy.typing as npt
 import torch
 
 from causalprint.models.bundles.manifest import BundleError, Feature, Geometry
-from causalprint.models.lenses import LENSES, Reading, read
-from causalprint.models.lenses.encoder import LensError
-from causalprint.models.lenses.learned import load_lens, read_learned
+from causalprint.models.lenses import LENSES, Lens, load_lens, read
 from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Reconstruction
+from causalprint.schemas.model_spec import Reading, is_spec
 
 GRID = 8
 """Crops begin on multiples of this many pixels, in phase with JPEG's blocks."""
@@ -44,11 +43,8 @@ class FeatureExtractor:
         """
         if device.type == "cpu":
             torch.set_num_threads(1)
-        learned = dict.fromkeys(feature.lens for feature in features if ":" in feature.lens)
-        self._learned = {spec: load_lens(spec, device) for spec in learned}
-        for feature in features:
-            self._check(feature, where)
         self.device = device
+        self._lenses = [self._lens(feature, where) for feature in features]
         self.features = tuple(features)
         self.residual = load_residual(residual, device)
 
@@ -65,28 +61,25 @@ class FeatureExtractor:
             GradientError: ``x`` requires gradients, and the residual or a lens gives none.
         """
         with torch.inference_mode(not x.requires_grad):
-            values = [self._read(feature, x, reconstruction) for feature in self.features]
+            lenses = zip(self._lenses, self.features, strict=True)
+            values = [read(lens, feature.reading, x, reconstruction) for lens, feature in lenses]
         if x.requires_grad:
             self._check_gradients(reconstruction, values)
         return values
 
-    def _read(self, feature: Feature, x: torch.Tensor, reconstruction: Reconstruction) -> torch.Tensor:
-        learned = self._learned.get(feature.lens)
-        if learned is not None:
-            return read_learned(learned, _reading(feature), x, reconstruction)
-        return read(LENSES[feature.lens], _reading(feature), x, reconstruction)
-
-    def _check(self, feature: Feature, where: str) -> None:
-        lens = self._learned.get(feature.lens) or LENSES.get(feature.lens)
+    def _lens(self, feature: Feature, where: str) -> Lens:
+        learned = is_spec(feature.lens)
+        lens = load_lens(feature.lens, self.device) if learned else LENSES.get(feature.lens)
         if lens is None or lens.size != feature.size:
-            found = "there is none" if lens is None else f"it gives {lens.size}"
+            here = "there is none" if lens is None else f"it gives {lens.size}"
             raise BundleError(
-                f"{where} was made for a lens {feature.lens!r} of {feature.size} numbers; here {found}: train it again"
+                f"{where} was made for a lens {feature.lens!r} of {feature.size} numbers; here {here}: train it again"
             )
+        return lens
 
     def _check_gradients(self, reconstruction: Reconstruction, values: list[torch.Tensor]) -> None:
         constant = [feature.key for feature, value in zip(self.features, values, strict=True) if not value.requires_grad]
-        residual_is_read = any(_reading(feature) != "image" for feature in self.features)
+        residual_is_read = any(feature.reading != "image" for feature in self.features)
         if residual_is_read and not reconstruction.reconstruction.requires_grad:
             constant = [f"residual {str(self.residual.spec)!r}", *constant]
         if constant:
@@ -100,17 +93,13 @@ class FeatureExtractor:
         return np.concatenate([np.zeros((0, sum(feature.size for feature in self.features)), np.float32), *rows])
 
 
-def feature(lens: str, reading: str) -> Feature:
-    """A feature of the lens of that name, or of the learned lens of that spec, with the size that it has here.
+def feature(lens: str, reading: Reading) -> Feature:
+    """A feature of the lens of that name or spec, with the size that it has here.
 
     Raises:
         LensError: there is no such lens.
     """
-    if ":" in lens:
-        return Feature(lens, reading, load_lens(lens).size)
-    if lens not in LENSES:
-        raise LensError(f"lens {lens!r} is none of {', '.join(LENSES)} and no spec kind:path-or-name")
-    return Feature(lens, reading, LENSES[lens].size)
+    return Feature(lens, reading, load_lens(lens).size)
 
 
 def cut(pixels: npt.NDArray[np.uint8], geometry: Geometry) -> Crops:
@@ -152,9 +141,3 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {name!r} was asked for and torch sees {torch.cuda.device_count()} GPUs; choose cpu or auto")
     return device
-
-
-def _reading(feature: Feature) -> Reading:
-    if feature.reading == "residual":
-        return "residual"
-    return "difference" if feature.reading == "difference" else "image"

@@ -17,13 +17,15 @@ import torch
 from safetensors.torch import load_file
 
 from causalprint.models.bundles.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
-from causalprint.models.bundles.manifest import Feature
 from causalprint.models.features import Crops, FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
-from causalprint.models.network.loading import load_network
+from causalprint.models.network.fusion import load_network
 from causalprint.models.network.reduction import CLIP
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.tables import FINGERPRINT_DIM
+
+SCALARS = {name: summarise for lens in LENSES.values() for name, summarise in lens.scalars.items()}
+"""What fills the columns of table ``embeddings`` that lenses have, by column, in the registry's order."""
 
 
 class Fingerprints(NamedTuple):
@@ -64,7 +66,10 @@ class Fingerprinter:
         self.device = pick_device(device)
         self._extract = FeatureExtractor(bundle.residual, bundle.features, self.device, str(bundle.directory / MANIFEST))
         stored = load_file(bundle.directory / FINGERPRINT_FILE)
-        self._tensors = {key: value.to(self.device, torch.float32) for key, value in stored.items()}
+        self._standards = [
+            tuple(stored[f"{feature.key}.{part}"].to(self.device, torch.float32) for part in ("mean", "scale"))
+            for feature in bundle.manifest.features
+        ]
         self._network = load_network(stored, bundle.manifest.features, bundle.manifest.network).to(self.device)
 
     @property
@@ -83,10 +88,7 @@ class Fingerprinter:
         return Fingerprints(
             np.concatenate([np.zeros((0, FINGERPRINT_DIM), np.float16), *(part.fingerprint for part in parts)]),
             np.concatenate([np.zeros(0, np.float32), *(part.residual_energy for part in parts)]),
-            {
-                name: np.concatenate([np.zeros(0, np.float32), *(part.scalars[name] for part in parts)])
-                for name in scalar_columns()
-            },
+            {name: np.concatenate([np.zeros(0, np.float32), *(part.scalars[name] for part in parts)]) for name in SCALARS},
         )
 
     def of_images(self, images: Sequence[Crops]) -> list[Fingerprints]:
@@ -119,18 +121,15 @@ class Fingerprinter:
             residual = reconstruction.residual
             fused = self._fuse(x, reconstruction)
             energy = residual.flatten(1).square().mean(dim=1).sqrt()
-            scalars = {lens.scalar: lens.summarise(residual)[:count].cpu().numpy() for lens in LENSES.values()}
+            scalars = {name: summarise(residual)[:count].cpu().numpy() for name, summarise in SCALARS.items()}
         return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars)
 
     def _fuse(self, x: torch.Tensor, reconstruction: Reconstruction) -> torch.Tensor:
-        values = zip(self.bundle.manifest.features, self._extract.read(x, reconstruction), strict=True)
-        fused: torch.Tensor = self._network([self._standardise(feature, value) for feature, value in values]).fingerprint
+        values = zip(self._extract.read(x, reconstruction), self._standards, strict=True)
+        standardised = [torch.clamp((value - mean) / scale, -CLIP, CLIP) for value, (mean, scale) in values]
+        fused: torch.Tensor = self._network(standardised).fingerprint
         flat = roughness(x) < self.bundle.manifest.decision.flat
         return torch.where(flat[:, None], torch.zeros_like(fused), fused)
-
-    def _standardise(self, feature: Feature, values: torch.Tensor) -> torch.Tensor:
-        mean, scale = (self._tensors[f"{feature.key}.{part}"] for part in ("mean", "scale"))
-        return torch.clamp((values - mean) / scale, -CLIP, CLIP)
 
 
 def combine(crops: Fingerprints) -> Fingerprints:
@@ -157,8 +156,3 @@ def roughness(x: torch.Tensor) -> torch.Tensor:
     """
     steps = [x.diff(dim=axis).square().mean(dim=(1, 2, 3)) for axis in (2, 3)]
     return ((steps[0] + steps[1]) / 2).sqrt()
-
-
-def scalar_columns() -> tuple[str, ...]:
-    """The columns of table ``embeddings`` that lenses fill, in the registry's order."""
-    return tuple(lens.scalar for lens in LENSES.values())

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from causalprint.models.residuals import ResidualSpec, load_residual
+from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Residual
 from causalprint.models.residuals.prior import load_prior
+from causalprint.schemas.model_spec import ResidualSpec
 
 
 def sample(prior: Path, count: int, size: int, steps: int, seed: int) -> NDArray[np.uint8]:

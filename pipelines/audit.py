@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.pvalue import PCollection
 
-    from causalprint.models.bundles.bundle import Bundle
     from causalprint.transforms.tables.output import Output
 
 
@@ -63,7 +62,11 @@ def plan(config: AuditConfig) -> Plan:
     """
     options = pipeline_options(config.runner, config.beam_options)
     RUNNERS[config.runner].create(options)
-    bundle, digests = _load(config)
+
+    from causalprint.models.bundles.bundle import load_bundle
+
+    bundle = load_bundle(config.bundle, config.residual)
+    digests = tuple(FileDigest(*digest) for digest in bundle.residual_digests.items())
     device = _device(config)
 
     from causalprint.transforms.match_shards import match_shards
@@ -150,20 +153,6 @@ def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options,
 
 
 audit = _by_keywords(AuditConfig)
-
-
-def _load(config: AuditConfig) -> tuple[Bundle, tuple[FileDigest, ...]]:
-    """The bundle with its residual, and the digests of the residual's weights; another residual is loaded once, to be sure."""
-    from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, load_bundle, with_residual
-
-    bundle = load_bundle(config.bundle)
-    if config.residual is None:
-        own = (file for file in bundle.manifest.files if file.path.startswith(f"{RESIDUAL_FOLDER}/"))
-        return bundle, tuple(FileDigest(file.path, file.sha256) for file in own)
-    from causalprint.models.residuals import load_residual
-
-    digests = load_residual(config.residual).digests
-    return with_residual(bundle, config.residual, digests), tuple(FileDigest(name, digests[name]) for name in sorted(digests))
 
 
 def _device(config: AuditConfig) -> str:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL.Image import Image
 
 from causalprint.models.attribution import Attribution
-from causalprint.models.bundles.bundle import Bundle, load_bundle, with_residual
+from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.verdicts import Judge
 from causalprint.pipelines.runners import cores
 from causalprint.transforms.images.decode import ImageRejectError, decode, to_rgb
@@ -126,8 +126,7 @@ def open_bundle(path: str | os.PathLike[str] | None = None, *, residual: str | N
         ResidualError: the residual cannot be loaded.
         ValueError: the device is missing.
     """
-    bundle = load_bundle(None if path is None else Path(path))
-    return OpenBundle(bundle if residual is None else with_residual(bundle, residual), device)
+    return OpenBundle(load_bundle(None if path is None else Path(path), residual), device)
 
 
 def _pixels(image: ImageLike) -> npt.NDArray[np.uint8]:

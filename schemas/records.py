@@ -1,4 +1,4 @@
-"""Frozen dataclasses and NamedTuples to JSON and back, checked: the boundary behind which no dict travels."""
+"""Frozen dataclasses and NamedTuples to JSON and back, and from YAML, checked: the boundary behind which no dict travels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import types
 import typing
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 RecordT = TypeVar("RecordT")
 
@@ -16,23 +16,49 @@ def to_json(record: object, *, indent: int | None = None) -> str:
     return json.dumps(_plain(record), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def from_json(kind: type[RecordT], text: str | bytes, where: str = "") -> RecordT:
-    """The value of ``kind`` that ``text`` describes: what :func:`to_json` was given.
-
-    Args:
-        kind: a dataclass or NamedTuple whose fields are str, int, float, bool, such records, ``X | None`` or ``tuple[X, ...]``.
-        text: JSON.
-        where: what to call the document in errors: a file name.
+def from_json(kind: type[RecordT], text: str | bytes, where: str = "the document") -> RecordT:
+    """The value of ``kind`` that ``text`` describes: what :func:`to_json` was given; as of :func:`from_data`.
 
     Raises:
-        ValueError: no JSON; a key is missing or unknown; a value has another type. The message says where.
+        ValueError: no JSON, or not of that kind. The message says where.
     """
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{where or 'the document'} is no JSON: {error}") from error
-    value: RecordT = _convert(kind, data, where)
+        raise ValueError(f"{where} is no JSON: {error}") from error
+    return from_data(kind, data, where)
+
+
+def from_data(kind: type[RecordT], data: object, where: str = "the document") -> RecordT:
+    """The value of ``kind`` that ``data`` describes, as JSON or YAML give it: dicts, lists, texts and numbers.
+
+    Args:
+        kind: a dataclass or NamedTuple whose fields are str, int, float, bool, a ``Literal`` of texts, such records,
+            ``X | None``, ``tuple[X, ...]`` or ``tuple[X, Y]``. A whole number serves as a float.
+        data: what was read.
+        where: what to call the document in errors: a file name.
+
+    Raises:
+        ValueError: a key is missing or unknown, or a value has another type. The message says where.
+    """
+    value: RecordT = _convert(kind, data, _Place(where))
     return value
+
+
+class _Place(NamedTuple):
+    """Where in a document a value is: the document's name and the keys down to the value."""
+
+    document: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.document}: {self.path}" if self.path else self.document
+
+    def key(self, name: str) -> _Place:
+        return self._replace(path=f"{self.path}.{name}" if self.path else name)
+
+    def item(self, index: int) -> _Place:
+        return self._replace(path=f"{self.path}[{index}]")
 
 
 def _plain(value: object) -> object:
@@ -45,35 +71,45 @@ def _plain(value: object) -> object:
     return value
 
 
-def _convert(kind: Any, data: object, where: str) -> Any:
+_WORDS = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _convert(kind: Any, data: object, place: _Place) -> Any:
     if is_dataclass(kind) or hasattr(kind, "_fields"):
-        return _record(kind, data, where)
-    if typing.get_origin(kind) is tuple:
-        _expect(list, data, where)
-        inner = typing.get_args(kind)[0]
-        return tuple(_convert(inner, item, f"{where}[{index}]") for index, item in enumerate(typing.cast("list[object]", data)))
-    if typing.get_origin(kind) is types.UnionType:
-        return None if data is None else _convert(typing.get_args(kind)[0], data, where)
+        return _record(kind, data, place)
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        items = typing.cast("list[object]", _expect(list, data, place))
+        kinds = inner[:1] * len(items) if inner[-1] is ... else inner
+        if len(items) != len(kinds):
+            raise ValueError(f"{place} must have {len(kinds)} values, not {data!r}")
+        return tuple(_convert(*pair, place.item(index)) for index, pair in enumerate(zip(kinds, items, strict=True)))
+    if origin is types.UnionType:
+        return None if data is None else _convert(inner[0], data, place)
+    if origin is typing.Literal:
+        if data not in inner:
+            raise ValueError(f"{place} {data!r} is none of {', '.join(inner)}")
+        return data
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
-    return _expect(kind, data, where)
+    return _expect(kind, data, place)
 
 
-def _record(kind: Any, data: object, where: str) -> object:
-    found = typing.cast("dict[str, object]", _expect(dict, data, where))
+def _record(kind: Any, data: object, place: _Place) -> object:
+    values = typing.cast("dict[str, object]", _expect(dict, data, place))
     hints = typing.get_type_hints(kind)
     if is_dataclass(kind):
         optional = {field.name for field in fields(kind) if field.default is not MISSING or field.default_factory is not MISSING}
     else:
         optional = set(kind._field_defaults)
-    if unknown := sorted(found.keys() - hints.keys()):
-        raise ValueError(f"{where or 'the document'}: {unknown[0]!r} is unknown; {kind.__name__} has {', '.join(hints)}")
-    if missing := sorted(hints.keys() - optional - found.keys()):
-        raise ValueError(f"{where or 'the document'}: {missing[0]!r} is missing")
-    return kind(**{name: _convert(hints[name], value, f"{where}.{name}".lstrip(".")) for name, value in found.items()})
+    if unknown := sorted(map(str, values.keys() - hints.keys())):
+        raise ValueError(f"{place}: {unknown[0]!r} is unknown; {kind.__name__} has {', '.join(hints)}")
+    if missing := sorted(hints.keys() - optional - values.keys()):
+        raise ValueError(f"{place}: {missing[0]!r} is missing")
+    return kind(**{name: _convert(hints[name], value, place.key(name)) for name, value in values.items()})
 
 
-def _expect(kind: type, data: object, where: str) -> object:
-    if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
-        raise ValueError(f"{where or 'the document'} must be {kind.__name__}, not {data!r}")
+def _expect(kind: type, data: object, place: _Place) -> object:
+    if not isinstance(data, kind) or (kind is not bool and isinstance(data, bool)):
+        raise ValueError(f"{place} must be {_WORDS[kind]}, not {data!r}")
     return data

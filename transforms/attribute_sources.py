@@ -12,7 +12,7 @@ from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
-from causalprint.models.bundles.bundle import load_bundle, with_residual
+from causalprint.models.bundles.bundle import load_bundle
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice
 from causalprint.schemas.tables import ATTRIBUTIONS, FINGERPRINT_DIM
 
@@ -52,8 +52,7 @@ class _Attribute(beam.DoFn):
         self._attributor: Attributor | None = None
 
     def setup(self) -> None:
-        bundle = load_bundle(self._bundle)
-        self._attributor = Attributor(bundle if self._residual is None else with_residual(bundle, self._residual))
+        self._attributor = Attributor(load_bundle(self._bundle, self._residual))
 
     def process(self, element: FingerprintedSlice) -> Iterator[AttributedSlice]:
         assert self._attributor is not None, "Beam calls setup first"

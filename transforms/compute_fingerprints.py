@@ -23,8 +23,8 @@ import torch
 from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
-from causalprint.models.bundles.bundle import load_bundle, with_residual
-from causalprint.models.fingerprint import Fingerprinter, Fingerprints, scalar_columns
+from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.fingerprint import SCALARS, Fingerprinter, Fingerprints
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
@@ -120,8 +120,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
 
     def load(self) -> Fingerprinter:
         """What a worker computes with: the bundle on its device."""
-        bundle = load_bundle(self.bundle)
-        return Fingerprinter(bundle if self.residual is None else with_residual(bundle, self.residual), self.device)
+        return Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
 
 
 class _Done(NamedTuple):
@@ -247,7 +246,7 @@ def _embedding_rows(images: ImageSlice, rows: Sequence[Computed]) -> pa.RecordBa
     mask = pa.array([item is None for item in found], pa.bool_())
     fingerprint = pa.FixedSizeListArray.from_arrays(pa.array(values), type=EMBEDDINGS.field("fingerprint").type, mask=mask)
     scalars = {"residual_energy": _scalars([None if item is None else item.residual_energy for item in found])}
-    for name in scalar_columns():
+    for name in SCALARS:
         scalars[name] = _scalars([None if item is None else item.scalars[name] for item in found])
     columns = {"fingerprint": fingerprint, "crops": pa.array([row.crops for row in rows], pa.int16())} | scalars
     keys = dict(zip(EMBEDDINGS.names, _keys(images, rows), strict=False))

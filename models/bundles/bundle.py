@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ from causalprint.models.bundles.manifest import (
     manifest_text,
     parse_manifest,
 )
+from causalprint.models.residuals import load_residual
 from causalprint.schemas.elements import digest
+from causalprint.schemas.model_spec import ModelSpec, ResidualSpec, is_spec
 
 DEFAULT = Path(__file__).parents[1] / "weights" / "default"
 MANIFEST = "bundle.json"
@@ -37,21 +40,21 @@ LENSES_FOLDER = "lenses"
 WEIGHT_SUFFIXES = (".json", ".safetensors", ".onnx")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
     """A bundle that was found whole.
 
     Attributes:
         directory: where it is.
         manifest: its ``bundle.json``.
-        digest: SHA-256 over everything that rows depend on, lower-case hex.
+        own_digest: SHA-256 of ``bundle.json``, lower-case hex.
         residual: the residual to load, its location absolute where it is a path.
         calibrated: False where another residual stands in for the bundle's own: its attribution was not trained on that one.
     """
 
     directory: Path
     manifest: Manifest
-    digest: str
+    own_digest: str
     residual: str
     calibrated: bool = True
 
@@ -60,14 +63,43 @@ class Bundle:
         """What the fingerprint is computed from, locations of learned lenses absolute where they are paths."""
         return tuple(replace(feature, lens=_resolve(feature.lens, self.directory)) for feature in self.manifest.features)
 
+    @cached_property
+    def residual_digests(self) -> Mapping[str, str]:
+        """SHA-256 of the residual's files by their name, sorted; of another than the bundle's own, taken by loading it.
+
+        Raises:
+            ResidualError: it cannot be loaded.
+        """
+        if self.calibrated:
+            return {file.path: file.sha256 for file in self.manifest.files if file.path.startswith(f"{RESIDUAL_FOLDER}/")}
+        return dict(sorted(load_residual(self.residual).digests.items()))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything that rows depend on, lower-case hex; not over where another residual lies.
+
+        Raises:
+            ResidualError: another residual than the bundle's own cannot be loaded.
+        """
+        if self.calibrated:
+            return self.own_digest
+        spec = ResidualSpec.parse(self.residual)
+        name = spec.relocate("") if Path(spec.location).is_dir() else spec
+        return digest(self.own_digest, str(name), *self.residual_digests.items())
+
     @property
     def bundle_id(self) -> str:
         """Name and digest; begins with a letter, so that a hive partition ``bundle=<id>`` is read as text."""
         return f"{self.manifest.name}-{self.digest[:12]}"
 
 
-def load_bundle(path: str | Path | None = None) -> Bundle:
+def load_bundle(path: str | Path | None = None, residual: str | None = None) -> Bundle:
     """Reads and checks the bundle at ``path``; ``None`` is the one inside the package.
+
+    Args:
+        path: the directory.
+        residual: ``kind:path-or-hub-name?option=value``, to compute in place of the bundle's own. The bundle then has another id,
+            and every verdict abstains as ``uncalibrated``. It is not looked at before its id is asked for, or a fingerprint.
 
     Raises:
         BundleError: something is missing, damaged, or from another version.
@@ -83,21 +115,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     for file in manifest.files:
         _check_file(directory, file)
     _check_shapes(directory, manifest)
-    return Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory))
-
-
-def with_residual(bundle: Bundle, spec: str, weights: Mapping[str, str] | None = None) -> Bundle:
-    """The same bundle computing another residual: another id, and every verdict abstains as ``uncalibrated``.
-
-    Args:
-        bundle: whose fingerprint and geometry.
-        spec: ``kind:path-or-hub-name?option=value``.
-        weights: SHA-256 of the residual's files by their name, as the loaded residual gives them. The id covers them and not
-            where they lie; ``None`` where it is only to compute, and nobody asks for its id.
-    """
-    location = spec.partition(":")[2].partition("?")[0]
-    name = spec.replace(location, "", 1) if Path(location).is_dir() else spec
-    return replace(bundle, digest=digest(bundle.digest, name, *sorted((weights or {}).items())), residual=spec, calibrated=False)
+    own = Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory))
+    return own if residual is None else replace(own, residual=residual, calibrated=False)
 
 
 def save_bundle(
@@ -173,15 +192,13 @@ def _check_shapes(directory: Path, manifest: Manifest) -> None:
                 )
 
 
-def _inside(residual: str) -> bool:
-    return residual.partition(":")[2].startswith("./")
+def _inside(name: str) -> bool:
+    return is_spec(name) and ModelSpec.parse(name).is_inside
 
 
-def _resolve(residual: str, directory: Path) -> str:
-    if not _inside(residual):
-        return residual
-    kind, _, rest = residual.partition(":")
-    return f"{kind}:{directory.resolve()}/{rest.removeprefix('./')}"
+def _resolve(name: str, directory: Path) -> str:
+    """The residual or lens ``name`` as whoever is elsewhere names it."""
+    return str(ModelSpec.parse(name).resolve(directory)) if is_spec(name) else name
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from causalprint.models.lenses.spectrum import FLOOR, grey
+from causalprint.models.lenses.fourier import FLOOR, grey
 from causalprint.models.residuals import load_residual
 
 PER_SOURCE = 24

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from causalprint.models.residuals.base import Reconstruction
+from causalprint.schemas.model_spec import Reading
 
-Reading = Literal["residual", "difference", "image"]
-READINGS: tuple[Reading, ...] = ("residual", "difference", "image")
+Function = Callable[[Tensor], Tensor]
+MID_GREY, MAGNIFIED = 0.5, 4.0
+
+
+def as_it_is(residual: Tensor) -> Tensor:
+    """How a residual is shown to a lens without learned weights."""
+    return residual
+
+
+def magnified(residual: Tensor) -> Tensor:
+    """How a residual is shown to an encoder of images: magnified, about mid-grey, 0 to 1."""
+    return (MID_GREY + MAGNIFIED * residual).clamp(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """One way to look at a residual (or an image), without learned weights.
+    """One way to look at a residual or an image.
 
     Attributes:
-        name: its key in ``causalprint.models.lenses.LENSES``.
+        name: its key in ``causalprint.models.lenses.LENSES``, or the spec that it was loaded from.
         size: features it gives.
-        apply: z, float32 (N, 3, H, W) with sides of at least 64, finite -> float32 (N, size), finite. Each row depends on
-            its image alone. Heavy-tailed quantities come as logarithms, so that a linear head can use them as they are.
-        scalar: its column in ``causalprint.schemas.tables.EMBEDDINGS``.
-        summarise: z -> float32 (N,), the value of that column.
+        apply: z, float32 (N, 3, H, W), finite -> float32 (N, size), finite, on the device of ``z``. Each row depends on its image
+            alone. Without learned weights, sides are at least 64, and heavy-tailed quantities come as logarithms, so that a
+            linear head can use them as they are. A pretrained encoder takes 0 to 1 and, unless it is convolutional, gives no
+            gradients; on a CPU it computes each image by itself (dynamically quantised ones take their scales from a batch).
+        scalars: summaries of a residual, z -> float32 (N,), by their column in ``causalprint.schemas.tables.EMBEDDINGS``.
+        digests: SHA-256 (hex) of every file that decides its values, by name; empty without learned weights.
+        show: how a residual is shown to ``apply``.
+        blocks: x -> float32 (N, L, D): class token after each of an encoder's L blocks. ``None`` where it has none, such as
+            convolutional ones; raises :class:`~causalprint.schemas.model_spec.LensError` where that shows only when it is called.
     """
 
     name: str
     size: int
-    apply: Callable[[Tensor], Tensor]
-    scalar: str
-    summarise: Callable[[Tensor], Tensor]
+    apply: Function
+    scalars: Mapping[str, Function] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    show: Function = as_it_is
+    blocks: Function | None = None
 
 
 def read(lens: Lens, reading: Reading, x: Tensor, reconstruction: Reconstruction) -> Tensor:
@@ -45,7 +62,7 @@ def read(lens: Lens, reading: Reading, x: Tensor, reconstruction: Reconstruction
         reconstruction: what a residual made of ``x``.
     """
     if reading == "residual":
-        return lens.apply(reconstruction.residual)
+        return lens.apply(lens.show(reconstruction.residual))
     if reading == "difference":
         return lens.apply(x) - lens.apply(reconstruction.reconstruction)
     return lens.apply(x)

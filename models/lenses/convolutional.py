@@ -21,6 +21,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu6
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from causalprint.models.lenses.base import Lens, magnified
+from causalprint.models.residuals.weights import take_digests
+from causalprint.schemas.model_spec import LensSpec
+
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PACKAGE = Path(__file__).parents[1] / "weights" / "default" / "lenses"
 """Where a lens lies that is named and not located: in the bundle inside the package."""
@@ -173,6 +177,38 @@ def apply_trunk(trunk: Trunk, statistic: str = "moments") -> Callable[[Tensor], 
         return statistics(ready(image)) if statistic == "moments" else correlations(ready(image, count))
 
     return apply
+
+
+def find_folder(location: str) -> Path:
+    """Where a lens lies: at ``location``, or, where nothing is there, under that name in the package if it is one of those."""
+    path = Path(location).expanduser()
+    return PACKAGE / location if not path.exists() and (PACKAGE / location).is_dir() else path
+
+
+def open_trunk(spec: LensSpec) -> tuple[Trunk, Path]:
+    """The network of a convolutional lens, and its folder.
+
+    Raises:
+        LensError: there is none.
+    """
+    folder = find_folder(spec.location)
+    try:
+        return load_trunk(folder), folder
+    except (OSError, ValueError) as error:
+        raise spec.error(f"cannot be loaded: {error}; give the folder of a trained one") from error
+
+
+def load(spec: LensSpec, device: torch.device) -> Lens:
+    """Loads kind ``convolutional``.
+
+    Raises:
+        LensError: there is none, or the statistic is none.
+    """
+    statistic = spec.choice("statistic", STATISTICS)
+    trunk, folder = open_trunk(spec)
+    digests = take_digests(folder, (folder / CONFIG, folder / WEIGHTS))
+    size = size_of(trunk.config, statistic)
+    return Lens(str(spec), size, apply_trunk(trunk.to(device), statistic), digests=digests, show=magnified)
 
 
 def save_trunk(trunk: Trunk, folder: Path) -> None:

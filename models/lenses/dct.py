@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from causalprint.models.lenses.base import Lens
-from causalprint.models.lenses.spectrum import FLOOR, grey, log_power
+from causalprint.models.lenses.fourier import FLOOR, grey, log_power
 
 BLOCK = 8
 GRID = 64
@@ -69,4 +69,4 @@ def cosines(length: int, device: torch.device) -> Tensor:
     return basis.to(device, torch.float32)
 
 
-DCT = Lens("dct", SIZE, features, "dct_blockiness", blockiness)
+DCT = Lens("dct", SIZE, features, {"dct_blockiness": blockiness})

@@ -12,23 +12,28 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, LearnedLens, LensError, LensSpec, centre, normalise
+from causalprint.models.lenses.base import Lens, magnified
+from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, centre, normalise
 from causalprint.models.residuals.weights import take_digests
+from causalprint.schemas.model_spec import LensSpec
 
 Floats = npt.NDArray[np.float32]
 
 
-def load_onnx(spec: LensSpec) -> LearnedLens:
+def load(spec: LensSpec, device: torch.device) -> Lens:
     """The encoder in the file ``spec.location``: pixels float32 (N, 3, H, W) -> features.
 
     Of several outputs, the first of shape (N, D) is taken; else the first token of (N, T, D), or the mean of (N, D, H, W). Pixels
     are normalised as CLIP's unless the spec says otherwise.
 
+    It runs on the CPU wherever ``device`` is.
+
     Raises:
         LensError: the file or a package is missing, or the graph takes something else.
     """
+    del device
     encoder = _OnnxEncoder(spec)
-    return LearnedLens(spec.text, encoder.size, encoder.apply, encoder.blocks, encoder.digests)
+    return Lens(str(spec), encoder.size, encoder.apply, digests=encoder.digests, show=magnified, blocks=encoder.blocks)
 
 
 class _OnnxEncoder:
@@ -36,8 +41,9 @@ class _OnnxEncoder:
 
     def __init__(self, spec: LensSpec) -> None:
         path = Path(spec.location).expanduser()
+        self._mean, self._std = spec.colour("mean") or CLIP_MEAN, spec.colour("std") or CLIP_STD
         if not path.is_file():
-            raise LensError(f"lens {spec.text!r}: there is no file {path}; give that of an ONNX image encoder")
+            raise spec.error(f"there is no file {path}; give that of an ONNX image encoder")
         self._spec, self._path = spec, path
         self._session = _session(spec, str(path))
         self._input, self._side = _image_input(spec, self._session)
@@ -60,13 +66,12 @@ class _OnnxEncoder:
         for pixels in self._prepare(x):
             states = session.run(names, {self._input: pixels})
             if any(state.ndim != 3 for state in states):
-                raise LensError(f"lens {self._spec.text!r}: its blocks give no tokens; give a vision transformer")
+                raise self._spec.error("its blocks give no tokens; give a vision transformer")
             rows.append(np.stack([state[:, 0] for state in states], axis=1).astype(np.float32))
         return torch.from_numpy(np.concatenate(rows)).to(x)
 
     def _prepare(self, x: Tensor) -> list[Floats]:
-        spec = self._spec
-        ready = normalise(centre(x, self._side), spec.mean or CLIP_MEAN, spec.std or CLIP_STD).detach().cpu().numpy()
+        ready = normalise(centre(x, self._side), self._mean, self._std).detach().cpu().numpy()
         # One at a time: dynamic quantisation takes one scale for a whole batch.
         return [np.ascontiguousarray(ready[index : index + 1], np.float32) for index in range(len(ready))]
 
@@ -110,11 +115,11 @@ def _open_blocks(spec: LensSpec, path: Path) -> tuple[Any, list[str]]:
     try:
         import onnx  # noqa: PLC0415 - optional
     except ImportError as error:
-        raise LensError(f"lens {spec.text!r}: its blocks need package onnx; pip install onnx") from error
+        raise spec.error("its blocks need package onnx; pip install onnx") from error
     model = onnx.load(str(path))
     names = residual_stream(model.graph)
     if not names:
-        raise LensError(f"lens {spec.text!r}: its graph has no transformer blocks; give a vision transformer that is not fused")
+        raise spec.error("its graph has no transformer blocks; give a vision transformer that is not fused")
     given = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
     return _session(spec, model.SerializeToString()), names
@@ -124,13 +129,13 @@ def _session(spec: LensSpec, model: str | bytes) -> Any:
     try:
         import onnxruntime  # noqa: PLC0415 - optional
     except ImportError as error:
-        raise LensError(f"lens {spec.text!r} needs package onnxruntime; pip install 'causalprint[compare]'") from error
+        raise spec.error("needs package onnxruntime; pip install 'causalprint[compare]'") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # rounding must not depend on the machine's cores
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes derive from nothing else
-        raise LensError(f"lens {spec.text!r}: {spec.location} is no ONNX model that onnxruntime can run: {error}") from error
+        raise spec.error(f"{spec.location} is no ONNX model that onnxruntime can run: {error}") from error
 
 
 def _image_input(spec: LensSpec, session: Any) -> tuple[str, int | None]:
@@ -139,7 +144,7 @@ def _image_input(spec: LensSpec, session: Any) -> tuple[str, int | None]:
     shape = list(found[0].shape) if len(found) == 1 else []
     if len(shape) != 4 or shape[1] != 3 or found[0].type != "tensor(float)" or (shape[2] != shape[3] and _fixed(shape[2:])):
         wanted = ", ".join(f"{value.name} {value.shape} {value.type}" for value in found)
-        raise LensError(f"lens {spec.text!r}: its graph takes {wanted}; give an encoder of one float image (N, 3, side, side)")
+        raise spec.error(f"its graph takes {wanted}; give an encoder of one float image (N, 3, side, side)")
     return str(found[0].name), int(shape[2]) if _fixed(shape[2:]) else None
 
 

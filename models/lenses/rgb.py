@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from causalprint.models.lenses.base import Lens
-from causalprint.models.lenses.spectrum import FLOOR, log_power, square_norm
+from causalprint.models.lenses.fourier import FLOOR, log_power, square_norm
 
 TILE = 8
 SIZE = 3 * TILE * TILE + 3 * TILE * (TILE // 2 + 1) + 9
@@ -45,4 +45,4 @@ def bias(z: Tensor) -> Tensor:
     return mean_tile(z).square().mean(dim=(1, 2, 3)).sqrt()
 
 
-RGB = Lens("rgb", SIZE, features, "rgb_bias", bias)
+RGB = Lens("rgb", SIZE, features, {"rgb_bias": bias})

@@ -1,4 +1,7 @@
-"""Residual statistics: moments, autocorrelation and co-occurrences."""
+"""Residual statistics: moments, autocorrelation, and co-occurrences of the quantised high-pass residual.
+
+The last as rich models take them (Fridrich & Kodovsky, TIFS 2012; Nataraj et al. 2019).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,19 @@ import torch
 from torch import Tensor
 
 from causalprint.models.lenses.base import Lens
-from causalprint.models.lenses.cooccurrence import COOCCURRENCES, cooccurrences
-from causalprint.models.lenses.spectrum import FLOOR, grey, log_power, power, straight_through
+from causalprint.models.lenses.fourier import FLOOR, grey, log_power, power, straight_through
 
 LAGS = 8
 MOMENTS = 24
 CORRELATIONS = LAGS + LAGS * (2 * LAGS + 1)
+LEVELS = 5
+TRIPLES = LEVELS**3
+COOCCURRENCES = 3 * TRIPLES
 SIZE = MOMENTS + CORRELATIONS + COOCCURRENCES
 
 
 def features(z: Tensor) -> Tensor:
-    """(N, 3, H, W) -> (N, 543): :func:`moments` (24), :func:`autocorrelation` (144) and co-occurrences (375)."""
+    """(N, 3, H, W) -> (N, 543): :func:`moments` (24), :func:`autocorrelation` (144) and :func:`cooccurrences` (375)."""
     return torch.cat([moments(z), autocorrelation(z), cooccurrences(z)], dim=1)
 
 
@@ -64,6 +69,67 @@ def autocorrelation(z: Tensor) -> Tensor:
     return torch.cat([first, others.flatten(1)], dim=1)
 
 
+def cooccurrences(z: Tensor) -> Tensor:
+    """Square roots of the shares of all triples of quantised second differences of ``z`` (N, 3, H, W), as (N, 375), 0 to 1.
+
+    Second differences of luma along rows, three neighbours in a row (125); along columns (125); and of the three channels at
+    one place, the sum of both directions (125). Quantised to -2 … 2 in steps of their own mean absolute value, so that the
+    figures tell the shape of the texture and not its strength. Square roots, so that Euclidean distance is Hellinger's.
+
+    Where ``z`` requires gradients, the shares, which have none, take those of :func:`soft_shares`.
+    """
+    luma = grey(z)[:, 0]
+    along = in_steps(luma.diff(n=2, dim=2))
+    down = in_steps(luma.diff(n=2, dim=1))
+    both = in_steps(z.diff(n=2, dim=3)[:, :, 1:-1] + z.diff(n=2, dim=2)[:, :, :, 1:-1])
+    triples = (
+        (along[:, :, :-2], along[:, :, 1:-1], along[:, :, 2:]),
+        (down[:, :-2], down[:, 1:-1], down[:, 2:]),
+        (both[:, 0], both[:, 1], both[:, 2]),
+    )
+    return torch.cat([_root_shares(triple) for triple in triples], dim=1)
+
+
+def in_steps(values: Tensor) -> Tensor:
+    """``values`` (N, …) in steps of their mean absolute value."""
+    step = values.abs().flatten(1).mean(dim=1) + FLOOR
+    return values / step.view(-1, *[1] * (values.dim() - 1))
+
+
+def quantised(values: Tensor) -> Tensor:
+    """``values`` rounded and clipped to -2 … 2, as whole numbers 0 … 4."""
+    return values.round().clamp(-2, 2).long() + 2
+
+
+def shares(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """Shares of the 125 triples of whole numbers 0 … 4, (N, H, W) each, as (N, 125)."""
+    code = ((first * LEVELS + second) * LEVELS + third).flatten(1)
+    image = torch.arange(code.shape[0], device=code.device)[:, None] * TRIPLES
+    counts = torch.bincount((code + image).flatten(), minlength=code.shape[0] * TRIPLES)
+    return counts.view(-1, TRIPLES) / code.shape[1]
+
+
+def soft_shares(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """Shares of the 125 triples, (N, H, W) each and not rounded, as (N, 125), each value divided between its two neighbours.
+
+    A triangular kernel: what :func:`shares` would give on average if uniform noise one step wide were added before rounding.
+    """
+    levels = torch.arange(LEVELS, device=first.device) - 2
+    weights = [(1 - (each.clamp(-2, 2).flatten(1)[..., None] - levels).abs()).relu() for each in (first, second, third)]
+    pairs = (weights[0][..., :, None] * weights[1][..., None, :]).flatten(2)
+    return (pairs.transpose(1, 2) @ weights[2]).flatten(1) / pairs.shape[1]
+
+
+def _root_shares(triple: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    first, second, third = triple
+    hard = shares(quantised(first), quantised(second), quantised(third))
+    if not first.requires_grad:
+        return hard.sqrt()
+    # The root's slope is that at the true share, of which one more pixel keeps it finite.
+    slope = 0.5 / (hard + 1 / first[0].numel()).sqrt()
+    return straight_through(hard.sqrt(), slope * soft_shares(first, second, third))
+
+
 def kurtosis(z: Tensor) -> Tensor:
     """``stats_kurtosis``: excess kurtosis of all values of ``z`` (N, 3, H, W) together, as (N,): 0 for a Gaussian.
 
@@ -76,4 +142,4 @@ def kurtosis(z: Tensor) -> Tensor:
     return torch.where(variance > FLOOR, excess, torch.zeros_like(excess))
 
 
-STATS = Lens("stats", SIZE, features, "stats_kurtosis", kurtosis)
+STATS = Lens("stats", SIZE, features, {"stats_kurtosis": kurtosis})

@@ -13,13 +13,20 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import Tensor
 
-from causalprint.models.lenses.encoder import LearnedLens, LensError, LensSpec, centre, normalise
+from causalprint.models.lenses.base import Lens, magnified
+from causalprint.models.lenses.encoder import centre, normalise
 from causalprint.models.residuals.weights import take_digests
+from causalprint.schemas.model_spec import LensSpec
 
 GPU_BATCH = 32
 
 
-def load_transformers(spec: LensSpec, device: torch.device) -> LearnedLens:
+def load(spec: LensSpec, device: torch.device) -> Lens:
+    """Loads kinds ``transformers`` and ``timm``."""
+    return (_load_timm if spec.kind == "timm" else _load_transformers)(spec, device)
+
+
+def _load_transformers(spec: LensSpec, device: torch.device) -> Lens:
     """The encoder in a directory of ``save_pretrained``, or of that name on the model hub (safetensors only).
 
     Features are the image embedding of models of image and text (CLIP), else the class token after the last normalisation, else
@@ -32,19 +39,17 @@ def load_transformers(spec: LensSpec, device: torch.device) -> LearnedLens:
     try:
         import transformers  # noqa: PLC0415 - optional
     except ImportError as error:
-        raise LensError(f"lens {spec.text!r} needs package transformers; pip install 'causalprint[compare]'") from error
+        raise spec.error("needs package transformers; pip install 'causalprint[compare]'") from error
     folder = _locate(spec)
     try:
         model, report = transformers.AutoModel.from_pretrained(
             str(folder), use_safetensors=True, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise LensError(f"lens {spec.text!r}: {folder} could not be loaded by transformers: {error}") from error
+        raise spec.error(f"{folder} could not be loaded by transformers: {error}") from error
     gaps = [key for key in (*report["missing_keys"], *map(str, report["mismatched_keys"])) if "pooler" not in key]
     if gaps:
-        raise LensError(
-            f"lens {spec.text!r}: the weights in {folder} lack {len(gaps)} tensors, {gaps[0]} the first; save it again"
-        )
+        raise spec.error(f"the weights in {folder} lack {len(gaps)} tensors, {gaps[0]} the first; save it again")
     mean, std = _pixels(spec, folder)
     config = getattr(model.config, "vision_config", model.config)
     tokens = any(name.endswith(("cls_token", "class_embedding")) for name, _ in model.named_parameters())
@@ -52,10 +57,11 @@ def load_transformers(spec: LensSpec, device: torch.device) -> LearnedLens:
     runner = _Runner(encoder, _side(getattr(config, "image_size", None)), mean, std, device)
     files = (folder / "config.json", *sorted(folder.glob("*.safetensors")))
     size, depth = encoder.sizes(runner)
-    return LearnedLens(spec.text, size, runner.features, runner.blocks if depth else None, take_digests(folder, files))
+    blocks = runner.blocks if depth else None
+    return Lens(str(spec), size, runner.features, digests=take_digests(folder, files), show=magnified, blocks=blocks)
 
 
-def load_timm(spec: LensSpec, device: torch.device) -> LearnedLens:
+def _load_timm(spec: LensSpec, device: torch.device) -> Lens:
     """The pretrained encoder of that name in timm, where timm is installed; features before its classifier, no blocks.
 
     Raises:
@@ -64,16 +70,16 @@ def load_timm(spec: LensSpec, device: torch.device) -> LearnedLens:
     try:
         import timm  # noqa: PLC0415 - optional
     except ImportError as error:
-        raise LensError(f"lens {spec.text!r} needs package timm, which is not installed; pip install timm") from error
+        raise spec.error("needs package timm, which is not installed; pip install timm") from error
     try:
         model = timm.create_model(spec.location, pretrained=True, num_classes=0).to(device).eval().requires_grad_(False)
     except Exception as error:  # timm passes on whatever the hub and the registry raise
-        raise LensError(f"lens {spec.text!r}: timm has no such pretrained model, or could not fetch it: {error}") from error
+        raise spec.error(f"timm has no such pretrained model, or could not fetch it: {error}") from error
     wanted = timm.data.resolve_model_data_config(model)
-    runner = _Runner(
-        _Plain(model), int(wanted["input_size"][-1]), spec.mean or tuple(wanted["mean"]), spec.std or tuple(wanted["std"]), device
-    )
-    return LearnedLens(spec.text, int(model.num_features), runner.features, None, {"state": _state_digest(model)})
+    mean, std = spec.colour("mean") or tuple(wanted["mean"]), spec.colour("std") or tuple(wanted["std"])
+    runner = _Runner(_Plain(model), int(wanted["input_size"][-1]), mean, std, device)
+    digests = {"state": _state_digest(model)}
+    return Lens(str(spec), int(model.num_features), runner.features, digests=digests, show=magnified)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,25 +153,25 @@ def _locate(spec: LensSpec) -> Path:
     try:
         return Path(snapshot_download(spec.location, allow_patterns=["*.safetensors", "*.json"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise LensError(
-            f"lens {spec.text!r}: {spec.location} is no directory here, and the model hub did not give it "
+        raise spec.error(
+            f"{spec.location} is no directory here, and the model hub did not give it "
             f"({type(error).__name__}); check the name and the network, or fetch it elsewhere and give its path"
         ) from error
 
 
 def _pixels(spec: LensSpec, folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and std of the pixels: of the spec, else of the image processor saved beside the model."""
-    if spec.mean and spec.std:
-        return spec.mean, spec.std
+    mean, std = spec.colour("mean"), spec.colour("std")
+    if mean and std:
+        return mean, std
     from transformers.image_processing_base import ImageProcessingMixin  # noqa: PLC0415 - optional
 
     try:
         config: Mapping[str, Any] = ImageProcessingMixin.get_image_processor_dict(str(folder), local_files_only=True)[0]
-        return spec.mean or tuple(config["image_mean"]), spec.std or tuple(config["image_std"])
+        return mean or tuple(config["image_mean"]), std or tuple(config["image_std"])
     except (OSError, KeyError) as error:
-        raise LensError(
-            f"lens {spec.text!r}: {folder} has no image processor's config that says how pixels are normalised; "
-            "append ?mean=…&std=… to the spec"
+        raise spec.error(
+            f"{folder} has no image processor's config that says how pixels are normalised; append ?mean=…&std=… to the spec"
         ) from error
 
 

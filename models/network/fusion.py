@@ -2,17 +2,19 @@
 
 Xu et al., arXiv 2509.15406: F = Σ w_s φ_s(r), each lens projected to 128 (how is not stated: linearly here), with weights w of
 three kinds. F0: equal. F1: by each lens's accuracy alone, on validation. F2: by cross-attention (of what is not stated: here a
-learned query attends to the image's tokens, so the weights depend on the image).
+learned query attends to the image's tokens, so the weights depend on the image). How the tensors of a bundle come about is
+:mod:`causalprint.models.training.tensors`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from causalprint.models.bundles.manifest import Feature, Network
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 CODE_DIM = 64
@@ -84,3 +86,17 @@ class FingerprintNetwork(nn.Module):
         scores = self.key(tokens) @ self.query * FINGERPRINT_DIM**-0.5
         shares: Tensor = scores.softmax(dim=1) * tokens.shape[1]
         return shares
+
+
+def load_network(tensors: Mapping[str, Tensor], features: Sequence[Feature], network: Network) -> FingerprintNetwork:
+    """The fingerprint network of a bundle, in evaluation mode; it takes standardised features (N, D_s) of each lens."""
+    loaded = FingerprintNetwork([feature.size for feature in features], network.fusion, autoencoder=network.autoencoder)
+    state = {key.removeprefix("network."): value for key, value in tensors.items() if key.startswith("network.")}
+    state["weights"] = loaded.weights
+    for index, feature in enumerate(features):
+        state[f"tokens.{index}.weight"] = tensors[f"{feature.key}.projection"].float() * tensors[f"{feature.key}.gain"]
+        nothing = torch.zeros(FINGERPRINT_DIM)
+        shared = tensors["bias"] if index == 0 and network.fusion != "f2" else nothing
+        state[f"tokens.{index}.bias"] = tensors.get(f"{feature.key}.bias", shared)
+    loaded.load_state_dict({key: value.float() for key, value in state.items()})
+    return loaded.eval().requires_grad_(requires_grad=False)

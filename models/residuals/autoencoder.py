@@ -11,9 +11,9 @@ from torch import Tensor
 
 from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, pad_to_factor, subtract
 from causalprint.models.residuals.loading import load_model
-from causalprint.models.residuals.spec import ResidualSpec
 from causalprint.models.residuals.taef2 import FILES, is_taef2, load_taef2
 from causalprint.models.residuals.weights import find_model, locate, take_digests
+from causalprint.schemas.model_spec import ResidualSpec
 
 CLASSES = ("AutoencoderKL", "AutoencoderTiny", "VQModel", "AutoencoderDC", "AutoencoderKLFlux2")
 FOLDERS = ("vae", "vqvae", "movq")
@@ -48,12 +48,12 @@ class AutoencoderResidual:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """As of :class:`~causalprint.models.residuals.base.Residual`."""
+        """See :class:`~causalprint.models.residuals.base.Residual`."""
         return self.codec.digests
 
     @gradients_where_asked
     def __call__(self, x: Tensor) -> Reconstruction:
-        """As of :class:`~causalprint.models.residuals.base.Residual`; no scalars."""
+        """See :class:`~causalprint.models.residuals.base.Residual`."""
         return subtract(x, self.codec(x))
 
 

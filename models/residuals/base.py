@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from causalprint.models.residuals.spec import ResidualSpec
+from causalprint.schemas.model_spec import ResidualSpec
 
 Self = TypeVar("Self")
 
@@ -20,12 +20,10 @@ class Reconstruction(NamedTuple):
     Attributes:
         reconstruction: X̂, float32 (N, 3, H, W), 0 to 1: clipped, as a pipeline would save it, and not rounded.
         residual: r = X - X̂, float32 (N, 3, H, W), signed, -1 to 1: exactly this difference.
-        scalars: further figures by name, float32 (N,) each; empty for most kinds.
     """
 
     reconstruction: Tensor
     residual: Tensor
-    scalars: dict[str, Tensor]
 
 
 class Residual(Protocol):
@@ -63,9 +61,9 @@ def gradients_where_asked(call: Callable[[Self, Tensor], Reconstruction]) -> Cal
     return guarded
 
 
-def subtract(x: Tensor, reconstruction: Tensor, scalars: dict[str, Tensor] | None = None) -> Reconstruction:
+def subtract(x: Tensor, reconstruction: Tensor) -> Reconstruction:
     """The signed residual (arXiv 2509.15406: r = X - X̂) of ``x`` against ``reconstruction``, both (N, 3, H, W)."""
-    return Reconstruction(reconstruction, x - reconstruction, scalars or {})
+    return Reconstruction(reconstruction, x - reconstruction)
 
 
 def pad_to_factor(x: Tensor, factor: int) -> Tensor:
@@ -76,8 +74,8 @@ def pad_to_factor(x: Tensor, factor: int) -> Tensor:
     with ``[..., :H, :W]``. Two factors at least, since group normalisation has no statistics over a single pixel.
     """
     height, width = x.shape[-2:]
-    rows = _reflected(height, _padded(height, factor), x.device)
-    columns = _reflected(width, _padded(width, factor), x.device)
+    rows = reflected(height, _padded(height, factor), x.device)
+    columns = reflected(width, _padded(width, factor), x.device)
     if len(rows) > height:
         x = x.index_select(-2, rows)
     if len(columns) > width:
@@ -89,8 +87,8 @@ def _padded(length: int, factor: int) -> int:
     return max(2, -(-length // factor)) * factor
 
 
-def _reflected(length: int, padded: int, device: torch.device) -> Tensor:
-    """Indices 0, 1, …, length-1, length-2, …, 1, 0, 1, … (the border pixel is not repeated), ``padded`` of them."""
+def reflected(length: int, count: int, device: torch.device, first: int = 0) -> Tensor:
+    """``count`` indices from ``first`` of 0, 1, …, length-1, length-2, …, 1, 0, 1, …: the border pixel is not repeated."""
     period = max(1, 2 * (length - 1))
-    place = torch.arange(padded, device=device) % period
+    place = (torch.arange(count, device=device) + first) % period
     return torch.minimum(place, period - place).clamp(max=length - 1)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, pad_to_factor, subtract
 from causalprint.models.residuals.prior import Prior, load_prior
-from causalprint.models.residuals.spec import ResidualError, ResidualSpec
+from causalprint.schemas.model_spec import ResidualSpec
 
 STEPS = 20
 
@@ -43,12 +43,12 @@ class DdimResidual:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """As of :class:`~causalprint.models.residuals.base.Residual`."""
+        """See :class:`~causalprint.models.residuals.base.Residual`."""
         return self.prior.digests
 
     @gradients_where_asked
     def __call__(self, x: Tensor) -> Reconstruction:
-        """As of :class:`~causalprint.models.residuals.base.Residual`; no scalars. Only the final image is clipped."""
+        """See :class:`~causalprint.models.residuals.base.Residual`. Only the final image is clipped."""
         height, width = x.shape[-2:]
         clean = 2 * pad_to_factor(x, self.prior.factor) - 1
         back = reconstruct(self.prior, invert(self.prior, clean, self.timesteps), self.timesteps)
@@ -91,11 +91,10 @@ def load(spec: ResidualSpec, device: torch.device | str) -> DdimResidual:
     until = spec.integer("until", last, 1, last)
     steps = spec.integer("steps", min(STEPS, until), 1, until)
     if prior.prediction_type == "epsilon" and prior.alphas_cumprod[until] == 0:
-        message = (
-            f"residual {str(spec)!r}: at timestep {until} the schedule leaves no signal, from which predicted noise gives no "
+        raise spec.error(
+            f"at timestep {until} the schedule leaves no signal, from which predicted noise gives no "
             f"image back; give until={until - 1} or less"
         )
-        raise ResidualError(message)
     return DdimResidual(spec, prior, spaced_timesteps(steps, until))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, pad_to_factor, subtract
 from causalprint.models.residuals.prior import Prior, load_prior
-from causalprint.models.residuals.spec import ResidualError, ResidualSpec
+from causalprint.schemas.model_spec import ResidualSpec
 
 NOISE_LEVEL = 0.03
 
@@ -42,12 +42,12 @@ class DenoiseResidual:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """As of :class:`~causalprint.models.residuals.base.Residual`."""
+        """See :class:`~causalprint.models.residuals.base.Residual`."""
         return self.prior.digests
 
     @gradients_where_asked
     def __call__(self, x: Tensor) -> Reconstruction:
-        """As of :class:`~causalprint.models.residuals.base.Residual`; no scalars."""
+        """See :class:`~causalprint.models.residuals.base.Residual`."""
         height, width = x.shape[-2:]
         signal, spread = self.prior.levels(self.timestep)
         x_t = signal * (2 * pad_to_factor(x, self.prior.factor) - 1)
@@ -67,8 +67,7 @@ def load(spec: ResidualSpec, device: torch.device | str) -> DenoiseResidual:
     prior = load_prior(spec, device)
     given = {name for name, _ in spec.options}
     if {"timestep", "sigma"} <= given:
-        message = f"residual {str(spec)!r} gives its level twice; give timestep or sigma, not both"
-        raise ResidualError(message)
+        raise spec.error("gives its level twice; give timestep or sigma, not both")
     last = len(prior.alphas_cumprod) - 1
     nearest = prior.nearest_timestep(spec.number("sigma", NOISE_LEVEL, 0, prior.noise_level(last)))
     timestep = spec.integer("timestep", nearest, 0, last)

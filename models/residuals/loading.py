@@ -7,8 +7,8 @@ from typing import Any
 import diffusers
 import torch
 
-from causalprint.models.residuals.spec import ResidualError, ResidualSpec
 from causalprint.models.residuals.weights import ModelFiles
+from causalprint.schemas.model_spec import ResidualSpec
 
 
 def load_model(spec: ResidualSpec, found: ModelFiles, device: torch.device | str) -> Any:
@@ -27,13 +27,11 @@ def load_model(spec: ResidualSpec, found: ModelFiles, device: torch.device | str
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, TypeError) as error:
-        message = f"residual {str(spec)!r}: {found.folder} could not be loaded as {found.class_name}: {error}"
-        raise ResidualError(message) from error
+        raise spec.error(f"{found.folder} could not be loaded as {found.class_name}: {error}") from error
     gaps = [*report["missing_keys"], *report["unexpected_keys"], *(str(item) for item in report["mismatched_keys"])]
     if gaps:
-        message = (
-            f"residual {str(spec)!r}: the weights in {found.folder} do not fit its config.json "
+        raise spec.error(
+            f"the weights in {found.folder} do not fit its config.json "
             f"({len(gaps)} tensors, {gaps[0]} the first); save the model again with save_pretrained"
         )
-        raise ResidualError(message)
     return model.to(device).eval().requires_grad_(False)

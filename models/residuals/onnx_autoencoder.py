@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from causalprint.models.residuals.autoencoder import AutoencoderResidual, Codec
-from causalprint.models.residuals.spec import ResidualError, ResidualSpec
 from causalprint.models.residuals.weights import take_digests
+from causalprint.schemas.model_spec import ResidualSpec
 
 FACTOR = 8
 PROBE = 64
@@ -88,11 +88,10 @@ def _find(spec: ResidualSpec) -> tuple[Path, ...]:
     encoders = [graph for graph in graphs if "encoder" in graph.stem.lower()]
     if len(graphs) != 2 or len(encoders) != 1:
         found = ", ".join(graph.name for graph in graphs) or "none"
-        message = (
-            f"residual {str(spec)!r}: give a folder with two ONNX files, one of them named …encoder…, or one file that "
+        raise spec.error(
+            f"give a folder with two ONNX files, one of them named …encoder…, or one file that "
             f"reconstructs an image; {path} holds {found}"
         )
-        raise ResidualError(message)
     (encoder,) = encoders
     return (encoder, *(graph for graph in graphs if graph != encoder))
 
@@ -101,22 +100,19 @@ def _open(spec: ResidualSpec, path: Path) -> Any:
     try:
         import onnxruntime  # noqa: PLC0415 - optional
     except ImportError as error:
-        message = f"residual {str(spec)!r} needs package onnxruntime; pip install 'causalprint[compare]'"
-        raise ResidualError(message) from error
+        raise spec.error("needs package onnxruntime; pip install 'causalprint[compare]'") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # no rounding may depend on the machine's cores
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes derive from nothing else
-        message = f"residual {str(spec)!r}: {path} is no ONNX model that onnxruntime can run: {error}"
-        raise ResidualError(message) from error
+        raise spec.error(f"{path} is no ONNX model that onnxruntime can run: {error}") from error
 
 
 def _is_signed(spec: ResidualSpec) -> bool:
     written = spec.text("range", "signed")
     if written not in ("signed", "unit"):
-        message = f"residual {str(spec)!r}: range={written} is unknown; give signed (-1 to 1) or unit (0 to 1)"
-        raise ResidualError(message)
+        raise spec.error(f"range={written} is unknown; give signed (-1 to 1) or unit (0 to 1)")
     return written == "signed"
 
 
@@ -125,8 +121,6 @@ def _check(spec: ResidualSpec, through: Callable[[Tensor], Tensor], side: int) -
     try:
         shape = through(blank).shape
     except Exception as error:  # onnxruntime's own classes derive from nothing else
-        message = f"residual {str(spec)!r}: the graphs do not take an image of {side} pixels: {error}; give a convolutional one"
-        raise ResidualError(message) from error
+        raise spec.error(f"the graphs do not take an image of {side} pixels: {error}; give a convolutional one") from error
     if shape != blank.shape:
-        message = f"residual {str(spec)!r}: an image {tuple(blank.shape)} comes back as {tuple(shape)}; give an RGB autoencoder"
-        raise ResidualError(message)
+        raise spec.error(f"an image {tuple(blank.shape)} comes back as {tuple(shape)}; give an RGB autoencoder")

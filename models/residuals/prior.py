@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from causalprint.models.residuals.loading import load_model
-from causalprint.models.residuals.spec import ResidualError, ResidualSpec
 from causalprint.models.residuals.weights import find_model, locate, take_digests
+from causalprint.schemas.model_spec import ResidualSpec
 
 FOLDERS = ("unet",)
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -87,12 +87,11 @@ def load_prior(spec: ResidualSpec, device: torch.device | str) -> Prior:
     # Channels last is a quarter faster on a CPU.
     model = load_model(spec, found, device).to(memory_format=torch.channels_last)
     if model.config.in_channels != 3 or model.config.out_channels not in (3, 6) or model.class_embedding is not None:
-        message = (
-            f"residual {str(spec)!r}: {found.folder} takes {model.config.in_channels} channels, gives "
+        raise spec.error(
+            f"{found.folder} takes {model.config.in_channels} channels, gives "
             f"{model.config.out_channels}, needs {'no' if model.class_embedding is None else 'a'} class; give an unconditional "
             "model of RGB images (3 channels to 3, or to 6 with a learned variance)"
         )
-        raise ResidualError(message)
     factor = 2 ** (len(model.config.block_out_channels) - 1)
     return Prior(_Network(model), alphas, prediction_type, factor, take_digests(root, (*found.files, schedule)))
 
@@ -111,11 +110,10 @@ def _find_schedule(spec: ResidualSpec, root: Path) -> Path:
     for place in places:
         if place.is_file():
             return place
-    message = (
-        f"residual {str(spec)!r}: no noise schedule beside the U-Net (looked for {places[0]} and {places[1]}); "
+    raise spec.error(
+        f"no noise schedule beside the U-Net (looked for {places[0]} and {places[1]}); "
         "save the whole pipeline, or its scheduler with save_pretrained"
     )
-    raise ResidualError(message)
 
 
 def _read_schedule(spec: ResidualSpec, file: Path) -> tuple[tuple[float, ...], str]:
@@ -124,14 +122,12 @@ def _read_schedule(spec: ResidualSpec, file: Path) -> tuple[tuple[float, ...], s
         config = json.loads(file.read_text(encoding="utf-8"))
         scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
     except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
-        message = f"residual {str(spec)!r}: {file} is no diffusers scheduler ({error}); save it again with save_pretrained"
-        raise ResidualError(message) from error
+        raise spec.error(f"{file} is no diffusers scheduler ({error}); save it again with save_pretrained") from error
     alphas = getattr(scheduler, "alphas_cumprod", None)
     prediction_type = str(scheduler.config.get("prediction_type", "epsilon"))
     if alphas is None or prediction_type not in PREDICTIONS:
-        message = (
-            f"residual {str(spec)!r}: {file} holds a {config['_class_name']} that predicts {prediction_type}, without the noise "
+        raise spec.error(
+            f"{file} holds a {config['_class_name']} that predicts {prediction_type}, without the noise "
             f"levels alphas_cumprod or a prediction among {', '.join(PREDICTIONS)}; give a model trained as DDPM or DDIM"
         )
-        raise ResidualError(message)
     return tuple(torch.as_tensor(alphas, dtype=torch.float64).tolist()), prediction_type

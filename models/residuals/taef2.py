@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from causalprint.models.residuals.spec import ResidualError, ResidualSpec
+from causalprint.schemas.model_spec import ResidualSpec
 
 FILES = ("encoder.safetensors", "decoder.safetensors")
 WIDTH = 64
@@ -102,11 +102,10 @@ def load_taef2(spec: ResidualSpec, root: Path, device: torch.device | str) -> Ta
         try:
             half.load_state_dict(load_file(root / name))
         except (RuntimeError, SafetensorError) as error:
-            message = (
-                f"residual {str(spec)!r}: {root / name} does not hold FLUX.2's tiny autoencoder "
+            raise spec.error(
+                f"{root / name} does not hold FLUX.2's tiny autoencoder "
                 f"({str(error).splitlines()[0]}); for any other autoencoder give a directory saved by diffusers"
-            )
-            raise ResidualError(message) from error
+            ) from error
     return model.to(device).eval().requires_grad_(False)
 
 

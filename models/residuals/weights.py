@@ -12,7 +12,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from causalprint.models.residuals.spec import ResidualError, ResidualSpec
+from causalprint.schemas.model_spec import ResidualSpec
 
 WEIGHTS = "diffusion_pytorch_model"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -54,11 +54,9 @@ def locate(spec: ResidualSpec, folders: tuple[str, ...]) -> Path:
     if path.is_dir():
         return path
     if path.exists():
-        message = f"residual {str(spec)!r}: {spec.location} is a file; give the directory that holds config.json and safetensors"
-        raise ResidualError(message)
+        raise spec.error(f"{spec.location} is a file; give the directory that holds config.json and safetensors")
     if not HUB_NAME.fullmatch(spec.location):
-        message = f"residual {str(spec)!r}: there is no directory {spec.location}; give that of a model, or owner/name on the hub"
-        raise ResidualError(message)
+        raise spec.error(f"there is no directory {spec.location}; give that of a model, or owner/name on the hub")
     wanted = [f"{WEIGHTS}*.safetensors", "encoder.safetensors", "decoder.safetensors", "*.json"]
     wanted += [f"{folder}/{WEIGHTS}*.safetensors" for folder in folders]
     try:
@@ -66,11 +64,10 @@ def locate(spec: ResidualSpec, folders: tuple[str, ...]) -> Path:
             spec.location, revision=spec.text("revision", "") or None, allow_patterns=wanted, ignore_patterns=list(VARIANTS)
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        message = (
-            f"residual {str(spec)!r}: {spec.location} is no directory here, and the model hub did not give it "
+        raise spec.error(
+            f"{spec.location} is no directory here, and the model hub did not give it "
             f"({type(error).__name__}); check the name and the network, or fetch it elsewhere and give its path"
-        )
-        raise ResidualError(message) from error
+        ) from error
     return Path(snapshot)
 
 
@@ -85,16 +82,14 @@ def find_model(spec: ResidualSpec, root: Path, folders: tuple[str, ...], classes
     named = {place: config for place, config in configs.items() if config.get("_class_name")}
     if not named:
         looked = ", ".join(str(place / "config.json") for place in places)
-        message = f"residual {str(spec)!r}: no diffusers model there (looked for {looked}); give a directory of save_pretrained"
-        raise ResidualError(message)
+        raise spec.error(f"no diffusers model there (looked for {looked}); give a directory of save_pretrained")
     fitting = [place for place, config in named.items() if config["_class_name"] in classes]
     if not fitting:
         place, config = next(iter(named.items()))
-        message = (
-            f"residual {str(spec)!r}: {place} holds a {config['_class_name']}, and {spec.kind} needs one of "
+        raise spec.error(
+            f"{place} holds a {config['_class_name']}, and {spec.kind} needs one of "
             f"{', '.join(classes)}; give another model or another kind"
         )
-        raise ResidualError(message)
     folder = fitting[0]
     return ModelFiles(root, folder, named[folder], (folder / "config.json", *_weight_files(spec, folder)))
 
@@ -117,17 +112,15 @@ def _weight_files(spec: ResidualSpec, folder: Path) -> tuple[Path, ...]:
         return (index, *(folder / part for part in sorted(parts)))
     pickles = sorted(file.name for pattern in ("*.bin", "*.ckpt", "*.pt", "*.pth") for file in folder.glob(pattern))
     why = f"only {', '.join(pickles)}, and pickles are never loaded" if pickles else f"no {whole.name}"
-    message = (
-        f"residual {str(spec)!r}: {folder} holds {why}; load the model where you trust it and "
+    raise spec.error(
+        f"{folder} holds {why}; load the model where you trust it and "
         "save it again with save_pretrained(…, safe_serialization=True)"
     )
-    raise ResidualError(message)
 
 
 def _read_json(spec: ResidualSpec, file: Path) -> dict[str, Any]:
     try:
         parsed = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        message = f"residual {str(spec)!r}: {file} is no JSON; save the model again with save_pretrained"
-        raise ResidualError(message) from error
+        raise spec.error(f"{file} is no JSON; save the model again with save_pretrained") from error
     return parsed if isinstance(parsed, dict) else {}

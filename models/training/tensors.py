@@ -1,4 +1,4 @@
-"""Trained networks as the tensors of a bundle; the way back is :mod:`causalprint.models.network.loading`."""
+"""Trained networks as the tensors of a bundle; the way back is :func:`causalprint.models.network.fusion.load_network`."""
 
 from __future__ import annotations
 

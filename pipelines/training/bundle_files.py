@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from causalprint.schemas.model_spec import INSIDE, ModelSpec, is_spec
+
 SUFFIXES = (".json", ".safetensors", ".onnx", ".md", ".txt")
 LICENCE = "LICENCE.txt"
 """A file beside weights that says under what licence they are; without it they have the bundle's."""
@@ -48,13 +50,26 @@ class TakenIn(NamedTuple):
 
 def take_in(spec: str, folder: str) -> TakenIn:
     """How a bundle names ``spec``, ``kind:location?options``, whose files would go into its ``folder``."""
-    kind, _, rest = spec.partition(":")
-    location, mark, options = rest.partition("?")
-    source = Path(location).expanduser()
+    parsed = ModelSpec.parse(spec)
+    return _taken_in(parsed, Path(parsed.location).expanduser(), folder)
+
+
+def take_in_lens(lens: str) -> TakenIn:
+    """As :func:`take_in`, each learned lens in a folder of its own; one by name is that of the package."""
+    from causalprint.models.bundles.bundle import LENSES_FOLDER
+    from causalprint.models.lenses.convolutional import find_folder
+
+    if not is_spec(lens):
+        return TakenIn(lens, None, LENSES_FOLDER)
+    spec = ModelSpec.parse(lens)
+    path = find_folder(spec.location) if spec.kind == "convolutional" else Path(spec.location).expanduser()
+    return _taken_in(spec, path, f"{LENSES_FOLDER}/{path.stem if path.is_file() else path.name}")
+
+
+def _taken_in(spec: ModelSpec, source: Path, folder: str) -> TakenIn:
     if not source.exists():
-        return TakenIn(spec, None, folder)
-    inside = folder if source.is_dir() else f"{folder}/{source.name}"
-    return TakenIn(f"{kind}:./{inside}{mark}{options}", source, folder)
+        return TakenIn(str(spec), None, folder)
+    return TakenIn(str(spec.relocate(f"{INSIDE}{folder if source.is_dir() else f'{folder}/{source.name}'}")), source, folder)
 
 
 def check_folders(parts: Sequence[TakenIn]) -> None:
@@ -67,20 +82,3 @@ def check_folders(parts: Sequence[TakenIn]) -> None:
     for part in parts:
         if part.source is not None and places.setdefault(part.folder, part.source.resolve()) != part.source.resolve():
             raise ValueError(f"{places[part.folder]} and {part.source} would both be {part.folder} in the bundle; rename one")
-
-
-def take_in_lens(lens: str) -> TakenIn:
-    """As :func:`take_in`, each learned lens in a folder of its own; one by name is that of the package."""
-    from causalprint.models.bundles.bundle import LENSES_FOLDER
-    from causalprint.models.lenses.convolutional import PACKAGE
-
-    if ":" not in lens:
-        return TakenIn(lens, None, LENSES_FOLDER)
-    kind, _, rest = lens.partition(":")
-    location, mark, options = rest.partition("?")
-    path = Path(location).expanduser()
-    if kind == "convolutional" and not path.is_dir():
-        path = PACKAGE / location
-    if not path.exists():
-        return TakenIn(lens, None, LENSES_FOLDER)
-    return take_in(f"{kind}:{path}{mark}{options}", f"{LENSES_FOLDER}/{path.stem if path.is_file() else path.name}")

@@ -35,7 +35,7 @@ def parse_decoder(given: str | Decoder) -> Decoder:
         ResidualError: the spec is none.
     """
     from causalprint.models.bundles.manifest import REAL
-    from causalprint.models.residuals import parse_spec
+    from causalprint.models.residuals import parse_residual
 
     text = str(given)
     name, equals, spec = text.partition("=")
@@ -44,7 +44,7 @@ def parse_decoder(given: str | Decoder) -> Decoder:
             f"decoder {text!r} is not of the form NAME=SPEC with a name of letters, digits, dots and dashes, not {REAL!r}; "
             "for example mine=autoencoder:/path/to/model"
         )
-    return Decoder(name, str(parse_spec(spec)))
+    return Decoder(name, str(parse_residual(spec)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,7 @@ def _versions(
     for name, residual in residuals.items():
         decoder = {
             "kind": residual.spec.kind,
-            "options": dict(residual.spec.options),
+            "options": dict(sorted(residual.spec.options)),
             "digests": dict(residual.digests),
         }
         sidecar: dict[str, object] = {"source": name, **known, "decoder": decoder}

@@ -20,8 +20,8 @@ from causalprint.models.attribution import Attributor
 from causalprint.models.encodings import recompress
 from causalprint.models.features import corners
 from causalprint.models.fingerprint import Fingerprinter
+from causalprint.models.lenses.fourier import FLOOR, square_norm, straight_through
 from causalprint.models.lenses.rgb import TILE, mean_tile
-from causalprint.models.lenses.spectrum import FLOOR, square_norm, straight_through
 
 WHITE = 255
 MOMENTUM = 0.5

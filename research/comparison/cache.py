@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import causalprint
+from causalprint.schemas.model_spec import ModelSpec
 
 if TYPE_CHECKING:
     from causalprint.research.methods.base import Kit, Method
@@ -187,13 +188,14 @@ def _write_progress(file: Path, rows: int, seconds: float) -> None:
 
 def _spec_digest(spec: str) -> str:
     """The spec, with the content of the files that it names in place of their path."""
-    kind, _, rest = spec.partition(":")
-    location, _, options = rest.partition("?")
-    path = Path(location)
-    if not location or not path.exists():
+    if not spec:
+        return spec
+    named = ModelSpec.parse(spec)
+    path = Path(named.location)
+    if not path.exists():
         return spec
     files: Sequence[Path] = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    return " ".join([kind, options, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
+    return " ".join([named.kind, named.query, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
 
 
 def _imports(module: str) -> set[Path]:

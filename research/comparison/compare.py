@@ -99,8 +99,8 @@ def _chosen(names: Sequence[str]) -> tuple[Method, ...]:
 def _kit(config: CompareConfig) -> Kit:
     from causalprint.models.bundles.bundle import DEFAULT
     from causalprint.models.features import pick_device
-    from causalprint.models.lenses.learned import installed_clip
     from causalprint.research.methods.base import Kit
+    from causalprint.research.methods.loaded import installed_clip
 
     kit = Kit(
         device=pick_device(config.device),

@@ -1,8 +1,9 @@
 """AEDR: an image that a decoder made changes as little when it is reconstructed as its reconstruction does.
 
 x1 = D(E(x)), x2 = D(E(x1)), t = MSE(x, x1) / MSE(x1, x2), times the homogeneity of the image's grey-level co-occurrences, since
-smooth images reconstruct well whoever made them. The paper takes an image for a model's own if its t is below a high
-quantile of a kernel density estimated over images of that model.
+smooth images reconstruct well whoever made them; the paper leaves its levels, offsets and averaging open, see
+:func:`homogeneity`. It takes an image for a model's own if its t is below a high quantile of a kernel density estimated over
+images of that model.
 
 That decides about one model whose autoencoder is at hand. Among many sources, most without one, a source is known by where its t
 lie under each of the kit's autoencoders: a kernel density a source over log t, and the densest wins, sources alike frequent.
@@ -20,7 +21,6 @@ from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
 from causalprint.models.residuals.base import Residual
-from causalprint.models.residuals.double_autoencoder import SMALLEST_LOSS, homogeneity
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import best_of, every_source, flat
 from causalprint.research.methods.images import each_tensor
@@ -28,6 +28,7 @@ from causalprint.research.methods.loaded import autoencoders_of
 
 BANDWIDTHS = (0.1, 0.2, 0.4, 0.8)
 """Of the kernels, in standard deviations of log t over all training images."""
+SMALLEST_LOSS = 1e-12
 
 
 def score(image: Tensor, autoencoder: Residual) -> Tensor:
@@ -38,6 +39,24 @@ def score(image: Tensor, autoencoder: Residual) -> Tensor:
         (one - other).square().mean(dim=(1, 2, 3)).clamp(min=SMALLEST_LOSS) for one, other in ((image, first), (first, second))
     ]
     return losses[0] / losses[1] * homogeneity(image)
+
+
+def homogeneity(x: Tensor) -> Tensor:
+    """Homogeneity of the grey-level co-occurrence matrix of ``x`` (N, 3, H, W) in 0 to 1, as (N,) in 0 to 1.
+
+    Σ p(i, j) / (1 + (i - j)²) over 256 levels of BT.601 luma, neighbours at distance 1 in four directions, averaged over
+    the directions. A sum over the matrix of pairs is a mean over the pairs, so the matrix is never made.
+    """
+    luma = (255 * (0.299 * x[:, 0] + 0.587 * x[:, 1] + 0.114 * x[:, 2])).round()
+    height, width = luma.shape[-2:]
+    pairs = (
+        (luma[:, :, : width - 1], luma[:, :, 1:]),
+        (luma[:, : height - 1, :], luma[:, 1:, :]),
+        (luma[:, : height - 1, : width - 1], luma[:, 1:, 1:]),
+        (luma[:, 1:, : width - 1], luma[:, : height - 1, 1:]),
+    )
+    directions = [(1 / (1 + (one - other).square())).mean(dim=(1, 2)) for one, other in pairs if one.numel()]
+    return torch.stack(directions).mean(dim=0) if directions else torch.ones_like(luma[:, 0, 0])
 
 
 def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:

@@ -16,14 +16,13 @@ import numpy.typing as npt
 from causalprint.models.bundles.decision import DecisionConfig
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, feature
-from causalprint.models.lenses.encoder import LensError
-from causalprint.models.residuals import ResidualError
 from causalprint.models.statistics.discriminant import Discriminants, discriminants
 from causalprint.models.training.examples import THUMBNAIL, thumbnail_of
 from causalprint.models.training.interventions import Style
 from causalprint.models.training.learning import Labelled, Trained, learn
 from causalprint.models.training.recipe import Recipe, load_recipe
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training, UnavailableError
+from causalprint.schemas.model_spec import LensError, ResidualError
 
 STYLE = len(Style())
 CONTENT = 3 * THUMBNAIL**2

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from causalprint.models.lenses.encoder import LensError
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training, UnavailableError
 from causalprint.research.methods.cnn import judge, optimise, seeded, targets_of
 from causalprint.research.methods.estimators import every_source
 from causalprint.research.methods.images import each_tensor
 from causalprint.research.methods.loaded import clip_of
+from causalprint.schemas.model_spec import LensError
 
 HIDDEN = 64
 SHARPNESS = 16.0

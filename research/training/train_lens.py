@@ -129,7 +129,8 @@ def _check_options(config: LensConfig) -> None:
 
 def _first_trunk(config: LensConfig, shape: TrunkConfig | None) -> tuple[Trunk | TrunkConfig, str]:
     """What is begun from, and what tells it from any other."""
-    from causalprint.models.lenses.learned import open_trunk, parse_lens
+    from causalprint.models.lenses import parse_lens
+    from causalprint.models.lenses.convolutional import open_trunk
     from causalprint.research.training.lens import TRUNKS
     from causalprint.schemas.elements import digest
 

@@ -61,11 +61,11 @@ def train_prior(
     from functools import partial
 
     from causalprint.models.residuals.prior import load_prior
-    from causalprint.models.residuals.spec import ResidualSpec
     from causalprint.research.generators.denoising import judge
     from causalprint.research.generators.prior import PriorConfig, VelocityLoss, build_prior, build_scheduler, export_prior
     from causalprint.research.training.loop import TrainingConfig
     from causalprint.research.training.photographs import split_photographs
+    from causalprint.schemas.model_spec import ResidualSpec
 
     prior = prior or PriorConfig()
     training = replace(training or TrainingConfig(), seed=config.seed)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
-from causalprint.models.bundles.bundle import Bundle, save_bundle, with_residual
+from causalprint.models.bundles.bundle import Bundle, load_bundle, save_bundle
 from causalprint.models.bundles.manifest import Decision, Geometry, Manifest
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -105,7 +105,7 @@ def test_too_small_is_said_without_candidates() -> None:
 
 def test_with_another_residual_it_never_claims_anything(bundle: Bundle) -> None:
     rows = np.stack([_at(real=10), _at(delta=10), _at()])
-    found = Attributor(with_residual(bundle, "autoencoder:someone/another"))(rows)
+    found = Attributor(load_bundle(bundle.directory, "autoencoder:someone/another"))(rows)
     assert found == [Attribution("abstain", None, None, None, (), "uncalibrated")] * 3
 
 

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causalprint.models.bundles.bundle import Bundle, with_residual
+from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.bundles.manifest import BundleError, Geometry
 from causalprint.models.features import cut, pick_device
-from causalprint.models.fingerprint import Fingerprinter, Fingerprints, combine, scalar_columns
+from causalprint.models.fingerprint import SCALARS, Fingerprinter, Fingerprints, combine
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM
 from tests.bundles import photograph, tiny_bundle
 
@@ -76,7 +76,7 @@ def test_every_scalar_has_its_column_and_the_energy_is_that_of_the_residual(fing
     found = fingerprinter(photograph(3)[None])
     assert (
         set(found.scalars)
-        == set(scalar_columns())
+        == set(SCALARS)
         == {name for name in EMBEDDINGS.names if EMBEDDINGS.field(name).type == "float"} - {"residual_energy"}
     )
     _, reconstruction = fingerprinter._extract.reconstruct(photograph(3)[None])
@@ -115,7 +115,7 @@ def test_the_crops_of_an_image_vote_and_flat_ones_abstain() -> None:
 
 
 def test_another_residual_changes_the_fingerprint(bundle: Bundle, fingerprinter: Fingerprinter) -> None:
-    other = Fingerprinter(with_residual(bundle, f"denoise:{bundle.directory / 'residual'}?sigma=0.2"), "cpu")
+    other = Fingerprinter(load_bundle(bundle.directory, f"denoise:{bundle.directory / 'residual'}?sigma=0.2"), "cpu")
     crop = photograph(1)[None]
     assert other(crop).fingerprint.tobytes() != fingerprinter(crop).fingerprint.tobytes()
 

@@ -14,10 +14,9 @@ from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.features import FeatureExtractor, GradientError, feature
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.lenses import LENSES
-from causalprint.models.lenses.cooccurrence import cooccurrences, quantised, shares, soft_shares
-from causalprint.models.lenses.stats import outliers
+from causalprint.models.lenses.stats import cooccurrences, outliers, quantised, shares, soft_shares
 from causalprint.models.residuals.base import Reconstruction, subtract
-from causalprint.models.residuals.spec import ResidualSpec
+from causalprint.schemas.model_spec import ResidualSpec
 from tests.bundles import photograph, tiny_bundle
 
 

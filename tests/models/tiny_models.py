@@ -133,7 +133,7 @@ def save_onnx_autoencoder(directory: Path, seed: int = 0, levels: int = 2) -> Pa
 
 def save_for_kind(directory: Path, kind: str, seed: int = 0) -> str:
     """A random model that residual ``kind`` takes, in ``directory``; returns the spec, cheap to compute."""
-    if kind in ("autoencoder", "double-autoencoder"):
+    if kind == "autoencoder":
         return f"{kind}:{save_autoencoder(directory, seed=seed)}"
     if kind == "onnx-autoencoder":
         return f"{kind}:{save_onnx_autoencoder(directory, seed)}"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import ShardAccount, SliceReceipt
-from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.records import from_data, from_json, to_json
 from causalprint.schemas.runs import Manifest, Run, Totals
 
 
@@ -39,11 +39,11 @@ class Point(NamedTuple):
     ("text", "message"),
     [
         ("{", "there is no JSON"),
-        ("[1]", "there must be dict, not"),
+        ("[1]", "there must be a mapping, not"),
         ("{}", "there: 'x' is missing"),
         ('{"x": 1, "z": 2}', "there: 'z' is unknown; Point has x, y"),
-        ('{"x": "1"}', "there.x must be int, not '1'"),
-        ('{"x": true}', "there.x must be int, not True"),
+        ('{"x": "1"}', "there: x must be a whole number, not '1'"),
+        ('{"x": true}', "there: x must be a whole number, not True"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_place(text: str, message: str) -> None:
@@ -59,3 +59,32 @@ def test_defaults_fill_in_and_whole_numbers_are_numbers() -> None:
 def test_text_is_readable_json() -> None:
     assert json.loads(to_json(AuditConfig(("é",), "out")))["inputs"] == ["é"]
     assert "é" in to_json(AuditConfig(("é",), "out"))
+
+
+class Shape(NamedTuple):
+    kind: Literal["round", "square"]
+    points: tuple[Point, ...] = ()
+    size: tuple[int, float] = (1, 1.0)
+    name: str | None = None
+
+
+def test_values_as_yaml_gives_them_are_checked_alike() -> None:
+    data = {"kind": "round", "points": [{"x": 1}, {"x": 2, "y": 3}], "size": [2, 3], "name": None}
+    assert from_data(Shape, data) == Shape("round", (Point(1), Point(2, 3.0)), (2, 3.0))
+    assert isinstance(from_data(Shape, data).size[1], float)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"kind": "flat"}, r"^there: kind 'flat' is none of round, square$"),
+        ({"kind": ["round"]}, r"^there: kind \['round'\] is none of round, square$"),
+        ({"kind": "round", "size": [1]}, r"^there: size must have 2 values, not \[1\]$"),
+        ({"kind": "round", "points": [{"x": 1}, {"x": 1, "y": "2"}]}, r"^there: points\[1\]\.y must be a number, not '2'$"),
+        ({"kind": "round", "points": [{"x": 1, "y": True}]}, r"^there: points\[0\]\.y must be a number, not True$"),
+        ({"kind": "round", 3: 4}, r"^there: '3' is unknown; Shape has kind, points, size, name$"),
+    ],
+)
+def test_what_does_not_fit_is_refused_wherever_it_lies(data: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_data(Shape, data, "there")

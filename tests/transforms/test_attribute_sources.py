@@ -12,7 +12,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
 
 from causalprint.models.attribution import Attributor
-from causalprint.models.bundles.bundle import Bundle, with_residual
+from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.schemas.elements import FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
@@ -90,6 +90,6 @@ def test_through_beam_the_rows_are_the_same(fingerprinted: FingerprintedSlice, b
 
 
 def test_with_another_residual_every_verdict_abstains(fingerprinted: FingerprintedSlice, bundle: Bundle) -> None:
-    other = with_residual(bundle, f"denoise:{bundle.directory / 'residual'}?sigma=0.2")
+    other = load_bundle(bundle.directory, f"denoise:{bundle.directory / 'residual'}?sigma=0.2")
     rows = attribute_slice(fingerprinted, Attributor(other)).attributions.to_pylist()
     assert {(row["verdict"], row["reason"]) for row in rows} == {("abstain", "uncalibrated"), ("abstain", "too-small")}

@@ -17,7 +17,7 @@ from typing_extensions import override
 import causalprint
 from causalprint.models.bundles.manifest import Geometry
 from causalprint.models.features import FeatureExtractor, cut, pick_device
-from causalprint.models.lenses.learned import load_lens
+from causalprint.models.lenses import load_lens
 from causalprint.models.residuals.base import Residual
 from causalprint.models.training.examples import Extraction, thumbnail_of
 from causalprint.models.training.interventions import Intervened, Style
@@ -67,11 +67,11 @@ def feature_key(extraction: Extraction, residual: Residual, slicing: Slicing) ->
     learned lenses their specs and the digests of their weights.
     """
     spec, weights = residual.spec, sorted(residual.digests.items())
-    learned = {feature.lens for feature in extraction.features if ":" in feature.lens}
-    weights += sorted(item for lens in learned for item in load_lens(lens).digests.items())
+    lenses = {feature.lens for feature in extraction.features}
+    weights += sorted(item for lens in lenses for item in load_lens(lens).digests.items())
     chosen = (extraction.features, extraction.geometry.crop, extraction.label_field)
     drawn = (extraction.interventions, extraction.seed)
-    return digest(causalprint.__version__, spec.kind, spec.options, weights, chosen, drawn, slicing)[:32]
+    return digest(causalprint.__version__, spec.kind, tuple(sorted(spec.options)), weights, chosen, drawn, slicing)[:32]
 
 
 @beam.typehints.with_input_types(ImageSlice)

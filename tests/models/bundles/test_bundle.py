@@ -9,17 +9,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from causalprint.models.bundles import bundle as bundle_module
 from causalprint.models.bundles.bundle import (
     ATTRIBUTION_FILE,
     FINGERPRINT_FILE,
     MANIFEST,
     load_bundle,
     save_bundle,
-    with_residual,
 )
 from causalprint.models.bundles.manifest import (
     BundleError,
@@ -34,6 +35,7 @@ from causalprint.models.bundles.manifest import (
     manifest_text,
     parse_manifest,
 )
+from causalprint.schemas.elements import digest
 
 MANIFEST_OF_TWO = Manifest(
     schema=1,
@@ -89,23 +91,40 @@ def test_prose_is_no_part_of_its_id(directory: Path) -> None:
     assert load_bundle(directory).bundle_id == before
 
 
-def test_another_residual_gives_another_id_that_follows_its_weights(directory: Path, tmp_path: Path) -> None:
-    bundle = load_bundle(directory)
+def test_another_residual_gives_another_id_that_follows_its_weights(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: dict[str, dict[str, str]] = {}
+    loaded: list[str] = []
+
+    def load(spec: str) -> SimpleNamespace:
+        loaded.append(spec)
+        return SimpleNamespace(digests=weights[spec])
+
+    monkeypatch.setattr(bundle_module, "load_residual", load)
+
+    def with_residual(spec: str, digit: str) -> str:
+        weights[spec] = {"model.safetensors": digit * 64}
+        return load_bundle(directory, spec).bundle_id
+
+    own = load_bundle(directory)
     here, moved = tmp_path / "here", tmp_path / "moved"
     here.mkdir()
     moved.mkdir()
-    one, two = {"model.safetensors": "1" * 64}, {"model.safetensors": "2" * 64}
-    first = with_residual(bundle, f"denoise:{here}?sigma=0.1", one)
+    first = load_bundle(directory, f"denoise:{here}?sigma=0.1")
     assert not first.calibrated
     assert first.residual == f"denoise:{here}?sigma=0.1"
-    assert with_residual(bundle, f"denoise:{moved}?sigma=0.1", one).bundle_id == first.bundle_id
+    assert (own.bundle_id, loaded) == (load_bundle(directory).bundle_id, [])  # only another residual's id needs its weights
+    as_it_was = with_residual(f"denoise:{here}?sigma=0.1", "1")
+    assert as_it_was == f"{own.manifest.name}-{digest(own.digest, 'denoise:?sigma=0.1', ('model.safetensors', '1' * 64))[:12]}"
+    assert with_residual(f"denoise:{moved}?sigma=0.1", "1") == as_it_was
     ids = {
-        bundle.bundle_id,
-        first.bundle_id,
-        with_residual(bundle, f"denoise:{here}?sigma=0.1", two).bundle_id,
-        with_residual(bundle, f"denoise:{here}?sigma=0.2", one).bundle_id,
-        with_residual(bundle, "autoencoder:someone/some-model", one).bundle_id,
-        with_residual(bundle, "autoencoder:someone/some-model", two).bundle_id,
+        own.bundle_id,
+        as_it_was,
+        with_residual(f"denoise:{here}?sigma=0.1", "2"),
+        with_residual(f"denoise:{here}?sigma=0.2", "1"),
+        with_residual("autoencoder:someone/some-model", "1"),
+        with_residual("autoencoder:someone/some-model", "2"),
     }
     assert len(ids) == 6
 
@@ -152,11 +171,14 @@ def _no_json(directory: Path) -> None:
         (_set("sources", ["alpha", "beta"]), "sources must be distinct and hold 'real'"),
         (_set("sources", ["real", "alpha", "beta"]), r"shape \(2, 128\), bundle.json implies \(3, 128\)|shape \(2,\)"),
         (_set("name", "Erste/r"), "name 'Erste/r' must match"),
-        (_set("licence", 3), "licence must be str, not 3"),
-        (_set("geometry", {"crop": "64"}), "geometry.crop must be int, not '64'"),
-        (_set("decision", {"temperature": 1}), "bundle.json.decision: 'flat' is missing"),
+        (_set("licence", 3), "licence must be a text, not 3"),
+        (_set("geometry", {"crop": "64"}), "geometry.crop must be a whole number, not '64'"),
+        (_set("decision", {"temperature": 1}), "bundle.json: decision: 'flat' is missing"),
         (_set("colour", "red"), "'colour' is unknown"),
-        (_set("features", [{"lens": "dct", "reading": "backwards", "size": 6}]), "reading 'backwards' of lens 'dct'"),
+        (
+            _set("features", [{"lens": "dct", "reading": "backwards", "size": 6}]),
+            "reading 'backwards' is none of residual, difference, image",
+        ),
         (_set("files", []), "lists no fingerprint.safetensors"),
         (_flip_a_bit, "fingerprint.safetensors has SHA-256 .* says"),
         (_drop_a_weight, "attribution.safetensors is named in bundle.json and cannot be read"),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from causalprint.models.lenses import load_lens
 from causalprint.models.lenses.convolutional import (
     CONFIG,
     PACKAGE,
@@ -23,8 +24,7 @@ from causalprint.models.lenses.convolutional import (
     save_trunk,
     statistics,
 )
-from causalprint.models.lenses.encoder import LensError
-from causalprint.models.lenses.learned import load_lens
+from causalprint.schemas.model_spec import LensError
 from tests.models.tiny_trunks import TINY, tiny_trunk
 
 
@@ -95,7 +95,7 @@ def test_correlations_are_pearsons_of_every_pair_of_channels(folder: Path) -> No
     torch.testing.assert_close(found.flatten(), torch.cat(expected), rtol=1e-2, atol=2e-2)
     lens = load_lens(f"convolutional:{folder}?statistic=correlations")
     assert lens.apply(images()).shape == (3, lens.size)
-    with pytest.raises(LensError, match="'median' is none of moments, correlations"):
+    with pytest.raises(LensError, match="statistic=median is unknown; give moments or correlations"):
         load_lens(f"convolutional:{folder}?statistic=median")
 
 
@@ -146,5 +146,5 @@ def test_a_damaged_folder_is_told_in_one_sentence(folder: Path, tmp_path: Path) 
     (broken["cut"] / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:200])
     (broken["without"] / WEIGHTS).unlink()
     for path in (*broken.values(), tmp_path / "none"):
-        with pytest.raises(LensError, match=rf"(?s)lens 'convolutional:.*{path.name}' cannot be loaded.*give the folder"):
+        with pytest.raises(LensError, match=rf"(?s)lens 'convolutional:.*{path.name}': cannot be loaded.*give the folder"):
             load_lens(f"convolutional:{path}")

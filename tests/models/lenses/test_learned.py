@@ -13,9 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, LearnedLens, LensError, centre, normalise
-from causalprint.models.lenses.learned import installed_clip, load_lens, parse_lens
+from causalprint.models.lenses import Lens, load_lens, parse_lens
+from causalprint.models.lenses.base import magnified
+from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, centre, normalise
 from causalprint.models.lenses.onnx_encoder import residual_stream
+from causalprint.research.methods.loaded import installed_clip
+from causalprint.schemas.model_spec import LensError
 from tests.models.tiny_encoders import MEAN, SIDE, STD, clip, resnet, save_encoder, save_onnx, vit
 
 MAKERS: dict[str, Callable[[Path], str]] = {
@@ -37,12 +40,12 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def lenses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LearnedLens]:
+def lenses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Lens]:
     root = tmp_path_factory.mktemp("encoders")
     return {name: load_lens(make(root / name)) for name, make in MAKERS.items()}
 
 
-def test_any_size_of_image_gives_finite_features_of_the_size_it_says(lenses: dict[str, LearnedLens]) -> None:
+def test_any_size_of_image_gives_finite_features_of_the_size_it_says(lenses: dict[str, Lens]) -> None:
     for height, width in ((48, 40), (32, 32), (20, 70)):
         x = _noise(2, height, width)
         for name, lens in lenses.items():
@@ -53,7 +56,12 @@ def test_any_size_of_image_gives_finite_features_of_the_size_it_says(lenses: dic
             assert not torch.equal(features[0], features[1]), name
 
 
-def test_a_row_depends_on_its_image_alone(lenses: dict[str, LearnedLens]) -> None:
+def test_a_residual_is_shown_to_an_encoder_magnified(lenses: dict[str, Lens]) -> None:
+    assert {lens.show for lens in lenses.values()} == {magnified}
+    assert magnified(torch.tensor([-1, -0.05, 0, 0.05, 1])).tolist() == pytest.approx([0, 0.3, 0.5, 0.7, 1])
+
+
+def test_a_row_depends_on_its_image_alone(lenses: dict[str, Lens]) -> None:
     x = _noise(3, 40, 40)
     x[2] *= 9  # would change the scale of a batch that is quantised as one
     for name, lens in lenses.items():
@@ -62,7 +70,7 @@ def test_a_row_depends_on_its_image_alone(lenses: dict[str, LearnedLens]) -> Non
             assert torch.equal(function(x)[:1], function(x[:1])), name
 
 
-def test_gradients_flow_where_they_are_asked_for_and_torch_computes(lenses: dict[str, LearnedLens]) -> None:
+def test_gradients_flow_where_they_are_asked_for_and_torch_computes(lenses: dict[str, Lens]) -> None:
     for name, lens in lenses.items():
         x = _noise(1, 40, 40)
         plain = lens.apply(x)
@@ -72,7 +80,7 @@ def test_gradients_flow_where_they_are_asked_for_and_torch_computes(lenses: dict
         assert traced.requires_grad != name.startswith("onnx"), name
 
 
-def test_only_the_centre_is_looked_at_and_never_resized(lenses: dict[str, LearnedLens]) -> None:
+def test_only_the_centre_is_looked_at_and_never_resized(lenses: dict[str, Lens]) -> None:
     x = _noise(1, 48, 48)
     x[..., 8:40, 8:40] = _noise(1, SIDE, SIDE, seed=5)
     for name in ("vit", "clip", "onnx"):
@@ -97,13 +105,13 @@ def test_pixels_are_normalised_as_the_saved_processor_says(tmp_path: Path) -> No
     torch.testing.assert_close(blocks[:, 1], expected.hidden_states[2][:, 0])
 
 
-def test_a_model_of_image_and_text_gives_its_image_embedding(lenses: dict[str, LearnedLens]) -> None:
+def test_a_model_of_image_and_text_gives_its_image_embedding(lenses: dict[str, Lens]) -> None:
     x = _noise(1, SIDE, SIDE)
     ready = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     torch.testing.assert_close(lenses["clip"].apply(x), clip().eval().get_image_features(pixel_values=ready).pooler_output)
 
 
-def test_a_convolutional_encoder_gives_the_mean_of_its_map_and_has_no_blocks(lenses: dict[str, LearnedLens]) -> None:
+def test_a_convolutional_encoder_gives_the_mean_of_its_map_and_has_no_blocks(lenses: dict[str, Lens]) -> None:
     x = _noise(1, 48, 40)
     ready = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     expected = resnet().eval()(pixel_values=ready).last_hidden_state.mean(dim=(2, 3))
@@ -197,7 +205,8 @@ def test_timm_is_asked_for_where_it_is_missing() -> None:
 
 
 def test_one_number_stands_for_three() -> None:
-    assert parse_lens("onnx:a.onnx?mean=0.5&std=1,2,3")[3:5] == ((0.5, 0.5, 0.5), (1, 2, 3))
+    spec = parse_lens("onnx:a.onnx?mean=0.5&std=1,2,3")
+    assert (spec.colour("mean"), spec.colour("std")) == ((0.5, 0.5, 0.5), (1, 2, 3))
 
 
 def test_the_installed_clip_sees_and_opens_its_blocks() -> None:

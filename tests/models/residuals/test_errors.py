@@ -13,7 +13,8 @@ import torch
 from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from safetensors.torch import load_file, save_file
 
-from causalprint.models.residuals import ResidualError, load_residual, parse_spec
+from causalprint.models.residuals import load_residual, parse_residual
+from causalprint.schemas.model_spec import ResidualError
 from tests.models.tiny_models import save_autoencoder, save_pipeline, save_taef2, unet
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -21,11 +22,11 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 @pytest.mark.parametrize(
     "text",
-    ["autoencoder:/models/vae", "ddim:owner/name?steps=5&until=99", "denoise:C:/odd path?noise=1", "double-autoencoder:~/vae"],
+    ["autoencoder:/models/vae", "ddim:owner/name?steps=5&until=99", "denoise:C:/odd path?noise=1", "onnx-autoencoder:~/vae"],
 )
 def test_a_spec_is_its_text(text: str) -> None:
-    assert str(parse_spec(text)) == text
-    assert parse_spec(str(parse_spec(text))) == parse_spec(text)
+    assert str(parse_residual(text)) == text
+    assert parse_residual(str(parse_residual(text))) == parse_residual(text)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_a_spec_is_its_text(text: str) -> None:
         ("autoencoder", "kind:path-or-hub-name"),
         (":/models/vae", "kind:path-or-hub-name"),
         ("ddim:", "kind:path-or-hub-name"),
-        ("vae:/models/vae", "no kind 'vae'; choose one of autoencoder, double-autoencoder, onnx-autoencoder, ddim, denoise"),
+        ("vae:/models/vae", "no kind 'vae'; choose one of autoencoder, onnx-autoencoder, ddim, denoise"),
         ("ddim:a/b?timestep=3", "no option 'timestep'; it has revision, steps, until"),
         ("ddim:a/b?steps", "option=value"),
         ("ddim:a/b?steps=1&steps=2", "comes twice"),
@@ -42,7 +43,7 @@ def test_a_spec_is_its_text(text: str) -> None:
 )
 def test_a_wrong_spec_is_told(text: str, told: str) -> None:
     with pytest.raises(ResidualError, match=re.escape(told)) as raised:
-        parse_spec(text)
+        parse_residual(text)
     assert repr(text) in str(raised.value)
 
 

@@ -14,7 +14,8 @@ from onnx import compose
 from skimage import data as skimage_data
 from torch.nn.functional import conv2d, conv_transpose2d, interpolate
 
-from causalprint.models.residuals import ResidualError, load_residual
+from causalprint.models.residuals import load_residual
+from causalprint.schemas.model_spec import ResidualError
 from tests.models.tiny_models import save_onnx_autoencoder
 
 data: Any = skimage_data  # untyped

@@ -17,9 +17,8 @@ from PIL import Image
 from skimage import data as skimage_data
 from skimage import feature as skimage_feature
 
-from causalprint.models.residuals import RESIDUALS, load_residual, parse_spec
+from causalprint.models.residuals import RESIDUALS, load_residual, parse_residual
 from causalprint.models.residuals.base import Residual, pad_to_factor
-from causalprint.models.residuals.double_autoencoder import homogeneity
 from tests.models.tiny_models import AUTOENCODERS, save_autoencoder, save_for_kind, save_pipeline, save_taef2
 
 data: Any = skimage_data  # untyped
@@ -60,7 +59,6 @@ def test_any_size_gives_a_reconstruction_and_its_exact_signed_residual(
         assert (found.reconstruction >= 0).all(), name
         assert (found.reconstruction <= 1).all(), name
         assert torch.equal(found.residual, x - found.reconstruction), name
-        assert all(scalar.shape == (2,) and scalar.isfinite().all() for scalar in found.scalars.values()), name
 
 
 def test_a_row_depends_on_its_image_alone(residuals: dict[str, Residual]) -> None:
@@ -72,8 +70,6 @@ def test_a_row_depends_on_its_image_alone(residuals: dict[str, Residual]) -> Non
         for index in range(4):
             assert torch.equal(alone[index].residual, again[index].residual), name
             torch.testing.assert_close(together.residual[index], alone[index].residual[0], rtol=0, atol=1e-5)
-            for scalar in together.scalars:
-                torch.testing.assert_close(together.scalars[scalar][index], alone[index].scalars[scalar][0], rtol=1e-3, atol=1e-5)
         changed = x.clone()
         changed[0] = 1 - changed[0]
         assert torch.equal(residual(changed).residual[1:], together.residual[1:]), name
@@ -135,35 +131,12 @@ def test_padding_reflects_as_numpy_does_however_small_the_image() -> None:
         assert np.array_equal(padded[0, 0].numpy(), np.pad(x[0, 0].numpy(), ((0, bottom), (0, right)), mode="reflect"))
 
 
-def test_double_autoencoder_tells_what_each_pass_loses(residuals: dict[str, Residual]) -> None:
-    x = torch.rand((2, 3, 32, 32))
-    both = residuals["double-autoencoder"](x)
-    once = residuals["autoencoder"](x)  # the same random weights
-    twice = residuals["autoencoder"](once.reconstruction)
-    first, second = once.residual.square().mean(dim=(1, 2, 3)), twice.residual.square().mean(dim=(1, 2, 3))
-    assert torch.equal(both.residual, once.residual)
-    torch.testing.assert_close(both.scalars["first_loss"], first)
-    torch.testing.assert_close(both.scalars["second_loss"], second)
-    torch.testing.assert_close(both.scalars["ratio"], first / second)
-    torch.testing.assert_close(both.scalars["score"], first / second * homogeneity(x))
-
-
-def test_homogeneity_is_that_of_the_cooccurrence_matrix() -> None:
-    photograph = data.astronaut()[:64, 100:164]
-    x = torch.from_numpy(photograph).permute(2, 0, 1)[None] / 255
-    luma = (255 * (0.299 * x[0, 0] + 0.587 * x[0, 1] + 0.114 * x[0, 2])).round().numpy().astype(np.uint8)
-    angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
-    matrix = feature.graycomatrix(luma, [1], angles, levels=256, symmetric=True, normed=True)
-    assert homogeneity(x).item() == pytest.approx(feature.graycoprops(matrix, "homogeneity").mean(), abs=1e-5)
-    assert homogeneity(torch.full((1, 3, 8, 8), 0.3)).item() == 1
-
-
 def test_denoise_takes_its_level_as_timestep_or_standard_deviation(tmp_path: Path) -> None:
     save_pipeline(tmp_path)
     x = torch.rand((1, 3, 16, 16))
     from causalprint.models.residuals.prior import load_prior
 
-    prior = load_prior(parse_spec(f"denoise:{tmp_path}"), "cpu")
+    prior = load_prior(parse_residual(f"denoise:{tmp_path}"), "cpu")
     level = prior.noise_level(40)
     assert prior.nearest_timestep(level) == 40
     by_timestep = load_residual(f"denoise:{tmp_path}?timestep=40")(x).residual
@@ -197,8 +170,7 @@ def test_taef2_reconstructs_photographs_as_published() -> None:
 
 
 def test_a_spec_parses_without_torch() -> None:
-    code = (
-        "import sys; from causalprint.models.residuals import parse_spec; parse_spec('ddim:a/b'); print('torch' in sys.modules)"
-    )
+    imports = "import sys; from causalprint.models.residuals import parse_residual"
+    code = f"{imports}; parse_residual('ddim:a/b'); print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

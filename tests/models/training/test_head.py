@@ -11,7 +11,7 @@ import torch
 
 from causalprint.models.bundles.manifest import Feature, Network, attribution_shapes, fingerprint_shapes
 from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
-from causalprint.models.network.loading import load_network
+from causalprint.models.network.fusion import load_network
 from causalprint.models.network.reduction import CLIP
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.models.statistics.origins import split_folds

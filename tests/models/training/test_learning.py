@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from causalprint.models.bundles.manifest import AttributorKind, Fusion
 from causalprint.models.statistics.metrics import macro_recall
 from causalprint.models.training.learning import Labelled, Trained, learn
 from causalprint.models.training.loss import batch_loss
@@ -110,7 +111,7 @@ def test_f1_weighs_each_lens_by_its_recall_on_validation() -> None:
 
 @pytest.mark.parametrize("fusion", ["f0", "f1", "f2"])
 @pytest.mark.parametrize("attributor", ["linear", "attention"])
-def test_every_network_learns_from_nothing(fusion: str, attributor: str) -> None:
+def test_every_network_learns_from_nothing(fusion: Fusion, attributor: AttributorKind) -> None:
     labelled = a_world(8.0)
     recipe = replace(
         PAPERS, fusion=fusion, attributor=attributor, autoencoder=fusion == "f2", optimiser=Optimiser(15, 32, 2e-3, 1e-2, 15)

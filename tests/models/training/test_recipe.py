@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from causalprint.models.bundles.manifest import READINGS
 from causalprint.models.training.interventions import Interventions
 from causalprint.models.training.recipe import Objective, Optimiser, RecipeError, Use, load_recipe, recipe_names
+from causalprint.schemas.model_spec import READINGS
 
 LENSES = "lenses: [{lens: rgb, reading: residual}]"
 
@@ -68,29 +68,39 @@ def test_a_further_lens_is_read_on_the_image_after_the_recipes_own() -> None:
 
 
 def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
-    text = f"{{name: own, about: mine, {LENSES}, optimiser: {{rate: 1e-4}}}}"
-    assert load_recipe(written(tmp_path, text)).optimiser.rate == 1e-4
+    text = f"{{name: own, about: mine, {LENSES}, ridge: 1.5e3, optimiser: {{rate: 1e-4}}}}"
+    recipe = load_recipe(written(tmp_path, text))
+    assert (recipe.ridge, recipe.optimiser.rate) == (1500, 1e-4)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f"{{name: a, about: b, {LENSES}, fushion: f2}}", r"own\.yaml has fushion; its keys are name, about.*fusion"),
-        (f"{{name: a, about: b, {LENSES}, objective: {{swop: 1}}}}", r"own\.yaml, objective has swop; its keys are.* swap"),
-        (f"{{name: a, about: b, {LENSES}, optimiser: 3}}", r"own\.yaml, optimiser must be a mapping.*not 3"),
-        (f"{{name: a, about: b, {LENSES}, fusion: f3}}", r"own\.yaml: 'f3' is none of f0, f1, f2"),
-        (f"{{name: a, about: b, {LENSES}, attributor: clip}}", r"own\.yaml: 'clip' is none of linear, attention"),
+        (f"{{name: a, about: b, {LENSES}, fushion: f2}}", r"own\.yaml: 'fushion' is unknown; Recipe has name, about.*fusion"),
+        (
+            f"{{name: a, about: b, {LENSES}, objective: {{swop: 1}}}}",
+            r"own\.yaml: objective: 'swop' is unknown;.* swap",
+        ),
+        (f"{{name: a, about: b, {LENSES}, optimiser: 3}}", r"own\.yaml: optimiser must be a mapping.*not 3"),
+        (f"{{name: a, about: b, {LENSES}, fusion: f3}}", r"own\.yaml: fusion 'f3' is none of f0, f1, f2"),
+        (f"{{name: a, about: b, {LENSES}, attributor: clip}}", r"own\.yaml: attributor 'clip' is none of linear, attention"),
         (f"{{about: b, {LENSES}}}", r"own\.yaml.*'name'"),
         ("{name: a, about: b}", r"own\.yaml: a recipe needs lenses"),
         ("{name: a, about: b, lenses: [{lens: rgb, reading: sideways}]}", r"reading 'sideways' is none of residual, difference"),
         ("{name: a, about: b, lenses: [{lens: rbg, reading: image}]}", r"lens 'rbg' is none of rgb, dft.* kind:path-or-name"),
-        ("{name: a, about: b, lenses: [{lens: rgb}]}", r"own\.yaml, lenses.*'reading'"),
-        ("{name: a, about: b, lenses: [rgb]}", r"own\.yaml, lenses must be a mapping.*not 'rgb'"),
-        ("{name: a, about: b, lenses: rgb}", r"own\.yaml, lenses must be a list, not 'rgb'"),
-        (f"{{name: a, about: b, {LENSES}, ridge: strong}}", r"own\.yaml, ridge must be a number, not 'strong'"),
-        (f"{{name: a, about: b, {LENSES}, optimiser: {{epochs: many}}}}", r"optimiser, epochs must be of type int, not 'many'"),
-        (f"{{name: a, about: b, {LENSES}, closed_form: 1}}", r"closed_form must be of type bool, not 1"),
-        (f"{{name: a, about: b, {LENSES}, interventions: [{{blurs: [1]}}]}}", r"blurs must have 2 numbers, not \[1\]"),
+        ("{name: a, about: b, lenses: [{lens: rgb}]}", r"own\.yaml: lenses\[0\]: 'reading' is missing"),
+        ("{name: a, about: b, lenses: [rgb]}", r"own\.yaml: lenses\[0\] must be a mapping.*not 'rgb'"),
+        ("{name: a, about: b, lenses: rgb}", r"own\.yaml: lenses must be a list, not 'rgb'"),
+        (f"{{name: a, about: b, {LENSES}, ridge: strong}}", r"own\.yaml: ridge must be a number, not 'strong'"),
+        (
+            f"{{name: a, about: b, {LENSES}, optimiser: {{epochs: many}}}}",
+            r"optimiser\.epochs must be a whole number, not 'ma",
+        ),
+        (f"{{name: a, about: b, {LENSES}, closed_form: 1}}", r"closed_form must be true or false, not 1"),
+        (
+            f"{{name: a, about: b, {LENSES}, interventions: [{{blurs: [1]}}]}}",
+            r"\[0\]\.blurs must have 2 values, not \[1\]",
+        ),
         (f"{{name: a, about: b, {LENSES}, interventions: {{jpeg: 1}}}}", r"interventions must be a list, not \{'jpeg': 1\}"),
         ("name: [unclosed", r"own\.yaml is no YAML"),
         ("just words", r"own\.yaml must be a mapping.*'just words'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import torch
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, Bundle, save_bundle
-from causalprint.models.bundles.manifest import Decision, Geometry, Manifest, Network
+from causalprint.models.bundles.manifest import AttributorKind, Decision, Fusion, Geometry, Manifest, Network
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.training.interventions import Style
@@ -27,9 +27,9 @@ from tests.models.training.worlds import OURS
 
 SIDE = 64
 SOURCES = ("real", "alpha", "beta")
-FEATURES = tuple(feature(lens, reading) for lens, reading in (("radial", "residual"), ("stats", "image"), ("rgb", "difference")))
+FEATURES = (feature("radial", "residual"), feature("stats", "image"), feature("rgb", "difference"))
 INTERCEPT = np.array([0.7, -0.2, 0.0], np.float32)
-NETWORKS = [Network(*choice) for choice in product(("f0", "f1", "f2"), (False, True), ("linear", "attention"))]
+NETWORKS = [Network(*choice) for choice in product(get_args(Fusion), (False, True), get_args(AttributorKind))]
 
 
 class World(NamedTuple):

@@ -11,10 +11,10 @@ import pytest
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.lenses.convolutional import CONFIG, PACKAGE, WEIGHTS, save_trunk
-from causalprint.models.lenses.encoder import LensError
 from causalprint.pipelines.training.bundle_files import TakenIn, take_in, take_in_lens
 from causalprint.pipelines.training.config import TrainConfig
 from causalprint.pipelines.training.train import train
+from causalprint.schemas.model_spec import LensError
 from tests.bundles import photograph, tiny_prior
 from tests.models.tiny_trunks import tiny_trunk
 from tests.pipelines.training.test_train import labelled, write_tar

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from causalprint.models.residuals import ResidualError
 from causalprint.research.aligned.config import AlignedConfig, AlignedError, Decoder, parse_decoder
 from causalprint.research.aligned.make_aligned import make_aligned
+from causalprint.schemas.model_spec import ResidualError
 from tests.audits import command
 from tests.bundles import photograph, tiny_prior
 from tests.models.tiny_models import save_autoencoder

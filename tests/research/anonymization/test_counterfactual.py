@@ -14,7 +14,6 @@ from torch import Tensor
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.bundles.manifest import Geometry
 from causalprint.models.residuals.base import Reconstruction, subtract
-from causalprint.models.residuals.spec import ResidualSpec
 from causalprint.models.verdicts import Judge
 from causalprint.research.anonymization.anonymizer import Anonymizer, see, succeeded, traces
 from causalprint.research.anonymization.counterfactual import (
@@ -33,6 +32,7 @@ from causalprint.research.anonymization.counterfactual import (
     to_pixels,
 )
 from causalprint.research.anonymization.records import Seen
+from causalprint.schemas.model_spec import ResidualSpec
 from tests.bundles import SOURCES, photograph, tiny_bundle
 
 CPU = torch.device("cpu")

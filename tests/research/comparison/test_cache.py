@@ -44,7 +44,7 @@ def digest_with(method: str, package: Path, changed: str, tmp_path: Path) -> str
         ("causal", "models/statistics/origins.py"),
         ("causal", "models/bundles/manifest.py"),
         ("causal", "models/residuals/denoise.py"),  # of a package that it names as a whole
-        ("marra19", "models/lenses/spectrum.py"),
+        ("marra19", "models/lenses/fourier.py"),
         ("marra19", "research/methods/base.py"),
     ],
 )

@@ -9,7 +9,6 @@ import torch
 from diffusers import DDIMPipeline, DDPMPipeline
 
 from causalprint.models.residuals.prior import load_prior
-from causalprint.models.residuals.spec import ResidualSpec
 from causalprint.models.sampling import sample
 from causalprint.pipelines.shards.photographs import photographs
 from causalprint.research.generators.denoising import GAUSSIAN_WIDTHS, denoise, gaussian_filter, judge, median_filter
@@ -22,6 +21,7 @@ from causalprint.research.generators.prior import (
     nearest_timesteps,
     noise_levels,
 )
+from causalprint.schemas.model_spec import ResidualSpec
 
 SHIPPED = Path(str(files("causalprint.models") / "weights" / "default" / "residual"))
 TINY = PriorConfig(channels=(8, 8), groups=4)

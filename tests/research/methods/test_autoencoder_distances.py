@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from skimage import data as skimage_data
 from skimage import feature as skimage_feature
 from torch import Tensor
 
 from causalprint.models.bundles.bundle import DEFAULT
-from causalprint.models.residuals import ResidualSpec
 from causalprint.models.residuals.base import Reconstruction, subtract
 from causalprint.research.methods import Kit, UnavailableError
-from causalprint.research.methods.aedr import AEDR, score
+from causalprint.research.methods.aedr import AEDR, homogeneity, score
 from causalprint.research.methods.aeroblade import AEROBLADE, distances
+from causalprint.schemas.model_spec import ResidualSpec
 from tests.research.methods.sources import crops_of_each, training_of
 
-feature: Any = skimage_feature  # untyped
+data: Any = skimage_data  # untyped
+feature: Any = skimage_feature
 KIT = Kit(
     autoencoders=tuple(f"autoencoder:{DEFAULT.parent / name}" for name in ("autoencoder-nearest", "autoencoder-pixelshuffle"))
 )
@@ -53,6 +55,16 @@ def test_aedr_is_the_ratio_of_two_losses_times_homogeneity() -> None:
     # The second pass moves what the first left, so its loss is (1 - share)² of the first's.
     for share in (0.25, 0.5):
         assert float(score(image, Shift(0.4, share))) == pytest.approx(homogeneity / (1 - share) ** 2, rel=1e-3)
+
+
+def test_homogeneity_is_that_of_the_cooccurrence_matrix() -> None:
+    photograph = data.astronaut()[:64, 100:164]
+    x = torch.from_numpy(photograph).permute(2, 0, 1)[None] / 255
+    luma = (255 * (0.299 * x[0, 0] + 0.587 * x[0, 1] + 0.114 * x[0, 2])).round().numpy().astype(np.uint8)
+    angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
+    matrix = feature.graycomatrix(luma, [1], angles, levels=256, symmetric=True, normed=True)
+    assert homogeneity(x).item() == pytest.approx(feature.graycoprops(matrix, "homogeneity").mean(), abs=1e-5)
+    assert homogeneity(torch.full((1, 3, 8, 8), 0.3)).item() == 1
 
 
 def test_aedr_is_low_for_what_the_decoder_made() -> None:

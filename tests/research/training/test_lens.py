@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from causalprint.models.lenses.base import Lens, magnified, read
 from causalprint.models.lenses.convolutional import TrunkConfig, apply_trunk, load_trunk, save_trunk
-from causalprint.models.lenses.encoder import LearnedLens
-from causalprint.models.lenses.learned import read_learned
 from causalprint.models.residuals import load_residual
 from causalprint.research.training.lens import (
     TRUNKS,
@@ -104,8 +103,8 @@ def test_a_trunk_can_be_learned_on_from_another(tmp_path: Path) -> None:
 def test_the_trunk_sees_a_residual_as_the_lens_does_in_use(tmp_path: Path) -> None:
     residual = load_residual(f"denoise:{tiny_prior(tmp_path)}")
     x = torch.rand(2, 3, 32, 32)
-    lens = LearnedLens("identity", 1, see, None, {})
-    shown = torch.cat([read_learned(lens, "residual", one, residual(one)) for one in x.split(1)])
+    lens = Lens("identity", 1, see, show=magnified)
+    shown = torch.cat([read(lens, "residual", one, residual(one)) for one in x.split(1)])
     assert torch.equal(show_residual(residual)(x), shown)
     assert shown.std() > 0
 

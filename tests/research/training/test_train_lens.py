@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from causalprint.models.features import FeatureExtractor, feature
+from causalprint.models.lenses import load_lens
 from causalprint.models.lenses.convolutional import CONFIG, WEIGHTS, TrunkConfig
-from causalprint.models.lenses.learned import load_lens
 from causalprint.models.training.interventions import Interventions
 from causalprint.models.training.recipe import load_recipe
 from causalprint.pipelines.training.bundle_files import take_in_lens
