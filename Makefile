@@ -13,6 +13,7 @@ $(INSTALLED): setup.py constraints.txt
 
 demo: $(INSTALLED)  ## the main job: build shards of real and generated images, audit them, show the verdicts beside the truth
 	$(BIN)/causalprint demo --output demo
+	@echo "To type the commands of README.md: . $(BIN)/activate"
 
 test: $(INSTALLED)  ## the whole suite, slow tests included
 	$(BIN)/python -m pytest
