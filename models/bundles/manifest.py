@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from causalprint.models.attention import attention_shapes
+from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -101,6 +102,11 @@ class Figure:
     low: float
     high: float
     note: str
+
+    @property
+    def estimate(self) -> Estimate:
+        """Value and interval."""
+        return Estimate(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)

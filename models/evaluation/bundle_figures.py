@@ -12,7 +12,6 @@ from causalprint.models.evaluation.scoring_tables import Resampling
 from causalprint.models.evaluation.shortcuts import file_features, held_out_recall
 from causalprint.models.statistics.metrics import (
     ROUNDS,
-    Estimate,
     Labels,
     Mask,
     area_under_curve,
@@ -21,6 +20,7 @@ from causalprint.models.statistics.metrics import (
     macro_recall,
 )
 from causalprint.models.training.head import Head
+from causalprint.schemas.estimates import Estimate
 
 Text = npt.NDArray[np.str_]
 
@@ -110,7 +110,7 @@ def _recall(source: str, label: int, found: Labels, truth: Labels, clusters: lis
 
 
 def _figure(name: str, estimate: Estimate, note: str) -> Figure:
-    return Figure(name, round(estimate.value, 4), round(estimate.low, 4), round(estimate.high, 4), note)
+    return Figure(name, *estimate.rounded(4), note)
 
 
 def _with_several_origins(labels: Labels, origins: Text) -> Labels:

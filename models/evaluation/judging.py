@@ -17,14 +17,13 @@ from causalprint.models.evaluation.scoring import (
     aligned,
     calibration,
     closed_set,
-    interval,
     measure,
     open_set,
     truth_of,
 )
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, recalls, reliability, robustness
-from causalprint.models.evaluation.shortcuts import file_features, held_out_recall, is_above_chance, thumbnails
-from causalprint.models.statistics.metrics import Mask
+from causalprint.models.evaluation.shortcuts import file_features, held_out_recall, thumbnails
+from causalprint.models.statistics.metrics import Mask, is_above_chance
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
 from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut
 
@@ -142,7 +141,7 @@ def audit_track(images: LabelledImages, chosen: Mask, resampling: Resampling, th
     for name, values, shuffled in audits:
         recall = held_out_recall(values, labels, contents, folds, resampling, threads, shuffled=shuffled)
         voids = is_above_chance(recall, len(names))
-        found.append(Shortcut(name, interval(recall), round(1 / len(names), 6), voids))
+        found.append(Shortcut(name, recall.rounded(), round(1 / len(names), 6), voids))
     return tuple(found)
 
 

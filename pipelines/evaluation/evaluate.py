@@ -185,7 +185,7 @@ def _measure(
     import causalprint
     from causalprint.models.evaluation.judging import audit_images, measure_bundle, perturb
     from causalprint.models.evaluation.scoring_tables import Resampling, differences
-    from causalprint.schemas.evaluations import EVALUATION_SCHEMA, Evaluation, Images
+    from causalprint.schemas.evaluations import EVALUATION_SCHEMA, Evaluation, ImageCount
 
     resampling = Resampling(0, config.rounds * config.seeds)
     report("auditing shortcuts")
@@ -207,7 +207,7 @@ def _measure(
         device=str(first.judge.fingerprinter.device),
         seeds=config.seeds,
         rounds=resampling.rounds,
-        images=tuple(Images(source, origin, counts[source, origin]) for source, origin in sorted(counts)),
+        images=tuple(ImageCount(source, origin, counts[source, origin]) for source, origin in sorted(counts)),
         left_out=left_out,
         shortcuts=shortcuts,
         void=any(shortcut.voids for shortcut in shortcuts),

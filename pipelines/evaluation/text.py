@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from causalprint.pipelines.results.sections import RESULTS, image, markdown_table, titled, with_interval
-from causalprint.schemas.evaluations import BundleEvaluation, Evaluation, Interval
+from causalprint.pipelines.results.sections import RESULTS, image, markdown_table, titled
+from causalprint.schemas.estimates import NOT_MEASURED
+from causalprint.schemas.evaluations import BundleEvaluation, Evaluation
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,15 +93,13 @@ def _measures(bundles: tuple[BundleEvaluation, ...]) -> str:
 def _differences(found: Evaluation) -> str:
     if not found.differences:
         return ""
-    rows = [[each.bundle_id, each.name, _interval(each.interval), f"{each.images:,}"] for each in found.differences]
+    rows = [[each.bundle_id, each.name, each.interval.show(), f"{each.images:,}"] for each in found.differences]
     head = f"Less {found.bundles[0].bundle_id}, paired, on the images whose source both know:"
     return f"{head}\n\n{markdown_table(['bundle', 'figure', 'difference', 'images'], rows, words=2)}"
 
 
 def _shortcuts(found: Evaluation) -> str:
-    rows = [
-        [each.name, _interval(each.interval), f"{each.chance:.3f}", "yes" if each.voids else "no"] for each in found.shortcuts
-    ]
+    rows = [[each.name, each.interval.show(), f"{each.chance:.3f}", "yes" if each.voids else "no"] for each in found.shortcuts]
     return markdown_table(
         ["what is learned from, cross-validated by content", "macro recall", "chance", "voids the track"], rows, remarks=1
     )
@@ -111,7 +110,7 @@ def _recalls(bundles: tuple[BundleEvaluation, ...]) -> str:
     rows = []
     for source, origin in sorted({key for table in tables for key in table}):
         known = [table.get((source, origin)) for table in tables]
-        cells = ["not known" if each is None else _interval(each.interval) + " †" * each.trained for each in known]
+        cells = ["not known" if each is None else each.interval.show() + " †" * each.trained for each in known]
         images = max(each.images for each in known if each is not None)
         rows.append([f"**{source}**" if not origin else source, origin or "all", f"{images:,}", *cells])
     head = ["source", "origin", "images", *(bundle.bundle_id for bundle in bundles)]
@@ -125,17 +124,13 @@ def _robustness(bundle: BundleEvaluation) -> str:
         [
             each.name,
             each.about + (f" ({each.draws} draws)" if each.draws > 1 else ""),
-            *(_interval(value) for value in (each.accuracy, each.lost, each.flips, each.answers, each.auc)),
+            *(value.show() for value in (each.accuracy, each.lost, each.flips, each.answers, each.auc)),
         ]
         for each in bundle.robustness
     ]
     head = ["perturbation", "what it does", "macro accuracy", "lost", "verdicts flipped", "best candidates changed", "real AUC"]
     about = "Images of known sources, changed after the track's encoding; pixels that a crop loses are filled up by mirroring."
     return f"{about}\n\n{markdown_table(head, rows, words=2)}"
-
-
-def _interval(value: Interval) -> str:
-    return with_interval(*value)
 
 
 def print_evaluation(found: Evaluation, output: str, console: Console) -> None:
@@ -155,4 +150,4 @@ def _cells(bundles: tuple[BundleEvaluation, ...]) -> Iterator[list[str]]:
     """Of every figure its name, and its value for each bundle."""
     known = [{measure.name: measure for measure in bundle.measures} for bundle in bundles]
     for name in dict.fromkeys(name for measures in known for name in measures):
-        yield [name, *(_interval(measures[name].interval) if name in measures else "n/a" for measures in known)]
+        yield [name, *(measures[name].interval.show() if name in measures else NOT_MEASURED for measures in known)]

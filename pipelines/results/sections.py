@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,13 +100,6 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: in
     marks = ["---:" if words <= place < len(head) - remarks else "---" for place in range(len(head))]
     cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [head, marks, *rows])
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
-def with_interval(value: float, low: float, high: float, digits: int = 3) -> str:
-    """``0.441 [0.422, 0.459]``: a value with its 95 % interval; ``n/a`` where it is no number."""
-    if math.isnan(value):
-        return "n/a"
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def image(name: str, about: str) -> str:

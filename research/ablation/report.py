@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from causalprint.pipelines.results.sections import markdown_table, titled, with_interval
+from causalprint.pipelines.results.sections import markdown_table, titled
 from causalprint.research.ablation.records import Ablation, AblationRow
-from causalprint.research.comparison.records import Measured
+from causalprint.schemas.estimates import Estimate
 
 SECTION = "ablation"
 
@@ -25,7 +25,7 @@ def section(ablation: Ablation) -> str:
 def summary(ablation: Ablation) -> str:
     """Every row's accuracy, in order, for a terminal."""
     width = max(len(row.title) for row in ablation.rows)
-    lines = [f"{row.title:{width}}  {_cell(row.figure('accuracy'))}" for row in ablation.rows]
+    lines = [f"{row.title:{width}}  {row.figure('accuracy').show()}" for row in ablation.rows]
     return "\n".join([_headline(ablation), *lines, verdict(ablation)]).rstrip()
 
 
@@ -33,14 +33,14 @@ def verdict(ablation: Ablation) -> str:
     """Whether fusion beats its best lens, and by how much; empty where no lens was tried alone."""
     lens = next((row for row in ablation.rows if row.name == ablation.best_lens), None)
     gained = ablation.rows[0].figure("over_best")
-    if lens is None or gained.value is None or gained.low is None or gained.high is None:
+    if lens is None or math.isnan(gained.value):
         return ""
     best = f"its best lens, {lens.title}, which the same test chose"
     if gained.low > 0:
-        return f"Fusion beats {best}, by {_cell(gained)} of macro accuracy."
+        return f"Fusion beats {best}, by {gained.show()} of macro accuracy."
     if gained.high < 0:
-        return f"Fusion loses to {best}, by {with_interval(-gained.value, -gained.high, -gained.low)} of macro accuracy."
-    return f"Fusion is not told apart from {best}: its macro accuracy less that of the lens is {_cell(gained)}."
+        return f"Fusion loses to {best}, by {Estimate(-gained.value, -gained.high, -gained.low).show()} of macro accuracy."
+    return f"Fusion is not told apart from {best}: its macro accuracy less that of the lens is {gained.show()}."
 
 
 def _setting(ablation: Ablation) -> str:
@@ -70,11 +70,11 @@ def _headline(ablation: Ablation) -> str:
 def _line(row: AblationRow, full: bool) -> list[str]:
     return [
         f"**{row.title}**" if full else row.title,
-        _cell(row.figure("accuracy")),
+        row.figure("accuracy").show(),
         f"{_number(row.accuracy)} ± {_number(row.deviation)}",
-        "" if full else _cell(row.figure("over_recipe")),
-        _cell(row.figure("accuracy_all")),
-        _cell(row.figure("real_auc")),
+        "" if full else row.figure("over_recipe").show(),
+        row.figure("accuracy_all").show(),
+        row.figure("real_auc").show(),
         _number(row.invariance),
         _number(row.independence),
     ]
@@ -82,10 +82,3 @@ def _line(row: AblationRow, full: bool) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "—" if value is None else f"{value:.3f}"
-
-
-def _cell(one: Measured) -> str:
-    if one.value is None:
-        return "—"
-    low, high = (math.nan if edge is None else edge for edge in (one.low, one.high))
-    return with_interval(one.value, low, high)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 
-from causalprint.pipelines.results.sections import markdown_table, titled, with_interval
-from causalprint.research.anonymization.records import ABOUT, Row, Study
+from causalprint.pipelines.results.sections import markdown_table, titled
+from causalprint.research.anonymization.records import ABOUT, AttackSummary, Study
+from causalprint.schemas.estimates import NOT_MEASURED
 
 
 def section(found: Study, key: str, *, survives_jpeg: bool) -> str:
     """The section ``key`` of ``RESULTS.md``."""
 
-    def words(row: Row) -> list[str]:
+    def words(row: AttackSummary) -> list[str]:
         epsilon = f"{row.epsilon * 255:.0f}/255" if row.epsilon else ""
         return [ABOUT[row.method], "a drawn source" if row.targeted else "any other source", epsilon]
 
@@ -21,8 +22,8 @@ def section(found: Study, key: str, *, survives_jpeg: bool) -> str:
             [
                 *words(row),
                 str(row.images),
-                with_interval(*row.success, 2),
-                with_interval(*row.jpeg_success, 2),
+                row.success.show(2),
+                row.jpeg_success.show(2),
                 f"{row.ssim:.3f}",
                 f"{row.least_ssim:.3f}",
                 "" if row.psnr is None else f"{row.psnr:.1f}",
@@ -35,7 +36,7 @@ def section(found: Study, key: str, *, survives_jpeg: bool) -> str:
     transfer = markdown_table(
         ["bundle", "change", "towards", "ε", "images it had right", "success"],
         (
-            [each.bundle, *words(row), str(each.images), "n/a" if each.success is None else with_interval(*each.success, 2)]
+            [each.bundle, *words(row), str(each.images), NOT_MEASURED if each.success is None else each.success.show(2)]
             for row in found.rows
             for each in row.transfers
         ),

@@ -9,28 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causalprint.pipelines.results.sections import FIGURES, image, markdown_table, titled, with_interval
-from causalprint.research.comparison.records import Comparison, Measured, Row
+from causalprint.pipelines.results.sections import FIGURES, image, markdown_table, titled
+from causalprint.research.comparison.records import ComparedMethod, Comparison
 
 if TYPE_CHECKING:
-    from causalprint.models.statistics.metrics import Estimate
     from causalprint.research.comparison.data import Data
     from causalprint.research.comparison.runs import Answers
-    from causalprint.research.comparison.scoring import Figures, Pooled
+    from causalprint.research.comparison.scoring import Pooled
 
 SECTION = "compare"
 COSTS = "costs"
-DIGITS = 4
-
-
-def measured(figures: Figures) -> tuple[Measured, ...]:
-    """Figures by their names, rounded."""
-    return tuple(_measured(name, one) for name, one in zip(figures._fields, figures, strict=True))
-
-
-def rounded(value: float) -> float | None:
-    """``value`` to four digits after the point; ``None`` for one that is none."""
-    return round(float(value), DIGITS) if math.isfinite(value) else None
 
 
 def key_of(comparison: Comparison) -> str:
@@ -41,7 +29,7 @@ def key_of(comparison: Comparison) -> str:
 
 def section(comparison: Comparison) -> str:
     """The section of ``RESULTS.md``."""
-    rows = sorted(comparison.rows, key=lambda row: (row.audit, -(row.figure("accuracy").value or -1), row.name))
+    rows = sorted(comparison.rows, key=lambda row: (row.audit, _rank(row), row.name))
     there = [row for row in rows if row.figures]
     missing = [f"- **{row.title}** did not run: {row.unavailable}" for row in rows if row.unavailable]
     about = markdown_table(
@@ -70,9 +58,9 @@ def section(comparison: Comparison) -> str:
 
 def summary(comparison: Comparison) -> str:
     """The headline of every row, the best first, for a terminal."""
-    rows = sorted(comparison.rows, key=lambda row: -(row.figure("accuracy").value or -1))
+    rows = sorted(comparison.rows, key=_rank)
     width = max(len(row.title) for row in rows)
-    lines = [f"{row.title:{width}}  {row.unavailable or _cell(row.figure('accuracy'))}" for row in rows]
+    lines = [f"{row.title:{width}}  {row.unavailable or row.figure('accuracy').show()}" for row in rows]
     return "\n".join([_headline(comparison), *lines, _verdict(comparison).replace("**", "")])
 
 
@@ -122,16 +110,13 @@ def predictions(pools: Mapping[str, Pooled], data: Data) -> bytes:
 
 def draw(comparison: Comparison, pools: Mapping[str, Pooled], data: Data) -> dict[str, bytes]:
     """The figures by their path below the output."""
-    from causalprint.pipelines.results.figures import Points, bars, confusion
+    from causalprint.pipelines.results.figures import bars, confusion, line
 
-    rows = sorted((row for row in comparison.rows if row.figures), key=lambda row: -(row.figure("accuracy").value or 0))
-    values = [row.figure("accuracy") for row in rows]
-    y = [one.value or 0.0 for one in values]
-    below = [max(0.0, length - (one.low or 0.0)) for length, one in zip(y, values, strict=True)]
-    above = [max(0.0, (one.high or 0.0) - length) for length, one in zip(y, values, strict=True)]
+    rows = sorted((row for row in comparison.rows if row.figures), key=_rank)
     ours = [row.name.startswith("causal") for row in rows]
-    line = Points(range(len(rows)), y, below, above)
-    found = {f"{FIGURES}/{key_of(comparison)}-accuracy.png": bars([row.title for row in rows], line, ours, _headline(comparison))}
+    lengths = line([row.figure("accuracy") for row in rows])
+    drawn = bars([row.title for row in rows], lengths, ours, _headline(comparison))
+    found = {f"{FIGURES}/{key_of(comparison)}-accuracy.png": drawn}
     if comparison.best:
         pooled = pools[comparison.best]
         truth = data.ground.truth[pooled.rows]
@@ -144,6 +129,12 @@ def draw(comparison: Comparison, pools: Mapping[str, Pooled], data: Data) -> dic
     return found
 
 
+def _rank(row: ComparedMethod) -> float:
+    """Sorts by the headline, the best first, those without one last."""
+    accuracy = row.figure("accuracy").value
+    return -accuracy if math.isfinite(accuracy) else 1.0
+
+
 def _which(comparison: Comparison) -> str:
     track = "" if comparison.track == "png" else f", {comparison.track} track"
     left_out = f", without {', '.join(comparison.leave_out)}" if comparison.leave_out else ""
@@ -152,12 +143,12 @@ def _which(comparison: Comparison) -> str:
 
 def _robustness(comparison: Comparison) -> bool:
     """Whether the test was repeated after a JPEG of quality 75."""
-    return any(row.figure("flips").value is not None for row in comparison.rows)
+    return any(math.isfinite(row.figure("flips").value) for row in comparison.rows)
 
 
 def _swaps(comparison: Comparison) -> bool:
     """Whether contents were swapped."""
-    return any(row.figure("swap").value is not None for row in comparison.rows)
+    return any(math.isfinite(row.figure("swap").value) for row in comparison.rows)
 
 
 def _headline(comparison: Comparison) -> str:
@@ -207,7 +198,7 @@ def _verdict(comparison: Comparison) -> str:
     return "No audit of shortcuts is above chance by three standard errors."
 
 
-def _accuracies(comparison: Comparison, rows: Sequence[Row]) -> str:
+def _accuracies(comparison: Comparison, rows: Sequence[ComparedMethod]) -> str:
     jpeg = _robustness(comparison)
     recipe = comparison.recipe if any(row.name == comparison.recipe for row in rows) else None
     head = ["method", "macro accuracy", "± seeds", "all sources", "macro F1", "real AUC", "where audits fail"]
@@ -219,32 +210,32 @@ def _accuracies(comparison: Comparison, rows: Sequence[Row]) -> str:
     for row in rows:
         line = [
             f"*{row.title}*" if row.audit else f"**{row.title}**" if row.name == comparison.best else row.title,
-            _cell(row.figure("accuracy")),
+            row.figure("accuracy").show(),
             "—" if row.deviation is None else f"{row.deviation:.3f}",
-            _cell(row.figure("accuracy_all")),
-            _cell(row.figure("f1")),
-            _cell(row.figure("real_auc")),
-            _cell(row.figure("audits_fail")),
-            *([_cell(row.figure("swap"))] if swaps else []),
-            "" if row.name == comparison.best else _cell(row.figure("over_best")),
+            row.figure("accuracy_all").show(),
+            row.figure("f1").show(),
+            row.figure("real_auc").show(),
+            row.figure("audits_fail").show(),
+            *([row.figure("swap").show()] if swaps else []),
+            "" if row.name == comparison.best else row.figure("over_best").show(),
         ]
-        line += [("" if row.name == recipe else _cell(row.figure("over_recipe")))] if recipe else []
-        line += [_cell(row.figure("jpeg75")), _cell(row.figure("flips"))] if jpeg else []
+        line += [("" if row.name == recipe else row.figure("over_recipe").show())] if recipe else []
+        line += [row.figure("jpeg75").show(), row.figure("flips").show()] if jpeg else []
         lines.append(line)
     return markdown_table(head, lines)
 
 
-def _calibrations(rows: Sequence[Row]) -> str:
+def _calibrations(rows: Sequence[ComparedMethod]) -> str:
     names = ("ece_before", "ece", "nll_before", "nll")
     table = markdown_table(
         ["method", "ECE before", "ECE after", "NLL before", "NLL after"],
-        [[row.title, *(_cell(row.figure(name)) for name in names)] for row in rows if not row.audit],
+        [[row.title, *(row.figure(name).show() for name in names)] for row in rows if not row.audit],
     )
     told = "found on the validation images (those of origins not learned from weigh as much as in the test)"
     return f"Calibration, before and after one temperature, {told}:\n\n{table}"
 
 
-def _recalls(comparison: Comparison, rows: Sequence[Row]) -> str:
+def _recalls(comparison: Comparison, rows: Sequence[ComparedMethod]) -> str:
     table = markdown_table(
         ["method", *comparison.sources],
         [[row.title, *("—" if one.value is None else f"{one.value:.2f}" for one in row.recalls)] for row in rows],
@@ -252,25 +243,13 @@ def _recalls(comparison: Comparison, rows: Sequence[Row]) -> str:
     return f"Recall of each source:\n\n{table}"
 
 
-def _open_set(comparison: Comparison, rows: Sequence[Row]) -> str:
+def _open_set(comparison: Comparison, rows: Sequence[ComparedMethod]) -> str:
     if not comparison.leave_out:
         return ""
     names = ("open_auroc", "open_fpr95", "open_oscr")
     table = markdown_table(
         ["method", "AUROC", "FPR at 95 % TPR", "OSCR"],
-        [[row.title, *(_cell(row.figure(name)) for name in names)] for row in rows if not row.audit],
+        [[row.title, *(row.figure(name).show() for name in names)] for row in rows if not row.audit],
     )
     left_out = ", ".join(comparison.leave_out)
     return f"Open set: {left_out} left out of the training; told by novelty, else by the largest probability:\n\n{table}"
-
-
-def _measured(name: str, one: Estimate) -> Measured:
-    value = rounded(one.value)
-    return Measured(name, value, None if value is None else rounded(one.low), None if value is None else rounded(one.high))
-
-
-def _cell(one: Measured) -> str:
-    if one.value is None:
-        return "—"
-    low, high = (math.nan if edge is None else edge for edge in (one.low, one.high))
-    return with_interval(one.value, low, high)

@@ -13,7 +13,6 @@ from causalprint.models.evaluation.consistency import swap_holds
 from causalprint.models.statistics.calibration import softmax
 from causalprint.models.statistics.metrics import (
     ROUNDS,
-    Estimate,
     Labels,
     Mask,
     Scores,
@@ -26,6 +25,7 @@ from causalprint.models.statistics.metrics import (
     nll,
     oscr,
 )
+from causalprint.schemas.estimates import Estimate
 
 Text = npt.NDArray[np.str_]
 UNKNOWN = -1

@@ -17,7 +17,6 @@ from causalprint.pipelines.results.sections import (
     read_section,
     replace_section,
     titled,
-    with_interval,
     write_section,
 )
 
@@ -86,5 +85,3 @@ def test_tables_hold_any_text() -> None:
     table = markdown_table(["source", "recall"], [["a|b\nc", "1"]])
     assert table == "| source | recall |\n| --- | ---: |\n| a\\|b c | 1 |"
     assert markdown_table(["a", "b", "c"], [], remarks=1).splitlines()[1] == "| --- | ---: | --- |"
-    assert with_interval(0.44111, 0.4, 0.5, 2) == "0.44 [0.40, 0.50]"
-    assert with_interval(float("nan"), 0, 0) == "n/a"
