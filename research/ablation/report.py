@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 
-from causalprint.pipelines.results.sections import markdown_table, titled
-from causalprint.research.ablation.records import Ablation, AblationRow
+from causalprint.research.ablation.records import Ablation
+from causalprint.research.comparison.report import headline_of, listed
 from causalprint.schemas.estimates import Estimate
+from causalprint.schemas.rendering import render
 
 SECTION = "ablation"
 
 
 def section(ablation: Ablation) -> str:
     """The section of ``RESULTS.md``."""
-    table = markdown_table(
-        ["row", "macro accuracy", "seeds", "less the recipe", "all sources", "real AUC", "invariance", "independence"],
-        [_line(row, place == 0) for place, row in enumerate(ablation.rows)],
-    )
-    return titled(
-        f"What each part of the recipe {ablation.recipe} is worth", ablation.command, _setting(ablation), table, verdict(ablation)
+    return render(
+        "research/ablation/section.md.j2",
+        ablation=ablation,
+        headline=_headline(ablation),
+        listed=listed(ablation.sources, ablation.headline),
+        verdict=verdict(ablation),
     )
 
 
@@ -43,42 +44,5 @@ def verdict(ablation: Ablation) -> str:
     return f"Fusion is not told apart from {best}: its macro accuracy less that of the lens is {gained.show()}."
 
 
-def _setting(ablation: Ablation) -> str:
-    count = len(ablation.sources)
-    listed = ", ".join(f"**{name}**" if name in ablation.headline else name for name in ablation.sources)
-    split = markdown_table(
-        ["seed", "learned from", "tuned on", "tested"],
-        [[str(value) for value in (each.seed, each.train, each.validation, each.test)] for each in ablation.splits],
-        words=0,
-    )
-    return (
-        f"Shown is {_headline(ablation)}. Candidates, by chance {1 / count:.3f} right: {listed}. The headline "
-        "counts those in bold, of at least two origins each. Each seed tests a whole origin of a source with several, a quarter "
-        "of the contents of a source with one. In brackets are 95 % intervals of a bootstrap over contents, all seeds together, "
-        "those of differences paired; the column of seeds has their mean and standard deviation. Invariance is how far "
-        "interventions move a test image's fingerprint, a share of the spread of all; independence is the HSIC of fingerprints "
-        f"with codes of content and style within a source. Of both, less is better.\n\n{split}"
-    )
-
-
 def _headline(ablation: Ablation) -> str:
-    seeds = len(ablation.splits)
-    sources = len(ablation.headline) or len(ablation.sources)
-    return f"macro accuracy over {sources} sources, {seeds} {'seed' if seeds == 1 else 'seeds'}"
-
-
-def _line(row: AblationRow, full: bool) -> list[str]:
-    return [
-        f"**{row.title}**" if full else row.title,
-        row.figure("accuracy").show(),
-        f"{_number(row.accuracy)} ± {_number(row.deviation)}",
-        "" if full else row.figure("over_recipe").show(),
-        row.figure("accuracy_all").show(),
-        row.figure("real_auc").show(),
-        _number(row.invariance),
-        _number(row.independence),
-    ]
-
-
-def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:.3f}"
+    return headline_of(ablation.headline or ablation.sources, ablation.splits)
