@@ -47,7 +47,10 @@ def train(
         typer.Option(metavar="SPEC", help="kind:path-or-hub-name", show_default="the recipe's, else the package's bundle's"),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the bundle; begins its id.")] = "trained",
-    licence: Annotated[str, typer.Option(metavar="TEXT", help="Of the bundle as a whole.")] = "unstated",
+    licence: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Licence of the bundle as a whole.", show_default="what its residual and lenses state"),
+    ] = None,
     views: Annotated[
         int | None,
         typer.Option(

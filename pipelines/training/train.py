@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from causalprint.models.training.recipe import Recipe
 
 LEAST_IMAGES = 4
+UNSTATED = "unstated"
 REAL_PRIOR = 2.0
 """Photographs are taken to be as frequent as this many generators: in a crawl they are far more, on a benchmark as one."""
 
@@ -40,7 +41,7 @@ class TrainConfig:
         residual: ``kind:path-or-hub-name``; ``None`` for the recipe's, else that of the bundle inside the package. The files of a
             local path are copied into the bundle.
         name: of the bundle; starts its id.
-        licence: of the bundle as a whole.
+        licence: of the bundle as a whole; ``None`` for what is stated beside its residual and lenses, else ``unstated``.
         views: of each image, at most: the first as it is, then one after each of the recipe's interventions. ``None`` takes all.
         seed: of everything drawn.
         device: ``auto``, ``cpu`` or ``cuda``; of the residual and the lenses.
@@ -61,7 +62,7 @@ class TrainConfig:
     label_field: str = "source"
     residual: str | None = None
     name: str = "trained"
-    licence: str = "unstated"
+    licence: str | None = None
     views: int | None = None
     seed: int = 0
     device: str = "auto"
@@ -185,10 +186,11 @@ def _fit(
     output = Path(config.output)
     for part in (residual, *lenses):
         part.copy(output)
+    licences = {path: text for part in (residual, *lenses) for path, text in part.licences().items()}
     manifest = Manifest(
         schema=SCHEMA,
         name=config.name,
-        licence=config.licence,
+        licence=config.licence or "; ".join(dict.fromkeys(licences.values())) or UNSTATED,
         sources=sources,
         geometry=extraction.geometry,
         residual=residual.spec,
@@ -198,7 +200,6 @@ def _fit(
         data=_data(examples, learned),
         figures=tuple(figures),
     )
-    licences = {path: text for part in (residual, *lenses) for path, text in part.licences().items()}
     bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences)
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle

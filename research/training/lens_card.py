@@ -26,7 +26,6 @@ def lens_card(config: LensConfig, how: LensTraining, residual: str, learned: Lea
     import torch
 
     counts, held_out = surveys.learned.counts, surveys.held_out.counts
-    rows = [[*kind, counts.get(kind, 0), held_out.get(kind, 0)] for kind in sorted(counts.keys() | held_out.keys())]
     return render(
         "research/training/lens_card.md.j2",
         name=Path(config.output).name,
@@ -36,7 +35,9 @@ def lens_card(config: LensConfig, how: LensTraining, residual: str, learned: Lea
         learned=learned,
         parameters=sum(value.numel() for value in learned.trunk.parameters()),
         classes=len(surveys.learned.sources),
-        images=[*rows, ["all", "", "", sum(counts.values()), sum(held_out.values())]],
+        kinds=sorted(counts.keys() | held_out.keys()),
+        counts=counts,
+        held_out=held_out,
         command=command_line(config),
         device=device,
         torch=torch.__version__,
