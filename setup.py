@@ -20,6 +20,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["causalprint", "causalprint.*"]),
     package_data={
+        "": ["*.md.j2"],
         "causalprint": ["py.typed"],
         "causalprint.models": ["recipes/*.yaml", *(f"weights/**/*.{suffix}" for suffix in ("json", "safetensors", "md", "txt"))],
     },
@@ -31,6 +32,7 @@ setup(
         "gcsfs>=2025.9",
         "google-crc32c>=1.7",
         "huggingface-hub>=1.0",
+        "jinja2>=3.1",
         "numpy>=2.0,<2.5",
         "pandas>=2.2",
         "pillow>=12.3,<13",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.losses import Losses
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -14,19 +15,11 @@ EVALUATION_SCHEMA = 2
 """Changes when a field changes its name, type or meaning."""
 
 
-class Interval(NamedTuple):
-    """A value with its bootstrap 95 % interval, contents resampled."""
-
-    value: float
-    low: float
-    high: float
-
-
 class Measure(NamedTuple):
     """One figure of merit, over how many images, and what it is."""
 
     name: str
-    interval: Interval
+    interval: Estimate
     images: int
     note: str
 
@@ -41,7 +34,7 @@ class Recall(NamedTuple):
     origin: str
     trained: bool
     images: int
-    interval: Interval
+    interval: Estimate
 
 
 class ConfusionRow(NamedTuple):
@@ -77,18 +70,18 @@ class Robustness(NamedTuple):
     name: str
     about: str
     draws: int
-    accuracy: Interval
-    lost: Interval
-    flips: Interval
-    answers: Interval
-    auc: Interval
+    accuracy: Estimate
+    lost: Estimate
+    flips: Estimate
+    answers: Estimate
+    auc: Estimate
 
 
 class Shortcut(NamedTuple):
     """Macro recall of what is no fingerprint, and whether it is above chance by three standard errors, which voids the track."""
 
     name: str
-    interval: Interval
+    interval: Estimate
     chance: float
     voids: bool
 
@@ -98,11 +91,11 @@ class Difference(NamedTuple):
 
     bundle_id: str
     name: str
-    interval: Interval
+    interval: Estimate
     images: int
 
 
-class Images(NamedTuple):
+class ImageCount(NamedTuple):
     """How many images of one source and origin were evaluated."""
 
     source: str
@@ -169,7 +162,7 @@ class Evaluation:
     device: str
     seeds: int
     rounds: int
-    images: tuple[Images, ...]
+    images: tuple[ImageCount, ...]
     left_out: int
     shortcuts: tuple[Shortcut, ...]
     void: bool

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from causalprint.models.attention import attention_shapes
+from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.model_spec import Reading
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.tables import FINGERPRINT_DIM
@@ -104,6 +105,11 @@ class Figure:
     low: float
     high: float
     note: str
+
+    @property
+    def estimate(self) -> Estimate:
+        """Value and interval."""
+        return Estimate(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import REAL, Figure
+from causalprint.models.bundles.trust import AUDIT
 from causalprint.models.evaluation.scoring_tables import Resampling
 from causalprint.models.evaluation.shortcuts import file_features, held_out_recall
 from causalprint.models.statistics.metrics import (
     ROUNDS,
-    Estimate,
     Labels,
     Mask,
     area_under_curve,
@@ -21,6 +21,7 @@ from causalprint.models.statistics.metrics import (
     macro_recall,
 )
 from causalprint.models.training.head import Head
+from causalprint.schemas.estimates import Estimate
 
 Text = npt.NDArray[np.str_]
 
@@ -31,7 +32,7 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
     known = np.isfinite(head.held_out[:, 0])
     chances, truth, clusters = head.held_out[known].astype(np.float64), labels[known], contents[known].tolist()
     found, best = chances.argmax(axis=1), chances.max(axis=1)
-    several = np.isin(truth, _with_several_origins(labels, origins))
+    new, about_new = _of_new_origins(known, labels, origins)
     answered = (best >= head.decision.minimum_probability) & (head.novelty[known] <= 1)
 
     def figure(name: str, metric: Callable[[Labels], float], note: str) -> Figure:
@@ -41,8 +42,8 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
         given = rows[answered[rows]]
         return float(np.mean(found[given] == truth[given])) if len(given) else float("nan")
 
-    def recall_of_several(rows: Labels) -> float:
-        chosen = rows[several[rows]]
+    def recall_of_new(rows: Labels) -> float:
+        chosen = rows[new[rows]]
         return macro_recall(truth[chosen], found[chosen]) if len(chosen) else float("nan")
 
     figures = [
@@ -64,10 +65,8 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
             "ECE, 15 bins, held-out images; those of new origins set the temperature",
         ),
     ]
-    if several.any():
-        figures.insert(
-            1, figure("macro recall, unseen origins", recall_of_several, "sources with several origins, each origin held out")
-        )
+    if new.any():
+        figures.insert(1, figure("macro recall, unseen origins", recall_of_new, about_new))
     figures += [_recall(source, label, found, truth, clusters, seed) for label, source in enumerate(sources)]
     return [item for item in figures if np.isfinite(item.value)]
 
@@ -91,7 +90,7 @@ def audit_shortcuts(
     note = f"macro recall; chance {1 / (int(labels.max()) + 1):.2f}"
     return [
         _figure(
-            f"shortcut audit: {name}",
+            f"{AUDIT}{name}",
             held_out_recall(values, labels, contents, folds, Resampling(seed, ROUNDS), threads, shuffled=shuffled),
             note,
         )
@@ -110,9 +109,15 @@ def _recall(source: str, label: int, found: Labels, truth: Labels, clusters: lis
 
 
 def _figure(name: str, estimate: Estimate, note: str) -> Figure:
-    return Figure(name, round(estimate.value, 4), round(estimate.low, 4), round(estimate.high, 4), note)
+    return Figure(name, *estimate.rounded(4), note)
 
 
-def _with_several_origins(labels: Labels, origins: Text) -> Labels:
-    classes = [label for label in np.unique(labels) if len(np.unique(origins[labels == label])) > 1]
-    return np.array(classes, np.int64)
+def _of_new_origins(held_out: Mask, labels: Labels, origins: Text) -> tuple[Mask, str]:
+    """Which of the M images in the mask ``held_out`` (N,) are of an origin that was not learned from, (M,), and in words."""
+    if held_out.all():  # in turn, whole origins where a source has several
+        several = [label for label in np.unique(labels) if len(np.unique(origins[labels == label])) > 1]
+        return np.isin(labels, several), "sources with several origins, each origin held out"
+    places = list(zip(labels.tolist(), origins.tolist(), strict=True))
+    seen = {place for place, held in zip(places, held_out, strict=True) if not held}
+    new = [place not in seen for place, held in zip(places, held_out, strict=True) if held]
+    return np.array(new, np.bool_), "held-out images of origins that were not learned from"

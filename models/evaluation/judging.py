@@ -15,14 +15,14 @@ from causalprint.models.evaluation.scoring import (
     aligned,
     calibration,
     closed_set,
-    interval,
     measure,
     open_set,
     truth_of,
 )
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, recalls, reliability, robustness
-from causalprint.models.evaluation.shortcuts import file_features, held_out_recall, is_above_chance, thumbnails
+from causalprint.models.evaluation.shortcuts import file_features, held_out_recall, thumbnails
 from causalprint.models.labelled import STRANGER, LabelledCrops
+from causalprint.models.statistics.metrics import is_above_chance
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
 from causalprint.schemas.arrays import Mask, Pixels, Text
 from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut
@@ -119,7 +119,7 @@ def audit_track(labelled: LabelledCrops, chosen: Mask, resampling: Resampling, t
     for name, values, shuffled in audits:
         recall = held_out_recall(values, labels, contents, folds, resampling, threads, shuffled=shuffled)
         voids = is_above_chance(recall, len(names))
-        found.append(Shortcut(name, interval(recall), round(1 / len(names), 6), voids))
+        found.append(Shortcut(name, recall.rounded(), round(1 / len(names), 6), voids))
     return tuple(found)
 
 

@@ -11,7 +11,6 @@ from causalprint.models.bundles.manifest import REAL, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
 from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.metrics import (
-    Estimate,
     area_under_curve,
     bootstrap_each,
     calibration_error,
@@ -24,7 +23,7 @@ from causalprint.models.statistics.metrics import (
 )
 from causalprint.models.verdicts import Verdicts, at_temperature_one
 from causalprint.schemas.arrays import Labels, Mask, Scores, Text
-from causalprint.schemas.evaluations import Interval, Measure
+from causalprint.schemas.evaluations import Measure
 from causalprint.schemas.reasons import Verdict
 
 ACCURACY = "macro accuracy"
@@ -73,16 +72,10 @@ def measure(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) ->
 
     estimates = bootstrap_each(values, content.tolist(), seed, rounds) if chosen else []
     return tuple(
-        Measure(metric.name, interval(estimate), int(metric.of.sum()), metric.note)
+        Measure(metric.name, estimate.rounded(), int(metric.of.sum()), metric.note)
         for metric, estimate in zip(chosen, estimates, strict=True)
         if np.isfinite(estimate.value)
     )
-
-
-def interval(estimate: Estimate) -> Interval:
-    """As it is written; where no resample had a value, the value alone."""
-    low, high = (bound if np.isfinite(bound) else estimate.value for bound in (estimate.low, estimate.high))
-    return Interval(*(round(float(number), 6) for number in (estimate.value, low, high)))
 
 
 def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:

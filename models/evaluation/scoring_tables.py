@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from causalprint.models.evaluation.perturbations import Perturbation
-from causalprint.models.evaluation.scoring import ACCURACY, AUC, Truth, interval
+from causalprint.models.evaluation.scoring import ACCURACY, AUC, Truth
 from causalprint.models.labelled import STRANGER
 from causalprint.models.statistics.metrics import (
     area_under_curve,
@@ -47,7 +47,7 @@ def recalls(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[R
 
     estimates = bootstrap_each(shares, truth.images.content.tolist(), *resampling)
     return tuple(
-        Recall(source, origin, bool(truth.trained[mask].all()) if origin else False, int(mask.sum()), interval(estimate))
+        Recall(source, origin, bool(truth.trained[mask].all()) if origin else False, int(mask.sum()), estimate.rounded())
         for (source, origin), mask, estimate in zip(groups, masks, estimates, strict=True)
     )
 
@@ -113,7 +113,7 @@ def robustness(
         ]
 
     estimates = bootstrap_each(values, truth.images.content.tolist(), *resampling)
-    return Robustness(name, perturbation.about, len(after), *(interval(estimate) for estimate in estimates))
+    return Robustness(name, perturbation.about, len(after), *(estimate.rounded() for estimate in estimates))
 
 
 def differences(
@@ -137,7 +137,7 @@ def differences(
 
     estimates = bootstrap_each(values, truth.images.content.tolist(), *resampling)
     return tuple(
-        Difference(bundle_id, name, interval(estimate), int(both.sum()))
+        Difference(bundle_id, name, estimate.rounded(), int(both.sum()))
         for name, estimate in zip((ACCURACY, AUC), estimates, strict=True)
         if np.isfinite(estimate.value)
     )

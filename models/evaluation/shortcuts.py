@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesClassifier
 
 from causalprint.models.evaluation.scoring_tables import Resampling
-from causalprint.models.statistics.metrics import Estimate, Labels, Mask, bootstrap, macro_recall
+from causalprint.models.statistics.metrics import Labels, Mask, bootstrap, macro_recall
 from causalprint.models.training.examples import thumbnail_of
+from causalprint.schemas.estimates import Estimate
 
 Crops = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -21,8 +21,6 @@ Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]
 Text = npt.NDArray[np.str_]
 
 TREES = 100
-ERRORS = 3.0
-"""So many standard errors above chance make a shortcut."""
 _FEWEST = 2
 _SMOOTHING = 0.02
 
@@ -104,17 +102,6 @@ def held_out_recall(
     judged = answers >= 0
     truth, found = labels[judged], answers[judged]
     return bootstrap(lambda rows: macro_recall(truth[rows], found[rows]), contents[judged].tolist(), *resampling)
-
-
-def is_above_chance(recall: Estimate, classes: int, trainings: Sequence[float] = ()) -> bool:
-    """Whether a macro recall over ``classes`` is above chance by three standard errors.
-
-    ``trainings`` are the recalls of several trainings that ``recall`` is of together. A bootstrap over contents holds the rules
-    as they are; yet where images of a source are much alike, a rule learned from shuffled labels answers most of them the same,
-    and another shuffle gives another recall. So the standard error over trainings counts beside that over contents.
-    """
-    of_trainings = float(np.var(trainings, ddof=1)) / len(trainings) if len(trainings) > 1 else 0.0
-    return recall.value > 1 / classes + ERRORS * math.hypot(recall.standard_error, math.sqrt(of_trainings))
 
 
 def _thumbnail(crop: Crops) -> npt.NDArray[np.uint8]:

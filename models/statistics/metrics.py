@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from causalprint.schemas.estimates import Estimate
 
 Labels = npt.NDArray[np.int64]
 """Classes, from 0."""
 Scores = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 ROUNDS = 1000
+ERRORS = 3.0
+"""So many standard errors above chance make a shortcut."""
 LEAST_PROBABILITY = 1e-12
 """A probability below it counts as this much, so that one confident mistake does not make the likelihood of a test infinite."""
 
 
-class Estimate(NamedTuple):
-    """A value with its bootstrap 95 % interval."""
+def is_above_chance(recall: Estimate, classes: int, trainings: Sequence[float] = ()) -> bool:
+    """Whether a macro recall over ``classes`` is above chance by three standard errors: of an audit, whether it is a shortcut.
 
-    value: float
-    low: float
-    high: float
-
-    @property
-    def standard_error(self) -> float:
-        """Of a normal distribution with this interval."""
-        return (self.high - self.low) / (2 * 1.959964)
+    ``trainings`` are the recalls of several trainings that ``recall`` is of together. A bootstrap over contents holds the rules
+    as they are; yet where images of a source are much alike, a rule learned from shuffled labels answers most of them the same,
+    and another shuffle gives another recall. So the standard error over trainings counts beside that over contents.
+    """
+    of_trainings = float(np.var(trainings, ddof=1)) / len(trainings) if len(trainings) > 1 else 0.0
+    return recall.value > 1 / classes + ERRORS * math.hypot(recall.standard_error, math.sqrt(of_trainings))
 
 
 def macro_recall(truth: Labels, predicted: Labels) -> float:
@@ -170,8 +172,7 @@ def bootstrap_each(
     missing = np.isnan(values).all(axis=0)
     low, high = np.nanpercentile(np.where(missing, 0.0, values), [2.5, 97.5], axis=0)
     low[missing] = high[missing] = np.nan
-    found = zip(metrics(rows), low, high, strict=True)
-    return [Estimate(float(value), float(lowest), float(highest)) for value, lowest, highest in found]
+    return [Estimate(*map(float, numbers)) for numbers in zip(metrics(rows), low, high, strict=True)]
 
 
 def _rates(positive: Mask, scores: Scores) -> tuple[Scores, Scores]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -181,7 +182,8 @@ def _run(
             _decay(networks, anchors, optimizer.param_groups[0]["lr"] * chosen.decay)
             total += float(loss.detach()) / steps
         progress = progress.after(judge(), networks)
-        report(f"epoch {progress.epoch}/{chosen.epochs}, loss {total:.4f}, validation {progress.last:.4f}")
+        judged = "" if math.isnan(progress.last) else f", validation {progress.last:.4f}"
+        report(f"epoch {progress.epoch}/{chosen.epochs}, loss {total:.4f}{judged}")
         if checkpoint is not None:
             save(checkpoint, progress, networks, optimizer, run)
     networks.load_state_dict(progress.best)

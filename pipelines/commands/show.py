@@ -32,10 +32,16 @@ def as_json(found: OutputSummary | Bundle | tuple[ShardSummary, ...]) -> str:
     elif isinstance(found, tuple):
         return json.dumps({"kind": "shards", "shards": json.loads(to_json(found))}, ensure_ascii=False)
     else:
-        manifest = json.loads(to_json(found.manifest))
-        return json.dumps(
-            {"kind": "bundle", "bundle_id": found.bundle_id, "digest": found.digest, "manifest": manifest}, ensure_ascii=False
-        )
+        from causalprint.models.bundles.trust import voiding_audits, warnings
+
+        about = {
+            "bundle_id": found.bundle_id,
+            "digest": found.digest,
+            "void": bool(voiding_audits(found.manifest)),
+            "warnings": warnings(found.manifest),
+            "manifest": json.loads(to_json(found.manifest)),
+        }
+        return json.dumps({"kind": "bundle"} | about, ensure_ascii=False)
     return json.dumps({"kind": "output"} | json.loads(text), ensure_ascii=False)
 
 
@@ -83,6 +89,8 @@ def _show_shards(found: tuple[ShardSummary, ...], out: Console) -> None:
 
 
 def _show_bundle(bundle: Bundle, out: Console) -> None:
+    from causalprint.models.bundles.trust import warnings
+
     manifest = bundle.manifest
     geometry = manifest.geometry
     lines = new_table("bundle", bundle.bundle_id)
@@ -109,3 +117,5 @@ def _show_bundle(bundle: Bundle, out: Console) -> None:
     for file in manifest.files:
         files.add_row(file.path, file.licence, file.sha256)
     out.print(files)
+    for warning in warnings(manifest):
+        out.print(warning)

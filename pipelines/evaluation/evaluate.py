@@ -122,7 +122,7 @@ def _measure(
     import causalprint
     from causalprint.models.evaluation.judging import audit_images, measure_bundle, perturb
     from causalprint.models.evaluation.scoring_tables import Resampling, differences
-    from causalprint.schemas.evaluations import EVALUATION_SCHEMA, Evaluation, Images
+    from causalprint.schemas.evaluations import EVALUATION_SCHEMA, Evaluation, ImageCount
 
     resampling = Resampling(0, config.rounds * config.seeds)
     report("auditing shortcuts")
@@ -145,7 +145,7 @@ def _measure(
         device=str(first.judge.fingerprinter.device),
         seeds=config.seeds,
         rounds=resampling.rounds,
-        images=tuple(Images(source, origin, counts[source, origin]) for source, origin in sorted(counts)),
+        images=tuple(ImageCount(source, origin, counts[source, origin]) for source, origin in sorted(counts)),
         left_out=labelled.losses.images,
         losses=labelled.losses,
         shortcuts=shortcuts,

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.evaluation.text import section
-from causalprint.pipelines.results.figures import Points, confusion, fingerprint_map, reliability, robustness, spectra
+from causalprint.pipelines.results.figures import Points, confusion, fingerprint_map, line, reliability, robustness, spectra
 from causalprint.pipelines.results.sections import FIGURES, publish_section
 from causalprint.schemas.records import to_json
 
 if TYPE_CHECKING:
     from causalprint.models.evaluation.judging import Judged
     from causalprint.models.labelled import LabelledCrops
-    from causalprint.schemas.evaluations import Bin, BundleEvaluation, Evaluation, Interval
+    from causalprint.schemas.evaluations import Bin, BundleEvaluation, Evaluation
 
 EVALUATION = "evaluation.json"
 PREDICTIONS = "predictions.parquet"
@@ -119,16 +119,7 @@ def _stages(bundle: BundleEvaluation) -> Sequence[tuple[str, tuple[Bin, ...]]]:
 def _robustness(bundles: Sequence[BundleEvaluation]) -> bytes:
     shown = [bundle for bundle in bundles if bundle.robustness]
     panels = {
-        "macro accuracy": {one.bundle_id: _line([row.accuracy for row in one.robustness]) for one in shown},
-        "verdicts flipped": {one.bundle_id: _line([row.flips for row in one.robustness]) for one in shown},
+        "macro accuracy": {one.bundle_id: line([row.accuracy for row in one.robustness]) for one in shown},
+        "verdicts flipped": {one.bundle_id: line([row.flips for row in one.robustness]) for one in shown},
     }
     return robustness([row.name for row in shown[0].robustness], panels, "Robustness, images of known sources")
-
-
-def _line(intervals: Sequence[Interval]) -> Points:
-    return Points(
-        range(len(intervals)),
-        [each.value for each in intervals],
-        [max(0.0, each.value - each.low) for each in intervals],
-        [max(0.0, each.high - each.value) for each in intervals],
-    )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from causalprint.schemas.estimates import Estimate
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -35,6 +37,11 @@ class Points(NamedTuple):
     y: Sequence[float]
     below: Sequence[float] = ()
     above: Sequence[float] = ()
+
+
+def line(estimates: Sequence[Estimate]) -> Points:
+    """A point for each estimate, with its interval."""
+    return Points(range(len(estimates)), [one.value for one in estimates], *zip(*(one.arms for one in estimates), strict=True))
 
 
 def check_figures() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 RESULTS = "RESULTS.md"
@@ -89,30 +87,6 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> None:
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-
-
-def titled(title: str, command: Sequence[str], *parts: str) -> str:
-    """A section: its title, the exact command (a line that a shell takes), then ``parts`` of Markdown."""
-    return "\n\n".join([f"## {title}", f"```sh\n{shlex.join(command)}\n```", *(part.strip() for part in parts if part.strip())])
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1, remarks: int = 0) -> str:
-    """A table: its first ``words`` and last ``remarks`` columns hold text, those between numbers, aligned to the right."""
-    marks = ["---:" if words <= place < len(head) - remarks else "---" for place in range(len(head))]
-    cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [head, marks, *rows])
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
-def with_interval(value: float, low: float, high: float, digits: int = 3) -> str:
-    """``0.441 [0.422, 0.459]``: a value with its 95 % interval; ``n/a`` where it is no number."""
-    if math.isnan(value):
-        return "n/a"
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def image(name: str, about: str) -> str:
-    """Markdown of the figure ``name``, a path below the results' folder."""
-    return f"![{about}]({name})"
 
 
 def _read(path: Path) -> str:

@@ -47,7 +47,10 @@ class TrainConfig(Command):
         Option("Compute this residual, kind:path-or-hub-name.", "SPEC", usual="the recipe's, else the package's bundle's"),
     ] = None
     name: Annotated[str, Option("Name the bundle; its id begins so.", "NAME", DATA)] = "trained"
-    licence: Annotated[str, Option("State this licence for the bundle as a whole.", "TEXT", DATA)] = "unstated"
+    licence: Annotated[
+        str | None,
+        Option("State this licence for the bundle as a whole.", "TEXT", DATA, usual="what its residual and lenses state"),
+    ] = None
     views: Annotated[
         int | None,
         Option(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from causalprint.models.training.recipe import Recipe
 
 LEAST_IMAGES = 4
+UNSTATED = "unstated"
 REAL_PRIOR = 2.0
 """Photographs are taken to be as frequent as this many generators: in a crawl they are far more, on a benchmark as one."""
 
@@ -138,10 +139,11 @@ def _fit(
     output = Path(config.output)
     for part in (residual, *lenses):
         part.copy(output)
+    licences = {path: text for part in (residual, *lenses) for path, text in part.licences().items()}
     manifest = Manifest(
         schema=SCHEMA,
         name=config.name,
-        licence=config.licence,
+        licence=config.licence or "; ".join(dict.fromkeys(licences.values())) or UNSTATED,
         sources=sources,
         geometry=extraction.geometry,
         residual=residual.spec,
@@ -151,7 +153,6 @@ def _fit(
         data=_data(examples, learned),
         figures=tuple(figures),
     )
-    licences = {path: text for part in (residual, *lenses) for path, text in part.licences().items()}
     bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences)
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle

@@ -11,7 +11,8 @@ from causalprint.pipelines.training.features import FeatureConfig, Report, extra
 from causalprint.pipelines.training.train import sources_of
 from causalprint.research.ablation.config import AblateConfig
 from causalprint.research.ablation.records import Ablation, AblationRow, AblationSeed
-from causalprint.research.comparison.records import SplitRow
+from causalprint.research.comparison.records import Measured, SplitRow
+from causalprint.schemas.estimates import finite
 
 if TYPE_CHECKING:
     from causalprint.models.evaluation.splits import Split
@@ -135,7 +136,6 @@ def _rows(
 
 
 def _row(row: Variant, outcomes: Sequence[Outcome], figures: Figures, ground: Ground, first: int) -> AblationRow:
-    from causalprint.research.comparison.report import measured, rounded
     from causalprint.research.comparison.scoring import headline
 
     accuracies = [headline([one.run], ground) for one in outcomes]
@@ -144,13 +144,13 @@ def _row(row: Variant, outcomes: Sequence[Outcome], figures: Figures, ground: Gr
         name=row.name,
         title=row.title,
         lens=row.lens,
-        figures=tuple(one for one in measured(figures) if one.name in SHOWN),
+        figures=tuple(Measured.of(name, getattr(figures, name)) for name in figures._fields if name in SHOWN),
         seeds=tuple(
-            AblationSeed(first + place, rounded(accuracy), *map(rounded, (one.run.validated, one.invariance, one.independence)))
+            AblationSeed(first + place, finite(accuracy), *map(finite, (one.run.validated, one.invariance, one.independence)))
             for place, (accuracy, one) in enumerate(zip(accuracies, outcomes, strict=True))
         ),
-        accuracy=rounded(statistics.fmean(accuracies)),
-        deviation=rounded(statistics.stdev(accuracies)) if len(accuracies) > 1 else None,
-        invariance=rounded(statistics.fmean(moved)),
-        independence=rounded(statistics.fmean(shared)),
+        accuracy=finite(statistics.fmean(accuracies)),
+        deviation=finite(statistics.stdev(accuracies)) if len(accuracies) > 1 else None,
+        invariance=finite(statistics.fmean(moved)),
+        independence=finite(statistics.fmean(shared)),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from causalprint.research.comparison.records import Measured, SplitRow
+from causalprint.research.comparison.records import Measured, SplitRow, figure
+from causalprint.schemas.estimates import Estimate
 
 
 class AblationSeed(NamedTuple):
@@ -47,9 +48,9 @@ class AblationRow:
     invariance: float | None
     independence: float | None
 
-    def figure(self, name: str) -> Measured:
+    def figure(self, name: str) -> Estimate:
         """The figure of that name."""
-        return next((one for one in self.figures if one.name == name), Measured(name, None, None, None))
+        return figure(self.figures, name)
 
 
 @dataclass(frozen=True, slots=True)

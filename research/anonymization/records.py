@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from causalprint.research.anonymization.config import NOISE, PGD, SWAP
+from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.reasons import Verdict
 
 NONE, SHUFFLED = "none", "shuffled"
@@ -114,23 +115,15 @@ class Anonymization(NamedTuple):
     left_out: tuple[LeftOut, ...]
 
 
-class Interval(NamedTuple):
-    """A share with its bootstrap 95 % interval, contents resampled."""
-
-    value: float
-    low: float
-    high: float
-
-
 class Transfer(NamedTuple):
     """Of ``images`` that a held-out bundle has right before, the share whose verdict is changed as aimed."""
 
     bundle: str
     images: int
-    success: Interval | None
+    success: Estimate | None
 
 
-class Row(NamedTuple):
+class AttackSummary(NamedTuple):
     """All attempts of one method, one aim and one ε.
 
     Attributes:
@@ -149,8 +142,8 @@ class Row(NamedTuple):
     targeted: bool
     epsilon: float
     images: int
-    success: Interval
-    jpeg_success: Interval
+    success: Estimate
+    jpeg_success: Estimate
     ssim: float
     least_ssim: float
     psnr: float | None
@@ -168,7 +161,7 @@ class Study(NamedTuple):
     seen: int
     images: int
     left_out: int
-    rows: tuple[Row, ...]
+    rows: tuple[AttackSummary, ...]
 
 
 _SEEN = pa.struct(

@@ -25,10 +25,9 @@ from causalprint.research.anonymization.records import (
     ABOUT,
     NONE,
     SHUFFLED,
+    AttackSummary,
     Attempt,
-    Interval,
     LeftOut,
-    Row,
     Study,
     Transfer,
 )
@@ -36,6 +35,7 @@ from causalprint.research.anonymization.records import (
 if TYPE_CHECKING:
     from causalprint.research.anonymization.anonymizer import Assessment, Pixels
     from causalprint.schemas.elements import EncodedImage, Shard
+    from causalprint.schemas.estimates import Estimate
 
 EPSILONS = (2 / 255, 4 / 255, 8 / 255)
 
@@ -116,13 +116,13 @@ def _attempts(known: Known, config: AnonymizeConfig, tools: Tools) -> Iterator[A
             yield from outcomes(attack(known, Aim(SWAP, target, epsilon), config.seed, tools), None, SWAP, epsilon, *aims)
 
 
-def _rows(attempts: Sequence[Attempt], held_out: Sequence[str], seed: int) -> Iterator[Row]:
+def _rows(attempts: Sequence[Attempt], held_out: Sequence[str], seed: int) -> Iterator[AttackSummary]:
     order = list(ABOUT)
     keys = sorted({(order.index(row.method), row.target is None, row.epsilon) for row in attempts})
     for place, away, epsilon in keys:
         rows = [row for row in attempts if (order.index(row.method), row.target is None, row.epsilon) == (place, away, epsilon)]
         ratios = [row.psnr for row in rows if row.psnr is not None]
-        yield Row(
+        yield AttackSummary(
             order[place],
             not away,
             epsilon,
@@ -143,10 +143,10 @@ def _transfer(name: str, number: int, rows: Sequence[Attempt], seed: int) -> Tra
     return Transfer(name, len(right), success)
 
 
-def _share(success: Sequence[bool], rows: Sequence[Attempt], seed: int) -> Interval:
+def _share(success: Sequence[bool], rows: Sequence[Attempt], seed: int) -> Estimate:
     import numpy as np
 
     from causalprint.models.statistics.metrics import bootstrap
 
     values = np.array(success, np.float64)
-    return Interval(*bootstrap(lambda chosen: float(values[chosen].mean()), [row.content for row in rows], seed))
+    return bootstrap(lambda chosen: float(values[chosen].mean()), [row.content for row in rows], seed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalprint.research.comparison.config import NO_CLIP, CompareConfig
 from causalprint.research.comparison.data import CompareError, Data, Report, read_data
-from causalprint.research.comparison.records import Comparison, Recall, Row, SeedRow, SplitRow
+from causalprint.research.comparison.records import ComparedMethod, Comparison, Measured, SeedRow, SourceRecall, SplitRow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,7 +169,7 @@ def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
 def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str, Answers], data: Data) -> Comparison:
     import numpy as np
 
-    from causalprint.models.evaluation.shortcuts import is_above_chance
+    from causalprint.models.statistics.metrics import is_above_chance
     from causalprint.research.comparison.scoring import headline, judge, pool, recalls
 
     there = {name: one.runs for name, one in answers.items() if one.runs}
@@ -205,25 +205,27 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
     )
 
 
-def _row(entry: Entry, found: Answers, data: Data, figures: Figures | None) -> Row:
-    from causalprint.research.comparison.report import measured, rounded
+def _row(entry: Entry, found: Answers, data: Data, figures: Figures | None) -> ComparedMethod:
     from causalprint.research.comparison.scoring import headline, pool, recalls
+    from causalprint.schemas.estimates import finite
 
     method = entry.method
-    row = Row(method.name, method.title, entry.audit, method.reference, method.published, method.differs, found.unavailable)
+    row = ComparedMethod(
+        method.name, method.title, entry.audit, method.reference, method.published, method.differs, found.unavailable
+    )
     if figures is None:
         return row
     of_seeds = [headline([run], data.ground) for run in found.runs]
     return replace(
         row,
-        figures=measured(figures),
+        figures=tuple(Measured.of(*one) for one in figures._asdict().items()),
         recalls=tuple(
-            Recall(source, rounded(value))
+            SourceRecall(source, finite(value))
             for source, value in zip(data.sources, recalls(pool(found.runs), data.ground), strict=True)
         ),
         seeds=tuple(
-            SeedRow(seed, rounded(value), rounded(run.validated), round(run.temperature, 6))
+            SeedRow(seed, finite(value), finite(run.validated), round(run.temperature, 6))
             for seed, (value, run) in enumerate(zip(of_seeds, found.runs, strict=True))
         ),
-        deviation=rounded(statistics.stdev(of_seeds)) if len(of_seeds) > 1 else None,
+        deviation=finite(statistics.stdev(of_seeds)) if len(of_seeds) > 1 else None,
     )

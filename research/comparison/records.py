@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from causalprint.schemas.estimates import UNMEASURED, Estimate, finite
 from causalprint.schemas.losses import Losses
 
 
@@ -16,8 +18,18 @@ class Measured(NamedTuple):
     low: float | None
     high: float | None
 
+    @classmethod
+    def of(cls, name: str, estimate: Estimate) -> Measured:
+        """As it is written."""
+        return cls(name, *map(finite, estimate.rounded(4)))
 
-class Recall(NamedTuple):
+    @property
+    def estimate(self) -> Estimate:
+        """Value and interval."""
+        return Estimate(*(math.nan if number is None else number for number in self[1:]))
+
+
+class SourceRecall(NamedTuple):
     """The share of a source's test images that was attributed rightly; ``None`` where none was tested."""
 
     source: str
@@ -33,9 +45,14 @@ class SeedRow(NamedTuple):
     temperature: float
 
 
+def figure(figures: tuple[Measured, ...], name: str) -> Estimate:
+    """The figure of that name; where there is none, not measured."""
+    return next((one.estimate for one in figures if one.name == name), UNMEASURED)
+
+
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the table.
+class ComparedMethod:
+    """One row of the table: a method or an audit.
 
     Attributes:
         name: the method's key.
@@ -57,13 +74,13 @@ class Row:
     differs: str
     unavailable: str | None = None
     figures: tuple[Measured, ...] = ()
-    recalls: tuple[Recall, ...] = ()
+    recalls: tuple[SourceRecall, ...] = ()
     seeds: tuple[SeedRow, ...] = ()
     deviation: float | None = None
 
-    def figure(self, name: str) -> Measured:
+    def figure(self, name: str) -> Estimate:
         """The figure of that name."""
-        return next((one for one in self.figures if one.name == name), Measured(name, None, None, None))
+        return figure(self.figures, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +125,5 @@ class Comparison:
     recipe: str | None
     best: str | None
     void: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedMethod, ...]
     losses: Losses = field(default_factory=Losses)

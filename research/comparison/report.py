@@ -9,86 +9,56 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causalprint.pipelines.results.sections import FIGURES, image, markdown_table, titled, with_interval
-from causalprint.research.comparison.records import Comparison, Measured, Row
+from causalprint.pipelines.results.sections import FIGURES
+from causalprint.research.comparison.records import ComparedMethod, Comparison, SplitRow
+from causalprint.schemas.rendering import markdown_table, number, render
 
 if TYPE_CHECKING:
-    from causalprint.models.statistics.metrics import Estimate
     from causalprint.research.comparison.data import Data
     from causalprint.research.comparison.runs import Answers
-    from causalprint.research.comparison.scoring import Figures, Pooled
+    from causalprint.research.comparison.scoring import Pooled
 
 SECTION = "compare"
 COSTS = "costs"
-DIGITS = 4
-
-
-def measured(figures: Figures) -> tuple[Measured, ...]:
-    """Figures by their names, rounded."""
-    return tuple(_measured(name, one) for name, one in zip(figures._fields, figures, strict=True))
-
-
-def rounded(value: float) -> float | None:
-    """``value`` to four digits after the point; ``None`` for one that is none."""
-    return round(float(value), DIGITS) if math.isfinite(value) else None
 
 
 def key_of(comparison: Comparison) -> str:
     """The section's key: another track, the open set, and what a JPEG costs stand beside the first in one ``RESULTS.md``."""
     track = "" if comparison.track == "png" else f"-{comparison.track}"
-    return f"{SECTION}{track}{'-open' if comparison.leave_out else ''}{'-jpeg75' if _robustness(comparison) else ''}"
+    jpeg = "-jpeg75" if _measured(comparison, "flips") else ""
+    return f"{SECTION}{track}{'-open' if comparison.leave_out else ''}{jpeg}"
 
 
 def section(comparison: Comparison) -> str:
     """The section of ``RESULTS.md``."""
-    rows = sorted(comparison.rows, key=lambda row: (row.audit, -(row.figure("accuracy").value or -1), row.name))
-    there = [row for row in rows if row.figures]
-    missing = [f"- **{row.title}** did not run: {row.unavailable}" for row in rows if row.unavailable]
-    about = markdown_table(
-        ["method", "reference", "published", "why ours differs"],
-        [[row.title, row.reference, row.published, row.differs] for row in rows if not row.audit],
-        words=4,
-    )
-    shown = [image(f"{FIGURES}/{key_of(comparison)}-accuracy.png", "macro accuracy of every method, with 95 % intervals")]
-    if comparison.best:
-        shown.append(image(f"{FIGURES}/{key_of(comparison)}-confusion.png", "confusion of the best method"))
-    return titled(
-        f"Methods, trained and tested alike{_which(comparison)}",
-        comparison.command,
-        _setting(comparison),
-        _verdict(comparison),
-        _accuracies(comparison, there),
-        _calibrations(there),
-        _recalls(comparison, there),
-        _open_set(comparison, there),
-        "\n".join(missing),
-        "\n\n".join(shown),
-        "### The methods, and what their authors published",
-        about,
+    rows = sorted(comparison.rows, key=lambda row: (row.audit, _rank(row), row.name))
+    measured = [row for row in rows if row.figures]
+    return render(
+        "research/comparison/section.md.j2",
+        comparison=comparison,
+        key=key_of(comparison),
+        which=_which(comparison),
+        listed=listed(comparison.sources, comparison.headline),
+        swaps=_measured(comparison, "swap"),
+        verdict=_verdict(comparison),
+        accuracies=_accuracies(comparison, measured),
+        recalls=[[row.title, *(number(recall.value, 2) for recall in row.recalls)] for row in measured],
+        rows=rows,
+        measured=measured,
     )
 
 
 def summary(comparison: Comparison) -> str:
     """The headline of every row, the best first, for a terminal."""
-    rows = sorted(comparison.rows, key=lambda row: -(row.figure("accuracy").value or -1))
+    rows = sorted(comparison.rows, key=_rank)
     width = max(len(row.title) for row in rows)
-    lines = [f"{row.title:{width}}  {row.unavailable or _cell(row.figure('accuracy'))}" for row in rows]
+    lines = [f"{row.title:{width}}  {row.unavailable or row.figure('accuracy').show()}" for row in rows]
     return "\n".join([_headline(comparison), *lines, _verdict(comparison).replace("**", "")])
 
 
 def costs(answers: Mapping[str, Answers], command: Sequence[str]) -> str:
     """The section on seconds, which no two runs share."""
-    rows = [
-        [name, "—" if one.feature_seconds is None else f"{one.feature_seconds:.3f}", f"{one.fit_seconds:.1f}"]
-        for name, one in answers.items()
-        if one.runs
-    ]
-    return titled(
-        "What the comparison cost",
-        command,
-        "Seconds on one thread for the features of an image, and for a training with its answers on the test.",
-        markdown_table(["method", "features, s an image", "training, s"], rows),
-    )
+    return render("research/comparison/costs.md.j2", answers=answers, command=command)
 
 
 def predictions(pools: Mapping[str, Pooled], data: Data) -> bytes:
@@ -122,16 +92,13 @@ def predictions(pools: Mapping[str, Pooled], data: Data) -> bytes:
 
 def draw(comparison: Comparison, pools: Mapping[str, Pooled], data: Data) -> dict[str, bytes]:
     """The figures by their path below the output."""
-    from causalprint.pipelines.results.figures import Points, bars, confusion
+    from causalprint.pipelines.results.figures import bars, confusion, line
 
-    rows = sorted((row for row in comparison.rows if row.figures), key=lambda row: -(row.figure("accuracy").value or 0))
-    values = [row.figure("accuracy") for row in rows]
-    y = [one.value or 0.0 for one in values]
-    below = [max(0.0, length - (one.low or 0.0)) for length, one in zip(y, values, strict=True)]
-    above = [max(0.0, (one.high or 0.0) - length) for length, one in zip(y, values, strict=True)]
+    rows = sorted((row for row in comparison.rows if row.figures), key=_rank)
     ours = [row.name.startswith("causal") for row in rows]
-    line = Points(range(len(rows)), y, below, above)
-    found = {f"{FIGURES}/{key_of(comparison)}-accuracy.png": bars([row.title for row in rows], line, ours, _headline(comparison))}
+    lengths = line([row.figure("accuracy") for row in rows])
+    drawn = bars([row.title for row in rows], lengths, ours, _headline(comparison))
+    found = {f"{FIGURES}/{key_of(comparison)}-accuracy.png": drawn}
     if comparison.best:
         pooled = pools[comparison.best]
         truth = data.ground.truth[pooled.rows]
@@ -144,58 +111,35 @@ def draw(comparison: Comparison, pools: Mapping[str, Pooled], data: Data) -> dic
     return found
 
 
+def _rank(row: ComparedMethod) -> float:
+    """Sorts by the headline, the best first, those without one last."""
+    accuracy = row.figure("accuracy").value
+    return -accuracy if math.isfinite(accuracy) else 1.0
+
+
 def _which(comparison: Comparison) -> str:
     track = "" if comparison.track == "png" else f", {comparison.track} track"
     left_out = f", without {', '.join(comparison.leave_out)}" if comparison.leave_out else ""
-    return f"{track}{left_out}{', and after JPEG 75' if _robustness(comparison) else ''}"
+    return f"{track}{left_out}{', and after JPEG 75' if _measured(comparison, 'flips') else ''}"
 
 
-def _robustness(comparison: Comparison) -> bool:
-    """Whether the test was repeated after a JPEG of quality 75."""
-    return any(row.figure("flips").value is not None for row in comparison.rows)
+def _measured(comparison: Comparison, name: str) -> bool:
+    """Whether some method has the figure ``name``: ``flips`` where the test was repeated after a JPEG, ``swap`` of contents."""
+    return any(math.isfinite(row.figure(name).value) for row in comparison.rows)
 
 
-def _swaps(comparison: Comparison) -> bool:
-    """Whether contents were swapped."""
-    return any(row.figure("swap").value is not None for row in comparison.rows)
+def headline_of(sources: Sequence[str], splits: Sequence[SplitRow]) -> str:
+    """What the headline is over: the ``sources`` that it counts, and the seeds."""
+    return f"macro accuracy over {len(sources)} sources, {len(splits)} {'seed' if len(splits) == 1 else 'seeds'}"
+
+
+def listed(sources: Sequence[str], headline: Sequence[str]) -> str:
+    """The sources, those that the headline counts in bold."""
+    return ", ".join(f"**{name}**" if name in headline else name for name in sources)
 
 
 def _headline(comparison: Comparison) -> str:
-    seeds = len(comparison.splits)
-    sources = len(comparison.headline) or len(comparison.sources)
-    return f"macro accuracy over {sources} sources, {seeds} {'seed' if seeds == 1 else 'seeds'}"
-
-
-def _setting(comparison: Comparison) -> str:
-    count = len(comparison.sources)
-    tests = (
-        "Each seed tests other origins: a whole origin of a source with several, a quarter of the contents of a source with one."
-        if comparison.rotates
-        else "The test images are given; seeds change the training alone."
-    )
-    split = markdown_table(
-        ["seed", "learned from", "tuned on", "tested", "unknown, tested"],
-        [
-            [str(value) for value in (each.seed, each.train, each.validation, each.test, each.unknown)]
-            for each in comparison.splits
-        ],
-        words=0,
-    )
-    listed = ", ".join(f"**{name}**" if name in comparison.headline else name for name in comparison.sources)
-    swap = (
-        " *Swap test*: of images attributed rightly, how many stay so with another content of the same source, within a training."
-        if _swaps(comparison)
-        else ""
-    )
-    about = (
-        f"{count} sources to choose from, chance {1 / count:.3f}: {listed}. The headline is the macro accuracy over those in "
-        f"bold, of at least two origins each. Track: {comparison.track}. {tests} Near-duplicates and images of one content are "
-        "never on two sides. *Where audits fail* is the headline over the test images of which neither audit of a shortcut names "
-        "the source: a method that lives off the same shortcuts falls below chance there. In brackets are 95 % intervals of a "
-        "bootstrap over contents, all seeds together; ± is the standard deviation over seeds."
-    )
-    lost = f" Of the inputs, {comparison.losses}." if str(comparison.losses) else ""
-    return f"{about}{swap}{lost}\n\n{split}"
+    return headline_of(comparison.headline or comparison.sources, comparison.splits)
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -208,70 +152,31 @@ def _verdict(comparison: Comparison) -> str:
     return "No audit of shortcuts is above chance by three standard errors."
 
 
-def _accuracies(comparison: Comparison, rows: Sequence[Row]) -> str:
-    jpeg = _robustness(comparison)
+def _accuracies(comparison: Comparison, rows: Sequence[ComparedMethod]) -> str:
+    """The main table; columns of what was not asked for are left out, as is a difference to itself."""
     recipe = comparison.recipe if any(row.name == comparison.recipe for row in rows) else None
-    head = ["method", "macro accuracy", "± seeds", "all sources", "macro F1", "real AUC", "where audits fail"]
-    swaps = _swaps(comparison)
-    head += [*(["swap test"] if swaps else []), "less the best"]
-    head += [f"less `{recipe}`"] if recipe else []
-    head += ["by JPEG 75", "flips"] if jpeg else []
-    lines = []
-    for row in rows:
-        line = [
-            f"*{row.title}*" if row.audit else f"**{row.title}**" if row.name == comparison.best else row.title,
-            _cell(row.figure("accuracy")),
-            "—" if row.deviation is None else f"{row.deviation:.3f}",
-            _cell(row.figure("accuracy_all")),
-            _cell(row.figure("f1")),
-            _cell(row.figure("real_auc")),
-            _cell(row.figure("audits_fail")),
-            *([_cell(row.figure("swap"))] if swaps else []),
-            "" if row.name == comparison.best else _cell(row.figure("over_best")),
-        ]
-        line += [("" if row.name == recipe else _cell(row.figure("over_recipe")))] if recipe else []
-        line += [_cell(row.figure("jpeg75")), _cell(row.figure("flips"))] if jpeg else []
-        lines.append(line)
-    return markdown_table(head, lines)
+    columns = {
+        "accuracy": "macro accuracy",
+        "deviation": "± seeds",
+        "accuracy_all": "all sources",
+        "f1": "macro F1",
+        "real_auc": "real AUC",
+        "audits_fail": "where audits fail",
+    }
+    columns |= {"swap": "swap test"} if _measured(comparison, "swap") else {}
+    columns |= {"over_best": "less the best"}
+    columns |= {"over_recipe": f"less `{recipe}`"} if recipe else {}
+    columns |= {"jpeg75": "by JPEG 75", "flips": "flips"} if _measured(comparison, "flips") else {}
+    itself = {("over_best", comparison.best), ("over_recipe", recipe)}
 
+    def cell(row: ComparedMethod, column: str) -> str:
+        if column == "deviation":
+            return number(row.deviation)
+        return "" if (column, row.name) in itself else row.figure(column).show()
 
-def _calibrations(rows: Sequence[Row]) -> str:
-    names = ("ece_before", "ece", "nll_before", "nll")
-    table = markdown_table(
-        ["method", "ECE before", "ECE after", "NLL before", "NLL after"],
-        [[row.title, *(_cell(row.figure(name)) for name in names)] for row in rows if not row.audit],
+    def title(row: ComparedMethod) -> str:
+        return f"*{row.title}*" if row.audit else f"**{row.title}**" if row.name == comparison.best else row.title
+
+    return markdown_table(
+        [[title(row), *(cell(row, column) for column in columns)] for row in rows], ["method", *columns.values()]
     )
-    told = "found on the validation images (those of origins not learned from weigh as much as in the test)"
-    return f"Calibration, before and after one temperature, {told}:\n\n{table}"
-
-
-def _recalls(comparison: Comparison, rows: Sequence[Row]) -> str:
-    table = markdown_table(
-        ["method", *comparison.sources],
-        [[row.title, *("—" if one.value is None else f"{one.value:.2f}" for one in row.recalls)] for row in rows],
-    )
-    return f"Recall of each source:\n\n{table}"
-
-
-def _open_set(comparison: Comparison, rows: Sequence[Row]) -> str:
-    if not comparison.leave_out:
-        return ""
-    names = ("open_auroc", "open_fpr95", "open_oscr")
-    table = markdown_table(
-        ["method", "AUROC", "FPR at 95 % TPR", "OSCR"],
-        [[row.title, *(_cell(row.figure(name)) for name in names)] for row in rows if not row.audit],
-    )
-    left_out = ", ".join(comparison.leave_out)
-    return f"Open set: {left_out} left out of the training; told by novelty, else by the largest probability:\n\n{table}"
-
-
-def _measured(name: str, one: Estimate) -> Measured:
-    value = rounded(one.value)
-    return Measured(name, value, None if value is None else rounded(one.low), None if value is None else rounded(one.high))
-
-
-def _cell(one: Measured) -> str:
-    if one.value is None:
-        return "—"
-    low, high = (math.nan if edge is None else edge for edge in (one.low, one.high))
-    return with_interval(one.value, low, high)

@@ -13,7 +13,6 @@ from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.calibration import softmax
 from causalprint.models.statistics.metrics import (
     ROUNDS,
-    Estimate,
     area_under_curve,
     bootstrap_each,
     calibration_error,
@@ -24,6 +23,7 @@ from causalprint.models.statistics.metrics import (
     oscr,
 )
 from causalprint.schemas.arrays import Labels, Mask, Scores, Text
+from causalprint.schemas.estimates import Estimate
 
 
 class Ground(NamedTuple):

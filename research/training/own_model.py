@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.research.training.config import ModelTrainingConfig
+from causalprint.schemas.rendering import render
 
 if TYPE_CHECKING:
     import torch
@@ -95,9 +96,7 @@ def fit(
     return state
 
 
-def write_card(
-    path: Path, title: str, about: str, command: str, state: TrainingState, split: Split, figures: Sequence[str]
-) -> None:
+def write_card(path: Path, title: str, about: str, command: str, state: TrainingState, split: Split, figures: str) -> None:
     """Write the model's card: what it is, what it was trained on and under which licences, how, and how good it is.
 
     Args:
@@ -107,41 +106,25 @@ def write_card(
         command: what trains it again.
         state: the finished training.
         split: its photographs.
-        figures: lines of Markdown.
+        figures: Markdown.
     """
     import torch
 
     from causalprint.research.training.photographs import sources
 
-    parameters = sum(parameter.numel() for parameter in state.model.parameters())
     device = next(state.model.parameters()).device
-    lines = [
-        f"# {title}",
-        "",
-        about,
-        "",
-        f"{parameters:,} parameters, stored in float16.",
-        "",
-        "## Training",
-        "",
-        f"    {command}",
-        "",
-        f"{state.step:,} steps in {state.seconds / 60:.0f} minutes on {device.type}"
-        + (f" (torch threads: {torch.get_num_threads()})" if device.type == "cpu" else "")
-        + f", torch {torch.__version__}. The weights are an exponential moving average.",
-        "",
-        "## Photographs",
-        "",
-        "Native resolution, never resized. Held-out photographs share no content with those trained on.",
-        "",
-        "| origin | licence as stated | trained on | held out |",
-        "|---|---|---|---|",
-        *(f"| {row.origin} | {row.licence} | {row.training} | {row.held_out} |" for row in sources(split)),
-        f"| all | | {len(split.training)} | {len(split.held_out)} |",
-        *([f"\nOf the inputs, {split.losses}."] if str(split.losses) else []),
-        "",
-        "## Figures",
-        "",
-        *figures,
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = render(
+        "research/training/model_card.md.j2",
+        title=title,
+        about=about,
+        command=command,
+        state=state,
+        parameters=sum(parameter.numel() for parameter in state.model.parameters()),
+        device=device.type,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        photographs=sources(split),
+        losses=split.losses,
+        figures=figures,
+    )
+    path.write_text(text, encoding="utf-8")

@@ -86,6 +86,6 @@ def train_autoencoder(
         f"train_autoencoder({replace(config, steps=state.step, minutes=None, resume=False)}, {decoder!r})",
         state,
         split,
-        [f"Mean PSNR of `D(E(x))` on the held-out photographs, 8 bits in and out: {psnr:.2f} dB."],
+        f"Mean PSNR of `D(E(x))` on the held-out photographs, 8 bits in and out: {psnr:.2f} dB.",
     )
     return TrainedAutoencoder(output, state.step, state.seconds, psnr)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.research.training.config import ModelTrainingConfig
 from causalprint.research.training.own_model import Report, Trainee, fit, write_card
+from causalprint.schemas.rendering import render
 
 if TYPE_CHECKING:
     from causalprint.research.generators.denoising import DenoisingFigure
@@ -85,21 +85,6 @@ def train_prior(
     side = min(256, *(min(pixels.shape[:2]) // written.factor * written.factor for pixels in held_out))
     figures = judge(written, held_out[:: -(-len(held_out) // JUDGED)], side=side)
     command = shlex.join(replace(config, steps=state.step, minutes=None).argv())
-    write_card(output / "card.md", "causalprint-prior", ABOUT, command, state, split, _table(figures, side))
+    told = render("research/training/prior_figures.md.j2", figures=figures, side=side, judged=JUDGED)
+    write_card(output / "card.md", "causalprint-prior", ABOUT, command, state, split, told)
     return TrainedPrior(output, state.step, state.seconds, figures)
-
-
-def _table(figures: Sequence[DenoisingFigure], side: int) -> list[str]:
-    return [
-        f"Mean PSNR in dB on the central {side} x {side} pixels of held-out photographs (at most {JUDGED}), in one step",
-        "from an image with Gaussian noise of standard deviation sigma (grey levels of 255). The filters' sizes are the",
-        "best of each level in hindsight: Gaussian widths from 0.3 to 3 pixels in steps of 0.1, medians of 3, 5 and 7.",
-        "",
-        "| timestep | sigma | noisy | **prior** | best Gaussian (width) | best median (side) |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {row.timestep} | {255 * row.sigma:.1f} | {row.noisy:.2f} | **{row.prior:.2f}** "
-            f"| {row.gaussian:.2f} ({row.gaussian_width:.1f}) | {row.median:.2f} ({row.median_side}) |"
-            for row in figures
-        ),
-    ]

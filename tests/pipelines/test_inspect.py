@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from causalprint.__main__ import main
-from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.bundles.bundle import DEFAULT, load_bundle
 from tests.audits import command, jpeg, photographs_tar, tar
 
 Capture = pytest.CaptureFixture[str]
@@ -60,6 +60,16 @@ def test_the_bundle_inside_the_package_has_a_name(
     (tmp_path / "default").symlink_to(tiny)
     assert command(capsys, "inspect", "default").found["bundle_id"] == load_bundle(tiny).bundle_id
     assert command(capsys, "inspect", "bundle:default").found["bundle_id"] == packaged
+
+
+def test_a_bundle_whose_figures_are_void(capsys: Capture) -> None:
+    found = command(capsys, "inspect", DEFAULT).found
+    assert found["void"] is True
+    assert main(["inspect", str(DEFAULT)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(warning in text for warning in found["warnings"])
+    assert "The figures are void as evidence of fingerprints" in text
+    assert "nothing is proved about new origins" in text
 
 
 def test_a_shard(tmp_path: Path, capsys: Capture) -> None:

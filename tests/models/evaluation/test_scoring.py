@@ -17,7 +17,8 @@ from causalprint.models.evaluation.scoring import Truth, aligned, calibration, c
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, differences, recalls, reliability, robustness
 from causalprint.models.labelled import STRANGER, LabelledCrops, LabelledImages
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
-from causalprint.schemas.evaluations import Interval, Measure
+from causalprint.schemas.estimates import Estimate
+from causalprint.schemas.evaluations import Measure
 
 SOURCES = ("real", "alpha", "beta")
 SOME = Resampling(0, 60)
@@ -88,8 +89,8 @@ def test_recall_is_counted_by_source_and_origin() -> None:
     assert set(rows) == {(source, origin) for source in SOURCES for origin in ("", "origin-0", "origin-1")}
     assert rows["beta", ""].interval.value == 0.5
     assert rows["beta", ""].images == EACH
-    assert rows["beta", "origin-0"].interval == Interval(1, 1, 1)
-    assert rows["beta", "origin-1"].interval == Interval(0, 0, 0)
+    assert rows["beta", "origin-0"].interval == Estimate(1, 1, 1)
+    assert rows["beta", "origin-1"].interval == Estimate(0, 0, 0)
     assert rows["beta", "origin-0"].trained
     assert not rows["beta", "origin-1"].trained
     table = confusion(truth, verdicts_of(answers.tolist()), SOURCES)
@@ -113,8 +114,8 @@ def test_a_perturbation_that_changes_nothing_flips_nothing() -> None:
     before = verdicts_of(np.maximum(truth.label, 0).tolist())
     nothing = Perturbation("nothing", lambda pixels, _: pixels)
     row = robustness("identity", nothing, truth, before, [before, before], SOME)
-    assert row.flips == row.answers == row.lost == Interval(0, 0, 0)
-    assert row.accuracy == Interval(1, 1, 1)
+    assert row.flips == row.answers == row.lost == Estimate(0, 0, 0)
+    assert row.accuracy == Estimate(1, 1, 1)
     other = verdicts_of([0] * len(truth.label))
     row = robustness("blind", nothing, truth, before, [before, other], SOME)
     assert row.accuracy.value == pytest.approx((1 + 1 / 3) / 2)
@@ -129,7 +130,7 @@ def test_a_difference_is_of_the_images_that_both_bundles_know() -> None:
     narrow = truth._replace(label=np.where(truth.label == 2, STRANGER, truth.label))
     accuracy, auc = differences((narrow, right), (truth, wrong), "other-1", SOME)
     assert (accuracy.bundle_id, accuracy.images) == ("other-1", 2 * EACH)
-    assert accuracy.interval == Interval(-0.5, -0.5, -0.5)
+    assert accuracy.interval == Estimate(-0.5, -0.5, -0.5)
     assert auc.interval.value == -0.5
 
 

@@ -124,6 +124,20 @@ def test_validation_images_set_limits_and_are_never_learned_from() -> None:
     assert other.decision != head.decision
 
 
+def test_only_images_of_origins_that_were_not_learned_from_count_as_unseen() -> None:
+    labelled = a_world(6.0)
+    last = np.arange(2 * CLASSES * PER_ORIGIN) % PER_ORIGIN >= PER_ORIGIN // 2
+    of_second_origin = np.arange(2 * CLASSES * PER_ORIGIN) // PER_ORIGIN % 2 == 1
+
+    def figures(held_out: npt.NDArray[np.bool_]) -> dict[str, str]:
+        head = fit_head(labelled, FEATURES, ALIKE, OURS, HeadConfig(), held_out)
+        found = evaluate_head(head, SOURCES, labelled.labels, labelled.origins, labelled.contents, seed=0)
+        return {figure.name: figure.note for figure in found}
+
+    assert "macro recall, unseen origins" not in figures(last)
+    assert figures(of_second_origin)["macro recall, unseen origins"] == "held-out images of origins that were not learned from"
+
+
 @pytest.mark.parametrize("recipe", [OURS, PAPER], ids=["ours", "paper"])
 def test_two_fits_of_one_seed_are_the_same(recipe: Recipe) -> None:
     first, second = fit(2.0, recipe)[0], fit(2.0, recipe)[0]

@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 
 from causalprint.pipelines.results.sections import (
     ResultsError,
-    markdown_table,
     publish,
     publish_section,
     read_section,
     replace_section,
-    titled,
-    with_interval,
     write_section,
 )
 
@@ -75,16 +72,3 @@ def test_files_are_written_all_or_none(tmp_path: Path) -> None:
         publish(tmp_path, {"kept.json": b"new", "taken/figure.png": b"new"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.json", "taken"]
     assert (tmp_path / "kept.json").read_bytes() == b"old"
-
-
-def test_the_command_on_top_is_one_that_a_shell_takes() -> None:
-    text = titled("Evaluation", ["causalprint", "evaluate", "a folder/*.tar"], "body", "")
-    assert text == "## Evaluation\n\n```sh\ncausalprint evaluate 'a folder/*.tar'\n```\n\nbody"
-
-
-def test_tables_hold_any_text() -> None:
-    table = markdown_table(["source", "recall"], [["a|b\nc", "1"]])
-    assert table == "| source | recall |\n| --- | ---: |\n| a\\|b c | 1 |"
-    assert markdown_table(["a", "b", "c"], [], remarks=1).splitlines()[1] == "| --- | ---: | --- |"
-    assert with_interval(0.44111, 0.4, 0.5, 2) == "0.44 [0.40, 0.50]"
-    assert with_interval(float("nan"), 0, 0) == "n/a"

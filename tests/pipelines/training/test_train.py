@@ -19,6 +19,7 @@ from PIL import Image
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter
+from causalprint.pipelines.training.bundle_files import LICENCE
 from causalprint.pipelines.training.config import TrainConfig
 from causalprint.pipelines.training.features import FeatureError
 from causalprint.pipelines.training.train import TrainingError, train
@@ -96,6 +97,8 @@ def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior:
     card = (tmp_path / "bundle" / "card.md").read_text()
     assert "| checkerboard | there | 5 | 0 | MIT |" in card
     assert "must not be used" in card
+    assert "crops of 256 pixels of 20 images, each in the encoding of its file, from 2 origins a source" in card
+    assert not any("nan" in text for text in told)
     assert not (tmp_path / "bundle.features").exists()
     crops = np.stack([photograph(7001), a_checkerboard(7002), photograph(7003), a_checkerboard(7004)])
     verdicts = Attributor(bundle)(Fingerprinter(bundle, "cpu")(crops).fingerprint)
@@ -147,12 +150,18 @@ def test_resuming_keeps_the_features_beside_the_output_until_there_is_a_bundle(t
     assert not own.exists()
 
 
-def test_given_validation_sets_the_limits(tmp_path: Path, prior: str, small: str) -> None:
+def test_given_validation_sets_the_limits_and_the_parts_licence_is_inherited(tmp_path: Path, prior: str, small: str) -> None:
     shard = write_tar(tmp_path / "train.tar", labelled(0, ["here"]))
     other = write_tar(tmp_path / "val.tar", labelled(500, ["there"]))
     config = TrainConfig((shard,), str(tmp_path / "bundle"), (other,), small, residual=prior, threads=2)
-    data = train(config).manifest.data
-    assert {(one.origin, one.training, one.validation) for one in data} == {("here", 5, 0), ("there", 0, 5)}
+    (licensed := Path(prior.partition(":")[2].partition("?")[0]) / LICENCE).write_text("Research only\n")
+    manifest = train(config).manifest
+    licensed.unlink()
+    assert {(one.origin, one.training, one.validation) for one in manifest.data} == {("here", 5, 0), ("there", 0, 5)}
+    notes = {figure.name: figure.note for figure in manifest.figures}
+    assert notes["macro recall, unseen origins"] == "held-out images of origins that were not learned from"
+    assert manifest.licence == "Research only"
+    assert {file.licence for file in manifest.files} == {"Research only"}
 
 
 def test_what_cannot_be_trained_from_is_said(tmp_path: Path, prior: str, small: str) -> None:

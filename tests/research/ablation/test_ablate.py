@@ -64,17 +64,14 @@ def test_every_row_is_tested_on_origins_that_were_not_learned_from(ablated: Path
     for row in found.rows:
         assert {one.name for one in row.figures} == {"accuracy", "accuracy_all", "real_auc", "over_recipe", "over_best"}
         accuracy = row.figure("accuracy")
-        assert accuracy.value is not None
-        assert accuracy.low is not None
-        assert accuracy.high is not None
         assert accuracy.low <= accuracy.value <= accuracy.high
         assert len(row.seeds) == 2
         assert row.accuracy == pytest.approx(sum(one.accuracy or 0 for one in row.seeds) / 2, abs=1e-4)
         assert row.invariance is not None
         assert row.independence is not None
-    assert found.rows[0].figure("over_recipe")[1:] == (0, 0, 0)
+    assert found.rows[0].figure("over_recipe") == (0, 0, 0)
     best = next(row for row in found.rows if row.name == found.best_lens)
-    of_full, of_best = (row.figure("accuracy").value or 0 for row in (found.rows[0], best))
+    of_full, of_best = (row.figure("accuracy").value for row in (found.rows[0], best))
     assert found.rows[0].figure("over_best").value == pytest.approx(of_full - of_best, abs=1e-4)
 
 

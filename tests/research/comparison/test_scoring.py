@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causalprint.models.evaluation.shortcuts import is_above_chance
 from causalprint.models.labelled import STRANGER
 from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
-from causalprint.models.statistics.metrics import Estimate
+from causalprint.models.statistics.metrics import is_above_chance
 from causalprint.research.comparison.scoring import Ground, Run, headline, judge, pool, recalls
+from causalprint.schemas.estimates import Estimate
 
 CLASSES = 3
 TRUTH = np.tile([0, 1, 2, STRANGER], 30)
