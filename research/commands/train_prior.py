@@ -15,7 +15,7 @@ from causalprint.pipelines.commands.train import RESUMES, Output, Resume, Valida
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from causalprint.research.training.own_model import ModelTrainingConfig, Progress
+    from causalprint.research.training.own_model import ModelTrainingConfig, TrainingProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _train(config: ModelTrainingConfig, session: Session) -> int:
     return session.present(run, show_prior)
 
 
-def _sentence(progress: Progress) -> str:
+def _sentence(progress: TrainingProgress) -> str:
     from causalprint.pipelines.progress import duration
 
     wanted = "" if progress.steps is None else f"/{progress.steps:,}"
