@@ -97,7 +97,8 @@ def _show_bundle(bundle: Bundle, out: Console) -> None:
     lines.add_row("digest", bundle.digest)
     lines.add_row("licence", manifest.licence)
     lines.add_row("sources", ", ".join(manifest.sources))
-    lines.add_row("geometry", f"{geometry.views} crops of {geometry.crop} by {geometry.crop} pixels")
+    views = "one crop" if geometry.views == 1 else f"up to {geometry.views} crops"
+    lines.add_row("geometry", f"{views} of {geometry.crop} by {geometry.crop} pixels")
     lines.add_row("residual", manifest.residual)
     lines.add_row(
         "lenses", ", ".join(f"{feature.lens} of the {feature.reading} ({feature.size})" for feature in manifest.features)

@@ -13,7 +13,7 @@ from causalprint.research.training.config import ModelTrainingConfig
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from causalprint.research.training.own_model import Progress
+    from causalprint.research.training.own_model import TrainingProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def _print(found: PriorReport, out: Console) -> None:
     out.print(f"next: causalprint train INPUT --output DIR --residual denoise:{found.output}", soft_wrap=True)
 
 
-def _sentence(progress: Progress) -> str:
+def _sentence(progress: TrainingProgress) -> str:
     from causalprint.pipelines.progress import duration
 
     wanted = "" if progress.steps is None else f"/{progress.steps:,}"

@@ -24,7 +24,7 @@ REPORT_STEPS = 50
 DEFAULT_STEPS = 10_000
 
 
-class Progress(NamedTuple):
+class TrainingProgress(NamedTuple):
     """Where a training is: steps done, steps wanted, seconds spent in all, and the mean loss since the last report."""
 
     step: int
@@ -33,7 +33,7 @@ class Progress(NamedTuple):
     loss: float
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[TrainingProgress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def fit(
         now = time.monotonic()
         state.seconds = before + now - began
         if report and state.step % REPORT_STEPS == 0:
-            report(Progress(state.step, steps, state.seconds, sum(losses) / len(losses)))
+            report(TrainingProgress(state.step, steps, state.seconds, sum(losses) / len(losses)))
             losses.clear()
         if now - kept >= CHECKPOINT_SECONDS:
             keep()

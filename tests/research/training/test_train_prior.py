@@ -16,7 +16,7 @@ from causalprint.research.generators.prior import PriorConfig
 from causalprint.research.training import own_model, photographs
 from causalprint.research.training.config import ModelTrainingConfig
 from causalprint.research.training.loop import TrainingConfig
-from causalprint.research.training.own_model import Progress
+from causalprint.research.training.own_model import TrainingProgress
 from causalprint.research.training.photographs import sources, split_photographs
 from causalprint.research.training.train_autoencoder import train_autoencoder
 from causalprint.research.training.train_prior import train_prior
@@ -75,7 +75,7 @@ def test_interrupted_and_resumed_gives_the_weights_of_an_uninterrupted_run(
     train_prior(replace(parts, steps=3), prior=TINY, training=TRAINING)
     monkeypatch.setattr(own_model, "REPORT_STEPS", 1)
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainingProgress) -> None:
         if progress.step == 5:
             raise KeyboardInterrupt
 
