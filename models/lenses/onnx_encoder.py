@@ -127,12 +127,12 @@ def _open_blocks(spec: LensSpec, path: Path) -> tuple[Any, list[str]]:
 
 def _image_input(spec: LensSpec, session: Any) -> tuple[str, int | None]:
     """Name of the graph's image and its side, ``None`` where any will do."""
-    found = session.get_inputs()
-    shape = list(found[0].shape) if len(found) == 1 else []
-    if len(shape) != 4 or shape[1] != 3 or found[0].type != "tensor(float)" or (shape[2] != shape[3] and _fixed(shape[2:])):
-        wanted = ", ".join(f"{value.name} {value.shape} {value.type}" for value in found)
+    inputs = session.get_inputs()
+    shape = list(inputs[0].shape) if len(inputs) == 1 else []
+    if len(shape) != 4 or shape[1] != 3 or inputs[0].type != "tensor(float)" or (shape[2] != shape[3] and _fixed(shape[2:])):
+        wanted = ", ".join(f"{value.name} {value.shape} {value.type}" for value in inputs)
         raise spec.error(f"its graph takes {wanted}; give an encoder of one float image (N, 3, side, side)")
-    return str(found[0].name), int(shape[2]) if _fixed(shape[2:]) else None
+    return str(inputs[0].name), int(shape[2]) if _fixed(shape[2:]) else None
 
 
 def _fixed(sides: list[Any]) -> bool:

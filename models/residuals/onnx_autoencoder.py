@@ -87,10 +87,10 @@ def _find(spec: ResidualSpec) -> tuple[Path, ...]:
     graphs = sorted(path.glob("*.onnx"))
     encoders = [graph for graph in graphs if "encoder" in graph.stem.lower()]
     if len(graphs) != 2 or len(encoders) != 1:
-        found = ", ".join(graph.name for graph in graphs) or "none"
+        names = ", ".join(graph.name for graph in graphs) or "none"
         raise spec.error(
             f"give a folder with two ONNX files, one of them named …encoder…, or one file that "
-            f"reconstructs an image; {path} holds {found}"
+            f"reconstructs an image; {path} holds {names}"
         )
     (encoder,) = encoders
     return (encoder, *(graph for graph in graphs if graph != encoder))
