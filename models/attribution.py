@@ -81,8 +81,8 @@ class Attributor:
     def scores(self, fingerprints: Tensor) -> Tensor:
         """Logits float32 (N, K) of fingerprints float32 (N, 128), with gradients: their softmax is :meth:`probabilities`."""
         tensors = {key: fingerprints.new_tensor(value) for key, value in self._tensors.items()}
-        found: Tensor = self._scores(tensors, fingerprints, lambda values: values.exp())
-        return found / self._manifest.decision.temperature
+        scores: Tensor = self._scores(tensors, fingerprints, lambda values: values.exp())
+        return scores / self._manifest.decision.temperature
 
     def familiarity(self, fingerprints: Tensor) -> Tensor:
         """Discriminants float32 (N, K) of fingerprints float32 (N, 128) over their spread, with gradients.

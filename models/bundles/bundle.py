@@ -143,8 +143,8 @@ def save_bundle(
     folders = [RESIDUAL_FOLDER] * _inside(manifest.residual)
     folders += [LENSES_FOLDER] * any(_inside(feature.lens) for feature in manifest.features)
     for folder in folders:
-        found = [path for path in (directory / folder).rglob("*") if path.suffix in WEIGHT_SUFFIXES]
-        paths += sorted(path.relative_to(directory).as_posix() for path in found)
+        weights = [path for path in (directory / folder).rglob("*") if path.suffix in WEIGHT_SUFFIXES]
+        paths += sorted(path.relative_to(directory).as_posix() for path in weights)
 
     def licence(path: str) -> str:
         return licences.get(path, licences.get(path.partition("/")[0], licences.get("", manifest.licence)))
@@ -160,14 +160,14 @@ def _check_file(directory: Path, file: BundleFile) -> None:
     if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
         raise BundleError(f"{directory / MANIFEST} names {file.path!r}, which lies outside the bundle")
     try:
-        found = _sha256(path)
+        actual = _sha256(path)
     except OSError as error:
         raise BundleError(
             f"{path} is named in {MANIFEST} and cannot be read: {error.strerror}; fetch the bundle again"
         ) from error
-    if found != file.sha256:
+    if actual != file.sha256:
         raise BundleError(
-            f"{path} has SHA-256 {found}, {MANIFEST} says {file.sha256}; the file is damaged or was changed: fetch it again"
+            f"{path} has SHA-256 {actual}, {MANIFEST} says {file.sha256}; the file is damaged or was changed: fetch it again"
         )
 
 
@@ -182,13 +182,13 @@ def _check_shapes(directory: Path, manifest: Manifest) -> None:
             raise BundleError(f"{directory / MANIFEST} lists no {name}; every bundle has one")
         try:
             with safe_open(directory / name, framework="np") as tensors:
-                found = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118 - no mapping
+                stored = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118 - no mapping
         except SafetensorError as error:
             raise BundleError(f"{directory / name} is no safetensors file: {error}") from error
-        for key in shapes.keys() | found.keys():
-            if shapes.get(key) != found.get(key):
+        for key in shapes.keys() | stored.keys():
+            if shapes.get(key) != stored.get(key):
                 raise BundleError(
-                    f"{directory / name}: tensor {key!r} has shape {found.get(key)}, {MANIFEST} implies {shapes.get(key)}"
+                    f"{directory / name}: tensor {key!r} has shape {stored.get(key)}, {MANIFEST} implies {shapes.get(key)}"
                 )
 
 

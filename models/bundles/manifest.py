@@ -165,9 +165,11 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         data = json.loads(text)
     except ValueError as error:
         raise BundleError(f"{where} is no JSON: {error}; fetch the bundle again") from error
-    found = data.get("schema") if isinstance(data, dict) else None
-    if found != SCHEMA:
-        raise BundleError(f"{where} has schema {found!r}, this version reads {SCHEMA}; train it again or install another version")
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:
+        raise BundleError(
+            f"{where} has schema {schema!r}, this version reads {SCHEMA}; train it again or install another version"
+        )
     try:
         manifest = from_json(Manifest, text, where)
     except ValueError as error:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from causalprint.models.lenses.base import Lens, magnified
 from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, centre, normalise
-from causalprint.models.residuals.weights import take_digests
+from causalprint.models.residuals.weights import open_onnx, take_digests
 from causalprint.schemas.model_spec import LensSpec
 
 Floats = npt.NDArray[np.float32]
@@ -45,7 +45,7 @@ class _OnnxEncoder:
         if not path.is_file():
             raise spec.error(f"there is no file {path}; give that of an ONNX image encoder")
         self._spec, self._path = spec, path
-        self._session = _session(spec, str(path))
+        self._session = open_onnx(spec, path)
         self._input, self._side = _image_input(spec, self._session)
         self._blocks: tuple[Any, list[str]] | None = None
         self._lock = threading.Lock()
@@ -122,30 +122,17 @@ def _open_blocks(spec: LensSpec, path: Path) -> tuple[Any, list[str]]:
         raise spec.error("its graph has no transformer blocks; give a vision transformer that is not fused")
     given = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
-    return _session(spec, model.SerializeToString()), names
-
-
-def _session(spec: LensSpec, model: str | bytes) -> Any:
-    try:
-        import onnxruntime  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise spec.error("needs package onnxruntime; pip install 'causalprint[compare]'") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # rounding must not depend on the machine's cores
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own classes derive from nothing else
-        raise spec.error(f"{spec.location} is no ONNX model that onnxruntime can run: {error}") from error
+    return open_onnx(spec, model.SerializeToString()), names
 
 
 def _image_input(spec: LensSpec, session: Any) -> tuple[str, int | None]:
     """Name of the graph's image and its side, ``None`` where any will do."""
-    found = session.get_inputs()
-    shape = list(found[0].shape) if len(found) == 1 else []
-    if len(shape) != 4 or shape[1] != 3 or found[0].type != "tensor(float)" or (shape[2] != shape[3] and _fixed(shape[2:])):
-        wanted = ", ".join(f"{value.name} {value.shape} {value.type}" for value in found)
+    inputs = session.get_inputs()
+    shape = list(inputs[0].shape) if len(inputs) == 1 else []
+    if len(shape) != 4 or shape[1] != 3 or inputs[0].type != "tensor(float)" or (shape[2] != shape[3] and _fixed(shape[2:])):
+        wanted = ", ".join(f"{value.name} {value.shape} {value.type}" for value in inputs)
         raise spec.error(f"its graph takes {wanted}; give an encoder of one float image (N, 3, side, side)")
-    return str(found[0].name), int(shape[2]) if _fixed(shape[2:]) else None
+    return str(inputs[0].name), int(shape[2]) if _fixed(shape[2:]) else None
 
 
 def _fixed(sides: list[Any]) -> bool:

@@ -115,7 +115,7 @@ def soft_shares(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
     A triangular kernel: what :func:`shares` would give on average if uniform noise one step wide were added before rounding.
     """
     levels = torch.arange(LEVELS, device=first.device) - 2
-    weights = [(1 - (each.clamp(-2, 2).flatten(1)[..., None] - levels).abs()).relu() for each in (first, second, third)]
+    weights = [(1 - (values.clamp(-2, 2).flatten(1)[..., None] - levels).abs()).relu() for values in (first, second, third)]
     pairs = (weights[0][..., :, None] * weights[1][..., None, :]).flatten(2)
     return (pairs.transpose(1, 2) @ weights[2]).flatten(1) / pairs.shape[1]
 

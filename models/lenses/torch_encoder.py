@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import Tensor
 
 from causalprint.models.lenses.base import Lens, magnified
 from causalprint.models.lenses.encoder import centre, normalise
-from causalprint.models.residuals.weights import take_digests
+from causalprint.models.residuals.weights import fetch, take_digests
 from causalprint.schemas.model_spec import LensSpec
 
 GPU_BATCH = 32
@@ -40,7 +38,8 @@ def _load_transformers(spec: LensSpec, device: torch.device) -> Lens:
         import transformers  # noqa: PLC0415 - optional
     except ImportError as error:
         raise spec.error("needs package transformers; pip install 'causalprint[compare]'") from error
-    folder = _locate(spec)
+    path = Path(spec.location).expanduser()
+    folder = path if path.is_dir() else fetch(spec, ["*.safetensors", "*.json"])
     try:
         model, report = transformers.AutoModel.from_pretrained(
             str(folder), use_safetensors=True, dtype=torch.float32, local_files_only=True, output_loading_info=True
@@ -144,19 +143,6 @@ class _Plain:
     def features(self, x: Tensor) -> Tensor:
         values: Tensor = self.model(x)
         return values
-
-
-def _locate(spec: LensSpec) -> Path:
-    path = Path(spec.location).expanduser()
-    if path.is_dir():
-        return path
-    try:
-        return Path(snapshot_download(spec.location, allow_patterns=["*.safetensors", "*.json"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise spec.error(
-            f"{spec.location} is no directory here, and the model hub did not give it "
-            f"({type(error).__name__}); check the name and the network, or fetch it elsewhere and give its path"
-        ) from error
 
 
 def _pixels(spec: LensSpec, folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

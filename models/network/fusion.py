@@ -76,8 +76,8 @@ class FingerprintNetwork(nn.Module):
         if self.autoencoder is None:
             nothing = fused[:, :0]
             return Fused(fused, fused, nothing, nothing)
-        found: Fused = self.autoencoder(fused, noise)
-        return found
+        decoded: Fused = self.autoencoder(fused, noise)
+        return decoded
 
     def shares(self, tokens: Tensor) -> Tensor:
         """Weights (N, S) of tokens (N, S, 128); each row sums to S."""

@@ -67,9 +67,9 @@ def load_codec(spec: ResidualSpec, device: torch.device | str) -> Codec:
     if is_taef2(root):
         taef2 = load_taef2(spec, root, device)
         return Codec(taef2, taef2.factor, take_digests(root, tuple(root / name for name in FILES)))
-    found = find_model(spec, root, FOLDERS, CLASSES)
-    model = load_model(spec, found, device)
-    return Codec(_DiffusersRoundTrip(model), _factor(model), take_digests(root, found.files))
+    saved = find_model(spec, root, FOLDERS, CLASSES)
+    model = load_model(spec, saved, device)
+    return Codec(_DiffusersRoundTrip(model), _factor(model), take_digests(root, saved.files))
 
 
 def load(spec: ResidualSpec, device: torch.device | str) -> AutoencoderResidual:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from causalprint.models.residuals.autoencoder import AutoencoderResidual, Codec
-from causalprint.models.residuals.weights import take_digests
+from causalprint.models.residuals.weights import open_onnx, take_digests
 from causalprint.schemas.model_spec import ResidualSpec
 
 FACTOR = 8
@@ -35,7 +35,7 @@ def load(spec: ResidualSpec, device: torch.device | str) -> AutoencoderResidual:
     """
     del device
     paths = _find(spec)
-    halves = [_Graph(_open(spec, path)) for path in paths]
+    halves = [_Graph(open_onnx(spec, path)) for path in paths]
     if len(halves) == 2:
         factor = PROBE // halves[0](torch.zeros(1, 3, PROBE, PROBE))[0].shape[-1]
     else:
@@ -87,26 +87,13 @@ def _find(spec: ResidualSpec) -> tuple[Path, ...]:
     graphs = sorted(path.glob("*.onnx"))
     encoders = [graph for graph in graphs if "encoder" in graph.stem.lower()]
     if len(graphs) != 2 or len(encoders) != 1:
-        found = ", ".join(graph.name for graph in graphs) or "none"
+        names = ", ".join(graph.name for graph in graphs) or "none"
         raise spec.error(
             f"give a folder with two ONNX files, one of them named …encoder…, or one file that "
-            f"reconstructs an image; {path} holds {found}"
+            f"reconstructs an image; {path} holds {names}"
         )
     (encoder,) = encoders
     return (encoder, *(graph for graph in graphs if graph != encoder))
-
-
-def _open(spec: ResidualSpec, path: Path) -> Any:
-    try:
-        import onnxruntime  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise spec.error("needs package onnxruntime; pip install 'causalprint[compare]'") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # no rounding may depend on the machine's cores
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own classes derive from nothing else
-        raise spec.error(f"{path} is no ONNX model that onnxruntime can run: {error}") from error
 
 
 def _is_signed(spec: ResidualSpec) -> bool:

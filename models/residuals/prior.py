@@ -81,19 +81,19 @@ def load_prior(spec: ResidualSpec, device: torch.device | str) -> Prior:
         ResidualError: one of them is missing, cannot be loaded, or is of another kind (conditional, latent, flow matching).
     """
     root = locate(spec, FOLDERS)
-    found = find_model(spec, root, FOLDERS, ("UNet2DModel",))
+    saved = find_model(spec, root, FOLDERS, ("UNet2DModel",))
     schedule = _find_schedule(spec, root)
     alphas, prediction_type = _read_schedule(spec, schedule)
     # Channels last is a quarter faster on a CPU.
-    model = load_model(spec, found, device).to(memory_format=torch.channels_last)
+    model = load_model(spec, saved, device).to(memory_format=torch.channels_last)
     if model.config.in_channels != 3 or model.config.out_channels not in (3, 6) or model.class_embedding is not None:
         raise spec.error(
-            f"{found.folder} takes {model.config.in_channels} channels, gives "
+            f"{saved.folder} takes {model.config.in_channels} channels, gives "
             f"{model.config.out_channels}, needs {'no' if model.class_embedding is None else 'a'} class; give an unconditional "
             "model of RGB images (3 channels to 3, or to 6 with a learned variance)"
         )
     factor = 2 ** (len(model.config.block_out_channels) - 1)
-    return Prior(_Network(model), alphas, prediction_type, factor, take_digests(root, (*found.files, schedule)))
+    return Prior(_Network(model), alphas, prediction_type, factor, take_digests(root, (*saved.files, schedule)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""Finds the files of a pretrained model, by path or by hub name, and takes their digests. Safetensors only, never pickles."""
+"""Finds the files of a pretrained model, by path or by hub name, and takes their digests. Safetensors and ONNX, never pickles."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from causalprint.schemas.model_spec import ResidualSpec
+from causalprint.schemas.model_spec import ModelSpec, ResidualSpec
 
 WEIGHTS = "diffusion_pytorch_model"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -59,9 +60,18 @@ def locate(spec: ResidualSpec, folders: tuple[str, ...]) -> Path:
         raise spec.error(f"there is no directory {spec.location}; give that of a model, or owner/name on the hub")
     wanted = [f"{WEIGHTS}*.safetensors", "encoder.safetensors", "decoder.safetensors", "*.json"]
     wanted += [f"{folder}/{WEIGHTS}*.safetensors" for folder in folders]
+    return fetch(spec, wanted, VARIANTS, revision=spec.text("revision", ""))
+
+
+def fetch(spec: ModelSpec, wanted: Sequence[str], unwanted: Sequence[str] = (), revision: str = "") -> Path:
+    """The model hub's snapshot of the repository that ``spec.location`` names: the files that match.
+
+    Raises:
+        ModelError: there is no such name, or the hub cannot be reached.
+    """
     try:
         snapshot = snapshot_download(
-            spec.location, revision=spec.text("revision", "") or None, allow_patterns=wanted, ignore_patterns=list(VARIANTS)
+            spec.location, revision=revision or None, allow_patterns=list(wanted), ignore_patterns=list(unwanted) or None
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise spec.error(
@@ -69,6 +79,25 @@ def locate(spec: ResidualSpec, folders: tuple[str, ...]) -> Path:
             f"({type(error).__name__}); check the name and the network, or fetch it elsewhere and give its path"
         ) from error
     return Path(snapshot)
+
+
+def open_onnx(spec: ModelSpec, model: Path | bytes) -> Any:
+    """An inference session of the ONNX ``model``, a file or its bytes, on one thread of the CPU.
+
+    Raises:
+        ModelError: package onnxruntime is missing, or it cannot run the model.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise spec.error("needs package onnxruntime; pip install 'causalprint[compare]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # rounding must not depend on the machine's cores
+    given, name = (model, spec.location) if isinstance(model, bytes) else (str(model), model)
+    try:
+        return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes derive from nothing else
+        raise spec.error(f"{name} is no ONNX model that onnxruntime can run: {error}") from error
 
 
 def find_model(spec: ResidualSpec, root: Path, folders: tuple[str, ...], classes: tuple[str, ...]) -> ModelFiles:

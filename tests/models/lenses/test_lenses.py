@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from causalprint.models.lenses import LENSES, Lens, dct, fourier, read, rgb, stats
+from causalprint.models.lenses import LENSES, Lens, dct, fourier, load_lens, read, rgb, stats
 from causalprint.models.lenses.stats import cooccurrences
 from causalprint.models.residuals.base import subtract
 from causalprint.schemas.model_spec import READINGS
@@ -44,9 +44,8 @@ def wave(rows: float, columns: float, side: int = 256) -> Tensor:
 
 
 def summary(lens: Lens, z: Tensor) -> Tensor:
-    """Its one scalar."""
-    (summarise,) = lens.scalars.values()
-    return summarise(z)
+    """Its scalars (N, S)."""
+    return torch.stack([summarise(z) for summarise in lens.scalars.values()], dim=1) if lens.scalars else z.new_zeros(len(z), 0)
 
 
 @ALL
@@ -56,7 +55,7 @@ def test_any_size_gives_the_stated_number_of_finite_features(lens: Lens, height:
     z = 0.1 * noise(2, 3, height, width, seed=seed)
     features, scalar = lens.apply(z), summary(lens, z)
     assert features.shape == (2, lens.size)
-    assert scalar.shape == (2,)
+    assert scalar.shape == (2, len(lens.scalars))
     assert features.dtype == scalar.dtype == torch.float32
     assert features.isfinite().all()
     assert scalar.isfinite().all()
@@ -103,10 +102,14 @@ def test_the_same_image_gives_the_same_bits(lens: Lens) -> None:
 
 
 @ALL
-def test_its_scalar_is_a_column_of_the_embeddings(lens: Lens) -> None:
-    (column,) = lens.scalars
-    assert column in EMBEDDINGS.names
-    assert LENSES[lens.name] is lens
+def test_its_scalars_are_columns_of_the_embeddings(lens: Lens) -> None:
+    assert lens.scalars.keys() <= set(EMBEDDINGS.names)
+    assert LENSES[lens.name] is load_lens(lens.name) is lens
+
+
+def test_the_columns_that_lenses_fill_keep_their_order() -> None:
+    columns = [column for lens in LENSES.values() for column in lens.scalars]
+    assert columns == ["rgb_bias", "dft_peak", "dct_blockiness", "qft_share", "radial_slope", "stats_kurtosis"]
 
 
 @ALL
