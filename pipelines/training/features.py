@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from causalprint.pipelines.progress import Follower, Status, follow
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
 from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.losses import Losses, ReasonCount
 from causalprint.transforms.tally import Tally
 
 if TYPE_CHECKING:
@@ -93,9 +94,11 @@ def labelled_examples(
         FeatureError: a shard is in both inputs, or the runner ended without all features.
         RunnerError: the runner or its options cannot be used.
         ResidualError: the residual cannot be loaded.
-        Exception: what a worker raised (an image has no label, a connection broke); under most runners as a RuntimeError with
-            the worker's traceback as its text.
+        LabelError: no image has a label.
+        Exception: what a worker raised (a connection broke); under most runners as a RuntimeError with the worker's traceback as
+            its text.
     """
+    from causalprint.pipelines.labelled.reader import LabelledReader
     from causalprint.transforms.features.files import read_examples, written_shard
     from causalprint.transforms.match_shards import match_shards
 
@@ -112,13 +115,20 @@ def labelled_examples(
         follower = Follower(folder, len(shards), sum(shard.size for shard in shards))
         state = follow(lambda: _execute(shards, files, config, progress), follower, _Telling(report))
     damage = []
+    images, lost = 0, Losses()
     for shard in shards:
         records = written_shard(files, shard)
         if records is None:
             raise FeatureError(f"the runner {config.runner} ended in state {state} without features of {shard.uri}; see its log")
+        images += sum(record.images for record in records)
+        lost += Losses(tuple(ReasonCount(one.reason, one.images) for record in records for one in record.left_out))
         damage += [f"{shard.uri}: {records[-1].damage}"] * (records[-1].damage is not None)
     if damage:
         report(f"{len(damage)} of {len(shards)} shards are damaged and give what can be read of them, such as {damage[0]}")
+    if not images:  # perhaps since none has a label, which the reader tells
+        next(iter(LabelledReader(shards, config.extraction.label_field, config.storage)), None)
+    if lost.images:
+        report(str(lost))
     report(f"reading the features of {len(shards)} shards")
     return LabelledExamples(read_examples(files, learned), read_examples(files, held_out) if held_out else None)
 

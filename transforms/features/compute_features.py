@@ -23,11 +23,11 @@ from causalprint.models.residuals.base import Residual
 from causalprint.models.training.examples import Extraction, thumbnail_of
 from causalprint.models.training.interventions import Intervened, Style
 from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import EncodedImage, ImageSlice, digest
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Shard, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
 from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
-from causalprint.transforms.labels import Label, label_of
+from causalprint.transforms.labels import UNLABELLED, Label, LabelError, label_of
 from causalprint.transforms.tally import tally
 
 WHO = "causalprint train"
@@ -50,14 +50,13 @@ def feature_slice(
     """Computes one slice; rows are in the slice's order and depend on each image's bytes, its label and ``extraction`` alone.
 
     Raises:
-        LabelError: an image has no label; before anything is computed.
         UnreadShardError: the slice says that its shard could not be read further this time.
     """
     if images.retryable:
         raise UnreadShardError(f"{images.shard.uri}: {images.damage}; run the same command again with --resume")
     report = progress or (lambda _images, _left_out, _bytes: None)
     report(len(images.rejects), len(images.rejects), 0)
-    labels = [label_of(image, images.shard, extraction.label_field) for image in images.images]
+    labels = [_label(image, images.shard, extraction.label_field) for image in images.images]
     outcomes = []
     for image, outcome in zip(
         images.images, pool.map(partial(_compute, extractor, extraction), images.images, labels), strict=True
@@ -144,7 +143,16 @@ class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[Featu
         return slices | RunInference(FeatureModelHandler(self.extraction, self.device, self.threads, self.progress))
 
 
-def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label) -> Example | Why:
+def _label(image: EncodedImage, shard: Shard, label_field: str) -> Label | None:
+    try:
+        return label_of(image, shard, label_field)
+    except LabelError:
+        return None
+
+
+def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label | None) -> Example | Why:
+    if label is None:
+        return Stage.READ, UNLABELLED
     try:
         pixels = decode(image.data).pixels
     except ImageRejectError as error:

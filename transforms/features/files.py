@@ -16,8 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from causalprint.models.training.examples import THUMBNAIL, Examples, Text
+from causalprint.models.labelled import LabelledImages
+from causalprint.models.training.examples import THUMBNAIL, Examples
 from causalprint.models.training.interventions import Style
+from causalprint.schemas.arrays import Text
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.records import from_json, to_json
@@ -105,7 +107,7 @@ def read_examples(files: FeatureFiles, shards: Iterable[Shard]) -> Examples:
         FileNotFoundError: the features of a shard are not all there.
     """
     records = [record for shard in shards for record in _whole(files, shard)]
-    left_out = np.array([sum(each.images for record in records for each in record.left_out)])
+    left_out = sum(each.images for record in records for each in record.left_out)
     full = [record for record in records if record.images]
     tables = (_read(files, record) for record in full)
     first = next(tables, None)
@@ -119,9 +121,7 @@ def read_examples(files: FeatureFiles, shards: Iterable[Shard]) -> Examples:
         features[start : start + len(table)] = _views(table, "features")
         start += len(table)
         narrow.append(_all_but_features(table))
-    return Examples(*(np.concatenate(column) for column in zip(*narrow, strict=True)))._replace(
-        features=features, left_out=left_out
-    )
+    return narrow[0].join(*narrow[1:])._replace(features=features, left_out=left_out)
 
 
 def _whole(files: FeatureFiles, shard: Shard) -> Sequence[FeatureRecord]:
@@ -151,31 +151,21 @@ def _all_but_features(table: pa.Table) -> Examples:
     def text(name: str) -> Text:
         return np.array(table.column(name).to_pylist(), dtype=np.str_)
 
+    columns = {name: text(name) for name in ("origin", "content", "licence", "image_id")}
+    encoded_bytes = table.column("encoded_bytes").to_numpy()
     return Examples(
+        images=LabelledImages.known(text("source"), encoded_bytes=encoded_bytes, **columns),
         features=np.zeros(0, np.float16),
         style=_views(table, "style"),
-        source=text("source"),
-        origin=text("origin"),
-        content=text("content"),
-        licence=text("licence"),
-        image_id=text("image_id"),
-        encoded_bytes=table.column("encoded_bytes").to_numpy(),
         thumbnail=np.frombuffer(b"".join(table.column("thumbnail").to_pylist()), np.uint8).reshape(len(table), -1),
-        left_out=np.zeros(0, np.int64),
     )
 
 
-def _none(left_out: npt.NDArray[np.int64]) -> Examples:
-    empty = np.array([], dtype=np.str_)
+def _none(left_out: int) -> Examples:
     return Examples(
+        images=LabelledImages.of([]),
         features=np.zeros((0, 0, 0), np.float16),
         style=np.zeros((0, 0, len(Style._fields)), np.float32),
-        source=empty,
-        origin=empty,
-        content=empty,
-        licence=empty,
-        image_id=empty,
-        encoded_bytes=np.zeros(0, np.int64),
         thumbnail=np.zeros((0, 3 * THUMBNAIL * THUMBNAIL), np.uint8),
         left_out=left_out,
     )

@@ -138,13 +138,13 @@ def test_the_figures_have_intervals_that_hold_their_value_and_audits_stay_at_cha
     labelled = a_world(10.0)
     alone = np.array([f"content-{place}" for place in range(len(labels))])
     draw = np.random.default_rng(0)
-    figures = evaluate_head(head, SOURCES, labels, labelled.origins, alone, seed=0)
+    figures = evaluate_head(head, SOURCES, labels, labelled.images.origin, alone, seed=0)
     figures += audit_shortcuts(
         draw.integers(1000, 9000, len(labels)),
         draw.integers(0, 256, (len(labels), 12)).astype(np.uint8),
         labels,
         alone,
-        split_folds(labels, labelled.origins, alone, 2, 0),
+        split_folds(labels, labelled.images.origin, alone, 2, 0),
         seed=0,
         threads=1,
     )
