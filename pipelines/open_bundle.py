@@ -14,7 +14,6 @@ from PIL.Image import Image
 
 from causalprint.models.attribution import Attribution
 from causalprint.models.bundles.bundle import Bundle, load_bundle
-from causalprint.models.verdicts import Judge
 from causalprint.pipelines.runners import cores
 from causalprint.transforms.images.decode import ImageRejectError, decode, to_rgb
 
@@ -36,6 +35,8 @@ class OpenBundle:
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
         """Loads residual and lenses onto ``device``; on a CPU torch is told to use one thread, and images run side by side."""
+        from causalprint.models.verdicts import Judge  # torch is loaded when a bundle is
+
         self.bundle = bundle
         self._judge = Judge(bundle, device)
 

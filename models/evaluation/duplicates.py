@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from causalprint.schemas.arrays import Crops, Hashes, Text
 
@@ -34,17 +36,20 @@ def join_near_duplicates(contents: Text, hashes: Hashes, near: int = NEAR) -> Te
     Hashes that tell nothing (:data:`PLAIN`) join nothing.
     """
     names, content = np.unique(contents, return_inverse=True)
-    parents = np.arange(len(names))
+    pairs = [np.zeros((0, 2), np.int64)]
     ones = np.bitwise_count(hashes)
     told = np.flatnonzero((ones >= PLAIN) & (ones <= BITS - PLAIN))
     for start in range(0, len(told), _BLOCK):
         rows = told[start : start + _BLOCK]
         others = told[start:]
         differing = np.bitwise_count(hashes[rows][:, None] ^ hashes[others][None, :])
-        for row, other in np.argwhere(differing <= near):
-            _join(parents, int(content[rows[row]]), int(content[others[other]]))
-    roots = np.array([_root(parents, place) for place in range(len(names))], np.int64)
-    joined: Text = names[roots[content]]
+        row, other = np.nonzero(differing <= near)
+        pairs.append(np.unique(np.stack([content[rows[row]], content[others[other]]], axis=1), axis=0))
+    first, second = np.concatenate(pairs).T
+    edges = coo_array((np.ones(len(first), np.bool_), (first, second)), shape=(len(names), len(names)))
+    _, group = connected_components(edges, directed=False)
+    _, least = np.unique(group, return_index=True)  # names are sorted, so the first of a group is its least
+    joined: Text = names[least[group][content]]
     return joined
 
 
@@ -61,15 +66,3 @@ def _cell_means(values: npt.NDArray[np.float32], cells: int) -> npt.NDArray[np.f
     means: npt.NDArray[np.float32] = np.add.reduceat(values, edges[:-1], axis=0)
     means /= np.diff(edges)[:, None]
     return means
-
-
-def _root(parents: npt.NDArray[np.int64], place: int) -> int:
-    while parents[place] != place:
-        parents[place] = parents[parents[place]]
-        place = int(parents[place])
-    return place
-
-
-def _join(parents: npt.NDArray[np.int64], one: int, other: int) -> None:
-    low, high = sorted((_root(parents, one), _root(parents, other)))
-    parents[high] = low

@@ -6,12 +6,9 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from causalprint.models.statistics.calibration import balanced
-
-Text = npt.NDArray[np.str_]
-Mask = npt.NDArray[np.bool_]
+from causalprint.schemas.arrays import Mask, Scores, Text
 
 TEST_SHARE = 0.25
 """Of the images of a source with one origin."""
@@ -99,7 +96,7 @@ def hold_out_validation(sources: Text, origins: Text, contents: Text, seed: int,
     return train, validation
 
 
-def weigh_as_tested(split: Split, sources: Text, origins: Text) -> npt.NDArray[np.float64]:
+def weigh_as_tested(split: Split, sources: Text, origins: Text) -> Scores:
     """Weights of the validation images, 1 on average, (V,): what they are worth in finding a temperature for the test.
 
     Of an origin that it learned from, a method is surer than of another, and most of a test is of others. So the images of
@@ -117,7 +114,7 @@ def weigh_as_tested(split: Split, sources: Text, origins: Text) -> npt.NDArray[n
             weights[group] = balanced(sources[tuned][group]) / group.sum() * part
     if not weights.any():  # all of the test is of one kind, all of the validation of the other
         weights = balanced(sources[tuned])
-    normal: npt.NDArray[np.float64] = weights * len(weights) / weights.sum()
+    normal: Scores = weights * len(weights) / weights.sum()
     return normal
 
 

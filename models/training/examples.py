@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,11 +11,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from causalprint.models.bundles.manifest import Feature, Geometry
+from causalprint.models.labelled import LabelledImages
 from causalprint.models.training.interventions import Interventions
+from causalprint.schemas.arrays import Floats, Labels, Mask, Pixels
 
 THUMBNAIL = 16
-
-Text = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +48,60 @@ class Examples(NamedTuple):
     """N labelled images in V views.
 
     Attributes:
+        images: what is known of them.
         features: float16 (N, V, D).
         style: float32 (N, V, S), what each view went through: :class:`~causalprint.models.training.interventions.Style`.
-        source, origin, content, licence: the label, (N,); an image of which nobody says what it shows is its own content.
-        image_id: SHA-256 of the encoded bytes, (N,).
-        encoded_bytes: int64 (N,).
         thumbnail: uint8 (N, 768), the image at 16x16 pixels: for the audit of shortcuts, never for the fingerprint.
-        left_out: images that could not be read or decoded, or are smaller than the crop, int64 (1,).
+        left_out: how many could not be read or decoded, are smaller than the crop or have no label.
     """
 
+    images: LabelledImages
     features: npt.NDArray[np.float16]
-    style: npt.NDArray[np.float32]
-    source: Text
-    origin: Text
-    content: Text
-    licence: Text
-    image_id: Text
-    encoded_bytes: npt.NDArray[np.int64]
+    style: Floats
     thumbnail: npt.NDArray[np.uint8]
-    left_out: npt.NDArray[np.int64]
+    left_out: int = 0
 
-    def join(self, other: Examples) -> Examples:
+    def join(self, *others: Examples) -> Examples:
         """These, then those."""
-        joined = Examples(*(np.concatenate([mine, its]) for mine, its in zip(self, other, strict=True)))
-        return joined._replace(left_out=joined.left_out.sum(keepdims=True))
+        several = (self, *others)
+        return Examples(
+            self.images.join(*(one.images for one in others)),
+            np.concatenate([one.features for one in several]),
+            np.concatenate([one.style for one in several]),
+            np.concatenate([one.thumbnail for one in several]),
+            sum(one.left_out for one in several),
+        )
+
+    def labelled(self, sources: Sequence[str], sizes: tuple[int, ...]) -> Labelled:
+        """As the trainer takes them; every one is of ``sources``, its features of lenses of ``sizes``."""
+        return Labelled(self.images, self.features, self.style, self.thumbnail, self.images.labels(sources), sizes)
 
 
-def thumbnail_of(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+class Labelled(NamedTuple):
+    """N labelled images in V views, as the trainer takes them.
+
+    Attributes:
+        images: what is known of them; origins and contents count.
+        features: float16 (N, V, D), lenses of ``sizes`` side by side; the first view is the image as it is.
+        style, thumbnail: as of :class:`Examples`.
+        labels: int64 (N,), below the number of classes.
+        sizes: of the lenses.
+    """
+
+    images: LabelledImages
+    features: npt.NDArray[np.float16]
+    style: Floats
+    thumbnail: npt.NDArray[np.uint8]
+    labels: Labels
+    sizes: tuple[int, ...]
+
+    def take(self, rows: Mask) -> Labelled:
+        """The images in ``rows``, a mask (N,)."""
+        views = (self.features[rows], self.style[rows], self.thumbnail[rows])
+        return Labelled(self.images.take(rows), *views, self.labels[rows], self.sizes)
+
+
+def thumbnail_of(crop: Pixels) -> npt.NDArray[np.uint8]:
     """Averages of a crop uint8 (C, C, 3) over 16x16 cells, uint8 (768,)."""
     small = Image.fromarray(crop).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return np.asarray(small).flatten()

@@ -19,7 +19,8 @@ from causalprint.models.bundles.decision import DecisionConfig, Limits, set_limi
 from causalprint.models.bundles.manifest import Decision, Feature, Network
 from causalprint.models.statistics.discriminant import Metric, discriminants
 from causalprint.models.statistics.origins import Floats, split_folds
-from causalprint.models.training.learning import Labelled, Trained, learn
+from causalprint.models.training.examples import Labelled
+from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.recipe import Recipe
 from causalprint.models.training.tensors import attribution_tensors, fingerprint_tensors
 
@@ -100,7 +101,7 @@ def fit_head(
         trained = train(labelled, validation, "networks")
         metric = held.out(trained, labelled, validation, shrinkage)
     else:
-        folds = split_folds(labelled.labels, labelled.origins, labelled.contents, config.folds, config.seed)
+        folds = split_folds(labelled.labels, labelled.images.origin, labelled.images.content, config.folds, config.seed)
         for number, fold in enumerate(folds, 1):
             if fold.any():
                 held.out(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), labelled, fold, shrinkage)
@@ -130,7 +131,7 @@ class _Held(NamedTuple):
         metric = trained.metric(labelled.take(~rows), shrinkage)
         self.scores[rows] = trained.scores(found)
         self.familiarity[rows] = discriminants(*metric)(found).max(axis=1)
-        places = list(zip(labelled.labels.tolist(), labelled.origins.tolist(), strict=True))
+        places = list(zip(labelled.labels.tolist(), labelled.images.origin.tolist(), strict=True))
         seen = {place for place, held in zip(places, rows, strict=True) if not held}
         self.of_new_origin[rows] = [place not in seen for place, held in zip(places, rows, strict=True) if held]
         return metric

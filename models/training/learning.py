@@ -17,43 +17,19 @@ from causalprint.models.network.fusion import CODE_DIM, FingerprintNetwork
 from causalprint.models.network.reduction import Reduction, learn_reduction
 from causalprint.models.statistics.discriminant import Metric, learn_metric
 from causalprint.models.statistics.metrics import macro_recall
-from causalprint.models.statistics.origins import Labels, Text, balance
+from causalprint.models.statistics.origins import balance
 from causalprint.models.training.closed_form import closed_form, start_from
+from causalprint.models.training.examples import Labelled
 from causalprint.models.training.loss import batch_loss
 from causalprint.models.training.networks import Networks
 from causalprint.models.training.progress import Progress, resume, save
 from causalprint.models.training.recipe import Recipe
 from causalprint.models.training.sample import Batches, Sample, sample_of
+from causalprint.schemas.arrays import Labels
 from causalprint.schemas.elements import digest
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 Report = Callable[[str], None]
-
-
-class Labelled(NamedTuple):
-    """N labelled images in V views, as the trainer takes them.
-
-    Attributes:
-        features: float16 (N, V, D), lenses of ``sizes`` side by side; the first view is the image as it is.
-        sizes: of the lenses.
-        labels: int64 (N,), below the number of classes.
-        origins, contents: (N,), where an image is from, and what images of one scene or prompt share.
-        style: float32 (N, V, S), what each view went through.
-        thumbnail: uint8 (N, 768).
-    """
-
-    features: npt.NDArray[np.float16]
-    sizes: tuple[int, ...]
-    labels: Labels
-    origins: Text
-    contents: Text
-    style: npt.NDArray[np.float32]
-    thumbnail: npt.NDArray[np.uint8]
-
-    def take(self, rows: npt.NDArray[np.bool_]) -> Labelled:
-        """The images in ``rows``, a mask (N,)."""
-        known = (self.labels[rows], self.origins[rows], self.contents[rows])
-        return Labelled(self.features[rows], self.sizes, *known, self.style[rows], self.thumbnail[rows])
 
 
 class Trained(NamedTuple):
@@ -79,7 +55,7 @@ class Trained(NamedTuple):
     def metric(self, labelled: Labelled, shrinkage: float) -> Metric:
         """Where the fingerprints of each source's images lie, as they are, in no view but the first."""
         rows = self.fingerprints(labelled.features[:, 0])
-        weights = balance(labelled.labels, labelled.origins).astype(np.float64)
+        weights = balance(labelled.labels, labelled.images.origin).astype(np.float64)
         return learn_metric(rows, labelled.labels, weights, self.classes, shrinkage)
 
 
@@ -199,8 +175,7 @@ def _decay(networks: Networks, anchors: Mapping[str, Tensor], share: float) -> N
 def _sample(labelled: Labelled, reduction: Reduction) -> Sample:
     count, views, width = labelled.features.shape
     lenses = [values.view(count, views, -1) for values in reduction(labelled.features.reshape(count * views, width))]
-    known = (labelled.labels, labelled.origins, labelled.contents, labelled.style)
-    return sample_of(lenses, *known, torch.from_numpy(labelled.thumbnail))
+    return sample_of(lenses, labelled)
 
 
 def _start(networks: Networks, sample: Sample, classes: int, recipe: Recipe, sizes: list[int], seed: int) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.statistics.origins import Labels, Text, balance
+from causalprint.models.statistics.origins import balance
+from causalprint.models.training.examples import Labelled
+from causalprint.schemas.arrays import Labels, Text
 
 CONTENT_DIM = 32
 
@@ -70,18 +71,16 @@ class Batches:
         return max(1, round(len(self._chances) / size))
 
 
-def sample_of(
-    lenses: Sequence[Tensor], labels: Labels, origins: Text, contents: Text, style: npt.NDArray[np.float32], thumbnail: Tensor
-) -> Sample:
-    """A sample of components (N, V, C_s) and what is known of the images; ``thumbnail`` uint8 (N, 768)."""
+def sample_of(lenses: Sequence[Tensor], labelled: Labelled) -> Sample:
+    """A sample of components (N, V, C_s) and of what is known of the images."""
     return Sample(
         tuple(lenses),
-        torch.from_numpy(labels),
-        _numbers(origins),
-        _numbers(contents),
-        _standard(torch.from_numpy(style)),
-        _content(thumbnail),
-        torch.from_numpy(balance(labels, origins)),
+        torch.from_numpy(labelled.labels),
+        _numbers(labelled.images.origin),
+        _numbers(labelled.images.content),
+        _standard(torch.from_numpy(labelled.style)),
+        _content(torch.from_numpy(labelled.thumbnail)),
+        torch.from_numpy(balance(labelled.labels, labelled.images.origin)),
     )
 
 
@@ -101,10 +100,10 @@ def _numbers(names: Text) -> Tensor:
     return torch.from_numpy(np.unique(names, return_inverse=True)[1])
 
 
-def _siblings(labels: npt.NDArray[np.int64], contents: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+def _siblings(labels: Labels, contents: Labels) -> list[Labels]:
     order = np.argsort(contents, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(contents[order])) + 1)
-    found: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(labels)
+    found: list[Labels] = [np.zeros(0, np.int64)] * len(labels)
     for group in groups:
         for row in group:
             found[row] = group[labels[group] != labels[row]]

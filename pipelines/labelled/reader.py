@@ -167,7 +167,7 @@ class LabelledReader:
 
     def _label(self, image: EncodedImage, shard: Shard) -> Label:
         if self._label_field is None:
-            return Label("", shard.uri, image.image_id, UNKNOWN)
+            return Label("", shard.collection, image.image_id, UNKNOWN)
         return label_of(image, shard, self._label_field, self._otherwise)
 
     def _leave_out(self, shard: Shard, member: str, reason: str, detail: str) -> None:
@@ -214,4 +214,4 @@ def central_crop(decoded: DecodedImage, side: int) -> Pixels:
 
 
 def _name(shard: Shard, member: str) -> str:
-    return f"{shard.uri}{'' if shard.uri.endswith('/') else '#'}{member}"
+    return f"{shard.collection}{'' if shard.format == 'folder' else '#'}{member}"

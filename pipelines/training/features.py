@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from causalprint.pipelines.progress import Status, follow, watched
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
 from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.losses import Losses, ReasonCount
 from causalprint.transforms.counting import Tally
 
 if TYPE_CHECKING:
@@ -93,9 +94,10 @@ def labelled_examples(
             features.
         RunnerError: the runner or its options cannot be used.
         ResidualError: the residual cannot be loaded.
-        Exception: what a worker raised (an image has no label); under most runners as a RuntimeError with
-            the worker's traceback as its text.
+        LabelError: no image has a label.
+        Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
+    from causalprint.pipelines.labelled.reader import LabelledReader
     from causalprint.transforms.features.files import read_examples
     from causalprint.transforms.match_shards import match_shards
     from causalprint.transforms.tables.committed import stored_account
@@ -111,15 +113,22 @@ def labelled_examples(
     with watched(shards, local=RUNNERS[config.runner].local) as follower:
         state = follow(lambda: _execute(shards, output, config), follower, _Telling(report))
     damage = []
+    images, lost = 0, Losses()
     for shard in shards:
         account = stored_account(output, shard)
         if account is None:
             raise FeatureError(f"the runner {config.runner} ended in state {state} without features of {shard.uri}; see its log")
         if account.retryable:
             raise FeatureError(f"{shard.uri}: {account.damage}; run the same command again with --resume")
+        images += account.attributed
+        lost += Losses(tuple(ReasonCount(one.reason, one.images) for one in account.reasons))
         damage += [f"{shard.uri}: {account.damage}"] * (not account.complete)
     if damage:
         report(f"{len(damage)} of {len(shards)} shards are damaged and give what can be read of them, such as {damage[0]}")
+    if not images:  # perhaps since none has a label, which the reader tells
+        next(iter(LabelledReader(shards, config.extraction.label_field, config.storage)), None)
+    if lost.images:
+        report(str(lost))
     report(f"reading the features of {len(shards)} shards")
     return LabelledExamples(read_examples(output, learned), read_examples(output, held_out) if held_out else None)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalprint.models.labelled import LEAST_IMAGES
 from causalprint.pipelines.runners import cores
 from causalprint.pipelines.training.bundle_files import check_folders, take_in, take_in_lens
 from causalprint.pipelines.training.config import TrainConfig
@@ -14,10 +15,10 @@ from causalprint.pipelines.training.features import FeatureConfig, Report, extra
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
     from causalprint.models.bundles.manifest import Origin
+    from causalprint.models.labelled import LabelledImages
     from causalprint.models.training.examples import Examples, Extraction
     from causalprint.models.training.recipe import Recipe
 
-LEAST_IMAGES = 4
 UNSTATED = "unstated"
 REAL_PRIOR = 2.0
 """Photographs are taken to be as frequent as this many generators: in a crawl they are far more, on a benchmark as one."""
@@ -53,12 +54,12 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
     computed = labelled_examples(config.inputs, config.validation, _feature_config(config, extraction, own), report)
     training, validation = computed
     examples = training if validation is None else training.join(validation)
-    report(f"fitting {len(examples.source)} images")
+    report(f"fitting {len(examples.images)} images")
     torch.set_num_threads(config.threads or cores())
     checkpoints = output.with_name(output.name + ".checkpoints")
     if not config.resume:
         shutil.rmtree(checkpoints, ignore_errors=True)
-    bundle = _fit(config, recipe, extraction, examples, len(training.source), checkpoints, report)
+    bundle = _fit(config, recipe, extraction, examples, len(training.images), checkpoints, report)
     shutil.rmtree(own, ignore_errors=True)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return bundle
@@ -72,14 +73,14 @@ def sources_of(examples: Examples, learned: int) -> tuple[str, ...]:
     """
     from causalprint.models.bundles.manifest import REAL
 
-    found = examples.source.tolist()
+    found = examples.images.source.tolist()
     sources = (REAL, *sorted(set(found[:learned]) - {REAL}))
     counts = {source: found[:learned].count(source) for source in sources}
     scarce = {source: count for source, count in counts.items() if count < LEAST_IMAGES}
     if scarce or len(sources) < 2:
         raise TrainingError(
             f"training needs at least {LEAST_IMAGES} images of `real` and of each generator, as large as the crop at least; "
-            f"found {counts}, and {int(examples.left_out[0])} that are smaller or damaged"
+            f"found {counts}, and {examples.left_out} that are smaller, damaged or unlabelled"
         )
     if strangers := set(found[learned:]) - set(sources):
         raise TrainingError(f"validation has sources that training has not: {', '.join(sorted(strangers))}; leave them out")
@@ -116,16 +117,15 @@ def _fit(
     from causalprint.models.features import pick_device
     from causalprint.models.statistics.origins import split_folds
     from causalprint.models.training.head import HeadConfig, fit_head
-    from causalprint.models.training.learning import Labelled
 
     sources = sources_of(examples, learned)
-    labels = np.array([sources.index(source) for source in examples.source.tolist()])
-    known = (labels, examples.origin, examples.content)
+    images = examples.images
+    labelled = examples.labelled(sources, tuple(one.size for one in extraction.features))
+    labels = labelled.labels
+    known = (labels, images.origin, images.content)
     held_out = np.arange(len(labels)) >= learned if learned < len(labels) else None
-    sizes = tuple(one.size for one in extraction.features)
     prior = np.array([REAL_PRIOR if source == REAL else 1.0 for source in sources], np.float32)
     head_config = HeadConfig(seed=config.seed, device=str(pick_device(config.device)), checkpoints=checkpoints)
-    labelled = Labelled(examples.features, sizes, *known, examples.style, examples.thumbnail)
     residual = take_in(extraction.residual, RESIDUAL_FOLDER)
     lenses = [take_in_lens(one.lens) for one in extraction.features]
     check_folders([residual, *lenses])
@@ -134,7 +134,7 @@ def _fit(
     folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]
     figures = evaluate_head(head, sources, *known, config.seed)
     figures += audit_shortcuts(
-        examples.encoded_bytes, examples.thumbnail, labels, examples.content, folds, config.seed, config.threads or cores()
+        images.encoded_bytes, examples.thumbnail, labels, images.content, folds, config.seed, config.threads or cores()
     )
     output = Path(config.output)
     for part in (residual, *lenses):
@@ -150,7 +150,7 @@ def _fit(
         features=features,
         network=head.network,
         decision=head.decision,
-        data=_data(examples, learned),
+        data=_data(images, learned),
         figures=tuple(figures),
     )
     bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences)
@@ -158,12 +158,12 @@ def _fit(
     return bundle
 
 
-def _data(examples: Examples, learned: int) -> tuple[Origin, ...]:
+def _data(images: LabelledImages, learned: int) -> tuple[Origin, ...]:
     from collections import Counter
 
     from causalprint.models.bundles.manifest import Origin
 
-    rows = list(zip(examples.source.tolist(), examples.origin.tolist(), examples.licence.tolist(), strict=True))
+    rows = list(zip(images.source.tolist(), images.origin.tolist(), images.licence.tolist(), strict=True))
     training, validation = Counter(rows[:learned]), Counter(rows[learned:])
     keys = sorted(training.keys() | validation.keys())
     return tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.runners import cores
@@ -16,6 +17,7 @@ from causalprint.schemas.estimates import finite
 
 if TYPE_CHECKING:
     from causalprint.models.evaluation.splits import Split
+    from causalprint.models.labelled import LabelledImages
     from causalprint.models.training.examples import Examples
     from causalprint.research.ablation.parts import Outcome, Variant
     from causalprint.research.comparison.scoring import Figures, Ground
@@ -44,12 +46,12 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
 
     from causalprint.models.evaluation.splits import rotate_origins
     from causalprint.models.features import pick_device
-    from causalprint.models.training.learning import Labelled
     from causalprint.models.training.recipe import load_recipe
     from causalprint.pipelines.results.sections import publish_section
     from causalprint.research.ablation.parts import shared_reduction, try_out, variants
     from causalprint.research.ablation.report import SECTION, section
     from causalprint.research.comparison.cache import array_digest
+    from causalprint.research.comparison.scoring import ground_of
     from causalprint.schemas.records import to_json
 
     recipe = load_recipe(config.recipe)
@@ -58,12 +60,13 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
     root = config.features or str(config.output / FEATURES)
     features = FeatureConfig(extraction, root, config.device, config.threads, storage=config.storage)
     examples = labelled_examples(config.inputs, (), features, report).training
-    sources = sources_of(examples, len(examples.source))
-    ground = _ground(examples, sources)
-    known = (ground.truth, examples.origin, ground.contents, examples.style, examples.thumbnail)
-    labelled = Labelled(examples.features, tuple(one.size for one in extraction.features), *known)
+    sources = sources_of(examples, len(examples.images))
+    examples = examples._replace(images=_with_twins_joined(examples))
+    images = examples.images
+    ground = ground_of(images, sources)
+    labelled = examples.labelled(sources, tuple(one.size for one in extraction.features))
     seeds = range(config.seed, config.seed + config.seeds)
-    splits = {seed: rotate_origins(examples.source, examples.origin, ground.contents, seed) for seed in seeds}
+    splits = {seed: rotate_origins(images.source, images.origin, images.content, seed) for seed in seeds}
     torch.set_num_threads(config.threads or cores())
     device = pick_device(config.device)
     outcomes: dict[str, list[Outcome]] = {row.name: [] for row in rows}
@@ -78,7 +81,7 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
     ablation = Ablation(
         command=config.argv(),
         recipe=recipe.name,
-        images=array_digest(examples.image_id),
+        images=array_digest(images.image_id),
         sources=sources,
         headline=tuple(sources[label] for label in ground.several),
         splits=tuple(_split_row(seed, split) for seed, split in splits.items()),
@@ -98,19 +101,13 @@ def _chosen(rows: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
     return [row for row in rows if not only or row.name in (FULL, *only)]
 
 
-def _ground(examples: Examples, sources: Sequence[str]) -> Ground:
-    """As a comparison's: near-duplicates, here found on the thumbnails that stand beside the features, are of one content."""
-    import numpy as np
-
+def _with_twins_joined(examples: Examples) -> LabelledImages:
+    """As in a comparison near-duplicates, here found on the thumbnails that stand beside the features, are of one content."""
     from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
     from causalprint.models.training.examples import THUMBNAIL
-    from causalprint.research.comparison.scoring import Ground
 
     hashes = difference_hashes(examples.thumbnail.reshape(-1, THUMBNAIL, THUMBNAIL, 3))
-    truth = np.array([sources.index(name) for name in examples.source.tolist()])
-    several = [label for label in range(len(sources)) if len(np.unique(examples.origin[truth == label])) > 1]
-    contents = join_near_duplicates(examples.content, hashes)
-    return Ground(truth, contents, len(sources), 0, np.array(several, np.int64))
+    return replace(examples.images, content=join_near_duplicates(examples.images.content, hashes))
 
 
 def _split_row(seed: int, split: Split) -> SplitRow:

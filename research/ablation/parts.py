@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from causalprint.models.evaluation.splits import Mask, Split
+from causalprint.models.evaluation.splits import Split
 from causalprint.models.network.reduction import Reduction, learn_reduction
 from causalprint.models.statistics.metrics import macro_recall
-from causalprint.models.training.learning import Labelled, Trained, learn
+from causalprint.models.training.examples import Labelled
+from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.objectives import independence, invariance
 from causalprint.models.training.recipe import Objective, Optimiser, Recipe, Use
 from causalprint.models.training.sample import sample_of
 from causalprint.research.comparison.scoring import Run
+from causalprint.schemas.arrays import Mask
 
 FULL = "full"
 """Name of the recipe as it is: what every other row is compared with."""
@@ -213,8 +215,7 @@ def _validated(trained: Trained, labelled: Labelled, validation: Mask) -> float:
 def _decoupling(fingerprints: npt.NDArray[np.float32], tested: Labelled) -> tuple[float, float]:
     """Invariance and independence of the fingerprints (N, V, 128) of the images ``tested``."""
     views = fingerprints.shape[1]
-    known = (tested.labels, tested.origins, tested.contents, tested.style)
-    sample = sample_of((), *known, torch.from_numpy(tested.thumbnail))
+    sample = sample_of((), tested)
     codes = torch.cat([sample.content.repeat_interleave(views, dim=0), sample.style.flatten(0, 1)], dim=1)
     labels = sample.labels.repeat_interleave(views)
     values = torch.from_numpy(fingerprints)

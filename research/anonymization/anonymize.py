@@ -20,7 +20,7 @@ from causalprint.research.anonymization.config import AnonymizeConfig
 from causalprint.research.anonymization.records import Anonymization, Attempt, LeftOut
 
 if TYPE_CHECKING:
-    from causalprint.schemas.elements import EncodedImage, Shard
+    from causalprint.pipelines.labelled.reader import LabelledImage
 
 ATTEMPTS = "anonymize.parquet"
 REPORT = "report.json"
@@ -44,8 +44,8 @@ def anonymize(config: AnonymizeConfig, report: Report = lambda _: None) -> Anony
     tools = load_tools(config, report)
     aim = Aim(config.method, config.target, config.epsilon)
 
-    def work(shard: Shard, image: EncodedImage) -> tuple[Attempt, bytes] | LeftOut:
-        known = look_at(shard, image, None, tools)
+    def work(image: LabelledImage) -> tuple[Attempt, bytes] | LeftOut:
+        known = look_at(image, tools)
         if isinstance(known, LeftOut):
             return known
         changed = attack(known, aim, config.seed, tools)
@@ -53,7 +53,7 @@ def anonymize(config: AnonymizeConfig, report: Report = lambda _: None) -> Anony
             return changed
         return attempt(known, changed, tools.anonymizer.assess(changed), aim, tools), encode_png(changed)
 
-    found = list(each_image(config, work, report))
+    found = list(each_image(config, None, work, report))
     done = [each for each in found if not isinstance(each, LeftOut)]
     left_out = tuple(each for each in found if isinstance(each, LeftOut))
     if not done:

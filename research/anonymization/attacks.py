@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from causalprint.research.anonymization.config import NOISE, PGD, SWAP, AnonymizeConfig
 from causalprint.research.anonymization.records import Attempt, LeftOut
-from causalprint.schemas.config import Slicing
 
 if TYPE_CHECKING:
     from causalprint.models.residuals.base import Residual
     from causalprint.models.verdicts import Judge
+    from causalprint.pipelines.labelled.reader import LabelledImage
     from causalprint.research.anonymization.anonymizer import Anonymizer, Assessment, Pixels
     from causalprint.research.anonymization.counterfactual import Descent, Trace
-    from causalprint.schemas.elements import EncodedImage, Shard
 
 JPEG_QUALITY = 75
-_SLICING = Slicing(images=64, bytes=64 * 1024 * 1024)
 
 Report = Callable[[str], None]
 """Told in a few words what is being done."""
@@ -114,54 +110,45 @@ def _load_swap(config: AnonymizeConfig, judge: Judge, report: Report) -> tuple[R
 
 
 def each_image(
-    config: AnonymizeConfig, work: Callable[[Shard, EncodedImage], ResultT | LeftOut], report: Report
+    config: AnonymizeConfig, label_field: str | None, work: Callable[[LabelledImage], ResultT | LeftOut], report: Report
 ) -> Iterator[ResultT | LeftOut]:
-    """``work`` on every image, several at a time, in order; those that no reader could read are counted as left out."""
+    """``work`` on every image, several at a time, in order; then all that could not be read.
+
+    Raises:
+        ConnectionError: a shard cannot be read for now.
+        LabelError: labels are asked for, and no image has one.
+    """
     import torch
 
     from causalprint.models.features import pick_device
-    from causalprint.transforms.formats.slices import read_slices
+    from causalprint.pipelines.labelled.reader import LabelledReader
     from causalprint.transforms.match_shards import match_shards
 
     in_order = (shard for given in config.inputs for shard in match_shards([given], config.storage))  # as they were given
     shards = {shard.uri: shard for shard in in_order}
     threads = config.threads or (os.cpu_count() or 1 if pick_device(config.device) == torch.device("cpu") else 1)
-    count = 0
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for part in (part for shard in shards.values() for part in read_slices(shard, "images", _SLICING, config.storage)):
-                for image, done in zip(part.images, pool.map(partial(work, part.shard), part.images), strict=True):
-                    count += 1
-                    report(f"{count} images, the last {image.member}")
-                    yield done
-                yield from [LeftOut(part.shard.uri, "could not be read")] * len(part.rejects)
-                if part.damage:
-                    raise ValueError(f"{part.shard.uri}: {part.damage}; give whole shards")
-        finally:  # whoever has enough does not wait for the rest
-            pool.shutdown(wait=False, cancel_futures=True)
+    lost: list[LeftOut] = []
+    reader = LabelledReader(
+        tuple(shards.values()), label_field, config.storage, lost=lambda name, why: lost.append(LeftOut(name, why))
+    )
+    for count, done in enumerate(reader.map(work, threads=threads), 1):
+        report(f"{count} images")
+        yield done
+    yield from lost
 
 
-def look_at(shard: Shard, image: EncodedImage, label_field: str | None, tools: Tools) -> Known | LeftOut:
-    """An image and what the bundles say of it; without ``label_field`` its label is not asked for.
+def look_at(image: LabelledImage, tools: Tools) -> Known | LeftOut:
+    """An image and what the bundles say of it.
 
     Raises:
-        LabelError: nothing says what made it.
+        ImageRejectError: it cannot be decoded.
     """
-    from causalprint.transforms.images.decode import ImageRejectError, decode
-    from causalprint.transforms.labels import label_of
-
-    name = f"{shard.collection}{'' if shard.format == 'folder' else '#'}{image.member}"
-    label = None if label_field is None else label_of(image, shard, label_field)
-    try:
-        pixels = decode(image.data).pixels
-    except ImageRejectError as error:
-        return LeftOut(name, str(error.detail))
+    pixels = image.decode().pixels
     before = tools.anonymizer.assess(pixels)
     if before.plain.source is None:
         height, width = pixels.shape[:2]
-        return LeftOut(name, f"{width} x {height} pixels: smaller than the crop, or without texture: no verdict to change")
-    content, source = (image.image_id, None) if label is None else (label.content, label.source)
-    return Known(name, image.image_id, content, source, pixels, before)
+        return LeftOut(image.name, f"{width} x {height} pixels: smaller than the crop, or without texture: no verdict to change")
+    return Known(image.name, image.encoded.image_id, image.label.content, image.label.source or None, pixels, before)
 
 
 def attack(known: Known, aim: Aim, seed: int, tools: Tools) -> Pixels | LeftOut:

@@ -33,8 +33,8 @@ from causalprint.research.anonymization.records import (
 )
 
 if TYPE_CHECKING:
+    from causalprint.pipelines.labelled.reader import LabelledImage
     from causalprint.research.anonymization.anonymizer import Assessment, Pixels
-    from causalprint.schemas.elements import EncodedImage, Shard
     from causalprint.schemas.estimates import Estimate
 
 EPSILONS = (2 / 255, 4 / 255, 8 / 255)
@@ -54,14 +54,14 @@ def study(config: AnonymizeConfig, report: Report = lambda _: None) -> Study:
 
     tools = load_tools(config, report)
 
-    def work(shard: Shard, image: EncodedImage) -> tuple[Attempt, ...] | LeftOut:
-        known = look_at(shard, image, config.label_field, tools)
+    def work(image: LabelledImage) -> tuple[Attempt, ...] | LeftOut:
+        known = look_at(image, tools)
         if isinstance(known, LeftOut):
             return known
         return tuple(_attempts(known, config, tools)) if known.before.plain.named == known.label else ()
 
     found = []
-    for each in each_image(config, work, report):
+    for each in each_image(config, config.label_field, work, report):
         found.append(each)
         if config.limit and sum(isinstance(one, tuple) and bool(one) for one in found) >= config.limit:
             break

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from causalprint.models.bundles.decision import DecisionConfig
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, feature
+from causalprint.models.labelled import LabelledImages
 from causalprint.models.statistics.discriminant import Discriminants, discriminants
-from causalprint.models.training.examples import THUMBNAIL, thumbnail_of
+from causalprint.models.training.examples import THUMBNAIL, Labelled, thumbnail_of
 from causalprint.models.training.interventions import Style
-from causalprint.models.training.learning import Labelled, Trained, learn
+from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.recipe import Recipe, load_recipe
 from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training, UnavailableError
 from causalprint.schemas.model_spec import LensError, ResidualError
@@ -39,13 +40,12 @@ def fit(training: Training, kit: Kit, recipe: Recipe) -> Predict:
     sizes = tuple(one.size for one in _extractor(recipe, kit).features)
     width = sum(sizes)
     labelled = Labelled(
-        training.features[..., :width],
-        sizes,
-        training.labels,
-        training.origins,
-        training.contents,
-        training.features[..., width : width + STYLE].astype(np.float32),
-        training.features[:, 0, width + STYLE :].astype(np.uint8),
+        images=LabelledImages.known(training.labels.astype(np.str_), origin=training.origins, content=training.contents),
+        features=training.features[..., :width],
+        style=training.features[..., width : width + STYLE].astype(np.float32),
+        thumbnail=training.features[:, 0, width + STYLE :].astype(np.uint8),
+        labels=training.labels,
+        sizes=sizes,
     )
     validation = training.validation if training.validation.any() else None
     trained = learn(labelled, training.classes, recipe, validation, training.seed, kit.device)

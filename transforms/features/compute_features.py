@@ -22,12 +22,12 @@ from causalprint.models.residuals.base import Residual
 from causalprint.models.training.examples import Extraction, thumbnail_of
 from causalprint.models.training.interventions import Intervened, Style
 from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import EncodedImage, ImageSlice, digest
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Shard, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
 from causalprint.transforms.counting import count, milliseconds, rejects_by
 from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
-from causalprint.transforms.labels import Label, label_of
+from causalprint.transforms.labels import UNLABELLED, Label, LabelError, label_of
 from causalprint.transforms.map_slices import MapSlices
 
 WHO = "causalprint train"
@@ -42,12 +42,9 @@ def feature_slice(
     """Computes one slice, and counts its images as they are done.
 
     Rows are in the slice's order and depend on each image's bytes, its label and ``extraction`` alone.
-
-    Raises:
-        LabelError: an image has no label; before anything is computed.
     """
     count(images=len(images.rejects), **rejects_by((reject.stage, reject.reason) for reject in images.rejects))
-    labels = [label_of(image, images.shard, extraction.label_field) for image in images.images]
+    labels = [_label(image, images.shard, extraction.label_field) for image in images.images]
     outcomes: list[Example | Why] = []
     decoding = computing = 0.0
     for image, done in zip(images.images, pool.map(partial(_compute, extractor, extraction), images.images, labels), strict=True):
@@ -107,7 +104,16 @@ class _Done(NamedTuple):
     computing: float
 
 
-def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label) -> _Done:
+def _label(image: EncodedImage, shard: Shard, label_field: str) -> Label | None:
+    try:
+        return label_of(image, shard, label_field)
+    except LabelError:
+        return None
+
+
+def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label | None) -> _Done:
+    if label is None:
+        return _Done((Stage.READ, UNLABELLED), 0, 0)
     began = time.perf_counter()
     try:
         pixels = decode(image.data).pixels

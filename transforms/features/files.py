@@ -14,8 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from causalprint.models.training.examples import THUMBNAIL, Examples, Text
+from causalprint.models.labelled import LabelledImages
+from causalprint.models.training.examples import THUMBNAIL, Examples
 from causalprint.models.training.interventions import Style
+from causalprint.schemas.arrays import Text
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
 from causalprint.transforms.features.rows import FeatureSlice
@@ -54,7 +56,7 @@ def read_examples(output: Output, shards: Iterable[Shard]) -> Examples:
         ValueError: a file is damaged.
     """
     accounts = [_account(output, shard) for shard in shards]
-    left_out = np.array([sum(account.rejected for account in accounts)])
+    left_out = sum(account.rejected for account in accounts)
     tables = (_read(output, account, slice_id) for account in accounts for slice_id in account.slice_ids)
     full = (table for table in tables if len(table))
     first = next(full, None)
@@ -68,9 +70,7 @@ def read_examples(output: Output, shards: Iterable[Shard]) -> Examples:
         features[start : start + len(table)] = _views(table, "features")
         start += len(table)
         narrow.append(_all_but_features(table))
-    return Examples(*(np.concatenate(column) for column in zip(*narrow, strict=True)))._replace(
-        features=features, left_out=left_out
-    )
+    return narrow[0].join(*narrow[1:])._replace(features=features, left_out=left_out)
 
 
 def _account(output: Output, shard: Shard) -> ShardAccount:
@@ -106,31 +106,21 @@ def _all_but_features(table: pa.Table) -> Examples:
     def text(name: str) -> Text:
         return np.array(table.column(name).to_pylist(), dtype=np.str_)
 
+    columns = {name: text(name) for name in ("origin", "content", "licence", "image_id")}
+    encoded_bytes = table.column("encoded_bytes").to_numpy()
     return Examples(
+        images=LabelledImages.known(text("source"), encoded_bytes=encoded_bytes, **columns),
         features=np.zeros(0, np.float16),
         style=_views(table, "style"),
-        source=text("source"),
-        origin=text("origin"),
-        content=text("content"),
-        licence=text("licence"),
-        image_id=text("image_id"),
-        encoded_bytes=table.column("encoded_bytes").to_numpy(),
         thumbnail=np.frombuffer(b"".join(table.column("thumbnail").to_pylist()), np.uint8).reshape(len(table), -1),
-        left_out=np.zeros(0, np.int64),
     )
 
 
-def _none(left_out: npt.NDArray[np.int64]) -> Examples:
-    empty = np.array([], dtype=np.str_)
+def _none(left_out: int) -> Examples:
     return Examples(
+        images=LabelledImages.of([]),
         features=np.zeros((0, 0, 0), np.float16),
         style=np.zeros((0, 0, len(Style._fields)), np.float32),
-        source=empty,
-        origin=empty,
-        content=empty,
-        licence=empty,
-        image_id=empty,
-        encoded_bytes=np.zeros(0, np.int64),
         thumbnail=np.zeros((0, 3 * THUMBNAIL * THUMBNAIL), np.uint8),
         left_out=left_out,
     )

@@ -131,7 +131,7 @@ def test_only_images_of_origins_that_were_not_learned_from_count_as_unseen() -> 
 
     def figures(held_out: npt.NDArray[np.bool_]) -> dict[str, str]:
         head = fit_head(labelled, FEATURES, ALIKE, OURS, HeadConfig(), held_out)
-        found = evaluate_head(head, SOURCES, labelled.labels, labelled.origins, labelled.contents, seed=0)
+        found = evaluate_head(head, SOURCES, labelled.labels, labelled.images.origin, labelled.images.content, seed=0)
         return {figure.name: figure.note for figure in found}
 
     assert "macro recall, unseen origins" not in figures(last)
@@ -152,13 +152,13 @@ def test_the_figures_have_intervals_that_hold_their_value_and_audits_stay_at_cha
     labelled = a_world(10.0)
     alone = np.array([f"content-{place}" for place in range(len(labels))])
     draw = np.random.default_rng(0)
-    figures = evaluate_head(head, SOURCES, labels, labelled.origins, alone, seed=0)
+    figures = evaluate_head(head, SOURCES, labels, labelled.images.origin, alone, seed=0)
     figures += audit_shortcuts(
         draw.integers(1000, 9000, len(labels)),
         draw.integers(0, 256, (len(labels), 12)).astype(np.uint8),
         labels,
         alone,
-        split_folds(labels, labelled.origins, alone, 2, 0),
+        split_folds(labels, labelled.images.origin, alone, 2, 0),
         seed=0,
         threads=1,
     )

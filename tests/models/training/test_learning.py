@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from causalprint.models.bundles.manifest import AttributorKind, Fusion
+from causalprint.models.labelled import LabelledImages
 from causalprint.models.statistics.metrics import macro_recall
-from causalprint.models.training.learning import Labelled, Trained, learn
+from causalprint.models.training.examples import Labelled
+from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.loss import batch_loss
 from causalprint.models.training.networks import Networks
 from causalprint.models.training.progress import Progress
@@ -139,8 +141,9 @@ def test_the_decoder_learns_to_swap() -> None:
     thumbnails = draw.integers(0, 256, (24, 768), np.uint8)[contents]
     drawn, made = draw.normal(size=(24, 10))[contents], 2 * draw.normal(size=(2, 10))[labels]
     lenses = [torch.from_numpy((drawn + made).astype(np.float32))[:, None]]
-    names = (np.array(["here"] * 48), contents.astype(str), np.zeros((48, 1, 9), np.float32))
-    sample = sample_of(lenses, labels, *names, torch.from_numpy(thumbnails))
+    images = LabelledImages.known(labels.astype(str), origin=np.array(["here"] * 48), content=contents.astype(str))
+    style = np.zeros((48, 1, 9), np.float32)
+    sample = sample_of(lenses, Labelled(images, np.zeros((48, 1, 10), np.float16), style, thumbnails, labels, (10,)))
     recipe = replace(OURS, objective=Objective(swap=1.0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -163,9 +166,8 @@ def test_the_decoder_learns_to_swap() -> None:
 def test_the_adversary_takes_the_origin_out_of_the_fingerprint() -> None:
     """Its gradient on the fingerprint is that of a guess turned round, within a source only."""
     labelled = a_world(1.0)
-    known = (labelled.labels, labelled.origins, labelled.contents, labelled.style)
     lens = torch.from_numpy(labelled.features.astype(np.float32))
-    sample = sample_of([lens], *known, torch.from_numpy(labelled.thumbnail))
+    sample = sample_of([lens], labelled)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         networks = Networks([lens.shape[2]], CLASSES, 6, OURS)

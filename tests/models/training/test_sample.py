@@ -10,10 +10,9 @@ from tests.models.training.worlds import a_world
 
 
 def a_sample(rows: slice = slice(None)) -> Sample:
-    labelled = a_world(1.0)
-    known = (labelled.labels[rows], labelled.origins[rows], labelled.contents[rows], labelled.style[rows])
-    lenses = [torch.from_numpy(labelled.features[rows].astype(np.float32))]
-    return sample_of(lenses, *known, torch.from_numpy(labelled.thumbnail[rows]))
+    world = a_world(1.0)
+    labelled = world.take(np.isin(np.arange(len(world.labels)), np.arange(len(world.labels))[rows]))
+    return sample_of([torch.from_numpy(labelled.features.astype(np.float32))], labelled)
 
 
 def test_sources_come_alike_often_however_many_images_they_have() -> None:

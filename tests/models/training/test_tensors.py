@@ -17,8 +17,10 @@ from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, Bundle, save_bund
 from causalprint.models.bundles.manifest import AttributorKind, Decision, Fusion, Geometry, Manifest, Network
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
+from causalprint.models.labelled import LabelledImages
+from causalprint.models.training.examples import Labelled
 from causalprint.models.training.interventions import Style
-from causalprint.models.training.learning import Labelled, Trained, learn
+from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.recipe import Optimiser
 from causalprint.models.training.tensors import attribution_tensors, fingerprint_tensors
 from causalprint.schemas.tables import FINGERPRINT_DIM
@@ -51,10 +53,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     values = FeatureExtractor(f"denoise:{folder}", FEATURES, torch.device("cpu"), "the test")(crops).astype(np.float16)
     labels = np.arange(18) % 3
     names = np.array([str(place) for place in range(18)])
+    images = LabelledImages.known(labels.astype(str), origin=labels.astype(str), content=names)
     style = np.tile(Style().vector(), (18, 1, 1))
     thumbnail = np.zeros((18, 768), np.uint8)
     sizes = tuple(one.size for one in FEATURES)
-    return World(folder, crops, Labelled(values[:, None], sizes, labels, labels.astype(str), names, style, thumbnail))
+    return World(folder, crops, Labelled(images, values[:, None], style, thumbnail, labels, sizes))
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=lambda one: f"{one.fusion}-{one.autoencoder}-{one.attributor}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from causalprint.models.labelled import LabelledImages
+from causalprint.models.training.examples import Labelled
 from causalprint.models.training.interventions import Interventions, Style
-from causalprint.models.training.learning import Labelled
 from causalprint.models.training.recipe import Objective, Optimiser, Recipe, Use
 
 SIZES = (20, 30)
@@ -37,12 +38,9 @@ def a_world(gap: float, seed: int = 0) -> Labelled:
     style = draw.normal(0, 1, (len(labels), 2, len(Style()))).astype(np.float32)
     style[:, 0] = Style().vector()
     thumbnail = draw.integers(0, 256, (PER_ORIGIN, 768), np.uint8)
-    return Labelled(
-        views.astype(np.float16),
-        SIZES,
-        labels,
-        np.array([f"origin-{place // PER_ORIGIN}" for place in range(len(labels))]),
-        np.array([f"content-{place % PER_ORIGIN}" for place in range(len(labels))]),
-        style,
-        np.tile(thumbnail, (2 * CLASSES, 1)),
+    images = LabelledImages.known(
+        labels.astype(str),
+        origin=np.array([f"origin-{place // PER_ORIGIN}" for place in range(len(labels))]),
+        content=np.array([f"content-{place % PER_ORIGIN}" for place in range(len(labels))]),
     )
+    return Labelled(images, views.astype(np.float16), style, np.tile(thumbnail, (2 * CLASSES, 1)), labels, SIZES)

@@ -40,7 +40,8 @@ def labelled(count: int, seed: int = 0) -> list[Sample]:
 
 
 def columns(examples: Examples, place: slice = slice(None)) -> dict[str, list[object]]:
-    return {name: column[place].tolist() for name, column in examples._asdict().items() if name != "left_out"}
+    arrays = {**examples.images.columns, **{name: getattr(examples, name) for name in ("features", "style", "thumbnail")}}
+    return {name: column[place].tolist() for name, column in arrays.items()}
 
 
 def test_every_format_gives_the_same_features(tmp_path: Path, extraction: Extraction) -> None:
@@ -51,7 +52,7 @@ def test_every_format_gives_the_same_features(tmp_path: Path, extraction: Extrac
     found, validation = labelled_examples(shards, [], config, told.append)
     assert validation is None
     assert found.features.shape == (12, 2, extraction.width)
-    assert set(found.source) == {"alpha"}
+    assert set(found.images.source) == {"alpha"}
     parts = [columns(found, slice(start, start + 3)) for start in range(0, 12, 3)]
     assert all(part == parts[0] for part in parts)
     assert told[-1] == "reading the features of 4 shards"
@@ -65,7 +66,7 @@ def test_damage_is_told_and_counted(tmp_path: Path, extraction: Extraction) -> N
     told: list[str] = []
     config = FeatureConfig(extraction, str(tmp_path / "features"), threads=2)
     found = labelled_examples([str(tmp_path / "*.tar")], [], config, told.append).training
-    assert (len(found.source), found.left_out.tolist()) == (6 - len(lost) + 2, [len(lost)])
+    assert (len(found.images), found.left_out) == (6 - len(lost) + 2, len(lost))
     assert any("1 of 2 shards are damaged and give what can be read of them" in line and "damaged.tar" in line for line in told)
 
 
@@ -116,22 +117,32 @@ def test_a_shard_that_could_not_be_read_is_no_shard_that_ends(
             labelled_examples([str(shard)], [], config)
     (kept,) = (tmp_path / "features").glob("features/*/*.parquet")
     before = (kept.stat().st_ino, kept.stat().st_mtime_ns)
-    assert len(labelled_examples([str(shard)], [], config).training.source) == 3
+    assert len(labelled_examples([str(shard)], [], config).training.images) == 3
     assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == before, "features that were there were computed again"
 
 
-def test_an_image_without_a_label_is_one_clear_error(
-    tmp_path: Path, extraction: Extraction, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_image_without_a_label_is_left_out_and_said(tmp_path: Path, extraction: Extraction) -> None:
     samples = labelled(3)
     samples[1] = samples[1]._replace(metadata={"url": "https://example.org"})
+    told: list[str] = []
+    config = FeatureConfig(extraction, str(tmp_path / "features"), threads=2)
+    shard = str(write_shard("tar", samples, tmp_path / "0.tar"))
+    found = labelled_examples([shard], [], config, told.append).training
+    assert (found.images.content.tolist(), found.left_out) == ([samples[0].key, samples[2].key], 1)
+    assert "1 image is left out (1 unlabelled)" in told
+
+
+def test_that_no_image_has_a_label_is_one_clear_error(
+    tmp_path: Path, extraction: Extraction, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = [sample._replace(metadata={"url": "https://example.org"}) for sample in labelled(3)]
     tar = write_shard("tar", samples, tmp_path / "0.tar")
     answer = command(
         capsys, "train", tar, "-o", tmp_path / "bundle", "--residual", extraction.residual, "--label-field", "maker", "--views", 1
     )
     assert answer.code == 1
     expected = (
-        f"000001.png in file://{tar} has no label: 'maker' of its sidecar or row is not there and it lies in no folder; "
+        f"000000.png in file://{tar} has no label: 'maker' of its sidecar or row is not there and it lies in no folder; "
         "state its source there, or name another key or column with another --label-field"
     )
     assert answer.found["error"] == expected

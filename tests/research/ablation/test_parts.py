@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from causalprint.models.evaluation.splits import Split, rotate_origins
-from causalprint.models.training.learning import Labelled
+from causalprint.models.training.examples import Labelled
 from causalprint.models.training.recipe import Recipe, load_recipe, recipe_names
 from causalprint.research.ablation.parts import FULL, try_out, variants
 from tests.models.training.worlds import CLASSES, OURS, PER_ORIGIN, SIZES, a_world
@@ -18,12 +18,12 @@ OWN_CONTENT = 2 * CLASSES * PER_ORIGIN
 
 def a_split(labelled: Labelled) -> Split:
     names = np.array([f"{label}" for label in labelled.labels.tolist()])
-    return rotate_origins(names, labelled.origins, labelled.contents, 0)
+    return rotate_origins(names, labelled.images.origin, labelled.images.content, 0)
 
 
 def another_content_each(labelled: Labelled) -> Labelled:
     """So that no image shares a content with the test."""
-    return labelled._replace(contents=np.array([f"{place}" for place in range(OWN_CONTENT)]))
+    return labelled._replace(images=replace(labelled.images, content=np.array([f"{place}" for place in range(OWN_CONTENT)])))
 
 
 def row(recipe: Recipe, name: str) -> Recipe:

@@ -23,7 +23,6 @@ from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard
 from causalprint.transforms.counting import FOLDER, Tally, read_tally
 from causalprint.transforms.features.compute_features import feature_key, feature_slice
 from causalprint.transforms.features.rows import FeatureSlice
-from causalprint.transforms.labels import LabelError
 from tests.bundles import photograph, tiny_prior
 
 SHARD = Shard("file:///data/00000.tar", 1, "etag", "tar")
@@ -126,18 +125,24 @@ def test_nothing_but_the_image_decides_its_row(extraction: Extraction, extractor
     assert first.rows.to_pylist() == other.rows.to_pylist()[::-1]
 
 
-def test_an_image_without_a_label_stops_before_anything_is_computed(extraction: Extraction, pool: ThreadPoolExecutor) -> None:
-    class Idle(FeatureExtractor):
+def test_an_image_without_a_label_is_left_out_and_computes_nothing(
+    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
+) -> None:
+    class Counting(FeatureExtractor):
+        computed = 0
+
         def __init__(self) -> None:
             pass
 
         def __call__(
             self, crops: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
         ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-            raise AssertionError(f"{len(crops)} crops were computed")
+            Counting.computed += 1
+            return extractor(crops)
 
-    with pytest.raises(LabelError, match=r"2\.png in file:///data/00000\.tar has no label"):
-        feature_slice(a_slice(an_image(1), an_image(2, source=None)), Idle(), extraction, pool)
+    found = feature_slice(a_slice(an_image(1), an_image(2, source=None)), Counting(), extraction, pool)
+    assert (found.rows.num_rows, Counting.computed) == (1, 1)
+    assert ("read", "unlabelled", 1) in found.left_out
 
 
 def test_the_key_tells_all_that_features_depend_on_and_nothing_else(extraction: Extraction, tmp_path: Path) -> None:

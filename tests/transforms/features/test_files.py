@@ -66,10 +66,10 @@ def test_what_was_written_is_read_shard_by_shard_whatever_the_order_of_writing(
             write_features(computed(files, shard, index, examples, lost=index, last=index == len(slices) - 1), files)
     expected = [example for slices in made for examples in slices for example in examples]
     found = read_examples(files, shards)
-    assert found.image_id.tolist() == [example.image_id for example in expected]
-    assert found.content.tolist() == [example.label.content for example in expected]
-    assert found.left_out.tolist() == [sum(index for several in sizes for index in range(len(several)))]
-    assert found.encoded_bytes.tolist() == [example.encoded_bytes for example in expected]
+    assert found.images.image_id.tolist() == [example.image_id for example in expected]
+    assert found.images.content.tolist() == [example.label.content for example in expected]
+    assert found.left_out == sum(index for several in sizes for index in range(len(several)))
+    assert found.images.encoded_bytes.tolist() == [example.encoded_bytes for example in expected]
     if expected:
         np.testing.assert_array_equal(found.features, np.stack([example.features for example in expected]))
         np.testing.assert_array_equal(found.style, np.stack([example.style for example in expected]))
@@ -130,4 +130,4 @@ def test_an_object_store_holds_features_as_a_disk_does(object_store: ObjectStore
     assert skip_shard(shard, files) is None
     write_features(computed(files, shard, 0, [an_example(1)], last=True), files)
     assert object_store.names() == [f"OUT/{files.path(FEATURES, shard.slice_id(KEY, 0))}"]
-    assert read_examples(files, [shard]).image_id.tolist() == [an_example(1).image_id]
+    assert read_examples(files, [shard]).images.image_id.tolist() == [an_example(1).image_id]
