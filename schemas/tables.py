@@ -9,6 +9,9 @@ import causalprint
 SCHEMA_VERSION = 1
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
+RECORD = "causalprint_record"
+"""The key in a file's footer of the receipt or account that travels in it, as JSON."""
+
 FINGERPRINT_DIM = 128
 
 

@@ -18,9 +18,9 @@ from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount, S
 from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import Run, Totals
 from causalprint.transforms.tables.close_accounts import write_account
+from causalprint.transforms.tables.committed import read_record
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, folder_names
-from causalprint.transforms.tables.parquet_files import read_record
 from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
 from causalprint.transforms.tables.write_manifest import add_account, write_manifest
 from causalprint.transforms.tables.write_tables import write_slice

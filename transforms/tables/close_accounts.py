@@ -15,7 +15,7 @@ from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SHARDS
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.parquet_files import encode, stored_table
+from causalprint.transforms.tables.write_tables import encode, stored_table
 
 _FIELDS = {"image_limit": "limit"}
 

@@ -5,16 +5,26 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_json
-from causalprint.schemas.tables import TABLES
+from causalprint.schemas.tables import RECORD, TABLES
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, folder_names
-from causalprint.transforms.tables.parquet_files import read_record
 
 _log = logging.getLogger(__name__)
 _PARTITION = "bundle="
+_MAGIC = b"PAR1"
+
+FOOTER = 64 * 1024
+"""Bytes at the end of a file that nearly always hold all of its footer."""
+
+
+class ParquetRecordError(ValueError):
+    """A file of the output is damaged or was not written by this pipeline."""
 
 
 def committed(output: Output, slice_id: str) -> SliceReceipt | None:
@@ -73,3 +83,42 @@ def bundle_ids(root: str, storage: Storage) -> list[str]:
 def run_ids(root: str, storage: Storage) -> list[str]:
     """The finished runs into the output at ``root``, oldest first."""
     return sorted(name.removesuffix(".json") for name in folder_names(root, "runs", storage) if name.endswith(".json"))
+
+
+def read_record(output: Output, path: str) -> str | None:
+    """The record in the footer of a file below the output's root; ``None`` where there is no such file.
+
+    Reads the end of the file only.
+
+    Raises:
+        ParquetRecordError: the file is no Parquet file, or has no record.
+    """
+    tail = output.get(path, tail=FOOTER)
+    if tail is not None and tail.endswith(_MAGIC) and _footer_size(tail) > len(tail):
+        tail = output.get(path)
+    return None if tail is None else record_of(tail, f"{output.root}/{path}")
+
+
+def record_of(tail: bytes, where: str) -> str:
+    """The record in a footer.
+
+    Args:
+        tail: the end of a Parquet file, the whole footer in it.
+        where: the file's name, for errors.
+
+    Raises:
+        ParquetRecordError: as :func:`read_record`.
+    """
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(tail)).metadata or {}
+        record: bytes = metadata[RECORD.encode()]
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise ParquetRecordError(
+            f"{where} holds no record of this pipeline ({error}); delete it and run the same command again"
+        ) from error
+    return record.decode()
+
+
+def _footer_size(tail: bytes) -> int:
+    """Bytes of the footer with its length and magic."""
+    return int.from_bytes(tail[-8:-4], "little") + 8

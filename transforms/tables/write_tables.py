@@ -1,4 +1,7 @@
-"""Slices become files: a file in each of their tables, that of the output's mark last, which commits the slice."""
+"""Slices become files: a file in each of their tables, that of the output's mark last, which commits the slice.
+
+The same rows become the same bytes, and a record of them travels in the footer.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,22 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.elements import AttributedSlice, RejectCount, SliceReceipt, VerdictCount, WrittenFile
 from causalprint.schemas.records import to_json
+from causalprint.schemas.tables import RECORD, file_schema, stored_rows
 from causalprint.transforms.counting import count, milliseconds
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.parquet_files import encode, stored_table
+
+ROW_GROUP = 8192
+"""Rows: a whole slice of the default size. Rows are small, but a sidecar may be some kilobytes."""
+
+_FEW_VALUES = (
+    *("shard", "slice_id", "format", "mode", "verdict", "source", "stage", "reason", "candidates.list.element.source"),
+    *("origin", "licence"),  # of features
+)
 
 
 def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
@@ -60,6 +72,41 @@ def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output
     receipt = replace(receipt, files=tuple(files))
     output.put(output.path(output.mark, receipt.slice_id), encode(tables[output.mark], to_json(receipt)))
     return receipt
+
+
+def stored_table(table: str, rows: pa.RecordBatch, output: Output) -> pa.Table:
+    """The rows to write to a file of ``table``, and in the metadata of their schema what made them.
+
+    Args:
+        table: a key of ``causalprint.schemas.tables.TABLES``.
+        rows: its columns; those without a fingerprint are left out, see :func:`causalprint.schemas.tables.stored_rows`.
+        output: what is written into the metadata.
+
+    Raises:
+        ValueError: ``rows`` has other columns.
+    """
+    schema = file_schema(table, output.bundle_id, output.bundle_digest)
+    return pa.table(stored_rows(table, rows).columns, schema=schema)
+
+
+def encode(rows: pa.Table, record: str | None = None) -> bytes:
+    """One Parquet file: the bytes are a function of the arguments and of the versions of this package and of pyarrow alone.
+
+    zstd; dictionaries for columns of few values only; plain encodings, which every reader knows (DuckDB cannot undo a byte-stream
+    split of float16).
+
+    Args:
+        rows: with the schema of the file.
+        record: goes to the footer below :data:`~causalprint.schemas.tables.RECORD`.
+    """
+    few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in rows.schema.names]
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, rows.schema, compression="zstd", use_dictionary=few_values) as writer:
+        writer.write_table(rows, row_group_size=ROW_GROUP)
+        if record is not None:
+            writer.add_key_value_metadata({RECORD: record})
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 @dataclass

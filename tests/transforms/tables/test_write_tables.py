@@ -19,8 +19,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from causalprint.schemas.tables import TABLES, file_schema, stored_rows
-from causalprint.transforms.tables.committed import committed
-from causalprint.transforms.tables.parquet_files import read_record
+from causalprint.transforms.tables.committed import committed, read_record
 from causalprint.transforms.tables.write_tables import WriteTables, write_slice
 from tests.outputs import (
     BUNDLE_DIGEST,
@@ -140,7 +139,7 @@ import hashlib
 from causalprint.schemas.config import Storage
 from tests.samples import sample_shard, sample_slice
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.parquet_files import encode, stored_table
+from causalprint.transforms.tables.write_tables import encode, stored_table
 rows = sample_slice(sample_shard(), images=50, rejects=9).fingerprinted
 for table in ("embeddings", "images", "rejects"):
     data = encode(stored_table(table, getattr(rows, table), Output("", "sample-000000000000", "0" * 64, Storage())))
