@@ -45,7 +45,7 @@ def test_neither_an_audit_nor_a_training_loads_a_file_of_the_laboratory(tiny: Pa
     shard = tar(tmp_path / "labelled.tar", members)
     runs = [
         ["audit", str(shard), "--output", str(tmp_path / "out"), "--bundle", str(tiny)],
-        ["train", str(shard), "--output", str(tmp_path / "bundle"), "--residual", f"denoise:{prior}", "--views", "1"],
+        ["train", str(shard), "--output", str(tmp_path / "bundle"), "--residual", f"denoise:{prior}", "--interventions", "0"],
     ]
     code = (
         f"import sys\nfrom causalprint.__main__ import main\nfor run in {runs}:\n    assert main(run) == 0, run\n"

@@ -1,9 +1,9 @@
 """Where ours begins: ridge regression in closed form, written into the network's first weights.
 
 min over W of sum_i w_i (sum_v |y_i - W z_iv|^2 + invariance sum_(u<v) |W z_iu - W z_iv|^2) + ridge |W|^2 over images i and their
-views u, v: attributed rightly, and moved little by interventions. The first K numbers of a fingerprint begin as its K scores. The
-next K - 1 are the linear discriminants of the images as they are, without views: processing an image wipes away the finest of
-what a generator leaves, scores do without it, and it is by this that an image is like no known source. The others are the
+versions u, v: attributed rightly, and moved little by interventions. The first K numbers of a fingerprint begin as its K scores.
+The next K - 1 are the linear discriminants of the images as they are, without versions: processing an image wipes away the finest
+of what a generator leaves, scores do without it, and it is by this that an image is like no known source. The others are the
 leading principal components of all lenses.
 """
 
@@ -37,22 +37,22 @@ class ClosedForm(NamedTuple):
 def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, seed: int = 0) -> ClosedForm:
     """The regression of ``sample`` onto class indicators, then discriminants, then principal components."""
     joined = torch.cat(sample.lenses, dim=2)
-    _, views, width = joined.shape
+    _, versions, width = joined.shape
     strength = joined.square().sum(dim=2).mean()  # so that ``ridge`` means the same whatever the lenses
     joined = joined / strength.sqrt()
     weights = sample.weights.float()
     targets = torch.nn.functional.one_hot(sample.labels, classes).float() - 1 / classes
     rows = (joined * weights[:, None, None].sqrt()).flatten(0, 1)
     normal = rows.T @ rows
-    if views > 1 and invariance:
+    if versions > 1 and invariance:
         offsets = ((joined - joined.mean(dim=1, keepdim=True)) * weights[:, None, None].sqrt()).flatten(0, 1)
-        normal += invariance * views * offsets.T @ offsets
+        normal += invariance * versions * offsets.T @ offsets
     total = joined.sum(dim=1) * weights[:, None]
     border = total.sum(dim=0)[:, None]
-    corner = (weights.sum() * views)[None, None]
+    corner = (weights.sum() * versions)[None, None]
     normal = torch.cat([torch.cat([normal, border], dim=1), torch.cat([border.T, corner], dim=1)]).double()
     normal += ridge * torch.eye(width + 1, dtype=normal.dtype)
-    right = torch.cat([total.T @ targets, ((weights * views) @ targets)[None]]).double()
+    right = torch.cat([total.T @ targets, ((weights * versions) @ targets)[None]]).double()
     solution = torch.linalg.solve(normal, right)
     scores, intercept = solution[:width].T / strength.sqrt() * SCORE_GAIN, solution[width] * SCORE_GAIN
     plain = joined[:, 0] * strength.sqrt()

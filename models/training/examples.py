@@ -1,4 +1,4 @@
-"""What a bundle is learned from: features of labelled images, each in several views, and how they are to be computed."""
+"""What a bundle is learned from: features of labelled images, each in several versions, and how they are to be computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Extraction:
         features: lenses and their readings, in order.
         geometry: the crop; an image smaller than it is left out.
         label_field: key of the sidecar, or column, that names the source.
-        interventions: what the further views went through, one each; the first view is the image as it is.
+        interventions: what the further versions went through, one each; the first version is the image as it is.
         seed: of the interventions.
     """
 
@@ -40,17 +40,17 @@ class Extraction:
 
     @property
     def width(self) -> int:
-        """Numbers of one view: D."""
+        """Numbers of one version: D."""
         return sum(feature.size for feature in self.features)
 
 
 class Examples(NamedTuple):
-    """N labelled images in V views.
+    """N labelled images in V versions.
 
     Attributes:
         images: what is known of them.
         features: float16 (N, V, D).
-        style: float32 (N, V, S), what each view went through: :class:`~causalprint.models.training.interventions.Style`.
+        style: float32 (N, V, S), what each version went through: :class:`~causalprint.models.training.interventions.Style`.
         thumbnail: uint8 (N, 768), the image at 16x16 pixels: for the audit of shortcuts, never for the fingerprint.
         left_out: how many could not be read or decoded, are smaller than the crop or have no label.
     """
@@ -78,11 +78,11 @@ class Examples(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """N labelled images in V views, as the trainer takes them.
+    """N labelled images in V versions, as the trainer takes them.
 
     Attributes:
         images: what is known of them; origins and contents count.
-        features: float16 (N, V, D), lenses of ``sizes`` side by side; the first view is the image as it is.
+        features: float16 (N, V, D), lenses of ``sizes`` side by side; the first version is the image as it is.
         style, thumbnail: as of :class:`Examples`.
         labels: int64 (N,), below the number of classes.
         sizes: of the lenses.
@@ -97,8 +97,8 @@ class Labelled(NamedTuple):
 
     def take(self, rows: Mask) -> Labelled:
         """The images in ``rows``, a mask (N,)."""
-        views = (self.features[rows], self.style[rows], self.thumbnail[rows])
-        return Labelled(self.images.take(rows), *views, self.labels[rows], self.sizes)
+        versions = (self.features[rows], self.style[rows], self.thumbnail[rows])
+        return Labelled(self.images.take(rows), *versions, self.labels[rows], self.sizes)
 
 
 def thumbnail_of(crop: Pixels) -> npt.NDArray[np.uint8]:

@@ -53,7 +53,7 @@ class Trained(NamedTuple):
         return found
 
     def metric(self, labelled: Labelled, shrinkage: float) -> Metric:
-        """Where the fingerprints of each source's images lie, as they are, in no view but the first."""
+        """Where the fingerprints of each source's images lie, as they are, in no version but the first."""
         rows = self.fingerprints(labelled.features[:, 0])
         weights = balance(labelled.labels, labelled.images.origin).astype(np.float64)
         return learn_metric(rows, labelled.labels, weights, self.classes, shrinkage)
@@ -85,8 +85,8 @@ def learn(
         reduction: where several trainings share one; else it is learned from the same images.
     """
     learned = labelled if validation is None else labelled.take(~validation)
-    count, views, width = learned.features.shape
-    rows = learned.features.reshape(count * views, width)
+    count, versions, width = learned.features.shape
+    rows = learned.features.reshape(count * versions, width)
     reduction = reduction or learn_reduction(rows, learned.sizes, recipe.components, seed)
     sample = _sample(learned, reduction)
     held_out = None if validation is None else labelled.take(validation)
@@ -173,8 +173,8 @@ def _decay(networks: Networks, anchors: Mapping[str, Tensor], share: float) -> N
 
 
 def _sample(labelled: Labelled, reduction: Reduction) -> Sample:
-    count, views, width = labelled.features.shape
-    lenses = [values.view(count, views, -1) for values in reduction(labelled.features.reshape(count * views, width))]
+    count, versions, width = labelled.features.shape
+    lenses = [values.view(count, versions, -1) for values in reduction(labelled.features.reshape(count * versions, width))]
     return sample_of(lenses, labelled)
 
 

@@ -21,7 +21,7 @@ def contrast(fingerprint: Tensor, labels: Tensor, origins: Tensor, contents: Ten
     same content, which share all but the source.
 
     Args:
-        fingerprint: of all views of a batch.
+        fingerprint: of all versions of a batch.
         labels: (M,) whole numbers, as the next two.
         origins: (M,).
         contents: (M,).
@@ -41,10 +41,10 @@ def contrast(fingerprint: Tensor, labels: Tensor, origins: Tensor, contents: Ten
     return (lost * (total > 0)).sum() / (total > 0).sum().clamp(min=1)
 
 
-def invariance(views: Tensor) -> Tensor:
-    """Mean squared distance of the fingerprints (N, V, 128) of an image's views to their mean, over the spread of all of them."""
-    within = (views - views.mean(dim=1, keepdim=True)).square().sum(dim=2).mean()
-    flat = views.flatten(0, 1)
+def invariance(versions: Tensor) -> Tensor:
+    """Mean squared distance of the fingerprints (N, V, 128) of an image's versions to their mean, over the spread of them all."""
+    within = (versions - versions.mean(dim=1, keepdim=True)).square().sum(dim=2).mean()
+    flat = versions.flatten(0, 1)
     return within / ((flat - flat.mean(dim=0)).square().sum(dim=1).mean() + 1e-6)
 
 

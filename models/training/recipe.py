@@ -48,9 +48,9 @@ class Objective:
 
     Attributes:
         cross_entropy: of the attribution.
-        contrast: supervised contrastive loss (Khosla et al., NeurIPS 2020), views and other images of a source as positives.
+        contrast: supervised contrastive loss (Khosla et al., NeurIPS 2020), versions and other images of a source as positives.
         hard: how many times a hard pair counts: another origin of the same source, another source with the same content.
-        invariance: squared distance between the fingerprints of an image's views.
+        invariance: squared distance between the fingerprints of an image's versions.
         independence: HSIC (Gretton et al., ALT 2005) between the fingerprint and codes of content and style, within a source.
         adversary: a network that guesses the origin within a source from the fingerprint, its gradient reversed
             (Ganin et al., JMLR 2016).
@@ -77,7 +77,7 @@ class Optimiser:
 
     Attributes:
         epochs: at most.
-        batch: images of a step, each with all of its views.
+        batch: images of a step, each with all of its versions.
         rate: learning rate, falling to nought along a cosine.
         decay: weight decay: towards the closed form where training begins from it, else towards nought.
         patience: epochs without a better macro recall on validation after which training stops and goes back to the best.
@@ -99,7 +99,7 @@ class Recipe:
         about: what it is, in a sentence.
         residual: its spec; empty for that of the bundle in the package.
         lenses: what the fingerprint reads, in order.
-        interventions: on content and style; each gives one more view of every image, which is learned from beside the image.
+        interventions: on content and style; each gives one more version of every image, which is learned from beside the image.
         components: each lens is reduced to at most so many principal components before anything is learned.
         closed_form: begin from the ridge regression of :mod:`causalprint.models.training.closed_form` instead of at random.
         ridge: its strength.

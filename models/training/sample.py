@@ -18,12 +18,12 @@ CONTENT_DIM = 32
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """N images in V views.
+    """N images in V versions.
 
     Attributes:
         lenses: components (N, V, C_s) of each lens.
         labels, origins, contents: whole numbers (N,).
-        style: what each view went through, standardised, (N, V, S).
+        style: what each version went through, standardised, (N, V, S).
         content: principal components of the thumbnails, standardised, (N, 32): what an image shows, not how it was made.
         weights: (N,), of :func:`~causalprint.models.statistics.origins.balance`.
     """

@@ -52,11 +52,20 @@ class TrainConfig(Command):
         Option("State this licence for the bundle as a whole.", "TEXT", DATA, usual="what its residual and lenses state"),
     ] = None
     views: Annotated[
-        int | None,
+        int,
         Option(
-            "Learn from at most so many views of an image: it as it is, then one after each intervention of the recipe.",
+            "Let up to so many crops of an image vote in an audit: the central one, then its four corners. Figures and limits "
+            "stay those of the central one.",
             "N",
             least=1,
+        ),
+    ] = 1
+    interventions: Annotated[
+        int | None,
+        Option(
+            "Learn from each image as it is, and after at most so many interventions of the recipe.",
+            "N",
+            least=0,
             usual="all",
         ),
     ] = None

@@ -25,7 +25,7 @@ Report = Callable[[str], None]
 """Told in a few words what is being done."""
 
 SLICING = Slicing(images=256, bytes=64 * 1024 * 1024)
-"""Smaller slices than an audit's: each image is computed in several views, and a kill costs no more than the slices under way."""
+"""Smaller slices than an audit's: each image is computed several times, and a kill costs no more than the slices under way."""
 
 
 class FeatureError(ValueError):
@@ -64,8 +64,8 @@ class LabelledExamples(NamedTuple):
     validation: Examples | None
 
 
-def extraction_of(recipe: Recipe, residual: str | None, label_field: str, views: int | None, seed: int) -> Extraction:
-    """What ``recipe`` learns from: ``residual`` where it is given, else its own, else the package's; at most ``views``.
+def extraction_of(recipe: Recipe, residual: str | None, label_field: str, interventions: int | None, seed: int) -> Extraction:
+    """What ``recipe`` learns from: ``residual``, else its own, else the package's; at most so many ``interventions``.
 
     Raises:
         LensError: a lens of the recipe cannot be loaded.
@@ -78,7 +78,7 @@ def extraction_of(recipe: Recipe, residual: str | None, label_field: str, views:
         residual=residual or recipe.residual or load_bundle().residual,
         features=tuple(feature(use.lens, use.reading) for use in recipe.lenses),
         label_field=label_field,
-        interventions=recipe.interventions[: None if views is None else views - 1],
+        interventions=recipe.interventions[:interventions],
         seed=seed,
     )
 

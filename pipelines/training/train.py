@@ -50,7 +50,7 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
     if not config.resume:
         shutil.rmtree(own, ignore_errors=True)
     recipe = load_recipe(config.recipe, config.lenses)
-    extraction = extraction_of(recipe, config.residual, config.label_field, config.views, config.seed)
+    extraction = extraction_of(recipe, config.residual, config.label_field, config.interventions, config.seed)
     computed = labelled_examples(config.inputs, config.validation, _feature_config(config, extraction, own), report)
     training, validation = computed
     examples = training if validation is None else training.join(validation)
@@ -145,7 +145,7 @@ def _fit(
         name=config.name,
         licence=config.licence or "; ".join(dict.fromkeys(licences.values())) or UNSTATED,
         sources=sources,
-        geometry=extraction.geometry,
+        geometry=replace(extraction.geometry, views=config.views),
         residual=residual.spec,
         features=features,
         network=head.network,

@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
     Attributes:
         run: the answers.
         invariance: how far interventions on content and style move fingerprints, as of
-            :func:`~causalprint.models.training.objectives.invariance`; 0 is best, NaN where images have one view.
+            :func:`~causalprint.models.training.objectives.invariance`; 0 is best, NaN where images have one version.
         independence: what fingerprints share with content and style within a source, HSIC as of
             :func:`~causalprint.models.training.objectives.independence`; 0 is best, 1 the most.
     """
@@ -85,7 +85,7 @@ def try_out(
     Args:
         variant: what is trained.
         recipe: what it is a variant of.
-        labelled: all images; their features are those of ``recipe``'s lenses and views.
+        labelled: all images; their features are those of ``recipe``'s lenses and versions.
         classes: K.
         split: of the images; the validation chooses the epoch.
         seed: of the training.
@@ -93,7 +93,7 @@ def try_out(
         reduction: of all lenses, as of :func:`shared_reduction`; spares each variant its own.
     """
     seen = _with_lenses(labelled, recipe.lenses, variant.lenses)
-    chosen = _views(recipe, variant)
+    chosen = _versions(recipe, variant)
     learned = seen._replace(features=seen.features[:, chosen], style=seen.style[:, chosen])
     known = split.train | split.validation
     validation = split.validation[known] if split.validation.any() else None
@@ -101,8 +101,8 @@ def try_out(
     shared = reduction.take([recipe.lenses.index(use) for use in variant.lenses]) if reduction is not None and fits else None
     trained = learn(learned.take(known), classes, variant, validation, seed, device, reduction=shared)
     tested = seen.take(split.test)
-    count, views, width = tested.features.shape
-    fingerprints = trained.fingerprints(tested.features.reshape(count * views, width)).reshape(count, views, -1)
+    count, versions, width = tested.features.shape
+    fingerprints = trained.fingerprints(tested.features.reshape(count * versions, width)).reshape(count, versions, -1)
     scores = trained.scores(np.ascontiguousarray(fingerprints[:, 0]))
     run = Run(
         rows=np.flatnonzero(split.test),
@@ -187,8 +187,8 @@ _CHANGES: tuple[tuple[str, str, Change], ...] = (
 """Name, title and what is changed. A change that changes nothing in a recipe is no row of it."""
 
 
-def _views(recipe: Recipe, variant: Recipe) -> list[int]:
-    """The places of the variant's views among those of ``recipe``, whose interventions it has some of, in their order."""
+def _versions(recipe: Recipe, variant: Recipe) -> list[int]:
+    """The places of the variant's versions among those of ``recipe``, whose interventions it has some of, in their order."""
     places = [0]
     for change in variant.interventions:
         places.append(1 + recipe.interventions.index(change, places[-1]))
@@ -214,10 +214,10 @@ def _validated(trained: Trained, labelled: Labelled, validation: Mask) -> float:
 
 def _decoupling(fingerprints: npt.NDArray[np.float32], tested: Labelled) -> tuple[float, float]:
     """Invariance and independence of the fingerprints (N, V, 128) of the images ``tested``."""
-    views = fingerprints.shape[1]
+    versions = fingerprints.shape[1]
     sample = sample_of((), tested)
-    codes = torch.cat([sample.content.repeat_interleave(views, dim=0), sample.style.flatten(0, 1)], dim=1)
-    labels = sample.labels.repeat_interleave(views)
+    codes = torch.cat([sample.content.repeat_interleave(versions, dim=0), sample.style.flatten(0, 1)], dim=1)
+    labels = sample.labels.repeat_interleave(versions)
     values = torch.from_numpy(fingerprints)
-    moved = float(invariance(values)) if views > 1 else float("nan")
+    moved = float(invariance(values)) if versions > 1 else float("nan")
     return moved, float(independence(values.flatten(0, 1), codes, labels))

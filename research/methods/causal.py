@@ -30,7 +30,7 @@ CONTENT = 3 * THUMBNAIL**2
 
 
 def features(crops: Crops, kit: Kit, recipe: Recipe) -> npt.NDArray[np.float16]:
-    """Lens features, style and thumbnail of every view side by side, float16 (N, V, D + 9 + 768)."""
+    """Lens features, style and thumbnail of every version side by side, float16 (N, V, D + 9 + 768)."""
     extractor = _extractor(recipe, kit)
     return np.stack([_row(crop, recipe, extractor) for crop in crops])
 
@@ -76,11 +76,11 @@ class Rule:
 
 def _row(crop: npt.NDArray[np.uint8], recipe: Recipe, extractor: FeatureExtractor) -> npt.NDArray[np.float16]:
     seed = int.from_bytes(hashlib.sha256(crop.tobytes()).digest()[:8], "big")
-    changed = [change(crop, crop.shape[0], (seed, view)) for view, change in enumerate(recipe.interventions, 1)]
-    views = np.stack([crop, *(one.pixels for one in changed)])
+    changed = [change(crop, crop.shape[0], (seed, version)) for version, change in enumerate(recipe.interventions, 1)]
+    versions = np.stack([crop, *(one.pixels for one in changed)])
     styles = np.stack([Style().vector(), *(one.style for one in changed)])
-    thumbnails = np.broadcast_to(thumbnail_of(crop), (len(views), CONTENT))
-    return np.concatenate([extractor(views), styles, thumbnails], axis=1).astype(np.float16)
+    thumbnails = np.broadcast_to(thumbnail_of(crop), (len(versions), CONTENT))
+    return np.concatenate([extractor(versions), styles, thumbnails], axis=1).astype(np.float16)
 
 
 @lru_cache(maxsize=2)

@@ -87,7 +87,10 @@ def test_every_option_says_in_a_sentence_what_it_does(config: type[Command], cap
         (AuditConfig, {"bundle": "my bundle", "limit": 3, "slice_bytes": 9, "runner": "flink", "device": "cuda"}),
         (InspectConfig, {}),
         (DemoConfig, {"output": Path("elsewhere")}),
-        (TrainConfig, {"validation": ("a", "b"), "lenses": ("timm:x",), "views": 2, "seed": 3, "licence": "CC 0"}),
+        (
+            TrainConfig,
+            {"validation": ("a", "b"), "lenses": ("timm:x",), "views": 2, "interventions": 0, "seed": 3, "licence": "CC 0"},
+        ),
         (SplitConfig, {"crop": 32, "label_field": "model"}),
         (EvaluateConfig, {"bundles": ("a", "b"), "track": "aligned", "robustness": True, "limit": 2}),
         (CompareConfig, {"methods": ("a", "b"), "leave_out": ("c",), "clip": "none", "track": "jpeg95", "test": ("t",)}),

@@ -130,9 +130,9 @@ def _example(
     centre = cut(pixels, Geometry(crop=extraction.geometry.crop))
     if not len(centre):
         return Stage.COMPUTE, Abstention.TOO_SMALL
-    views = [Intervened(centre[0], Style().vector()), *_changed(pixels, extraction, image.image_id)]
+    versions = [Intervened(centre[0], Style().vector()), *_changed(pixels, extraction, image.image_id)]
     with np.errstate(over="ignore"):  # looked at below
-        features = extractor(np.stack([view.pixels for view in views])).astype(np.float16)
+        features = extractor(np.stack([version.pixels for version in versions])).astype(np.float16)
     if not np.isfinite(features).all():
         return Stage.COMPUTE, Reason.NON_FINITE
     return Example(
@@ -142,11 +142,13 @@ def _example(
         encoded_bytes=len(image.data),
         thumbnail=thumbnail_of(centre[0]),
         features=features,
-        style=np.stack([view.style for view in views]),
+        style=np.stack([version.style for version in versions]),
     )
 
 
 def _changed(pixels: npt.NDArray[np.uint8], extraction: Extraction, image_id: str) -> list[Intervened]:
-    """The further views; the image's own bytes decide what is drawn for it, wherever it lies."""
+    """The further versions; the image's own bytes decide what is drawn for it, wherever it lies."""
     own = (extraction.seed, int(image_id[:15], 16))
-    return [change(pixels, extraction.geometry.crop, (*own, view)) for view, change in enumerate(extraction.interventions, 1)]
+    return [
+        change(pixels, extraction.geometry.crop, (*own, version)) for version, change in enumerate(extraction.interventions, 1)
+    ]

@@ -63,11 +63,11 @@ def read_examples(output: Output, shards: Iterable[Shard]) -> Examples:
     if first is None:
         return _none(left_out)
     # Filled in place: joined part by part, features would be in memory twice.
-    features = np.empty((sum(account.attributed for account in accounts), *_views(first, "features").shape[1:]), np.float16)
+    features = np.empty((sum(account.attributed for account in accounts), *_versions(first, "features").shape[1:]), np.float16)
     narrow = []
     start = 0
     for table in chain([first], full):
-        features[start : start + len(table)] = _views(table, "features")
+        features[start : start + len(table)] = _versions(table, "features")
         start += len(table)
         narrow.append(_all_but_features(table))
     return narrow[0].join(*narrow[1:])._replace(features=features, left_out=left_out)
@@ -94,12 +94,12 @@ def _read(output: Output, account: ShardAccount, slice_id: str) -> pa.Table:
         ) from error
 
 
-def _views(table: pa.Table, name: str) -> npt.NDArray[Any]:
-    """A column of lists of views: (N, V, D)."""
+def _versions(table: pa.Table, name: str) -> npt.NDArray[Any]:
+    """A column of lists of versions: (N, V, D)."""
     lists = table.column(name).combine_chunks()
-    views = lists.flatten()
-    values: npt.NDArray[Any] = views.flatten().to_numpy()
-    return values.reshape(len(table), -1, views.type.list_size)
+    versions = lists.flatten()
+    values: npt.NDArray[Any] = versions.flatten().to_numpy()
+    return values.reshape(len(table), -1, versions.type.list_size)
 
 
 def _all_but_features(table: pa.Table) -> Examples:
@@ -111,7 +111,7 @@ def _all_but_features(table: pa.Table) -> Examples:
     return Examples(
         images=LabelledImages.known(text("source"), encoded_bytes=encoded_bytes, **columns),
         features=np.zeros(0, np.float16),
-        style=_views(table, "style"),
+        style=_versions(table, "style"),
         thumbnail=np.frombuffer(b"".join(table.column("thumbnail").to_pylist()), np.uint8).reshape(len(table), -1),
     )
 

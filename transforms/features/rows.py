@@ -47,7 +47,7 @@ class Example(NamedTuple):
 
 
 def feature_schema(width: int) -> pa.Schema:
-    """A row an image; ``features`` and ``style`` are lists of its views, those of D = ``width`` and of S numbers."""
+    """A row an image; ``features`` and ``style`` are lists of its versions, those of D = ``width`` and of S numbers."""
     text = [(name, pa.string()) for name in ("image_id", "shard", "member", *Label._fields)]
     style = pa.list_(pa.float32(), len(Style._fields))
     numbers = [
@@ -74,13 +74,13 @@ def feature_rows(images: ImageSlice, outcomes: Sequence[Example | Why], width: i
         "thumbnail": [row.thumbnail.tobytes() for row in rows],
     }
     arrays = [pa.array(values, schema.field(name).type) for name, values in columns.items()]
-    arrays += [_views([row.features for row in rows], width, np.float16)]
-    arrays += [_views([row.style for row in rows], len(Style._fields), np.float32)]
+    arrays += [_versions([row.features for row in rows], width, np.float16)]
+    arrays += [_versions([row.style for row in rows], len(Style._fields), np.float32)]
     return FeatureSlice(images.without_bytes(), pa.RecordBatch.from_arrays(arrays, schema=schema), sum_reasons(left_out))
 
 
-def _views(rows: Sequence[npt.NDArray[np.floating]], width: int, kind: type[np.floating]) -> pa.Array:
-    """Lists of views: (V, ``width``) each."""
+def _versions(rows: Sequence[npt.NDArray[np.floating]], width: int, kind: type[np.floating]) -> pa.Array:
+    """Lists of versions: (V, ``width``) each."""
     ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int32)
     values = pa.array(np.concatenate([np.zeros(0, kind), *(row.astype(kind, copy=False).reshape(-1) for row in rows)]))
     return pa.ListArray.from_arrays(pa.array(ends), pa.FixedSizeListArray.from_arrays(values, width))

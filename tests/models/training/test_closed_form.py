@@ -19,15 +19,15 @@ SIZES = [2, 3]
 
 def a_sample(values: Tensor, labels: Tensor, weights: Tensor, sizes: list[int]) -> Sample:
     """Images of components (N, V, C); their style and content are of no interest here."""
-    count, views, _ = values.shape
+    count, versions, _ = values.shape
     nothing = torch.zeros(count, dtype=torch.long)
-    style, content = torch.zeros(count, views, 9), torch.zeros(count, 32)
+    style, content = torch.zeros(count, versions, 9), torch.zeros(count, 32)
     return Sample(values.split(sizes, dim=2), labels, nothing, nothing, style, content, weights)
 
 
-def some(views: int, seed: int = 3) -> Sample:
+def some(versions: int, seed: int = 3) -> Sample:
     draw = np.random.default_rng(seed)
-    values = torch.from_numpy(draw.normal(size=(8, views, 5)).astype(np.float32))
+    values = torch.from_numpy(draw.normal(size=(8, versions, 5)).astype(np.float32))
     labels = torch.from_numpy(draw.integers(0, CLASSES, 8))
     return a_sample(values, labels, torch.from_numpy(draw.uniform(0.5, 2, 8).astype(np.float32)), SIZES)
 
@@ -44,7 +44,7 @@ def scaled(sample: Sample) -> Tensor:
 
 @pytest.mark.parametrize("strength", [0.0, 1.7])
 def test_it_is_the_plain_primal_solution(strength: float) -> None:
-    sample = some(views=2)
+    sample = some(versions=2)
     flat = scaled(sample).flatten(0, 1).double()
     design = torch.cat([flat, torch.ones(len(flat), 1)], dim=1)
     targets = functional.one_hot(sample.labels, CLASSES).repeat_interleave(2, dim=0).double() - 1 / CLASSES
@@ -70,7 +70,7 @@ def test_strong_invariance_ignores_what_interventions_move() -> None:
 
 
 def test_what_is_no_score_and_no_discriminant_are_uncorrelated_components_of_one_spread() -> None:
-    sample = some(views=1)
+    sample = some(versions=1)
     form = closed_form(sample, CLASSES, 0.3, 0.0)
     assert form.directions.shape == (FINGERPRINT_DIM, sum(SIZES))
     first = 2 * CLASSES - 1
@@ -95,7 +95,7 @@ def test_discriminants_tell_by_images_as_they_are_what_scores_give_up_for_invari
 
 
 def test_a_network_that_begins_from_it_gives_it() -> None:
-    sample = some(views=1)
+    sample = some(versions=1)
     form = closed_form(sample, CLASSES, 0.3, 0.0)
     network = FingerprintNetwork(SIZES, "f0", autoencoder=False)
     start_from(network, form, SIZES)

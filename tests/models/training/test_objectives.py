@@ -62,7 +62,7 @@ def test_a_source_of_one_image_has_nothing_to_be_near_to() -> None:
     assert float(contrast(noise(3, FINGERPRINT_DIM), torch.arange(3), torch.arange(3), torch.arange(3), 2.0)) == 0
 
 
-def test_invariance_is_nought_only_where_views_agree() -> None:
+def test_invariance_is_nought_only_where_versions_agree() -> None:
     image = noise(8, 1, FINGERPRINT_DIM)
     assert float(invariance(image.expand(-1, 3, -1))) == pytest.approx(0, abs=1e-9)
     moved = invariance(image + 0.1 * noise(8, 3, FINGERPRINT_DIM, seed=1))

@@ -27,14 +27,14 @@ OURS = Recipe(
 def a_world(gap: float, seed: int = 0) -> Labelled:
     """Three sources of two origins, told apart by a shift of one axis each; every origin has a shift of its own, too.
 
-    Images of one place in their origin show the same content; the second view is the first, a little noisier.
+    Images of one place in their origin show the same content; the second version is the first, a little noisier.
     """
     draw = np.random.default_rng(seed)
     labels = np.repeat(np.arange(CLASSES), 2 * PER_ORIGIN)
     base = draw.normal(0, 1, (len(labels), sum(SIZES)))
     base[np.arange(len(labels)), labels] += gap
     base[:, 10:20] += np.repeat(draw.normal(0, 1, (2 * CLASSES, 10)), PER_ORIGIN, axis=0)
-    views = np.stack([base, base + draw.normal(0, 0.1, base.shape)], axis=1)
+    versions = np.stack([base, base + draw.normal(0, 0.1, base.shape)], axis=1)
     style = draw.normal(0, 1, (len(labels), 2, len(Style()))).astype(np.float32)
     style[:, 0] = Style().vector()
     thumbnail = draw.integers(0, 256, (PER_ORIGIN, 768), np.uint8)
@@ -43,4 +43,4 @@ def a_world(gap: float, seed: int = 0) -> Labelled:
         origin=np.array([f"origin-{place // PER_ORIGIN}" for place in range(len(labels))]),
         content=np.array([f"content-{place % PER_ORIGIN}" for place in range(len(labels))]),
     )
-    return Labelled(images, views.astype(np.float16), style, np.tile(thumbnail, (2 * CLASSES, 1)), labels, SIZES)
+    return Labelled(images, versions.astype(np.float16), style, np.tile(thumbnail, (2 * CLASSES, 1)), labels, SIZES)

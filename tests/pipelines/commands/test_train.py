@@ -36,8 +36,8 @@ def test_labelled_shards_become_a_bundle_that_audits(tmp_path: Path, capsys: Cap
         bundle,
         "--residual",
         f"denoise:{prior}",
-        "--views",
-        1,
+        "--interventions",
+        0,
         "--name",
         "mine",
     ]

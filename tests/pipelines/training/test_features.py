@@ -138,7 +138,17 @@ def test_that_no_image_has_a_label_is_one_clear_error(
     samples = [sample._replace(metadata={"url": "https://example.org"}) for sample in labelled(3)]
     tar = write_shard("tar", samples, tmp_path / "0.tar")
     answer = command(
-        capsys, "train", tar, "-o", tmp_path / "bundle", "--residual", extraction.residual, "--label-field", "maker", "--views", 1
+        capsys,
+        "train",
+        tar,
+        "-o",
+        tmp_path / "bundle",
+        "--residual",
+        extraction.residual,
+        "--label-field",
+        "maker",
+        "--interventions",
+        0,
     )
     assert answer.code == 1
     expected = (

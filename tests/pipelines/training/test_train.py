@@ -80,12 +80,15 @@ def commits(folder: Path) -> dict[str, tuple[int, int]]:
 def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior: str) -> None:
     shard = write_tar(tmp_path / "train.tar", labelled(0, ["here", "there"]))
     told: list[str] = []
-    config = TrainConfig((shard,), str(tmp_path / "bundle"), residual=prior, name="checked", licence="CC0", views=2, threads=2)
+    config = TrainConfig(
+        (shard,), str(tmp_path / "bundle"), residual=prior, name="checked", licence="CC0", views=3, interventions=1, threads=2
+    )
     bundle = train(config, told.append)
     assert told
     assert bundle.bundle_id.startswith("checked-")
     assert bundle == load_bundle(tmp_path / "bundle")
     assert bundle.manifest.sources == ("real", "checkerboard")
+    assert bundle.manifest.geometry.views == 3
     assert bundle.manifest.residual == "denoise:./residual?sigma=0.05"
     assert {(one.source, one.origin, one.training, one.licence) for one in bundle.manifest.data} == {
         ("real", "here", 5, "CC0"),
@@ -97,6 +100,7 @@ def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior:
     card = (tmp_path / "bundle" / "card.md").read_text()
     assert "| checkerboard | there | 5 | 0 | MIT |" in card
     assert "must not be used" in card
+    assert "up to 3 crops of 256 x 256 pixels" in card
     assert "crops of 256 pixels of 20 images, each in the encoding of its file, from 2 origins a source" in card
     assert not any("nan" in text for text in told)
     assert not (tmp_path / "bundle.features").exists()

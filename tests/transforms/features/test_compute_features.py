@@ -66,7 +66,7 @@ def test_a_row_holds_the_features_of_the_crop_and_of_what_the_interventions_made
     assert [row[name] for name in ("image_id", "shard", "member")] == [image.image_id, SHARD.uri, "1.png"]
     assert [row[name] for name in ("source", "origin", "content", "licence")] == ["real", "here", "scene 1", "unstated"]
     assert row["encoded_bytes"] == len(image.data)
-    features, style = np.array(row["features"], np.float16), [Style(*view) for view in row["style"]]
+    features, style = np.array(row["features"], np.float16), [Style(*version) for version in row["style"]]
     assert features.shape == (2, extraction.width)
     np.testing.assert_array_equal(features[0], extractor(photograph(1)[None])[0].astype(np.float16))
     assert not np.array_equal(*features)

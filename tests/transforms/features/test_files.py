@@ -29,7 +29,7 @@ def a_shard(number: int) -> Shard:
     return Shard(f"file:///data/{number}.tar", 100 + number, "etag", "tar")
 
 
-def an_example(seed: int, views: int = 2) -> Example:
+def an_example(seed: int, versions: int = 2) -> Example:
     draw = np.random.default_rng(seed)
     return Example(
         f"{seed}.jpg",
@@ -37,8 +37,8 @@ def an_example(seed: int, views: int = 2) -> Example:
         Label("real", f"place-{seed % 3}", f"scène {seed}", "CC0"),
         1000 + seed,
         draw.integers(0, 256, 768, np.uint8),
-        draw.normal(size=(views, WIDTH)).astype(np.float16),
-        draw.normal(size=(views, 9)).astype(np.float32),
+        draw.normal(size=(versions, WIDTH)).astype(np.float16),
+        draw.normal(size=(versions, 9)).astype(np.float32),
     )
 
 
@@ -53,12 +53,12 @@ def computed(
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=3), st.integers(1, 3))
 def test_what_was_written_is_read_shard_by_shard_whatever_the_order_of_writing(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[list[int]], views: int
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[list[int]], versions: int
 ) -> None:
     files = feature_output(str(tmp_path_factory.mktemp("features")), KEY, Storage())
     shards = [a_shard(number) for number in range(len(sizes))]
     made = [
-        [[an_example(100 * shard + 10 * index + place, views) for place in range(size)] for index, size in enumerate(several)]
+        [[an_example(100 * shard + 10 * index + place, versions) for place in range(size)] for index, size in enumerate(several)]
         for shard, several in enumerate(sizes)
     ]
     for shard, slices in reversed(list(zip(shards, made, strict=True))):
