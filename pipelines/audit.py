@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ParamSpec
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
-from causalprint.schemas.runs import FileDigest, Manifest, Run
+from causalprint.schemas.runs import FileDigest, Run, RunManifest
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
@@ -92,7 +92,7 @@ def plan(config: AuditConfig) -> Plan:
     )
 
 
-def build(root: Pipeline, planned: Plan) -> PCollection[Manifest]:
+def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
     """Adds the audit to the pipeline ``root``; its one result is the manifest, once that is written."""
     from causalprint.transforms.attribute_sources import AttributeSources
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
@@ -108,7 +108,7 @@ def build(root: Pipeline, planned: Plan) -> PCollection[Manifest]:
     )
 
 
-def execute(planned: Plan) -> Manifest:
+def execute(planned: Plan) -> RunManifest:
     """Runs the plan to its end.
 
     Raises:
@@ -125,8 +125,8 @@ def execute(planned: Plan) -> Manifest:
     return manifest
 
 
-def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, Manifest]:
-    def audit(*args: Options.args, **options: Options.kwargs) -> Manifest:
+def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:
+    def audit(*args: Options.args, **options: Options.kwargs) -> RunManifest:
         """Audits image shards: writes who made each image, with the evidence, to Parquet tables; what ``causalprint audit`` does.
 
         Args:
@@ -148,7 +148,7 @@ def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options,
         return execute(plan(configure(*args, **options)))
 
     # So that help() shows every option.
-    audit.__signature__ = inspect.signature(configure).replace(return_annotation=Manifest)  # type: ignore[attr-defined]
+    audit.__signature__ = inspect.signature(configure).replace(return_annotation=RunManifest)  # type: ignore[attr-defined]
     return audit
 
 

@@ -92,7 +92,7 @@ def fetch_images(config: FetchConfig, report: Callable[[str], None] = lambda _: 
 
     Raises:
         FetchError: nothing was asked for, or an ``image_id`` is not in the audit.
-        AuditError: there is no audit.
+        OpenAuditError: there is no audit.
     """
     from causalprint.pipelines.open_audit import open_audit
 

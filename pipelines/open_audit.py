@@ -27,7 +27,7 @@ _FINDINGS = """
 """
 
 
-class AuditError(ValueError):
+class OpenAuditError(ValueError):
     """There is no audit to open; the message says where, and what to do."""
 
 
@@ -139,12 +139,12 @@ def open_audit(output: str, *, storage_options: str = "{}") -> AuditTables:
         storage_options: JSON, as ``--storage-options`` takes it.
 
     Raises:
-        AuditError: there is no audit there, or it has no table yet.
+        OpenAuditError: there is no audit there, or it has no table yet.
         ImportError: the store needs a package that is not installed.
     """
     storage = Storage(storage_options)
     if read_settings(output, storage) is None:
-        raise AuditError(f"{output} is no output of an audit; give the folder or URL that --output was")
+        raise OpenAuditError(f"{output} is no output of an audit; give the folder or URL that --output was")
     if not bundle_ids(output, storage):
-        raise AuditError(f"{output} holds no table yet; the audit that began it has committed no slice")
+        raise OpenAuditError(f"{output} holds no table yet; the audit that began it has committed no slice")
     return AuditTables(output, storage)

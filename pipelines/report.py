@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
 from causalprint.schemas.elements import RejectCount, VerdictCount
-from causalprint.schemas.runs import IncompleteShard, Manifest
+from causalprint.schemas.runs import IncompleteShard, RunManifest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +59,7 @@ class AuditReport:
     incomplete_shards: tuple[IncompleteShard, ...]
 
 
-def report(manifest: Manifest, seconds: float) -> AuditReport:
+def report(manifest: RunManifest, seconds: float) -> AuditReport:
     """The report on a run that ended with ``manifest`` after ``seconds``."""
     run, totals = manifest.run, manifest.totals
     shown = {field.name for field in fields(AuditReport)}

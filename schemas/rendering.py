@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from causalprint.schemas.estimates import NOT_MEASURED, finite
 
 
-class Block(str):
+class Verbatim(str):
     """Markdown that a template takes as it is; any other text stays within its line and within its cell of a table."""
 
     __slots__ = ()
@@ -29,15 +29,15 @@ def render(template: str, **values: object) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def markdown_table(rows: Iterable[Sequence[object]], head: Sequence[str], words: int = 1, remarks: int = 0) -> Block:
+def markdown_table(rows: Iterable[Sequence[object]], head: Sequence[str], words: int = 1, remarks: int = 0) -> Verbatim:
     """A table: its first ``words`` and last ``remarks`` columns hold text, those between numbers, aligned to the right."""
     marks = ["---:" if words <= place < len(head) - remarks else "---" for place in range(len(head))]
-    return Block("\n".join(f"| {' | '.join(map(_in_line, row))} |" for row in (head, marks, *rows)))
+    return Verbatim("\n".join(f"| {' | '.join(map(_in_line, row))} |" for row in (head, marks, *rows)))
 
 
-def shell(command: str | Sequence[str]) -> Block:
+def shell(command: str | Sequence[str]) -> Verbatim:
     """A command, a line or its words, as a shell takes it."""
-    return Block(f"```sh\n{command if isinstance(command, str) else shlex.join(command)}\n```")
+    return Verbatim(f"```sh\n{command if isinstance(command, str) else shlex.join(command)}\n```")
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -47,7 +47,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def _in_line(value: object) -> str:
     text = NOT_MEASURED if value is None else str(value)
-    return text if isinstance(value, Block) else text.replace("|", "\\|").replace("\n", " ")
+    return text if isinstance(value, Verbatim) else text.replace("|", "\\|").replace("\n", " ")
 
 
 @cache
@@ -59,5 +59,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"block": Block, "count": "{:,}".format, "number": number, "shell": shell, "table": markdown_table}
+    environment.filters |= {"block": Verbatim, "count": "{:,}".format, "number": number, "shell": shell, "table": markdown_table}
     return environment

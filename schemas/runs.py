@@ -91,7 +91,7 @@ class Version(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class RunManifest:
     """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on."""
 
     schema_version: int

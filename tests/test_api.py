@@ -18,7 +18,7 @@ import causalprint as cp
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.pipelines.commands.fetch import FetchConfig
 from causalprint.pipelines.fetch import FetchError, fetch_images
-from causalprint.pipelines.open_audit import AuditError
+from causalprint.pipelines.open_audit import OpenAuditError
 from causalprint.pipelines.open_bundle import ImageError
 from tests.audits import command, jpeg, tar
 from tests.bundles import photograph, tiny_bundle
@@ -113,7 +113,7 @@ def test_the_tables_open_by_name(audited: Path) -> None:
             "SELECT array_cosine_similarity(a.fingerprint, b.fingerprint) AS s FROM embeddings a, embeddings b ORDER BY s DESC"
         )
         assert tables.sql(nearest).rows()[0]["s"] == pytest.approx(1, abs=1e-3)
-    with pytest.raises(AuditError, match="is no output of an audit"):
+    with pytest.raises(OpenAuditError, match="is no output of an audit"):
         cp.open_audit(str(audited.parent))
 
 

@@ -12,7 +12,7 @@ from causalprint.models.statistics.origins import Labels
 Doubles = npt.NDArray[np.float64]
 
 
-class Metric(NamedTuple):
+class WithinMetric(NamedTuple):
     """Where the K classes are in D dimensions, and how far is far.
 
     Attributes:
@@ -40,7 +40,9 @@ class Discriminants(NamedTuple):
         return rows.astype(np.float64) @ self.weight.T + self.bias
 
 
-def learn_metric(rows: npt.NDArray[np.floating], labels: Labels, weights: Doubles, classes: int, shrinkage: float) -> Metric:
+def learn_metric(
+    rows: npt.NDArray[np.floating], labels: Labels, weights: Doubles, classes: int, shrinkage: float
+) -> WithinMetric:
     """Centres and covariance of rows (N, D).
 
     Args:
@@ -59,7 +61,7 @@ def learn_metric(rows: npt.NDArray[np.floating], labels: Labels, weights: Double
     covariance = (offsets * weights[:, None]).T @ offsets / weights.sum()
     covariance += shrinkage * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     spread, axes = np.linalg.eigh(covariance)
-    return Metric(centre, axes / np.sqrt(spread) @ axes.T)
+    return WithinMetric(centre, axes / np.sqrt(spread) @ axes.T)
 
 
 def discriminants(centre: npt.NDArray[np.floating], whitening: npt.NDArray[np.floating]) -> Discriminants:

@@ -17,7 +17,7 @@ import torch
 
 from causalprint.models.bundles.decision import DecisionConfig, Limits, set_limits
 from causalprint.models.bundles.manifest import Decision, Feature, Network
-from causalprint.models.statistics.discriminant import Metric, discriminants
+from causalprint.models.statistics.discriminant import WithinMetric, discriminants
 from causalprint.models.statistics.origins import Floats, split_folds
 from causalprint.models.training.examples import Labelled
 from causalprint.models.training.learning import Trained, learn
@@ -125,7 +125,7 @@ class _Held(NamedTuple):
     def none(cls, count: int, classes: int) -> _Held:
         return cls(np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32), np.zeros(count, np.bool_))
 
-    def out(self, trained: Trained, labelled: Labelled, rows: npt.NDArray[np.bool_], shrinkage: float) -> Metric:
+    def out(self, trained: Trained, labelled: Labelled, rows: npt.NDArray[np.bool_], shrinkage: float) -> WithinMetric:
         """Fills in ``rows``, (N,); gives the metric of the others, which ``trained`` was learned from."""
         found = trained.fingerprints(labelled.features[rows, 0])
         metric = trained.metric(labelled.take(~rows), shrinkage)
@@ -137,7 +137,7 @@ class _Held(NamedTuple):
         return metric
 
 
-def _head(trained: Trained, metric: Metric, features: Sequence[Feature], recipe: Recipe, limits: Limits) -> Head:
+def _head(trained: Trained, metric: WithinMetric, features: Sequence[Feature], recipe: Recipe, limits: Limits) -> Head:
     places = {"centre": metric.centre.astype(np.float32), "whitening": metric.whitening.astype(np.float32)}
     return Head(
         fingerprint_tensors(trained, features),

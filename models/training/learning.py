@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from causalprint.models.network.fusion import CODE_DIM, FingerprintNetwork
 from causalprint.models.network.reduction import Reduction, learn_reduction
-from causalprint.models.statistics.discriminant import Metric, learn_metric
+from causalprint.models.statistics.discriminant import WithinMetric, learn_metric
 from causalprint.models.statistics.metrics import macro_recall
 from causalprint.models.statistics.origins import balance
 from causalprint.models.training.closed_form import closed_form, start_from
@@ -52,7 +52,7 @@ class Trained(NamedTuple):
             found: npt.NDArray[np.float32] = self.attributor(torch.from_numpy(fingerprints)).numpy()
         return found
 
-    def metric(self, labelled: Labelled, shrinkage: float) -> Metric:
+    def metric(self, labelled: Labelled, shrinkage: float) -> WithinMetric:
         """Where the fingerprints of each source's images lie, as they are, in no version but the first."""
         rows = self.fingerprints(labelled.features[:, 0])
         weights = balance(labelled.labels, labelled.images.origin).astype(np.float64)

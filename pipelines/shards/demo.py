@@ -33,7 +33,7 @@ SHARDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledImage:
+class DemoImage:
     """An image whose maker is known.
 
     Attributes:
@@ -51,13 +51,13 @@ class LabelledImage:
     content: str
 
 
-def native_crops() -> Iterator[LabelledImage]:
+def native_crops() -> Iterator[DemoImage]:
     """Every whole 256-pixel tile of every photograph in the installed packages, at native resolution."""
     for photograph in photographs():
         height, width = photograph.pixels.shape[:2]
         for top in range(0, height - CROP + 1, CROP):
             for left in range(0, width - CROP + 1, CROP):
-                yield LabelledImage(
+                yield DemoImage(
                     name=f"{photograph.name}-{top}-{left}",
                     pixels=photograph.pixels[top : top + CROP, left : left + CROP],
                     source="real",
@@ -66,7 +66,7 @@ def native_crops() -> Iterator[LabelledImage]:
                 )
 
 
-def generated(crops: Sequence[LabelledImage], weights: Traversable | Path) -> Iterator[LabelledImage]:
+def generated(crops: Sequence[DemoImage], weights: Traversable | Path) -> Iterator[DemoImage]:
     """The same crops through each autoencoder of the repository, then samples of the prior.
 
     Args:
@@ -78,11 +78,11 @@ def generated(crops: Sequence[LabelledImage], weights: Traversable | Path) -> It
     for name in AUTOENCODERS:
         decoded = reconstruct(Path(str(weights / name)), np.stack([crop.pixels for crop in crops]))
         for crop, pixels in zip(crops, decoded, strict=True):
-            yield LabelledImage(f"{crop.name}-{name}", pixels, name, f"{crop.url}&through={name}", crop.content)
+            yield DemoImage(f"{crop.name}-{name}", pixels, name, f"{crop.url}&through={name}", crop.content)
     prior = Path(str(weights / "default" / "residual"))
     for index, pixels in enumerate(sample(prior, SAMPLES, CROP, SAMPLING_STEPS, seed=0)):
         name = f"sample-{index:03d}"
-        yield LabelledImage(name, pixels, PRIOR, f"model://{PRIOR}/seed=0/{index}", name)
+        yield DemoImage(name, pixels, PRIOR, f"model://{PRIOR}/seed=0/{index}", name)
 
 
 def weights_folder() -> Traversable:
@@ -114,11 +114,11 @@ def build_shards(folder: Path) -> None:
         part.replace(path)
 
 
-def _sidecar(image: LabelledImage) -> dict[str, str]:
+def _sidecar(image: DemoImage) -> dict[str, str]:
     return {"url": image.url, "source": image.source, "content": image.content}
 
 
-def _hazards(image: LabelledImage) -> list[Row]:
+def _hazards(image: DemoImage) -> list[Row]:
     """What an audit must survive and account for."""
     whole, sidecar = encode_jpeg95(image.pixels), _sidecar(image)
     drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'

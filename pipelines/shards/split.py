@@ -60,7 +60,7 @@ class SourceSplit(NamedTuple):
     test: Share
 
 
-class LeftOut(NamedTuple):
+class FateCount(NamedTuple):
     """So many images that are in neither folder, and why."""
 
     why: str
@@ -83,7 +83,7 @@ class SplitReport(NamedTuple):
     seed: int
     images: int
     sources: tuple[SourceSplit, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[FateCount, ...]
     damage: tuple[str, ...] = ()
 
     @property
@@ -219,6 +219,8 @@ def _account(config: SplitConfig, images: LabelledImages, fates: Sequence[Fate],
         sources=tuple(
             SourceSplit(source, share(source, Fate.FIT), share(source, Fate.TEST)) for source in np.unique(images.source).tolist()
         ),
-        left_out=tuple(LeftOut(fate.value, counts[fate]) for fate in Fate if counts[fate] and fate not in (Fate.FIT, Fate.TEST)),
+        left_out=tuple(
+            FateCount(fate.value, counts[fate]) for fate in Fate if counts[fate] and fate not in (Fate.FIT, Fate.TEST)
+        ),
         damage=losses.damage,
     )

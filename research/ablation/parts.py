@@ -18,7 +18,7 @@ from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.objectives import independence, invariance
 from causalprint.models.training.recipe import Objective, Optimiser, Recipe, Use
 from causalprint.models.training.sample import sample_of
-from causalprint.research.comparison.scoring import Run
+from causalprint.research.comparison.scoring import MethodRun
 from causalprint.schemas.arrays import Mask
 
 FULL = "full"
@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
             :func:`~causalprint.models.training.objectives.independence`; 0 is best, 1 the most.
     """
 
-    run: Run
+    run: MethodRun
     invariance: float
     independence: float
 
@@ -104,7 +104,7 @@ def try_out(
     count, versions, width = tested.features.shape
     fingerprints = trained.fingerprints(tested.features.reshape(count * versions, width)).reshape(count, versions, -1)
     scores = trained.scores(np.ascontiguousarray(fingerprints[:, 0]))
-    run = Run(
+    run = MethodRun(
         rows=np.flatnonzero(split.test),
         scores=scores.astype(np.float64),
         temperature=1.0,

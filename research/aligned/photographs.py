@@ -15,7 +15,7 @@ from causalprint.transforms.match_shards import match_shards
 CROP = 256
 
 
-class Survey(NamedTuple):
+class ChosenPhotographs(NamedTuple):
     """The image ids that are taken, and how many were left out, as of :class:`AlignedReport`, or lost in reading."""
 
     chosen: frozenset[str]
@@ -25,7 +25,7 @@ class Survey(NamedTuple):
     losses: Losses
 
 
-def find_photographs(config: AlignedConfig, reader: LabelledReader) -> Survey:
+def find_photographs(config: AlignedConfig, reader: LabelledReader) -> ChosenPhotographs:
     """Reads the inputs once and chooses.
 
     Raises:
@@ -51,7 +51,7 @@ def find_photographs(config: AlignedConfig, reader: LabelledReader) -> Survey:
         )
     origins = dict(reversed(usable))  # of one that is repeated, the first origin
     chosen = _choose(origins, config.limit, config.seed)
-    return Survey(chosen, other, len(usable) - len(origins), len(origins) - len(chosen), reader.losses)
+    return ChosenPhotographs(chosen, other, len(usable) - len(origins), len(origins) - len(chosen), reader.losses)
 
 
 def _choose(found: Mapping[str, str], limit: int | None, seed: int) -> frozenset[str]:

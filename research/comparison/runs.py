@@ -27,7 +27,7 @@ from causalprint.schemas.elements import digest
 
 if TYPE_CHECKING:
     from causalprint.models.evaluation.splits import Split
-    from causalprint.research.comparison.scoring import Run
+    from causalprint.research.comparison.scoring import MethodRun
     from causalprint.research.methods.base import Kit, Method, Predict
 
 PREDICT_CHUNK = 256
@@ -60,7 +60,7 @@ class Answers(NamedTuple):
         unavailable: why it could not run here.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[MethodRun, ...]
     feature_seconds: float | None = None
     fit_seconds: float = 0.0
     unavailable: str | None = None
@@ -172,16 +172,16 @@ def _said(entry: Entry, bench: Bench, seed: int, features: Features, jpeg: Featu
         return _Said(validation, scores, _novelty(predict, features, tested), perturbed)
 
 
-def _run(data: Data, split: Split, said: _Said) -> Run:
+def _run(data: Data, split: Split, said: _Said) -> MethodRun:
     from causalprint.models.evaluation.splits import weigh_as_tested
     from causalprint.models.statistics.calibration import fit_temperature
     from causalprint.models.statistics.metrics import macro_recall
-    from causalprint.research.comparison.scoring import Run
+    from causalprint.research.comparison.scoring import MethodRun
 
     truth = data.ground.truth[split.validation]
     temperature = fit_temperature(said.validation, truth, weigh_as_tested(split, data.images.source, data.images.origin))
     validated = macro_recall(truth, said.validation.argmax(axis=1))
-    return Run(np.flatnonzero(split.test), said.test, temperature, said.novelty, said.perturbed, validated)
+    return MethodRun(np.flatnonzero(split.test), said.test, temperature, said.novelty, said.perturbed, validated)
 
 
 def _fit(entry: Entry, bench: Bench, seed: int, split: Split, features: Features) -> Predict:

@@ -51,7 +51,7 @@ def ground_of(images: LabelledImages, sources: Sequence[str]) -> Ground:
     return Ground(truth, images.content, len(sources), 0, np.array(several, np.int64))
 
 
-class Run(NamedTuple):
+class MethodRun(NamedTuple):
     """What one method said after one training.
 
     Attributes:
@@ -131,7 +131,7 @@ class Pooled(NamedTuple):
     run: Labels
 
 
-def pool(runs: Sequence[Run]) -> Pooled:
+def pool(runs: Sequence[MethodRun]) -> Pooled:
     """The answers of all ``runs``."""
     rows, scores, novelty, perturbed = (
         np.concatenate(parts) for parts in zip(*((run.rows, run.scores, run.novelty, run.perturbed) for run in runs), strict=True)
@@ -143,7 +143,7 @@ def pool(runs: Sequence[Run]) -> Pooled:
 
 
 def judge(
-    runs: Mapping[str, Sequence[Run]],
+    runs: Mapping[str, Sequence[MethodRun]],
     ground: Ground,
     best: str | None,
     recipe: str | None,
@@ -184,7 +184,7 @@ def judge(
     return {name: Figures(*estimates[place * width : (place + 1) * width]) for place, name in enumerate(names)}
 
 
-def headline(runs: Sequence[Run], ground: Ground) -> float:
+def headline(runs: Sequence[MethodRun], ground: Ground) -> float:
     """The headline of some runs: macro recall over the sources with at least two origins, over all where none has."""
     rows, found = (np.concatenate(parts) for parts in zip(*((run.rows, run.scores.argmax(axis=1)) for run in runs), strict=True))
     return _headline(ground.truth[rows], found, ground.several)

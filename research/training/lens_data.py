@@ -9,7 +9,7 @@ from causalprint.models.labelled import LEAST_IMAGES
 from causalprint.research.training.config import LensConfig
 
 if TYPE_CHECKING:
-    from causalprint.research.training.stream_crops import CropStream, Survey
+    from causalprint.research.training.stream_crops import CropCounts, CropStream
     from causalprint.schemas.elements import Shard
 
 HOLD_OUT_ONE_IN = 8
@@ -22,8 +22,8 @@ class LensTrainingError(ValueError):
 class Surveys(NamedTuple):
     """What there is to learn from, and to judge by."""
 
-    learned: Survey
-    held_out: Survey
+    learned: CropCounts
+    held_out: CropCounts
 
 
 class LensData(NamedTuple):
@@ -100,7 +100,7 @@ def _check(surveys: Surveys) -> None:
         raise LensTrainingError("nothing is held out to validate on; give more images, or some as --val")
 
 
-def _by_source(survey: Survey) -> dict[str, int]:
+def _by_source(survey: CropCounts) -> dict[str, int]:
     counts = dict.fromkeys(survey.sources, 0)
     for (source, _, _), count in survey.counts.items():
         counts[source] += count

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from causalprint.research.training.loop import Loss, TrainingConfig, TrainingState
-    from causalprint.research.training.photographs import Split
+    from causalprint.research.training.photographs import TrainingSplit
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 120
@@ -47,7 +47,7 @@ class Trainee:
 
 
 def fit(
-    trainee: Trainee, training: TrainingConfig, config: ModelTrainingConfig, split: Split, report: Report | None
+    trainee: Trainee, training: TrainingConfig, config: ModelTrainingConfig, split: TrainingSplit, report: Report | None
 ) -> TrainingState:
     """Train until the budget is spent; the model and a checkpoint are in ``config.output`` every two minutes and at the end.
 
@@ -96,7 +96,9 @@ def fit(
     return state
 
 
-def write_card(path: Path, title: str, about: str, command: str, state: TrainingState, split: Split, figures: str) -> None:
+def write_card(
+    path: Path, title: str, about: str, command: str, state: TrainingState, split: TrainingSplit, figures: str
+) -> None:
     """Write the model's card: what it is, what it was trained on and under which licences, how, and how good it is.
 
     Args:

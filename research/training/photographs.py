@@ -39,7 +39,7 @@ class TrainingPhotograph:
     pixels: Pixels = field(repr=False)
 
 
-class Split(NamedTuple):
+class TrainingSplit(NamedTuple):
     """Photographs to train on and photographs to judge by; no content is in both. Each is ordered by ``image_id``.
 
     ``losses`` are what could not be read of the inputs.
@@ -64,7 +64,7 @@ class Source(NamedTuple):
     held_out: int
 
 
-def split_photographs(inputs: Sequence[str], val: Sequence[str], smallest: int) -> Split:
+def split_photographs(inputs: Sequence[str], val: Sequence[str], smallest: int) -> TrainingSplit:
     """The photographs of ``inputs`` and of the installed packages, split by content.
 
     Args:
@@ -89,7 +89,7 @@ def split_photographs(inputs: Sequence[str], val: Sequence[str], smallest: int) 
             continue
         (held_out if not val and _is_held_out(photograph.content) else training).append(photograph)
     losses = readers[0].losses + readers[1].losses
-    parts = Split(_usable(training, smallest), _usable(held_out, smallest), losses)
+    parts = TrainingSplit(_usable(training, smallest), _usable(held_out, smallest), losses)
     if not parts.training or not parts.held_out:
         raise ValueError(
             f"{len(parts.training)} photographs to train on and {len(parts.held_out)} held out, each at least {smallest} pixels "
@@ -100,7 +100,7 @@ def split_photographs(inputs: Sequence[str], val: Sequence[str], smallest: int) 
     return parts
 
 
-def sources(split: Split) -> tuple[Source, ...]:
+def sources(split: TrainingSplit) -> tuple[Source, ...]:
     """How many photographs of each origin and licence there are, ordered by origin."""
     training = Counter((photograph.origin, photograph.licence) for photograph in split.training)
     held_out = Counter((photograph.origin, photograph.licence) for photograph in split.held_out)

@@ -66,7 +66,7 @@ class LabelledCrop(NamedTuple):
     label: Label
 
 
-class Survey(NamedTuple):
+class CropCounts(NamedTuple):
     """What a stream holds.
 
     Attributes:
@@ -83,7 +83,7 @@ class Survey(NamedTuple):
         return tuple(sorted({source for source, _, _ in self.counts}))
 
 
-def survey(stream: CropStream) -> Survey:
+def survey(stream: CropStream) -> CropCounts:
     """Reads and decodes everything once.
 
     Raises:
@@ -98,10 +98,10 @@ def survey(stream: CropStream) -> Survey:
 
     labels = reader.map(usable, stream.kept(reader))
     counts = Counter((label.source, label.origin, label.licence) for label in labels)
-    return Survey(counts, reader.losses)
+    return CropCounts(counts, reader.losses)
 
 
-def shares(found: Survey) -> dict[Kind, float]:
+def shares(found: CropCounts) -> dict[Kind, float]:
     """How often an image of each kind is shown in an epoch so that sources weigh alike, and so do the origins of a source.
 
     As many crops in all as there are images, but that none is shown more than :data:`MOST` times.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_data, from_json, to_json
-from causalprint.schemas.runs import Manifest, Run, Totals
+from causalprint.schemas.runs import Run, RunManifest, Totals
 
 
 @given(st.from_type(SliceReceipt))
@@ -26,8 +26,8 @@ def test_an_account_comes_back_as_it_went(account: ShardAccount) -> None:
 @given(st.from_type(Totals))
 def test_a_manifest_comes_back_as_it_went(totals: Totals) -> None:
     config = AuditConfig(("s3://crawl/*.tar", "é"), "file:///out", slice_images=10, slice_bytes=100, beam_options=("--a=b",))
-    manifest = Manifest(1, Run("id", "then", config, "default-abc", "d" * 64, "prior:./residual"), "now", totals, (), "Linux")
-    assert from_json(Manifest, to_json(manifest, indent=1)) == manifest
+    manifest = RunManifest(1, Run("id", "then", config, "default-abc", "d" * 64, "prior:./residual"), "now", totals, (), "Linux")
+    assert from_json(RunManifest, to_json(manifest, indent=1)) == manifest
 
 
 class Point(NamedTuple):

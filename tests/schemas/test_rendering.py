@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from causalprint.schemas.rendering import Block, markdown_table, number, render, shell
+from causalprint.schemas.rendering import Verbatim, markdown_table, number, render, shell
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("schemas", "models", "transforms", "pipelines", "research")
@@ -28,7 +28,7 @@ def test_tables_hold_any_text() -> None:
     table = markdown_table([["a|b\nc", "1"]], ["source", "recall"])
     assert table == "| source | recall |\n| --- | ---: |\n| a\\|b c | 1 |"
     assert markdown_table([], ["a", "b", "c"], remarks=1).splitlines()[1] == "| --- | ---: | --- |"
-    assert markdown_table([[Block("[a](b|c)")]], ["link"]).endswith("| [a](b|c) |")
+    assert markdown_table([[Verbatim("[a](b|c)")]], ["link"]).endswith("| [a](b|c) |")
     assert [number(0.44111, 2), number(None), number(float("nan"))] == ["0.44", "—", "—"]
 
 

@@ -17,7 +17,7 @@ import causalprint
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import ShardAccount
 from causalprint.schemas.records import from_json, to_json
-from causalprint.schemas.runs import IncompleteShard, Manifest, Run, Totals, Version
+from causalprint.schemas.runs import IncompleteShard, Run, RunManifest, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.tables.output import get, put
 
@@ -29,9 +29,9 @@ def manifest_path(run_id: str) -> str:
     return f"runs/{run_id}.json"
 
 
-def write_manifest(totals: Totals, run: Run) -> Manifest:
+def write_manifest(totals: Totals, run: Run) -> RunManifest:
     """Writes ``OUT/runs/<run_id>.json``."""
-    manifest = Manifest(
+    manifest = RunManifest(
         schema_version=SCHEMA_VERSION,
         run=replace(run, config=without_secrets(run.config)),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -44,7 +44,7 @@ def write_manifest(totals: Totals, run: Run) -> Manifest:
     return manifest
 
 
-def read_manifest(root: str, run_id: str, storage: Storage) -> Manifest | None:
+def read_manifest(root: str, run_id: str, storage: Storage) -> RunManifest | None:
     """The manifest of a run into the output at ``root``; ``None`` where the run has not finished.
 
     Raises:
@@ -52,7 +52,7 @@ def read_manifest(root: str, run_id: str, storage: Storage) -> Manifest | None:
     """
     path = manifest_path(run_id)
     data = get(root, path, storage)
-    return None if data is None else from_json(Manifest, data, f"{root}/{path}")
+    return None if data is None else from_json(RunManifest, data, f"{root}/{path}")
 
 
 def add_account(totals: Totals, account: ShardAccount) -> Totals:
@@ -87,7 +87,7 @@ def without_secrets(config: AuditConfig) -> AuditConfig:
 
 
 @dataclass
-class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[Manifest]]):
+class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[RunManifest]]):
     """One manifest for all accounts, also where there is none.
 
     It waits for every account, and accounts come once they are written: the manifest is the run's last file.
@@ -98,7 +98,7 @@ class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[Manif
 
     run: Run
 
-    def expand(self, accounts: PCollection[ShardAccount]) -> PCollection[Manifest]:
+    def expand(self, accounts: PCollection[ShardAccount]) -> PCollection[RunManifest]:
         """The manifest, once it is written."""
         return accounts | "AddUp" >> beam.CombineGlobally(_AddUp()) | "Write" >> beam.Map(write_manifest, run=self.run)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from causalprint.models.labelled import STRANGER
 from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
 from causalprint.models.statistics.metrics import is_above_chance
-from causalprint.research.comparison.scoring import Ground, Run, headline, judge, pool, recalls
+from causalprint.research.comparison.scoring import Ground, MethodRun, headline, judge, pool, recalls
 from causalprint.schemas.estimates import Estimate
 
 CLASSES = 3
@@ -20,11 +20,11 @@ GROUND = Ground(TRUTH, np.arange(120).astype(str), CLASSES, 0, np.array([0, 1]))
 NONE = np.zeros((0, CLASSES))
 
 
-def a_run(share_right: float, seed: int, perturbed: npt.NDArray[np.float64] = NONE) -> Run:
+def a_run(share_right: float, seed: int, perturbed: npt.NDArray[np.float64] = NONE) -> MethodRun:
     draw = np.random.default_rng(seed)
     right = np.where(draw.random(120) < share_right, TRUTH % CLASSES, draw.integers(0, CLASSES, 120))
     scores = 3.0 * np.eye(CLASSES)[right] + draw.normal(0, 0.1, (120, CLASSES))
-    return Run(np.arange(120), scores, 1.0, np.full(120, np.nan), perturbed, 0.5)
+    return MethodRun(np.arange(120), scores, 1.0, np.full(120, np.nan), perturbed, 0.5)
 
 
 @settings(max_examples=15)
