@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import secrets
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, ParamSpec
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
+from causalprint.schemas.options import settings_of
 from causalprint.schemas.runs import FileDigest, Run, RunManifest
 
 if TYPE_CHECKING:
@@ -147,8 +149,13 @@ def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options,
         """
         return execute(plan(configure(*args, **options)))
 
-    # So that help() shows every option.
-    audit.__signature__ = inspect.signature(configure).replace(return_annotation=RunManifest)  # type: ignore[attr-defined]
+    # So that help() shows every option, with its type and what it does.
+    hints = typing.get_type_hints(configure)
+    signature = inspect.signature(configure)
+    shown = [one.replace(annotation=hints[name]) for name, one in signature.parameters.items()]
+    audit.__signature__ = signature.replace(parameters=shown, return_annotation=RunManifest)  # type: ignore[attr-defined]
+    options = [f"    {one.name}: {one.option.help}" for one in settings_of(configure) if one.option]
+    audit.__doc__ = "\n".join([inspect.cleandoc(audit.__doc__ or ""), "", "Options:", *options])
     return audit
 
 

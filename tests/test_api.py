@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import subprocess
 import sys
@@ -56,6 +57,11 @@ def test_every_name_that_is_offered_is_there() -> None:
         assert getattr(cp, name).__doc__, name
     with pytest.raises(AttributeError, match="open_bundle"):
         _ = cp.open_bundel
+
+
+def test_help_says_every_option_of_an_audit_with_its_type() -> None:
+    assert inspect.signature(cp.audit).parameters["limit"].annotation == int | None
+    assert "\nlimit: Read at most so many images in all.\n" in (cp.audit.__doc__ or "")
 
 
 def test_verdicts_and_fingerprints_are_those_of_the_tables(audited: Path, voting: Bundle) -> None:
