@@ -61,7 +61,7 @@ def test_every_name_that_is_offered_is_there() -> None:
 
 def test_help_says_every_option_of_an_audit_with_its_type() -> None:
     assert inspect.signature(cp.audit).parameters["limit"].annotation == int | None
-    assert "\nlimit: Read at most so many images in all.\n" in (cp.audit.__doc__ or "")
+    assert "limit: Read at most so many images in all." in (cp.audit.__doc__ or "")
 
 
 def test_verdicts_and_fingerprints_are_those_of_the_tables(audited: Path, voting: Bundle) -> None:
