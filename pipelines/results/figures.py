@@ -181,7 +181,7 @@ def _png(figure: Figure, colours: int = COLOURS) -> bytes:
     from PIL import Image
 
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI)
+    figure.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight")  # wider where a title is
     small = io.BytesIO()
     palette = Image.open(drawn).convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     palette.save(small, "PNG", optimize=True)
