@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.transforms.formats.members import read_member
-from causalprint.transforms.images.kinds import image_format
+from causalprint.transforms.images.kinds import usual_suffix
+from causalprint.transforms.tables.output import put
 
 if TYPE_CHECKING:
     from causalprint.pipelines.commands.fetch import FetchConfig
@@ -136,13 +137,9 @@ def _first(image_id: str, rows: Sequence[Mapping[str, Any]], config: FetchConfig
         except (FetchError, ShardDamageError, OSError) as error:
             reasons.append(str(error))
             continue
-        kind = (image_format(data) or "bin").lower()
-        file = config.output / f"{image_id}.{'jpg' if kind == 'jpeg' else kind}"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{file.name}.part")
-        part.write_bytes(data)
-        part.replace(file)
-        return Fetched(image_id, str(file), str(row["shard"]), str(row["member"]))
+        name = f"{image_id}.{usual_suffix(data)}"
+        put(str(config.output), name, data, Storage())
+        return Fetched(image_id, str(config.output / name), str(row["shard"]), str(row["member"]))
     return Lost(image_id, reasons[0])
 
 

@@ -15,6 +15,7 @@ from PIL.Image import Image
 from causalprint.models.attribution import Attribution
 from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.pipelines.runners import cores
+from causalprint.schemas.tables import FINGERPRINT_DIM
 from causalprint.transforms.images.decode import ImageRejectError, decode, to_rgb
 
 ImageLike = bytes | str | os.PathLike[str] | Image
@@ -88,7 +89,7 @@ class OpenBundle:
             OSError: a file cannot be read.
         """
         several = [images] if isinstance(images, _ONE) else list(images)
-        rows = np.zeros((len(several), 128), np.float16)
+        rows = np.zeros((len(several), FINGERPRINT_DIM), np.float16)
         for place, (image, fingerprint) in enumerate(zip(several, self._voted(several), strict=True)):
             if fingerprint is None:
                 side = self.bundle.manifest.geometry.crop

@@ -194,12 +194,11 @@ def _write(images: Iterable[LabelledImage], fates: Mapping[_Place, Fate], folder
 
 
 def _row(image: LabelledImage) -> Row:
-    from causalprint.transforms.images.kinds import image_format
+    from causalprint.transforms.images.kinds import usual_suffix
 
-    kind = str(image_format(image.encoded.data)).lower()
     metadata = json.loads(image.encoded.metadata) if image.encoded.metadata else {}
     sidecar = {**(metadata if isinstance(metadata, dict) else {}), **image.label._asdict()}
-    return f"{image.place:06d}", "jpg" if kind == "jpeg" else kind, image.encoded.data, sidecar
+    return f"{image.place:06d}", usual_suffix(image.encoded.data), image.encoded.data, sidecar
 
 
 def _account(config: SplitConfig, images: LabelledImages, fates: Sequence[Fate], losses: Losses) -> SplitReport:

@@ -62,6 +62,12 @@ def image_format(head: bytes) -> str | None:
     return next((name for name, does in begins.items() if does), None)
 
 
+def usual_suffix(data: bytes) -> str:
+    """How the name of an image file ends, without the dot: ``jpg``, ``png``, …; ``bin`` where ``data`` are no image."""
+    kind = (image_format(data) or "bin").lower()
+    return "jpg" if kind == "jpeg" else kind
+
+
 def other_format(head: bytes) -> str | None:
     """The name of a known format that is not on the allow-list, for the account."""
     brands = _brands(head)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -28,15 +28,6 @@ MAKERS: dict[str, Callable[[Path], str]] = {
     "onnx": lambda folder: save_onnx(_made(folder) / "encoder.onnx"),
     "onnx int8": lambda folder: save_onnx(_made(folder) / "encoder.onnx", quantised=True),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

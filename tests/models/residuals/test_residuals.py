@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,6 @@ from tests.models.tiny_models import AUTOENCODERS, save_autoencoder, save_for_ki
 data: Any = skimage_data  # untyped
 feature: Any = skimage_feature
 TAEF2 = Path(__file__).parents[3] / ".." / "shared" / "weights" / "taef2"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As the audit runs; and tiny tensors are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,14 +20,6 @@ from tests.research.methods.sources import training_of
 
 KIT = Kit(residual=f"autoencoder:{DEFAULT.parent / 'autoencoder-nearest'}", epochs=3, threads=1)
 SIDE = 32
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def stripes(count: int, seed: int) -> tuple[Crops, npt.NDArray[np.int64]]:

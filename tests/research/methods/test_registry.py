@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
 from causalprint.models.bundles.bundle import DEFAULT
 from causalprint.research.methods import BASELINES, Crops, Kit, Method, Predict, UnavailableError
@@ -26,14 +25,6 @@ class Fitted(NamedTuple):
     kit: Kit
     features: npt.NDArray[Any]
     predict: Predict
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
