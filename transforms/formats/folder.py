@@ -68,14 +68,14 @@ def is_folder(head: bytes) -> bool:
 def _load(source: ShardSource, file: StoredFile, sidecars: list[StoredFile], options: ReadOptions) -> Item:
     image = is_image_name(file.name)
     if not image and not is_sidecar_name(file.name) and not is_other_name(file.name):
-        image = looks_like_image(source.fetch_file(file, 0, min(file.size, SNIFFED_BYTES)))
+        image = looks_like_image(source.fetch(0, min(file.size, SNIFFED_BYTES), file))
     if not image:
         return Skipped(file.name, 0)
-    told = [(each.name.rsplit(".", 1)[-1].lower(), source.fetch_file(each, 0, each.size)) for each in sidecars]
+    told = [(each.name.rsplit(".", 1)[-1].lower(), source.fetch(0, each.size, each)) for each in sidecars]
     metadata = sidecar_metadata(told)
     if file.size > options.max_encoded_bytes:
         return Reject(file.name, 0, Stage.READ, Reason.TOO_LARGE, too_large(file.size, options), metadata=metadata)
-    return checked_image(file.name, 0, source.fetch_file(file, 0, file.size), metadata, options)
+    return checked_image(file.name, 0, source.fetch(0, file.size, file), metadata, options)
 
 
 def _sidecars(files: list[StoredFile], options: ReadOptions) -> dict[str, list[StoredFile]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -13,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
 import fsspec
+from fsspec.spec import AbstractBufferedFile
 from fsspec.utils import get_protocol
 
 from causalprint.schemas.config import ReadOptions, Storage
@@ -158,13 +158,15 @@ class ShardSource:
         """The shard as a file to seek in."""
         return RangeFile(self.fetch, self.size)
 
-    def fetch(self, start: int, end: int) -> bytes:
-        """Bytes ``start`` to ``end`` (not included) of the shard.
+    def fetch(self, start: int, end: int, file: StoredFile | None = None) -> bytes:
+        """Bytes ``start`` to ``end`` (not included) of the shard, or of a ``file`` that :meth:`files` named.
 
         Raises:
             ShardDamageError: retryable; the store did not give them.
         """
-        return self._fetch(self._path, start, end)
+        path = file.path if file else self._path
+        what = f"bytes {start} to {end} of {self._fs.unstrip_protocol(path)} could not be read"
+        return retried(lambda: self._attempt(start, end, path), what, self._options)
 
     def files(self) -> list[StoredFile]:
         """The files directly in the folder that the shard is, ordered by name; of an image file by itself, that and its sidecars.
@@ -174,10 +176,6 @@ class ShardSource:
         """
         found = retried(lambda: self._list(self._fs, self._path), f"{self.uri} could not be listed", self._options)
         return sorted(found, key=lambda file: file.name)
-
-    def fetch_file(self, file: StoredFile, start: int, end: int) -> bytes:
-        """Bytes ``start`` to ``end`` (not included) of a file that :meth:`files` named; see :meth:`fetch`."""
-        return self._fetch(file.path, start, end)
 
     def check_generation(self) -> None:
         """Makes sure that the store still holds the version that was matched.
@@ -195,10 +193,6 @@ class ShardSource:
                 f"{self.uri} changed: generation {self.generation} was matched, {found} is there; run the same command again"
             )
             raise ShardDamageError(message, retryable=True)
-
-    def _fetch(self, path: str, start: int, end: int) -> bytes:
-        what = f"bytes {start} to {end} of {self._fs.unstrip_protocol(path)} could not be read"
-        return retried(lambda: self._attempt(start, end, path), what, self._options)
 
     def _attempt(self, start: int, end: int, path: str | None = None) -> bytes:
         if start >= end:
@@ -259,18 +253,12 @@ def _straight(path: str) -> str:
     return straight if os.path.realpath(straight) == real else real  # behind a link, `..` is not the folder before it
 
 
-class RangeFile(io.RawIOBase):
-    """A read-only file over ranges: each read fetches just what it asks for.
-
-    Attributes:
-        size: bytes.
-    """
+class RangeFile(AbstractBufferedFile):
+    """A read-only file over ranges of ``size`` bytes: each read fetches just what it asks for, and is short only at the end."""
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
-        super().__init__()
-        self.size = size
+        super().__init__(fs=None, path="", cache_type="none", size=size)
         self._range = fetch
-        self._position = 0
         self._failure: ShardDamageError | None = None
 
     def raise_failure(self) -> None:
@@ -282,31 +270,9 @@ class RangeFile(io.RawIOBase):
         if self._failure:
             raise self._failure
 
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def tell(self) -> int:
-        """The position, in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As of :class:`io.IOBase`."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        """As of :class:`io.RawIOBase`, but short only at the end of the file."""
-        end = self.size if size is None or size < 0 else min(self._position + size, self.size)
+    def _fetch_range(self, start: int, end: int) -> bytes:
         try:
-            data = self._range(self._position, end)
+            return self._range(start, min(end, self.size))
         except ShardDamageError as error:
             self._failure = error
             raise
-        self._position += len(data)
-        return data

@@ -1,4 +1,8 @@
-"""Streams of bytes read once from the start: blocks fetched ahead, and what a decompressor makes of them."""
+"""Streams of bytes read once from the start: blocks fetched ahead, and what a decompressor makes of them.
+
+Of either kind, ``position`` is the bytes passed so far, ``length`` the bytes in all, where that is known, and ``failure`` why the
+stream ended before its end, with the byte of the shard; ``None`` while nothing is wrong.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import logging
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -16,29 +22,6 @@ PIECE_BYTES = 512
 """Compressed bytes given to a decompressor at once: at zstd's highest ratio they become 16 MiB."""
 DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
-
-
-class Stream(Protocol):
-    """Bytes in order.
-
-    Attributes:
-        position: bytes passed so far.
-        length: bytes in all, where that is known.
-        failure: why the stream ended before its end, with the byte of the shard; ``None`` while nothing is wrong.
-    """
-
-    position: int
-    length: int | None
-    failure: str | None
-
-    def read(self, size: int) -> bytes:
-        """The next ``size`` bytes; fewer only at the end."""
-
-    def skip(self, size: int) -> int:
-        """Passes over ``size`` bytes; the number passed, smaller only at the end."""
-
-    def close(self) -> None:
-        """Lets go of what it holds."""
 
 
 class BlockStream:
@@ -68,7 +51,7 @@ class BlockStream:
         self._block = b""
 
     def read(self, size: int) -> bytes:
-        """As of :class:`Stream`."""
+        """The next ``size`` bytes; fewer only at the end."""
         parts = []
         end = min(self.position + size, self._end)
         while self.position < end:
@@ -87,7 +70,7 @@ class BlockStream:
         return data
 
     def skip(self, size: int) -> int:
-        """As of :class:`Stream`; what lies between is not fetched."""
+        """Passes over ``size`` bytes, which are not fetched; the number passed, smaller only at the end."""
         passed = max(0, min(size, self._end - self.position))
         self.position += passed
         return passed
@@ -119,49 +102,33 @@ class BlockStream:
         return start, min(start + self._block_bytes, self._end)
 
 
-class FrameError(Exception):
-    """A compressed frame is corrupt. ``before`` is what was decompressed of the last piece, as far as it can be had."""
-
-    def __init__(self, message: str, before: bytes = b"") -> None:
-        super().__init__(message)
-        self.before = before
-
-
-class Frame(Protocol):
-    """The decompressor of one compressed frame."""
-
-    @property
-    def eof(self) -> bool:
-        """Whether the frame ended."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What came after its end."""
-
-    def decompress(self, data: bytes, /) -> bytes:
-        """The bytes that ``data`` completes; raises :class:`FrameError`."""
-
-
 class DecompressedStream:
     """A gzip or zstd stream, decompressed as it is read, frame after frame.
 
     A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
+
+    Args:
+        raw: the compressed bytes.
+        name: of the compression.
+        frame: gives a decompressor of one frame, with ``decompress``, ``eof`` and ``unused_data``.
+        corrupt: what that raises.
     """
 
-    def __init__(self, raw: BlockStream, name: str, frame: Callable[[], Frame]) -> None:
+    def __init__(self, raw: BlockStream, name: str, frame: Callable[[], Any], corrupt: type[Exception]) -> None:
         self.position = 0
         self.length: int | None = None
         self.failure: str | None = None
         self._raw = raw
         self._name = name
         self._new_frame = frame
-        self._frame: Frame | None = None
+        self._corrupt = corrupt
+        self._frame: Any = None
         self._input = b""
         self._output = bytearray()
         self._start = 0  # of what is left in the output
 
     def read(self, size: int) -> bytes:
-        """As of :class:`Stream`."""
+        """As of :class:`BlockStream`."""
         while len(self._output) - self._start < size and self._more():
             pass
         data = bytes(self._output[self._start : self._start + size])
@@ -173,7 +140,7 @@ class DecompressedStream:
         return data
 
     def skip(self, size: int) -> int:
-        """As of :class:`Stream`; what is passed over is decompressed and dropped."""
+        """As of :class:`BlockStream`; what is passed over is decompressed and dropped."""
         passed = 0
         while passed < size:
             data = self.read(min(size - passed, 1 << 20))
@@ -200,20 +167,31 @@ class DecompressedStream:
                 self._input = b""
                 return True
             self._frame = self._new_frame()
+        # A copy before each piece, where there can be one (of zlib), tells what comes before an error in that piece.
+        before = self._frame.copy() if hasattr(self._frame, "copy") else None
         try:
             self._output += self._frame.decompress(self._input)
-        except FrameError as error:
-            self._output += error.before
+        except self._corrupt as error:
             self.failure = f"the {self._name} stream is corrupt near byte {self._raw.position - len(self._input)} ({error})"
-            return bool(error.before)
+            return before is not None and self._until_error(before)
         self._input = b""
         if self._frame.eof:
             self._input = self._frame.unused_data
             self._frame = None
         return True
 
+    def _until_error(self, frame: Any) -> bool:
+        start = len(self._output)
+        with suppress(self._corrupt):
+            for byte in self._input:
+                self._output += frame.decompress(bytes([byte]))
+        return len(self._output) > start
 
-def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> BlockStream | DecompressedStream:
+
+Stream = BlockStream | DecompressedStream
+
+
+def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
     """``raw``, or what it decompresses to: by content, since names lie.
 
     Args:
@@ -227,67 +205,12 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> BlockSt
     if is_plain(head):
         return raw
     if head.startswith(b"\x1f\x8b\x08"):
-        return DecompressedStream(raw, "gzip", _GzipMember)
+        return DecompressedStream(raw, "gzip", partial(zlib.decompressobj, wbits=31), zlib.error)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return DecompressedStream(raw, "zstd", _zstd_frames())
-    return raw
-
-
-class _GzipMember:
-    """One gzip member; a copy of it before each piece tells what comes before an error in that piece."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=31)
-
-    @property
-    def eof(self) -> bool:
-        return self._member.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._member.unused_data
-
-    def decompress(self, data: bytes, /) -> bytes:
-        before = self._member.copy()
         try:
-            return self._member.decompress(data)
-        except zlib.error as error:
-            raise FrameError(str(error), _until_error(before.decompress, data)) from error
-
-
-def _until_error(decompress: Callable[[bytes], bytes], data: bytes) -> bytes:
-    done = bytearray()
-    try:
-        for byte in data:
-            done += decompress(bytes([byte]))
-    except zlib.error:
-        pass
-    return bytes(done)
-
-
-def _zstd_frames() -> Callable[[], Frame]:
-    """Makes decompressors of zstd frames, which have checksums only if their writer wished so."""
-    try:
-        import zstandard  # noqa: PLC0415 - needed by few
-    except ImportError as error:
-        raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
-
-    class ZstdFrame:
-        def __init__(self) -> None:
-            self._frame = zstandard.ZstdDecompressor().decompressobj()
-
-        @property
-        def eof(self) -> bool:
-            return self._frame.eof
-
-        @property
-        def unused_data(self) -> bytes:
-            return self._frame.unused_data
-
-        def decompress(self, data: bytes, /) -> bytes:
-            try:
-                return self._frame.decompress(data)
-            except zstandard.ZstdError as error:
-                raise FrameError(str(error)) from error
-
-    return ZstdFrame
+            import zstandard  # noqa: PLC0415 - needed by few
+        except ImportError as error:
+            raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
+        # Its frames have checksums only if their writer wished so.
+        return DecompressedStream(raw, "zstd", lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+    return raw
