@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalprint.pipelines.report import NAMED
 from causalprint.schemas.config import Slicing, Storage
-from causalprint.schemas.elements import RejectCount, VerdictCount, sum_reasons, sum_verdicts
+from causalprint.schemas.elements import RejectCount, VerdictCount, summed
 from causalprint.schemas.runs import IncompleteShard
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
         images += len(part.images)
         image_bytes += sum(len(image.data) for image in part.images)
         skipped += part.skipped
-        rejects = sum_reasons((*rejects, *(RejectCount(reject.stage, reject.reason, 1) for reject in part.rejects)))
+        rejects = summed((*rejects, *(RejectCount(reject.stage, reject.reason, 1) for reject in part.rejects)))
         members += [image.member for image in part.images[: MEMBERS - len(members)]]
         damage = part.damage
     return ShardSummary(
@@ -169,10 +169,10 @@ def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary
     return PartitionSummary(
         bundle_id=bundle_id,
         tables=summaries,
-        verdicts=sum_verdicts(
+        verdicts=summed(
             VerdictCount(verdict, source, 1) for verdict, source in _rows(opened["attributions"], "verdict", "source")
         ),
-        rejects=sum_reasons(RejectCount(stage, reason, 1) for stage, reason in _rows(opened["rejects"], "stage", "reason")),
+        rejects=summed(RejectCount(stage, reason, 1) for stage, reason in _rows(opened["rejects"], "stage", "reason")),
         shards=next(summary.rows for summary in summaries if summary.table == "shards"),
         complete=complete,
         incomplete_shards=tuple(incomplete),

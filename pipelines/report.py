@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
-from causalprint.schemas.elements import RejectCount, VerdictCount
+from causalprint.schemas.elements import RejectCount, VerdictCount, spread
 from causalprint.schemas.runs import IncompleteShard, RunManifest
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
         seconds=round(seconds, 3),
         rejects=totals.reasons,
         incomplete_shards=totals.named,
-        **{name: value for name, value in totals.spread().items() if name in shown},
+        **{name: value for name, value in spread(totals).items() if name in shown},
     )
 
 

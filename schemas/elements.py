@@ -7,10 +7,9 @@ encoded images, in order, from one shard.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,6 +85,10 @@ class EncodedImage(NamedTuple):
         """SHA-256 of the encoded bytes, lower-case hex: the key of every table of images."""
         return hashlib.sha256(self.data).hexdigest()
 
+    def rejected(self, stage: str, reason: str, detail: str, image_id: str | None = None) -> Reject:
+        """Its row among the rejects."""
+        return Reject(self.member, self.offset, stage, reason, detail, image_id, self.metadata)
+
 
 class Reject(NamedTuple):
     """One image that gets no verdict, and why.
@@ -129,30 +132,39 @@ class ShardDamageError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSlice:
-    """Up to ``slice_images`` images or ``slice_bytes`` bytes of one shard, in order.
+class Slice:
+    """What tells a slice from others, and how the shard went on after it.
 
     Attributes:
         slice_id: :meth:`Shard.slice_id`.
         shard: the shard it was cut from.
         index: its place in the shard, from 0.
-        images: those that were read.
-        rejects: those that could not be.
-        skipped: members that are no images.
         last: whether the shard ends with this slice.
         damage: on the last slice, what is missing from the shard, in one sentence; ``None`` where nothing is.
         retryable: on the last slice, whether another run may read more. Such a slice holds no images and is never written.
+        skipped: members that are no images.
     """
 
     slice_id: str
     shard: Shard
     index: int
-    images: tuple[EncodedImage, ...]
+    last: bool = field(default=False, kw_only=True)
+    damage: str | None = field(default=None, kw_only=True)
+    retryable: bool = field(default=False, kw_only=True)
+    skipped: int = field(default=0, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSlice(Slice):
+    """Up to ``slice_images`` images or ``slice_bytes`` bytes of one shard, in order.
+
+    Attributes:
+        images: those that were read.
+        rejects: those that could not be.
+    """
+
+    images: tuple[EncodedImage, ...] = ()
     rejects: tuple[Reject, ...] = ()
-    skipped: int = 0
-    last: bool = False
-    damage: str | None = None
-    retryable: bool = False
 
     @property
     def seen(self) -> int:
@@ -170,21 +182,15 @@ class ImageSlice:
 
         That of a ``retryable`` slice says that and why the shard could not be read further.
         """
-        left_out = sum_reasons(reasons)
+        left_out = summed(reasons)
         rejected = sum(count.images for count in left_out)
         return SliceReceipt(
-            slice_id=self.slice_id,
-            shard=self.shard,
-            index=self.index,
-            last=self.last,
-            damage=self.damage,
-            retryable=self.retryable,
-            skipped=self.skipped,
+            **spread(self, Slice),
             seen=attributed + rejected,
             attributed=attributed,
             rejected=rejected,
             computed=not self.retryable,
-            verdicts=sum_verdicts(verdicts),
+            verdicts=summed(verdicts),
             reasons=left_out,
         )
 
@@ -264,55 +270,41 @@ class Counts:
 
     def plus(self, other: Self) -> Self:
         """The sum: of numbers, and of images by verdict and by reason."""
-        sums = {name: value + getattr(other, name) for name, value in self.spread().items()}
-        return replace(self, **sums | {"verdicts": sum_verdicts(sums["verdicts"]), "reasons": sum_reasons(sums["reasons"])})
-
-    def spread(self) -> dict[str, Any]:
-        """The fields by name, for a record that has them beside others."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        sums = {name: value + getattr(other, name) for name, value in spread(self).items()}
+        return replace(self, **sums | {"verdicts": summed(sums["verdicts"]), "reasons": summed(sums["reasons"])})
 
 
-def sum_verdicts(counts: Iterable[VerdictCount]) -> tuple[VerdictCount, ...]:
-    """Counts of the same verdict and source added up, sorted."""
-    total: Counter[tuple[str, str | None]] = Counter()
+def spread(record: Any, kind: type | None = None) -> dict[str, Any]:
+    """The fields of a dataclass by name, for a record that has them beside others; only those of ``kind``, a base, if given."""
+    return {field.name: getattr(record, field.name) for field in fields(kind or record)}
+
+
+CountT = TypeVar("CountT", VerdictCount, RejectCount)
+
+
+def summed(counts: Iterable[CountT]) -> tuple[CountT, ...]:
+    """Counts of the same verdict and source, or of the same stage and reason, added up, sorted."""
+    total: dict[tuple[Any, ...], CountT] = {}
     for count in counts:
-        total[count.verdict, count.source] += count.images
-    return tuple(VerdictCount(*key, total[key]) for key in sorted(total, key=lambda key: (key[0], key[1] or "")))
+        before = total.get(count[:-1])
+        total[count[:-1]] = count._replace(images=before.images + count.images) if before else count
+    return tuple(sorted(total.values(), key=lambda count: tuple(word or "" for word in count[:-1])))
 
 
-def sum_reasons(counts: Iterable[RejectCount]) -> tuple[RejectCount, ...]:
-    """Counts of the same stage and reason added up, sorted."""
-    total: Counter[tuple[str, str]] = Counter()
-    for count in counts:
-        total[count.stage, count.reason] += count.images
-    return tuple(RejectCount(*key, total[key]) for key in sorted(total))
-
-
-@dataclass(frozen=True, slots=True)
-class SliceReceipt:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceReceipt(Slice):
     """What a slice came to. Kept in the footer of its commit mark: its file of attributions, or of features.
 
     Attributes:
-        slice_id: :meth:`Shard.slice_id`.
-        shard: the shard it was cut from.
-        index: its place in the shard, from 0.
-        last, damage, retryable: see :class:`ImageSlice`.
-        skipped, seen, attributed, rejected, verdicts, reasons: see :class:`Counts`.
+        seen, attributed, rejected, verdicts, reasons: see :class:`Counts`.
         files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed).
         computed: whether this run computed it; False where an earlier one had.
     """
 
-    slice_id: str
-    shard: Shard
-    index: int
-    last: bool
-    damage: str | None
-    retryable: bool
-    skipped: int
     seen: int
     attributed: int
     rejected: int
-    files: tuple[WrittenFile, ...] = field(default=())
+    files: tuple[WrittenFile, ...] = ()
     computed: bool = True
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
@@ -333,21 +325,21 @@ class SliceReceipt:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ShardAccount:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardAccount(Counts):
     """The closed account of one shard: a row of table ``shards``.
+
+    What it counts is described by :class:`Counts`. ``computed`` is no column of the table, for it would differ between runs;
+    ``verdicts`` and ``reasons`` are kept in the footer of the account's file.
 
     Attributes:
         shard_id: :meth:`Shard.shard_id`.
         uri, generation, size, format: see :class:`Shard`.
-        slices, seen, attributed, rejected, skipped: see :class:`Counts`.
         complete: whether every member was read to the shard's own end mark and size, and every slice is committed.
         damage: what is missing, in one sentence; ``None`` where nothing is.
         retryable: whether another run may read more.
         limit: see :class:`Shard` (column ``image_limit``).
         slice_ids: the slices that are committed, in order: ``len(slice_ids) == slices``.
-        computed: see :class:`Counts` (not a column of the table: it would differ between runs).
-        verdicts, reasons: see :class:`Counts`; kept in the footer of the account's file, not as columns.
     """
 
     shard_id: str
@@ -355,24 +347,11 @@ class ShardAccount:
     generation: str
     size: int
     format: str
-    slices: int
-    seen: int
-    attributed: int
-    rejected: int
-    skipped: int
     complete: bool
     damage: str | None
     retryable: bool
     limit: int | None = None
     slice_ids: tuple[str, ...] = ()
-    computed: int = 0
-    verdicts: tuple[VerdictCount, ...] = ()
-    reasons: tuple[RejectCount, ...] = ()
-
-    @property
-    def counts(self) -> Counts:
-        """What the shard came to."""
-        return Counts(**{field.name: getattr(self, field.name) for field in fields(Counts)})
 
     @property
     def limited(self) -> bool:

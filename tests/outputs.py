@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_json
-from causalprint.schemas.runs import Run, Totals
+from causalprint.schemas.runs import Run
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import read_record
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, folder_names
 from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
-from causalprint.transforms.tables.write_manifest import add_account, write_manifest
+from causalprint.transforms.tables.write_manifest import add_up, totals_of, write_manifest
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.samples import sample_shard, sample_slice
 
@@ -47,11 +47,8 @@ def slices_of(shard: Shard, count: int = 3, images: int = 5, rejects: int = 2) -
 def audit(shards: list[Shard], output: Output, run_id: str = "run", count: int = 3) -> list[str]:
     """What the pipeline does with these shards, one slice after another; returns the ids of the slices that it computed."""
     computed: list[str] = []
-    totals = Totals()
-    for shard in shards:
-        account = skip_shard(shard, output) or _read(shard, output, computed, count)
-        totals = add_account(totals, account)
-    write_manifest(totals, run_into(output, run_id))
+    accounts = [skip_shard(shard, output) or _read(shard, output, computed, count) for shard in shards]
+    write_manifest(add_up(map(totals_of, accounts)), run_into(output, run_id))
     return computed
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from causalprint.schemas.elements import Reject
+
 NAMESPACE = "causalprint"
 """Of all metrics."""
 
@@ -49,8 +51,10 @@ class Tally(NamedTuple):
         return Tally(*(mine + its for mine, its in zip(self, other, strict=True)))
 
 
-def count(**amounts: int) -> None:
+def count(**amounts: float) -> None:
     """Adds to the metrics of these names, and those of them that are fields of :class:`Tally` to the file, where there is one.
+
+    Amounts are rounded to whole numbers.
 
     Besides the fields: ``rejects/STAGE/REASON`` (images), and ``read_ms``, ``decode_ms``, ``compute_ms`` and ``write_ms``,
     milliseconds of all threads together. To be called in the thread in which Beam calls the transform: what other threads count
@@ -59,23 +63,18 @@ def count(**amounts: int) -> None:
     """
     from apache_beam.metrics import Metrics  # noqa: PLC0415 - who only reads the file need not load Beam
 
-    for name, amount in amounts.items():
-        if amount:
-            Metrics.counter(NAMESPACE, name).inc(amount)
-    told = {name: amount for name, amount in amounts.items() if amount and name in Tally._fields}
+    whole = {name: round(amount) for name, amount in amounts.items() if round(amount)}
+    for name, amount in whole.items():
+        Metrics.counter(NAMESPACE, name).inc(amount)
+    told = {name: amount for name, amount in whole.items() if name in Tally._fields}
     if told and (folder := os.environ.get(FOLDER)):
         _append(folder, Tally(**told))
 
 
-def rejects_by(reasons: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """What to :func:`count` of rejects, given the stage and reason of each: all of them, and by stage and reason."""
-    counts = Counter(f"rejects/{stage}/{reason}" for stage, reason in reasons)
+def rejects_by(outcomes: Iterable[object]) -> dict[str, int]:
+    """What to :func:`count` of the rejects among ``outcomes``: all of them, and by stage and reason."""
+    counts = Counter(f"rejects/{item.stage}/{item.reason}" for item in outcomes if isinstance(item, Reject))
     return {"rejects": counts.total(), **counts}
-
-
-def milliseconds(seconds: float) -> int:
-    """To the nearest."""
-    return round(1000 * seconds)
 
 
 def read_tally(folder: str, offset: int = 0) -> tuple[Tally, int]:

@@ -1,57 +1,78 @@
-"""Slices through a model that each worker process loads once."""
+"""Slices through a model that each worker process loads once, a few images in each task of a pool."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.pvalue import PCollection
 from apache_beam.utils.shared import Shared
-from typing_extensions import override
 
-from causalprint.schemas.elements import ImageSlice
+from causalprint.schemas.elements import EncodedImage, ImageSlice
+from causalprint.transforms.counting import count, rejects_by
 
 
-@dataclass
-class MapSlices(beam.PTransform[PCollection[ImageSlice], PCollection[Any]]):
-    """``compute(slice, model, pool=…)`` of every slice, one slice at a time.
+class MapSlices(beam.DoFn):
+    """What comes of every slice, one slice at a time, by a function that all threads in which Beam works in one process share.
 
-    All threads in which Beam works in one process share one model and one pool.
-
-    Attributes:
-        load: gives the model. It is called when a worker begins, so that what it raises comes before any image is read.
-        compute: what comes of a slice.
-        threads: of the pool; ``None`` takes every core.
+    Args:
+        load: gives the function. It is called when a worker begins, so that what it raises comes before any image is read.
     """
 
-    load: Callable[[], Any]
-    compute: Callable[..., Any]
-    threads: int | None = None
-
-    @override
-    def expand(self, slices: PCollection[ImageSlice]) -> PCollection[Any]:
-        return slices | beam.ParDo(_MapSlice(self.load, self.compute, self.threads))
-
-
-@dataclass(frozen=True)
-class _Held:
-    model: Any
-    pool: ThreadPoolExecutor
-
-
-class _MapSlice(beam.DoFn):
-    def __init__(self, load: Callable[[], Any], compute: Callable[..., Any], threads: int | None) -> None:
+    def __init__(self, load: Callable[[], Callable[[Any], Any]]) -> None:
         self._load = load
-        self._compute = compute
-        self._threads = threads
         self._shared = Shared()
 
     def setup(self) -> None:
-        self._held = self._shared.acquire(lambda: _Held(self._load(), ThreadPoolExecutor(self._threads or os.cpu_count() or 1)))
+        """Beam calls it before the first slice."""
+        self._compute = self._shared.acquire(self._load)
 
-    def process(self, element: ImageSlice) -> Iterator[Any]:
-        yield self._compute(element, self._held.model, pool=self._held.pool)
+    def process(self, element: Any) -> Iterator[Any]:
+        """Beam calls it for every slice."""
+        yield self._compute(element)
+
+
+def thread_pool(threads: int | None) -> ThreadPoolExecutor:
+    """A pool of so many threads; ``None`` takes every core."""
+    return ThreadPoolExecutor(threads or os.cpu_count())
+
+
+class Done(NamedTuple):
+    """What came of a task's images, in order, and the seconds that it took to decode and to compute them."""
+
+    outcomes: Sequence[Any]
+    decoding: float
+    computing: float
+
+
+def compute_images(
+    images: ImageSlice, work: Callable[[Sequence[EncodedImage]], Done], pool: ThreadPoolExecutor, together: int, ahead: int
+) -> list[Any]:
+    """What came of each image of a slice, in order. Counts the slice's images as they are done, its rejects first.
+
+    Args:
+        images: the slice.
+        work: one task.
+        pool: where tasks run.
+        together: images of one task.
+        ahead: tasks under way at any time, which bounds the memory of decoded pixels.
+    """
+    count(images=len(images.rejects), **rejects_by(images.rejects))
+    outcomes: list[Any] = []
+    decoding = computing = 0.0
+    chunks = (images.images[start : start + together] for start in range(0, len(images.images), together))
+    pending = deque(pool.submit(work, chunk) for chunk in islice(chunks, ahead))
+    while pending:
+        done = pending.popleft().result()
+        size = sum(len(image.data) for image in images.images[len(outcomes) : len(outcomes) + len(done.outcomes)])
+        count(images=len(done.outcomes), encoded_bytes=size, **rejects_by(done.outcomes))
+        outcomes += done.outcomes
+        decoding += done.decoding
+        computing += done.computing
+        pending.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
+    count(decode_ms=1000 * decoding, compute_ms=1000 * computing)
+    return outcomes

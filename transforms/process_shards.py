@@ -1,6 +1,6 @@
 """The slice engine: shards are read as slices, computed and written, unless an earlier run did it, and their accounts closed.
 
-``Skip shards | ReadImageShards | Skip slices | compute | WriteTables | CloseAccounts``
+``Skip shards | ReadImageShards | Skip slices | compute | write | CloseAccounts``
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from causalprint.schemas.elements import ImageSlice, Shard, ShardAccount, SliceR
 from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.skip_committed import SkipCommittedShards, SkipCommittedSlices
-from causalprint.transforms.tables.write_tables import WriteTables
+from causalprint.transforms.tables.skip_committed import DONE, TO_DO, pass_shard, pass_slice
+from causalprint.transforms.tables.write_tables import write_counted
 
 
 @dataclass
@@ -30,7 +30,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         output: where slices and accounts are written, and those of earlier runs lie; its storage options also reach the shards.
         slicing: where shards are cut.
         compute: slices to what ``write`` takes.
-        write: writes one of them; see :class:`~causalprint.transforms.tables.write_tables.WriteTables`.
+        write: writes one of them; see :func:`~causalprint.transforms.tables.write_tables.write_counted`.
     """
 
     shards: Sequence[Shard]
@@ -43,9 +43,10 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         """One account a shard, once it is written."""
         # Shards are dealt out here, once; from here to the receipts nothing is shuffled, so a slice stays in its worker.
         matched = root | "MatchShards" >> beam.Create(self.shards, reshuffle=False) | "Deal" >> beam.Reshuffle()
-        skipped = matched | "SkipShards" >> SkipCommittedShards(self.output)
-        read = skipped.shards | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
-        slices = read | "SkipSlices" >> SkipCommittedSlices(self.output)
-        written = slices.slices | "Compute" >> self.compute | WriteTables(self.output, self.write)
-        closed = (written, slices.receipts) | "Receipts" >> beam.Flatten() | CloseAccounts(self.output)
-        return (closed, skipped.accounts) | "Accounts" >> beam.Flatten()
+        shards = matched | "SkipShards" >> beam.FlatMap(pass_shard, self.output).with_outputs(DONE, main=TO_DO)
+        read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
+        slices = read | "SkipSlices" >> beam.FlatMap(pass_slice, self.output).with_outputs(DONE, main=TO_DO)
+        computed = slices.to_do | "Compute" >> self.compute
+        written = computed | "WriteSlice" >> beam.Map(write_counted, self.write, self.output)
+        closed = (written, slices.done) | "Receipts" >> beam.Flatten() | CloseAccounts(self.output)
+        return (closed, shards.done) | "Accounts" >> beam.Flatten()

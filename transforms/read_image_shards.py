@@ -11,7 +11,7 @@ from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.config import ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
-from causalprint.transforms.counting import count, milliseconds
+from causalprint.transforms.counting import count
 from causalprint.transforms.formats.slices import read_slices
 
 
@@ -43,6 +43,6 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
     def _read(self, shard: Shard) -> Iterator[ImageSlice]:
         began = time.perf_counter()
         for images in read_slices(shard, self.bundle_id, self.slicing, self.storage, self.options):
-            count(read_ms=milliseconds(time.perf_counter() - began))
+            count(read_ms=1000 * (time.perf_counter() - began))
             yield images
             began = time.perf_counter()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -24,13 +24,13 @@ class Model:
     """Stands for what is large."""
 
 
-def load() -> Model:
+def load() -> Callable[[ImageSlice], tuple[int, int, int]]:
     LOADED.append(threading.current_thread().name)
-    return Model()
+    return partial(compute, model=Model())
 
 
-def compute(images: ImageSlice, model: Model, pool: ThreadPoolExecutor) -> tuple[int, int, int]:
-    return images.index, id(model), pool.submit(os.getpid).result()
+def compute(images: ImageSlice, model: Model) -> tuple[int, int, int]:
+    return images.index, id(model), os.getpid()
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_a_process_loads_one_model_however_many_threads_and_slices_there_are(bea
     options = pipeline_options("direct", beam_options)
     with beam.Pipeline(runner=RUNNERS["direct"].create(options), options=options) as root:
         slices = root | beam.Create([ImageSlice(str(index), SHARD, index, ()) for index in range(8)], reshuffle=False)
-        assert_that(slices | beam.Reshuffle() | MapSlices(load, compute, threads=1), check)
+        assert_that(slices | beam.Reshuffle() | beam.ParDo(MapSlices(load)), check)
     assert len(LOADED) == 1

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
@@ -21,14 +20,14 @@ from causalprint.models.lenses import load_lens
 from causalprint.models.residuals.base import Residual
 from causalprint.models.training.examples import Extraction, thumbnail_of
 from causalprint.models.training.interventions import Intervened, Style
+from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import EncodedImage, ImageSlice, Shard, digest
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
-from causalprint.transforms.counting import count, milliseconds, rejects_by
-from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
+from causalprint.transforms.features.rows import Example, FeatureSlice, feature_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import UNLABELLED, Label, LabelError, label_of
-from causalprint.transforms.map_slices import MapSlices
+from causalprint.transforms.map_slices import Done, MapSlices, compute_images, thread_pool
 
 WHO = "causalprint train"
 
@@ -43,18 +42,8 @@ def feature_slice(
 
     Rows are in the slice's order and depend on each image's bytes, its label and ``extraction`` alone.
     """
-    count(images=len(images.rejects), **rejects_by((reject.stage, reject.reason) for reject in images.rejects))
-    labels = [_label(image, images.shard, extraction.label_field) for image in images.images]
-    outcomes: list[Example | Why] = []
-    decoding = computing = 0.0
-    for image, done in zip(images.images, pool.map(partial(_compute, extractor, extraction), images.images, labels), strict=True):
-        why = [] if isinstance(done.outcome, Example) else [done.outcome]
-        count(images=1, encoded_bytes=len(image.data), **rejects_by(why))
-        outcomes.append(done.outcome)
-        decoding += done.decoding
-        computing += done.computing
-    count(decode_ms=milliseconds(decoding), compute_ms=milliseconds(computing))
-    return feature_rows(images, outcomes, extraction.width)
+    work = partial(_compute, extractor, extraction, images.shard)
+    return feature_rows(images, compute_images(images, work, pool, together=1, ahead=len(images.images)), extraction.width)
 
 
 def feature_key(extraction: Extraction, residual: Residual, slicing: Slicing) -> str:
@@ -89,52 +78,42 @@ class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[Featu
 
     @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FeatureSlice]:
-        return slices | MapSlices(self.load, partial(feature_slice, extraction=self.extraction), self.threads)
+        return slices | beam.ParDo(MapSlices(self.load))
 
-    def load(self) -> FeatureExtractor:
-        """What a worker computes with: the residual and the lenses on their device."""
-        return FeatureExtractor(self.extraction.residual, self.extraction.features, pick_device(self.device), WHO)
-
-
-class _Done(NamedTuple):
-    """What came of an image, and the seconds that it took to decode and to compute it."""
-
-    outcome: Example | Why
-    decoding: float
-    computing: float
+    def load(self) -> Callable[[ImageSlice], FeatureSlice]:
+        """What a worker computes with: the residual and the lenses on their device, and a pool."""
+        extraction = self.extraction
+        extractor = FeatureExtractor(extraction.residual, extraction.features, pick_device(self.device), WHO)
+        return partial(feature_slice, extractor=extractor, extraction=extraction, pool=thread_pool(self.threads))
 
 
-def _label(image: EncodedImage, shard: Shard, label_field: str) -> Label | None:
-    try:
-        return label_of(image, shard, label_field)
-    except LabelError:
-        return None
-
-
-def _compute(extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label | None) -> _Done:
-    if label is None:
-        return _Done((Stage.READ, UNLABELLED), 0, 0)
+def _compute(extractor: FeatureExtractor, extraction: Extraction, shard: Shard, images: Sequence[EncodedImage]) -> Done:
+    """One task: one image."""
+    (image,) = images
     began = time.perf_counter()
     try:
+        label = label_of(image, shard, extraction.label_field)
         pixels = decode(image.data).pixels
+    except LabelError as error:
+        return Done([image.rejected(Stage.READ, UNLABELLED, str(error))], 0.0, 0.0)
     except ImageRejectError as error:
-        return _Done((error.stage, error.reason), time.perf_counter() - began, 0.0)
+        return Done([image.rejected(error.stage, error.reason, error.detail)], time.perf_counter() - began, 0.0)
     decoded = time.perf_counter()
     outcome = _example(extractor, extraction, image, label, pixels)
-    return _Done(outcome, decoded - began, time.perf_counter() - decoded)
+    return Done([outcome], decoded - began, time.perf_counter() - decoded)
 
 
 def _example(
-    extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label, pixels: npt.NDArray[np.uint8]
-) -> Example | Why:
+    extractor: FeatureExtractor, extraction: Extraction, image: EncodedImage, label: Label, pixels: Pixels
+) -> Example | Reject:
     centre = cut(pixels, Geometry(crop=extraction.geometry.crop))
     if not len(centre):
-        return Stage.COMPUTE, Abstention.TOO_SMALL
+        return image.rejected(Stage.COMPUTE, Abstention.TOO_SMALL, "smaller than the crop")
     versions = [Intervened(centre[0], Style().vector()), *_changed(pixels, extraction, image.image_id)]
     with np.errstate(over="ignore"):  # looked at below
         features = extractor(np.stack([version.pixels for version in versions])).astype(np.float16)
     if not np.isfinite(features).all():
-        return Stage.COMPUTE, Reason.NON_FINITE
+        return image.rejected(Stage.COMPUTE, Reason.NON_FINITE, "features are not finite in float16")
     return Example(
         member=image.member,
         image_id=image.image_id,
@@ -146,7 +125,7 @@ def _example(
     )
 
 
-def _changed(pixels: npt.NDArray[np.uint8], extraction: Extraction, image_id: str) -> list[Intervened]:
+def _changed(pixels: Pixels, extraction: Extraction, image_id: str) -> list[Intervened]:
     """The further versions; the image's own bytes decide what is drawn for it, wherever it lies."""
     own = (extraction.seed, int(image_id[:15], 16))
     return [

@@ -12,11 +12,8 @@ import pyarrow as pa
 
 from causalprint.models.training.examples import THUMBNAIL
 from causalprint.models.training.interventions import Style
-from causalprint.schemas.elements import ImageSlice, RejectCount, sum_reasons
+from causalprint.schemas.elements import ImageSlice, Reject, RejectCount, summed
 from causalprint.transforms.labels import Label
-
-Why = tuple[str, str]
-"""The stage at which an image was left out, and the reason; see :class:`~causalprint.schemas.elements.Reject`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +56,23 @@ def feature_schema(width: int) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in (*text, *numbers)])
 
 
-def feature_rows(images: ImageSlice, outcomes: Sequence[Example | Why], width: int) -> FeatureSlice:
+def feature_rows(images: ImageSlice, outcomes: Sequence[Example | Reject], width: int) -> FeatureSlice:
     """The rows of a slice, from what came of each of its ``images``, in order."""
-    rows = [outcome for outcome in outcomes if isinstance(outcome, Example)]
-    left_out = [RejectCount(*outcome, 1) for outcome in outcomes if not isinstance(outcome, Example)]
-    left_out += [RejectCount(reject.stage, reject.reason, 1) for reject in images.rejects]
-    schema = feature_schema(width)
-    columns = {
-        "image_id": [row.image_id for row in rows],
-        "shard": [images.shard.uri] * len(rows),
-        "member": [row.member for row in rows],
-        **{name: [getattr(row.label, name) for row in rows] for name in Label._fields},
-        "encoded_bytes": [row.encoded_bytes for row in rows],
-        "thumbnail": [row.thumbnail.tobytes() for row in rows],
-    }
-    arrays = [pa.array(values, schema.field(name).type) for name, values in columns.items()]
-    arrays += [_versions([row.features for row in rows], width, np.float16)]
-    arrays += [_versions([row.style for row in rows], len(Style._fields), np.float32)]
-    return FeatureSlice(images.without_bytes(), pa.RecordBatch.from_arrays(arrays, schema=schema), sum_reasons(left_out))
-
-
-def _versions(rows: Sequence[npt.NDArray[np.floating]], width: int, kind: type[np.floating]) -> pa.Array:
-    """Lists of versions: (V, ``width``) each."""
-    ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int32)
-    values = pa.array(np.concatenate([np.zeros(0, kind), *(row.astype(kind, copy=False).reshape(-1) for row in rows)]))
-    return pa.ListArray.from_arrays(pa.array(ends), pa.FixedSizeListArray.from_arrays(values, width))
+    rows = [
+        row._asdict()
+        | row.label._asdict()
+        | {
+            "shard": images.shard.uri,
+            "thumbnail": row.thumbnail.tobytes(),
+            "features": list(row.features),
+            "style": list(row.style),
+        }
+        for row in outcomes
+        if isinstance(row, Example)
+    ]
+    rejects = (item for item in (*images.rejects, *outcomes) if isinstance(item, Reject))
+    return FeatureSlice(
+        source=images.without_bytes(),
+        rows=pa.RecordBatch.from_pylist(rows, schema=feature_schema(width)),
+        left_out=summed(RejectCount(reject.stage, reject.reason, 1) for reject in rejects),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from causalprint.schemas.elements import Counts, Shard, ShardAccount, SliceReceipt
+from causalprint.schemas.elements import Counts, Shard, ShardAccount, SliceReceipt, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Ledger:
             retryable=self.retryable or gap is not None,  # what is not there may be there after another run
             limit=self.shard.limit,
             slice_ids=ids,
-            **self.counts.spread(),
+            **spread(self.counts),
         )
 
     def _gap(self) -> str | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import apache_beam as beam
-from apache_beam.pvalue import DoOutputsTuple, PCollection, TaggedOutput
+from apache_beam.pvalue import TaggedOutput
 
 from causalprint.schemas.elements import ImageSlice, Shard, ShardAccount, SliceReceipt
 from causalprint.transforms.counting import count
@@ -14,8 +13,8 @@ from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import closed, committed, walk
 from causalprint.transforms.tables.output import Output
 
-SHARDS, ACCOUNTS = "shards", "accounts"
-SLICES, RECEIPTS = "slices", "receipts"
+TO_DO, DONE = "to_do", "done"
+"""Tags of what is passed on, and of the accounts and receipts that stand in for the rest."""
 
 
 def skip_shard(shard: Shard, output: Output) -> ShardAccount | None:
@@ -52,60 +51,22 @@ def skip_slice(source: ImageSlice, output: Output) -> Iterator[SliceReceipt]:
     yield replace(source, index=index, slice_id=slice_id).receipt()
 
 
-@dataclass
-class SkipCommittedShards(beam.PTransform[PCollection[Shard], DoOutputsTuple]):
-    """``PCollection[Shard]`` -> ``.shards`` (to read: ``PCollection[Shard]``) and ``.accounts`` (``PCollection[ShardAccount]``).
-
-    Attributes:
-        output: where the run writes.
-    """
-
-    output: Output
-
-    def expand(self, shards: PCollection[Shard]) -> DoOutputsTuple:
-        """Every shard comes out once, as itself or as its account."""
-        return shards | "SkipShard" >> beam.ParDo(_SkipShard(self.output)).with_outputs(ACCOUNTS, main=SHARDS)
+def pass_shard(shard: Shard, output: Output) -> Iterator[Shard | TaggedOutput]:
+    """The shard where it is to be read, else its account under the tag :data:`DONE`; counts what is kept."""
+    account = skip_shard(shard, output)
+    if account is None:
+        yield shard
+        return
+    count(kept=account.seen, shards=1, shard_bytes=account.size, kept_bytes=account.size)
+    yield TaggedOutput(DONE, account)
 
 
-@dataclass
-class SkipCommittedSlices(beam.PTransform[PCollection[ImageSlice], DoOutputsTuple]):
-    """``PCollection[ImageSlice]`` -> ``.slices`` (to compute) and ``.receipts`` (``PCollection[SliceReceipt]``).
-
-    Attributes:
-        output: where the run writes.
-    """
-
-    output: Output
-
-    def expand(self, slices: PCollection[ImageSlice]) -> DoOutputsTuple:
-        """Every slice comes out as itself or as its receipt."""
-        return slices | "SkipSlice" >> beam.ParDo(_SkipSlice(self.output)).with_outputs(RECEIPTS, main=SLICES)
-
-
-class _SkipShard(beam.DoFn):
-    def __init__(self, output: Output) -> None:
-        self.output = output
-
-    def process(self, element: Shard) -> Iterator[Shard | TaggedOutput]:
-        account = skip_shard(element, self.output)
-        if account is None:
-            yield element
-            return
-        count(kept=account.seen, shards=1, shard_bytes=account.size, kept_bytes=account.size)
-        yield TaggedOutput(ACCOUNTS, account)
-
-
-class _SkipSlice(beam.DoFn):
-    def __init__(self, output: Output) -> None:
-        self.output = output
-
-    def process(self, element: ImageSlice) -> Iterator[ImageSlice | TaggedOutput]:
-        compute = True
-        for receipt in skip_slice(element, self.output):
-            compute = False
-            ended = int(receipt.last)
-            size = ended * receipt.shard.size
-            count(kept=receipt.seen, shards=ended, shard_bytes=size, kept_bytes=size)
-            yield TaggedOutput(RECEIPTS, receipt)
-        if compute:
-            yield element
+def pass_slice(source: ImageSlice, output: Output) -> Iterator[ImageSlice | TaggedOutput]:
+    """The slice where it is to be computed, else its receipts under the tag :data:`DONE`; counts what is kept."""
+    receipts = list(skip_slice(source, output))
+    for receipt in receipts:
+        size = receipt.shard.size if receipt.last else 0
+        count(kept=receipt.seen, shards=int(receipt.last), shard_bytes=size, kept_bytes=size)
+        yield TaggedOutput(DONE, receipt)
+    if not receipts:
+        yield source

@@ -15,7 +15,7 @@ from apache_beam.pvalue import PCollection
 
 import causalprint
 from causalprint.schemas.config import AuditConfig, Storage
-from causalprint.schemas.elements import ShardAccount
+from causalprint.schemas.elements import Counts, ShardAccount, spread
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.runs import IncompleteShard, Run, RunManifest, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION
@@ -55,21 +55,24 @@ def read_manifest(root: str, run_id: str, storage: Storage) -> RunManifest | Non
     return None if data is None else from_json(RunManifest, data, f"{root}/{path}")
 
 
-def add_account(totals: Totals, account: ShardAccount) -> Totals:
-    """The totals with one more account."""
+def totals_of(account: ShardAccount) -> Totals:
+    """The totals of one account."""
     incomplete = not account.complete and not account.limited
-    return totals.plus(
-        Totals(
-            shards=1,
-            complete=int(account.complete),
-            limited=int(account.limited),
-            incomplete=int(incomplete),
-            retryable=int(incomplete and account.retryable),
-            shard_bytes=account.size,
-            named=(IncompleteShard(account.uri, account.damage or "", account.retryable),) if incomplete else (),
-            **account.counts.spread(),
-        )
+    return Totals(
+        shards=1,
+        complete=int(account.complete),
+        limited=int(account.limited),
+        incomplete=int(incomplete),
+        retryable=int(incomplete and account.retryable),
+        shard_bytes=account.size,
+        named=(IncompleteShard(account.uri, account.damage or "", account.retryable),) if incomplete else (),
+        **spread(account, Counts),
     )
+
+
+def add_up(totals: Iterable[Totals]) -> Totals:
+    """The sum; of none, that of no shard."""
+    return reduce(Totals.plus, totals, Totals())
 
 
 def versions() -> tuple[Version, ...]:
@@ -100,21 +103,8 @@ class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[RunMa
 
     def expand(self, accounts: PCollection[ShardAccount]) -> PCollection[RunManifest]:
         """The manifest, once it is written."""
-        return accounts | "AddUp" >> beam.CombineGlobally(_AddUp()) | "Write" >> beam.Map(write_manifest, run=self.run)
-
-
-class _AddUp(beam.CombineFn):
-    def create_accumulator(self) -> Totals:
-        return Totals()
-
-    def add_input(self, totals: Totals, account: ShardAccount) -> Totals:
-        return add_account(totals, account)
-
-    def merge_accumulators(self, totals: Iterable[Totals]) -> Totals:
-        return reduce(Totals.plus, totals, Totals())
-
-    def extract_output(self, totals: Totals) -> Totals:
-        return totals
+        totals = accounts | "Totals" >> beam.Map(totals_of) | "AddUp" >> beam.CombineGlobally(add_up)
+        return totals | "Write" >> beam.Map(write_manifest, run=self.run)
 
 
 def _masked(options: object) -> object:

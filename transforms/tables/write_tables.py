@@ -8,18 +8,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.elements import AttributedSlice, RejectCount, SliceReceipt, VerdictCount, WrittenFile
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import RECORD, file_schema, stored_rows
-from causalprint.transforms.counting import count, milliseconds
+from causalprint.transforms.counting import count
 from causalprint.transforms.tables.output import Output
 
 ROW_GROUP = 8192
@@ -109,28 +107,12 @@ def encode(rows: pa.Table, record: str | None = None) -> bytes:
     return data
 
 
-@dataclass
-class WriteTables(beam.PTransform[PCollection[Any], PCollection[SliceReceipt]]):
-    """Writes every slice.
-
-    Attributes:
-        output: where to.
-        write: how, by :func:`commit`: returns the receipt.
-    """
-
-    output: Output
-    write: Callable[[Any, Output], SliceReceipt] = write_slice
-
-    def expand(self, slices: PCollection[Any]) -> PCollection[SliceReceipt]:
-        """One receipt a slice."""
-        return slices | "WriteSlice" >> beam.Map(_write, self.write, self.output)
-
-
-def _write(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:
+def write_counted(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:
+    """What ``write``, :func:`write_slice` or another that goes by :func:`commit`, returns for a slice; counts what is written."""
     began = time.perf_counter()
     receipt = write(computed, output)
     ended = int(receipt.last)
-    count(write_ms=milliseconds(time.perf_counter() - began), shards=ended, shard_bytes=ended * receipt.shard.size)
+    count(write_ms=1000 * (time.perf_counter() - began), shards=ended, shard_bytes=ended * receipt.shard.size)
     return receipt
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import ImageSlice, Reject, RejectCount, Shard
 from causalprint.transforms.features.files import FEATURES, feature_output, read_examples, write_features
-from causalprint.transforms.features.rows import Example, FeatureSlice, Why, feature_rows
+from causalprint.transforms.features.rows import Example, FeatureSlice, feature_rows
 from causalprint.transforms.labels import Label
 from causalprint.transforms.tables.committed import committed
 from causalprint.transforms.tables.output import Output
@@ -46,8 +46,7 @@ def computed(
     files: Output, shard: Shard, index: int, examples: list[Example], *, lost: int = 0, last: bool = False
 ) -> FeatureSlice:
     rejects = tuple(Reject(f"lost-{number}", number, "read", "empty", "nothing") for number in range(lost))
-    outcomes: list[Example | Why] = list(examples)
-    return feature_rows(ImageSlice(shard.slice_id(KEY, index), shard, index, (), rejects, last=last), outcomes, WIDTH)
+    return feature_rows(ImageSlice(shard.slice_id(KEY, index), shard, index, (), rejects, last=last), examples, WIDTH)
 
 
 @settings(max_examples=15, deadline=None)

@@ -26,12 +26,11 @@ SHARD = sample_shard()
 
 def receipt_of(index: int, *, last: bool = False, computed: bool = True, damage: str | None = None) -> SliceReceipt:
     return SliceReceipt(
-        SHARD.slice_id(BUNDLE_ID, index),
-        SHARD,
-        index,
-        last,
-        damage,
-        retryable=False,
+        slice_id=SHARD.slice_id(BUNDLE_ID, index),
+        shard=SHARD,
+        index=index,
+        last=last,
+        damage=damage,
         skipped=2,
         seen=10 + index,
         attributed=8 + index,
@@ -44,7 +43,18 @@ def receipt_of(index: int, *, last: bool = False, computed: bool = True, damage:
 
 def unread_at(index: int, damage: str = "lost") -> SliceReceipt:
     slice_id = SHARD.slice_id(BUNDLE_ID, index)
-    return SliceReceipt(slice_id, SHARD, index, True, damage, True, skipped=0, seen=0, attributed=0, rejected=0, computed=False)
+    return SliceReceipt(
+        slice_id=slice_id,
+        shard=SHARD,
+        index=index,
+        last=True,
+        damage=damage,
+        retryable=True,
+        seen=0,
+        attributed=0,
+        rejected=0,
+        computed=False,
+    )
 
 
 def receipts_of(count: int) -> list[SliceReceipt]:

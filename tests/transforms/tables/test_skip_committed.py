@@ -4,7 +4,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from causalprint.schemas.elements import ImageSlice, ShardAccount, SliceReceipt
 from causalprint.transforms.counting import FOLDER, Tally, read_tally
-from causalprint.transforms.tables.skip_committed import SkipCommittedShards, SkipCommittedSlices, skip_shard, skip_slice
+from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.skip_committed import DONE, TO_DO, pass_shard, pass_slice, skip_shard, skip_slice
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.outputs import BUNDLE_ID, accounts_in, audit, files_below, output_at, receipts_in, shards, slices_of
 from tests.samples import sample_shard, sample_slice
@@ -226,13 +227,17 @@ def test_the_transforms_pass_on_what_is_to_do_and_stand_in_for_what_is_done(
     progress.mkdir()
     monkeypatch.setenv(FOLDER, str(progress))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        of_shards = pipeline | "Shards" >> beam.Create([done, todo]) | SkipCommittedShards(output)
-        of_slices = pipeline | "Slices" >> beam.Create(sources) | SkipCommittedSlices(output)
-        assert_that(of_shards.shards, equal_to([todo]), "shards")
-        assert_that(of_shards.accounts | beam.Map(_brief), equal_to([(done.uri, 3, 0, 21)]), "accounts")
-        assert_that(of_slices.slices, equal_to(sources[1:]), "slices")
-        assert_that(of_slices.receipts, equal_to([found(kept)]), "receipts")
+        of_shards = pipeline | "Shards" >> beam.Create([done, todo]) | _split(pass_shard, output)
+        of_slices = pipeline | "Slices" >> beam.Create(sources) | _split(pass_slice, output)
+        assert_that(of_shards.to_do, equal_to([todo]), "shards")
+        assert_that(of_shards.done | beam.Map(_brief), equal_to([(done.uri, 3, 0, 21)]), "accounts")
+        assert_that(of_slices.to_do, equal_to(sources[1:]), "slices")
+        assert_that(of_slices.done, equal_to([found(kept)]), "receipts")
     assert read_tally(str(progress))[0] == Tally(kept=21 + 7, shards=1, shard_bytes=done.size, kept_bytes=done.size)
+
+
+def _split(passed: Callable[[Any, Output], Iterator[Any]], output: Output) -> Any:
+    return passed.__name__ >> beam.FlatMap(passed, output).with_outputs(DONE, main=TO_DO)
 
 
 def _brief(account: ShardAccount) -> tuple[str, int, int, int]:

@@ -4,7 +4,6 @@ import json
 import random
 from dataclasses import replace
 from datetime import datetime
-from functools import reduce
 from pathlib import Path
 
 import apache_beam as beam
@@ -17,9 +16,9 @@ from causalprint.schemas.elements import RejectCount, ShardAccount, VerdictCount
 from causalprint.schemas.runs import FileDigest, IncompleteShard, Totals
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.committed import bundle_ids, run_ids
-from causalprint.transforms.tables.skip_committed import SkipCommittedShards
-from causalprint.transforms.tables.write_manifest import WriteManifest, add_account, read_manifest, without_secrets
-from causalprint.transforms.tables.write_tables import WriteTables
+from causalprint.transforms.tables.skip_committed import DONE, TO_DO, pass_shard
+from causalprint.transforms.tables.write_manifest import WriteManifest, add_up, read_manifest, totals_of, without_secrets
+from causalprint.transforms.tables.write_tables import write_counted, write_slice
 from tests.outputs import BUNDLE_ID, audit, output_at, run_into, slices_of
 from tests.samples import sample_shard
 
@@ -29,11 +28,11 @@ LOCAL = Storage()
 def account_of(number: int, *, damage: str | None = None, retryable: bool = False, limit: int | None = None) -> ShardAccount:
     shard = sample_shard(number)
     return ShardAccount(
-        shard.shard_id(BUNDLE_ID),
-        shard.uri,
-        "1",
-        1000,
-        "tar",
+        shard_id=shard.shard_id(BUNDLE_ID),
+        uri=shard.uri,
+        generation="1",
+        size=1000,
+        format="tar",
         slices=3,
         seen=10,
         attributed=8,
@@ -50,7 +49,7 @@ def account_of(number: int, *, damage: str | None = None, retryable: bool = Fals
 
 
 def total(accounts: list[ShardAccount]) -> Totals:
-    return reduce(add_account, accounts, Totals())
+    return add_up(map(totals_of, accounts))
 
 
 def test_totals_add_up_accounts() -> None:
@@ -100,9 +99,10 @@ def test_a_run_leaves_one_manifest_that_says_what_was_done(tmp_path: Path) -> No
     audit([done], output, "r0")
     slices = slices_of(sample_shard(1))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        skipped = pipeline | "Shards" >> beam.Create([done]) | SkipCommittedShards(output)
-        closed = pipeline | "Slices" >> beam.Create(slices) | WriteTables(output) | CloseAccounts(output)
-        _ = (skipped.accounts, closed) | beam.Flatten() | WriteManifest(run)
+        shards = pipeline | "Shards" >> beam.Create([done])
+        skipped = shards | beam.FlatMap(pass_shard, output).with_outputs(DONE, main=TO_DO)
+        written = pipeline | "Slices" >> beam.Create(slices) | beam.Map(write_counted, write_slice, output)
+        _ = (skipped.done, written | CloseAccounts(output)) | beam.Flatten() | WriteManifest(run)
     assert run_ids(str(tmp_path), LOCAL) == ["r0", "r1"]
     assert bundle_ids(str(tmp_path), LOCAL) == [BUNDLE_ID]
     manifest = read_manifest(str(tmp_path), "r1", LOCAL)

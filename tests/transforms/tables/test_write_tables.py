@@ -20,7 +20,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from causalprint.schemas.tables import TABLES, file_schema, stored_rows
 from causalprint.transforms.tables.committed import committed, read_record
-from causalprint.transforms.tables.write_tables import WriteTables, write_slice
+from causalprint.transforms.tables.write_tables import write_counted, write_slice
 from tests.outputs import (
     BUNDLE_DIGEST,
     BUNDLE_ID,
@@ -217,7 +217,7 @@ def test_the_transform_writes_every_slice_and_gives_its_receipt(tmp_path: Path) 
     slices = [attributed for shard in shards(2) for attributed in slices_of(shard)]
     expected = [write_slice(attributed, output_at(tmp_path / "plain")) for attributed in slices]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        receipts = pipeline | beam.Create(slices) | beam.Reshuffle() | WriteTables(output)
+        receipts = pipeline | beam.Create(slices) | beam.Reshuffle() | beam.Map(write_counted, write_slice, output)
         assert_that(receipts, equal_to(expected))
     assert files_below(tmp_path / "beam") == files_below(tmp_path / "plain")
     found = sorted(receipts_in(output), key=lambda receipt: receipt.slice_id)
