@@ -25,6 +25,14 @@ class Storage:
 
     options: str = "{}"
 
+    def __post_init__(self) -> None:
+        try:
+            parsed = json.loads(self.options)
+        except ValueError as error:
+            raise ValueError(f"{self.options!r} is no JSON: {error}") from error
+        if not isinstance(parsed, dict):
+            raise ValueError(f"must be a JSON object such as '{{\"anon\": true}}', not {self.options!r}")  # noqa: TRY004 - its value
+
 
 NO_OPTIONS = Storage()
 
@@ -64,21 +72,13 @@ class ReadOptions:
 
 
 def _storage(given: object) -> Storage:
-    """``--storage-options`` as a value: from JSON text, or from a dict.
-
-    Raises:
-        ValueError: it is no JSON object.
-    """
+    """``--storage-options`` as a value: from JSON text, or from a dict; where it is neither, a ValueError."""
     if isinstance(given, Storage):
         return given
     try:
-        options = given if isinstance(given, str) else json.dumps(given)
-        parsed = json.loads(options)
-    except (TypeError, ValueError) as error:
+        return Storage(given if isinstance(given, str) else json.dumps(given))
+    except TypeError as error:
         raise ValueError(f"{given!r} is no JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise ValueError(f"must be a JSON object such as '{{\"anon\": true}}', not {options!r}")  # noqa: TRY004 - as in for_protocol
-    return Storage(options)
 
 
 def _device(name: object) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.losses import Losses
-from causalprint.schemas.tables import FINGERPRINT_DIM
+from causalprint.schemas.tables import FINGERPRINT_DIM, column, list_of
 
 EVALUATION_SCHEMA = 2
 """Changes when a field changes its name, type or meaning."""
@@ -171,25 +171,21 @@ class Evaluation:
     losses: Losses = field(default_factory=Losses)
 
 
-def _column(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"description": meaning})
-
-
 PREDICTIONS = pa.schema(
     [
-        _column("image_id", pa.string(), "SHA-256 of the encoded bytes, lower-case hex"),
-        _column("source", pa.string(), "what made the image, by its label"),
-        _column("origin", pa.string(), "the collection that it is from"),
-        _column("content", pa.string(), "what it shows: equal for versions of one image"),
-        _column("bundle", pa.string(), "name and digest of the bundle"),
-        _column("verdict", pa.string(), "real, known, unknown or abstain"),
-        _column("named", pa.string(), "the source that a verdict `known` names", nullable=True),
-        _column("candidate", pa.string(), "the most probable source, whatever the verdict"),
-        _column("probability", pa.float32(), "calibrated, of the candidate; 0 to 1"),
-        _column("novelty", pa.float32(), "as in `attributions`: above 1, unknown"),
-        _column(
+        column("image_id", pa.string(), "SHA-256 of the encoded bytes, lower-case hex"),
+        column("source", pa.string(), "what made the image, by its label"),
+        column("origin", pa.string(), "the collection that it is from"),
+        column("content", pa.string(), "what it shows: equal for versions of one image"),
+        column("bundle", pa.string(), "name and digest of the bundle"),
+        column("verdict", pa.string(), "real, known, unknown or abstain"),
+        column("named", pa.string(), "the source that a verdict `known` names", nullable=True),
+        column("candidate", pa.string(), "the most probable source, whatever the verdict"),
+        column("probability", pa.float32(), "calibrated, of the candidate; 0 to 1"),
+        column("novelty", pa.float32(), "as in `attributions`: above 1, unknown"),
+        column(
             "fingerprint",
-            pa.list_(pa.field("element", pa.float16(), nullable=False), FINGERPRINT_DIM),
+            list_of(pa.float16(), FINGERPRINT_DIM),
             "causal fingerprint; the zero vector where the image is flat",
         ),
     ],

@@ -15,9 +15,19 @@ RECORD = "causalprint_record"
 FINGERPRINT_DIM = 128
 
 
-def _column(name: str, kind: pa.DataType, meaning: str, unit: str = "", *, nullable: bool = False) -> pa.Field:
+def list_of(kind: pa.DataType, size: int = -1) -> pa.DataType:
+    """The type of lists of so many values, any number of them by default, none of which is null."""
+    return pa.list_(pa.field("element", kind, nullable=False), size)
+
+
+def column(name: str, kind: pa.DataType, meaning: str, unit: str = "", *, nullable: bool = False) -> pa.Field:
+    """A column with its meaning, and its unit where it has one."""
     metadata = {"description": meaning} | ({"unit": unit} if unit else {})
     return pa.field(name, kind, nullable=nullable, metadata=metadata)
+
+
+def _number(name: str, meaning: str, unit: str) -> pa.Field:
+    return column(name, pa.float32(), meaning, unit, nullable=True)
 
 
 def _table(meaning: str, *columns: pa.Field) -> pa.Schema:
@@ -26,153 +36,110 @@ def _table(meaning: str, *columns: pa.Field) -> pa.Schema:
 
 def _key_columns(*, image_id_nullable: bool = False) -> tuple[pa.Field, ...]:
     return (
-        _column(
+        column(
             "image_id",
             pa.string(),
             "SHA-256 of the encoded bytes, lower-case hex" + ("; null where they were not read" if image_id_nullable else ""),
             nullable=image_id_nullable,
         ),
-        _column("shard", pa.string(), "URI of the shard that the image was read from"),
-        _column("member", pa.string(), "name within the shard; empty where damage hides it"),
-        _column(
+        column("shard", pa.string(), "URI of the shard that the image was read from"),
+        column("member", pa.string(), "name within the shard; empty where damage hides it"),
+        column(
             "offset",
             pa.int64(),
             "where in the shard: tar and TFRecord, a byte of the decompressed stream; Parquet, the row; folder, 0",
             "byte or row",
         ),
-        _column("slice_id", pa.string(), "the slice that the image was computed in; the name of its file in every table"),
+        column("slice_id", pa.string(), "the slice that the image was computed in; the name of its file in every table"),
     )
 
 
 IMAGES = _table(
     "What the bytes are: a row for every image that was decoded.",
     *_key_columns(),
-    _column("format", pa.string(), "by content, not by name: JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
-    _column("width", pa.int32(), "as stored; EXIF orientation is not applied", "pixel"),
-    _column("height", pa.int32(), "as stored; EXIF orientation is not applied", "pixel"),
-    _column("mode", pa.string(), "the decoder's colour mode before conversion to RGB: L, P, RGBA, CMYK, I;16, …"),
-    _column("orientation", pa.int8(), "EXIF orientation, 1 to 8, recorded and not applied", nullable=True),
-    _column("encoded_bytes", pa.int64(), "length of the encoded image", "byte"),
-    _column(
+    column("format", pa.string(), "by content, not by name: JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
+    column("width", pa.int32(), "as stored; EXIF orientation is not applied", "pixel"),
+    column("height", pa.int32(), "as stored; EXIF orientation is not applied", "pixel"),
+    column("mode", pa.string(), "the decoder's colour mode before conversion to RGB: L, P, RGBA, CMYK, I;16, …"),
+    column("orientation", pa.int8(), "EXIF orientation, 1 to 8, recorded and not applied", nullable=True),
+    column("encoded_bytes", pa.int64(), "length of the encoded image", "byte"),
+    column(
         "jpeg_quality",
         pa.int16(),
         "libjpeg quality, 1 to 100, that gives the file's luminance table; negative: the nearest, where none gives it exactly",
         nullable=True,
     ),
-    _column("metadata", pa.string(), "the image's sidecar (crawl URL, caption, licence, …) as JSON text", nullable=True),
+    column("metadata", pa.string(), "the image's sidecar (crawl URL, caption, licence, …) as JSON text", nullable=True),
 )
 
 EMBEDDINGS = _table(
     "The causal fingerprint and one scalar a lens: a row for every row of images but those too small to analyse.",
     *_key_columns(),
-    _column(
+    column(
         "fingerprint",
-        pa.list_(pa.field("element", pa.float16(), nullable=False), FINGERPRINT_DIM),
+        list_of(pa.float16(), FINGERPRINT_DIM),
         "causal fingerprint; compare by cosine within one bundle",
         nullable=True,
     ),
-    _column("residual_energy", pa.float32(), "root mean square of the residual", "1 (image range 0 to 1)", nullable=True),
-    _column(
-        "rgb_bias",
-        pa.float32(),
-        "root mean square of the residual's mean tile",
-        "1 (image range 0 to 1)",
-        nullable=True,
+    _number("residual_energy", "root mean square of the residual", "1 (image range 0 to 1)"),
+    _number("rgb_bias", "root mean square of the residual's mean tile", "1 (image range 0 to 1)"),
+    _number("dft_peak", "strongest spectral line over the median of the residual's spectrum", "dB"),
+    _number(
+        "dct_blockiness", "mean square of the residual's steps across 8-pixel block edges over that of steps inside blocks", "1"
     ),
-    _column(
-        "dft_peak",
-        pa.float32(),
-        "strongest spectral line over the median of the residual's spectrum",
-        "dB",
-        nullable=True,
-    ),
-    _column(
-        "dct_blockiness",
-        pa.float32(),
-        "mean square of the residual's steps across 8-pixel block edges over that of steps inside blocks",
-        "1",
-        nullable=True,
-    ),
-    _column(
-        "qft_share",
-        pa.float32(),
-        "share of the grey residual's energy in its 32 x 32 lowest frequencies",
-        "1",
-        nullable=True,
-    ),
-    _column(
-        "radial_slope",
-        pa.float32(),
-        "slope of the residual's log power over log frequency",
-        "decade/decade",
-        nullable=True,
-    ),
-    _column("stats_kurtosis", pa.float32(), "excess kurtosis of the residual", "1", nullable=True),
-    _column("crops", pa.int16(), "crops that voted", "crop"),
+    _number("qft_share", "share of the grey residual's energy in its 32 x 32 lowest frequencies", "1"),
+    _number("radial_slope", "slope of the residual's log power over log frequency", "decade/decade"),
+    _number("stats_kurtosis", "excess kurtosis of the residual", "1"),
+    column("crops", pa.int16(), "crops that voted", "crop"),
 )
+
+_CANDIDATE = (("source", pa.string()), ("probability", pa.float32()))
 
 ATTRIBUTIONS = _table(
     "The verdict: a row for every row of images. The file of a slice is written last and is its commit mark.",
     *_key_columns(),
-    _column("verdict", pa.string(), "real, known, unknown or abstain"),
-    _column("source", pa.string(), "name of the generator; only where the verdict is known", nullable=True),
-    _column("probability", pa.float32(), "calibrated probability of the best candidate", "1 (0 to 1)", nullable=True),
-    _column(
-        "novelty",
-        pa.float32(),
-        "how far the image's familiarity is below the bundle's limit, as a power of e; above 1: unknown",
-        "1",
-        nullable=True,
-    ),
-    _column(
+    column("verdict", pa.string(), "real, known, unknown or abstain"),
+    column("source", pa.string(), "name of the generator; only where the verdict is known", nullable=True),
+    _number("probability", "calibrated probability of the best candidate", "1 (0 to 1)"),
+    _number("novelty", "how far the image's familiarity is below the bundle's limit, as a power of e; above 1: unknown", "1"),
+    column(
         "candidates",
-        pa.list_(
-            pa.field(
-                "element",
-                pa.struct(
-                    [
-                        pa.field("source", pa.string(), nullable=False),
-                        pa.field("probability", pa.float32(), nullable=False),
-                    ]
-                ),
-                nullable=False,
-            )
-        ),
+        list_of(pa.struct([pa.field(name, kind, nullable=False) for name, kind in _CANDIDATE])),
         "the five most probable sources, `real` among them, best first; empty where nothing was computed",
     ),
-    _column("reason", pa.string(), "why the system abstained: too-small, undecided, flat, uncalibrated", nullable=True),
+    column("reason", pa.string(), "why the system abstained: too-small, undecided, flat, uncalibrated", nullable=True),
 )
 
 REJECTS = _table(
     "Every image that got no verdict, and why.",
     *_key_columns(image_id_nullable=True),
-    _column("stage", pa.string(), "read, decode or compute"),
-    _column("reason", pa.string(), "short and stable, made for GROUP BY"),
-    _column("detail", pa.string(), "one sentence with the offending value"),
-    _column("metadata", pa.string(), "the image's sidecar as JSON text, where one was read", nullable=True),
+    column("stage", pa.string(), "read, decode or compute"),
+    column("reason", pa.string(), "short and stable, made for GROUP BY"),
+    column("detail", pa.string(), "one sentence with the offending value"),
+    column("metadata", pa.string(), "the image's sidecar as JSON text, where one was read", nullable=True),
 )
 
 SHARDS = _table(
     "Closed accounts: a row for every shard. seen = attributed + rejected.",
-    _column("shard_id", pa.string(), "digest of URI, generation and bundle; the name of its file"),
-    _column("uri", pa.string(), "where the shard is"),
-    _column("generation", pa.string(), "the version that was read: etag, or size and modification time"),
-    _column("size", pa.int64(), "of the shard", "byte"),
-    _column("format", pa.string(), "tar, parquet, tfrecord or folder"),
-    _column("slices", pa.int64(), "slices of it that are committed", "slice"),
-    _column(
+    column("shard_id", pa.string(), "digest of URI, generation and bundle; the name of its file"),
+    column("uri", pa.string(), "where the shard is"),
+    column("generation", pa.string(), "the version that was read: etag, or size and modification time"),
+    column("size", pa.int64(), "of the shard", "byte"),
+    column("format", pa.string(), "tar, parquet, tfrecord or folder"),
+    column("slices", pa.int64(), "slices of it that are committed", "slice"),
+    column(
         "slice_ids",
-        pa.list_(pa.field("element", pa.string(), nullable=False)),
+        list_of(pa.string()),
         "those slices in order: `slice_id` of every other table, which tells one generation's rows from another's",
     ),
-    _column("image_limit", pa.int64(), "no more images than this were read (--limit); null: all", "image", nullable=True),
-    _column("seen", pa.int64(), "images met", "image"),
-    _column("attributed", pa.int64(), "images with a row in attributions", "image"),
-    _column("rejected", pa.int64(), "images with a row in rejects", "image"),
-    _column("skipped", pa.int64(), "members that are neither images nor their sidecars", "member"),
-    _column("complete", pa.bool_(), "whether everything was read, to the shard's own end mark and size"),
-    _column("damage", pa.string(), "what is missing, in one sentence", nullable=True),
-    _column("retryable", pa.bool_(), "whether another run may read more (a broken connection)"),
+    column("image_limit", pa.int64(), "no more images than this were read (--limit); null: all", "image", nullable=True),
+    column("seen", pa.int64(), "images met", "image"),
+    column("attributed", pa.int64(), "images with a row in attributions", "image"),
+    column("rejected", pa.int64(), "images with a row in rejects", "image"),
+    column("skipped", pa.int64(), "members that are neither images nor their sidecars", "member"),
+    column("complete", pa.bool_(), "whether everything was read, to the shard's own end mark and size"),
+    column("damage", pa.string(), "what is missing, in one sentence", nullable=True),
+    column("retryable", pa.bool_(), "whether another run may read more (a broken connection)"),
 )
 
 TABLES: dict[str, pa.Schema] = {

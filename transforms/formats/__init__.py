@@ -11,7 +11,7 @@ from causalprint.transforms.formats import folder, parquet, tar, tfrecord
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.lookup import Store
-from causalprint.transforms.storage.storage import ShardSource, StoredFile, with_sidecars
+from causalprint.transforms.storage.storage import ShardSource, StoredFile, folder_generation, with_sidecars
 
 SNIFFED_BYTES = 512
 
@@ -41,7 +41,7 @@ FORMATS: dict[str, Format] = {
     "tar": Format("tar", tar.SUFFIXES, tar.is_tar, tar.read, tar.read_one),
     "parquet": Format("parquet", parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one),
     "tfrecord": Format("tfrecord", tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
-    "folder": Format("folder", (), folder.is_folder, folder.read, folder.read_one),
+    "folder": Format("folder", (), lambda _head: False, folder.read, folder.read_one),
 }
 
 
@@ -59,7 +59,7 @@ def shard_of(store: Store, file: StoredFile) -> Shard | None:
     if kind:
         return Shard(uri, file.size, file.generation, kind)
     files = store.ask(lambda: with_sidecars(store.fs, file.path)) if is_image else None
-    return folder.image_shard(uri, files) if files else None
+    return Shard(uri, file.size, folder_generation(files), "folder") if files else None
 
 
 def format_of(uri: str) -> str | None:

@@ -46,23 +46,12 @@ def folder_shard(uri: str, files: list[StoredFile]) -> Shard:
     return Shard(uri, size, folder_generation(files), "folder")
 
 
-def image_shard(uri: str, files: list[StoredFile]) -> Shard:
-    """The shard that an image file is by itself: the first of ``files``, the others of which may be its sidecars."""
-    return Shard(uri, files[0].size, folder_generation(files), "folder")
-
-
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
     """The image file named ``member``, if it is there."""
     del offset
     file = next((each for each in source.files() if each.name == member), None)
     item = _load(source, file, [], options) if file else None
     return item if isinstance(item, EncodedImage) else None
-
-
-def is_folder(head: bytes) -> bool:
-    """Never: a folder has no bytes."""
-    del head
-    return False
 
 
 def _load(source: ShardSource, file: StoredFile, sidecars: list[StoredFile], options: ReadOptions) -> Item:

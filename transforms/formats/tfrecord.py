@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import google_crc32c
+from google.protobuf.message import DecodeError
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.example import ExampleError, Features, parse_example
+from causalprint.transforms.formats.example import Features, parse_example
 from causalprint.transforms.formats.items import Damage, checked_image, json_safe, metadata_json
 from causalprint.transforms.images.kinds import looks_like_image
 from causalprint.transforms.storage.storage import ShardSource
@@ -128,8 +129,8 @@ def _record(stream: Stream, head: bytes, options: ReadOptions, damage: Damage) -
 def _images(record: bytes, number: str, offset: int, options: ReadOptions) -> Iterator[EncodedImage | Reject]:
     try:
         features = parse_example(record)
-    except ExampleError as error:
-        yield Reject(number, offset, Stage.READ, Reason.CORRUPT_RECORD, str(error))
+    except DecodeError:
+        yield Reject(number, offset, Stage.READ, Reason.CORRUPT_RECORD, f"{len(record)} bytes are no tf.train.Example")
         return
     name = _image_feature(features, options.image_column)
     label = next((each for each in NAME_FEATURES if features.get(each) and each != name), None)

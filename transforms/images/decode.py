@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -22,21 +21,13 @@ from PIL import (
 )
 from PIL.ImageFile import ImageFile
 
+from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.images.headers import ends_early, exif_orientation, gif_size, png_image, quality_of, webp_size
 from causalprint.transforms.images.kinds import image_format, other_format
 
 MAX_PIXELS = 89_478_485
 """About 256 MiB of RGB: Pillow's own limit for a warning."""
-
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """What an image may cost. ``max_pixels``: width times height, from the header, before anything is decoded."""
-
-    max_pixels: int = MAX_PIXELS
 
 
 class DecodedImage(NamedTuple):
@@ -96,7 +87,7 @@ _PLUGINS: dict[str, type[ImageFile]] = {
 # Opened by class and not by Image.open, which warns of large images, and tries every format that any package registered.
 
 
-def decode(data: bytes, limits: ImageLimits | None = None) -> DecodedImage:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     """The pixels of an encoded image, of an animation those of its first frame.
 
     The format is told by the first bytes, never by a name. Pixels are converted to 8-bit RGB without looking at any profile:
@@ -112,7 +103,7 @@ def decode(data: bytes, limits: ImageLimits | None = None) -> DecodedImage:
 
     Args:
         data: the encoded bytes.
-        limits: defaults to :class:`ImageLimits`.
+        max_pixels: width times height at most, by the header, before anything is decoded.
 
     Raises:
         ImageRejectError: stage ``decode``; ``empty``, ``unsupported-format``, ``too-many-pixels``, ``truncated-image`` (never
@@ -125,7 +116,7 @@ def decode(data: bytes, limits: ImageLimits | None = None) -> DecodedImage:
         found = other_format(data[:256]) or f"beginning with {data[:8]!r}"
         raise _reject(Reason.UNSUPPORTED_FORMAT, f"{found} is none of {', '.join(_PLUGINS)}")
     try:
-        return _decode(data, name, limits or ImageLimits())
+        return _decode(data, name, max_pixels)
     except ImageRejectError:
         raise
     except MemoryError as error:
@@ -178,13 +169,13 @@ def _grey(samples: NDArray[Any], mode: str) -> Pixels:
     return grey.astype(np.uint8)
 
 
-def _decode(data: bytes, name: str, limits: ImageLimits) -> DecodedImage:
+def _decode(data: bytes, name: str, max_pixels: int) -> DecodedImage:
     declared = {"WEBP": webp_size, "GIF": gif_size}.get(name, lambda _data: None)(data)
-    _check_size(declared, limits)  # before Pillow makes room for it
+    _check_size(declared, max_pixels)  # before Pillow makes room for it
     with _PLUGINS[name](BytesIO(png_image(data) if name == "PNG" else data)) as image:
-        _check_size(image.size, limits)
+        _check_size(image.size, max_pixels)
         if isinstance(image, _Tiff):
-            _check_size((image.tag_v2.get(322, 1), image.tag_v2.get(323, 1)), limits)  # its tiles
+            _check_size((image.tag_v2.get(322, 1), image.tag_v2.get(323, 1)), max_pixels)  # its tiles
         image.load()
         # The size of a turned TIFF is that of its turned pixels; a copy has that of its own.
         pixels = to_rgb(image.copy() if isinstance(image, _Tiff) else image)
@@ -192,9 +183,9 @@ def _decode(data: bytes, name: str, limits: ImageLimits) -> DecodedImage:
         return DecodedImage(pixels, name, width, height, image.mode, _orientation(image), _jpeg_quality(image))
 
 
-def _check_size(size: tuple[int, int] | None, limits: ImageLimits) -> None:
-    if size and size[0] * size[1] > limits.max_pixels:
-        raise _reject(Reason.TOO_MANY_PIXELS, f"{size[0]} x {size[1]} pixels are more than {limits.max_pixels}")
+def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:
+    if size and size[0] * size[1] > max_pixels:
+        raise _reject(Reason.TOO_MANY_PIXELS, f"{size[0]} x {size[1]} pixels are more than {max_pixels}")
 
 
 def _orientation(image: ImageFile) -> int | None:

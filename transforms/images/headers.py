@@ -89,6 +89,7 @@ def exif_orientation(exif: bytes) -> int | None:
     return None
 
 
+@cache
 def ijg_tables(largest: int = 255) -> NDArray[np.int64]:
     """Luminance tables of libjpeg's qualities 1 to 100: (100, 64), each entry 1 to ``largest``.
 
@@ -109,7 +110,7 @@ def quality_of(table: Sequence[int]) -> int:
         difference, the higher one of two that are as near.
     """
     found = np.asarray(table, dtype=np.int64)
-    distances = np.minimum(*(np.abs(tables - found).sum(axis=1) for tables in _both_tables()))
+    distances = np.minimum(*(np.abs(tables - found).sum(axis=1) for tables in (ijg_tables(255), ijg_tables(32767))))
     nearest = 100 - int(np.argmin(distances[::-1]))
     return nearest if distances[nearest - 1] == 0 else -nearest
 
@@ -124,11 +125,6 @@ def ends_early(data: bytes, name: str) -> bool:
     if name == "BMP":
         return len(data) < int.from_bytes(data[2:6], "little")
     return _tiff_ends_early(data) if name == "TIFF" else _boxes_end_early(data)
-
-
-@cache
-def _both_tables() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return ijg_tables(255), ijg_tables(32767)
 
 
 def _tiff_ends_early(data: bytes) -> bool:

@@ -55,7 +55,7 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
 
     Raises:
         ImportError: the package that speaks the protocol is not installed.
-        ValueError: no filesystem speaks the protocol, or the options are no JSON object.
+        ValueError: no filesystem speaks the protocol.
     """
     protocol = get_protocol(uri)
     options: dict[str, Any] = {} if is_local(uri) else {"use_listings_cache": False}
@@ -72,10 +72,7 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
 
 
 def _options(storage: Storage, protocol: str) -> dict[str, Any]:
-    parsed = json.loads(storage.options)
-    if not isinstance(parsed, dict):
-        message = f"storage options must be a JSON object, not {storage.options!r}; for example '{{\"anon\": true}}'"
-        raise ValueError(message)  # noqa: TRY004 - the JSON type is the value's, not the argument's
+    parsed: dict[str, Any] = json.loads(storage.options)
     if any(isinstance(value, dict) for value in parsed.values()) and protocol in parsed:
         return dict(parsed[protocol])
     if protocol in ("file", "local"):

@@ -17,7 +17,6 @@ from causalprint.transforms.tables.output import Output, folder_names
 
 _log = logging.getLogger(__name__)
 _PARTITION = "bundle="
-_MAGIC = b"PAR1"
 
 FOOTER = 64 * 1024
 """Bytes at the end of a file that nearly always hold all of its footer."""
@@ -94,31 +93,15 @@ def read_record(output: Output, path: str) -> str | None:
         ParquetRecordError: the file is no Parquet file, or has no record.
     """
     tail = output.get(path, tail=FOOTER)
-    if tail is not None and tail.endswith(_MAGIC) and _footer_size(tail) > len(tail):
+    if tail is not None and tail.endswith(b"PAR1") and int.from_bytes(tail[-8:-4], "little") + 8 > len(tail):
         tail = output.get(path)
-    return None if tail is None else record_of(tail, f"{output.root}/{path}")
-
-
-def record_of(tail: bytes, where: str) -> str:
-    """The record in a footer.
-
-    Args:
-        tail: the end of a Parquet file, the whole footer in it.
-        where: the file's name, for errors.
-
-    Raises:
-        ParquetRecordError: as :func:`read_record`.
-    """
+    if tail is None:
+        return None
     try:
         metadata = pq.read_metadata(pa.BufferReader(tail)).metadata or {}
         record: bytes = metadata[RECORD.encode()]
     except (pa.ArrowException, OSError, KeyError) as error:
         raise ParquetRecordError(
-            f"{where} holds no record of this pipeline ({error}); delete it and run the same command again"
+            f"{output.root}/{path} holds no record of this pipeline ({error}); delete it and run the same command again"
         ) from error
     return record.decode()
-
-
-def _footer_size(tail: bytes) -> int:
-    """Bytes of the footer with its length and magic."""
-    return int.from_bytes(tail[-8:-4], "little") + 8

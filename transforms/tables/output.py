@@ -88,27 +88,15 @@ def get(root: str, path: str, storage: Storage, *, tail: int | None = None) -> b
     return data if tail is None else data[-tail:]  # a server may answer a range with everything
 
 
-def folder_names(root: str, folder: str, storage: Storage, prefix: str = "") -> list[str]:
-    """Names in ``root/folder`` that begin with ``prefix``, sorted; none where there is no such folder."""
+def folder_names(root: str, folder: str, storage: Storage) -> list[str]:
+    """Names in ``root/folder``, sorted; none where there is no such folder."""
     fs, base = filesystem(root, storage)
     path = f"{base}/{folder}"
-    if isinstance(fs, LocalFileSystem):
-        if not Path(path).is_dir():
-            return []
-        with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if entry.name.startswith(prefix))
-    # Object stores list by prefix, so that a part of a huge folder costs no more than that part.
-    found = fs.find(path, maxdepth=1, withdirs=True, prefix=prefix) if prefix else _ls(fs, path)
-    names = {str(name).rstrip("/").rpartition("/")[2] for name in found if str(name).rstrip("/") != path}
-    return sorted(name for name in names if name.startswith(prefix))
-
-
-def _ls(fs: AbstractFileSystem, path: str) -> list[str]:
     try:
-        names: list[str] = fs.ls(path, detail=False)
-    except FileNotFoundError:
+        found = [str(name).rstrip("/") for name in fs.ls(path, detail=False)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return names
+    return sorted(name.rpartition("/")[2] for name in found if name != path)
 
 
 def _create(fs: AbstractFileSystem, target: str, data: bytes) -> None:

@@ -54,25 +54,18 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
             return asked
     if found is None:
         raise OutputSettingsError(f"{root}/{FILE} was there and is gone; is something else deleting files in the output?")
+    limit_option = "leave out --limit" if found.limit is None else f"give --limit {found.limit}"
     for what, theirs, ours, remedy in (
         ("schema version", found.schema_version, asked.schema_version, "write to another output, or install the older version"),
         ("images a slice", found.slicing.images, asked.slicing.images, "leave out --slice-images, or write to another output"),
         ("bytes a slice", found.slicing.bytes, asked.slicing.bytes, "leave out --slice-bytes, or write to another output"),
-        ("limit of images", found.limit, asked.limit, f"{_limit_option(found.limit)}, or write to another output"),
+        ("limit of images", found.limit, asked.limit, f"{limit_option}, or write to another output"),
     ):
         given = slicing is not None or not what.endswith("a slice")
         if given and theirs != ours:
-            message = f"the output {root} was begun with {what} {_text(theirs)}, this run asks for {_text(ours)}: {remedy}"
-            raise OutputSettingsError(message)
+            begun, asks = ("none" if value is None else value for value in (theirs, ours))
+            raise OutputSettingsError(f"the output {root} was begun with {what} {begun}, this run asks for {asks}: {remedy}")
     return found
-
-
-def _limit_option(limit: int | None) -> str:
-    return "leave out --limit" if limit is None else f"give --limit {limit}"
-
-
-def _text(value: int | None) -> str:
-    return "none" if value is None else str(value)
 
 
 def read_settings(root: str, storage: Storage) -> Settings | None:

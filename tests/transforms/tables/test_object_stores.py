@@ -42,9 +42,7 @@ def test_names_in_a_folder(object_store: ObjectStore) -> None:
     for name in ("t/ab.parquet", "t/ac.parquet", "t/b.parquet", "t/a/deeper", "tt/other"):
         put(root, name, b"x", storage)
     assert folder_names(root, "t", storage) == ["a", "ab.parquet", "ac.parquet", "b.parquet"]
-    assert folder_names(root, "t", storage, "ab") == ["ab.parquet"]
     assert folder_names(root, "nowhere", storage) == []
-    assert folder_names(root, "nowhere", storage, "a") == []
 
 
 def test_an_audit_writes_the_same_bytes_as_to_a_disk_and_is_not_done_again(object_store: ObjectStore, tmp_path: Path) -> None:

@@ -90,5 +90,4 @@ def test_names_in_a_folder(tmp_path: Path) -> None:
     for name in ("t/ab.parquet", "t/ac.parquet", "t/b.parquet", "t/a/deeper"):
         put(str(tmp_path), name, b"", LOCAL)
     assert folder_names(str(tmp_path), "t", LOCAL) == ["a", "ab.parquet", "ac.parquet", "b.parquet"]
-    assert folder_names(str(tmp_path), "t", LOCAL, "ab") == ["ab.parquet"]
     assert folder_names(str(tmp_path), "nowhere", LOCAL) == []
