@@ -71,6 +71,9 @@ class ReadOptions:
     backoff: float = 0.5
 
 
+DEFAULT_READING = ReadOptions()
+
+
 def _storage(given: object) -> Storage:
     """``--storage-options`` as a value: from JSON text, or from a dict; where it is neither, a ValueError."""
     if isinstance(given, Storage):

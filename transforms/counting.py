@@ -10,6 +10,7 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,10 +87,8 @@ def read_tally(folder: str, offset: int = 0) -> tuple[Tally, int]:
     except FileNotFoundError:
         return Tally(), offset
     whole = len(data) - len(data) % _RECORD.size
-    total = Tally()
-    for record in _RECORD.iter_unpack(data[:whole]):
-        total = total.plus(Tally(*record))
-    return total, offset + whole
+    records = map(Tally._make, _RECORD.iter_unpack(data[:whole]))
+    return reduce(Tally.plus, records, Tally()), offset + whole
 
 
 def _append(folder: str, tally: Tally) -> None:

@@ -58,7 +58,8 @@ def _source(stated: object, image: EncodedImage, shard: Shard, label_field: str)
         return stated
     if isinstance(stated, int) and not isinstance(stated, bool):
         return str(stated)
-    folder = _folder(image, shard)
+    inside = PurePosixPath(image.member).parent.name
+    folder = inside or (PurePosixPath(shard.collection).name if shard.format == "folder" else "")
     if folder and stated is None:
         return folder
     found = f"holds {stated!r}, which is no text" if stated is not None else "is not there"
@@ -67,8 +68,3 @@ def _source(stated: object, image: EncodedImage, shard: Shard, label_field: str)
         f"{image.member} in {shard.uri} has no label: {label_field!r} of its sidecar or row {found}{where}; "
         "state its source there, or name another key or column with another --label-field"
     )
-
-
-def _folder(image: EncodedImage, shard: Shard) -> str:
-    inside = PurePosixPath(image.member).parent.name
-    return inside or (PurePosixPath(shard.collection).name if shard.format == "folder" else "")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from causalprint.schemas.config import ReadOptions, Storage
+from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
 from causalprint.transforms.formats import FORMATS, format_of, shard_of
 from causalprint.transforms.formats.folder import folder_shard
@@ -25,7 +25,7 @@ MANY_FILES = 1000
 
 
 def match_shards(
-    inputs: Iterable[str], storage: Storage, limit: int | None = None, options: ReadOptions | None = None
+    inputs: Iterable[str], storage: Storage, limit: int | None = None, options: ReadOptions = DEFAULT_READING
 ) -> Iterator[Shard]:
     """The shards of ``inputs``, ordered by URI, each once.
 
@@ -52,7 +52,6 @@ def match_shards(
         InputError: an input matches nothing.
         ImportError: an input needs a package that is not installed.
     """
-    options = options or ReadOptions()
     shards = {shard.uri: shard for each in inputs for shard in _match(each, storage, options)}
     in_order = [shard for uri, shard in sorted(shards.items()) if shard.collection == uri or shard.collection not in shards]
     if (alone := sum(shard.collection != shard.uri for shard in in_order)) > MANY_FILES:

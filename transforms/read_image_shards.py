@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from causalprint.schemas.config import ReadOptions, Slicing, Storage
+from causalprint.schemas.config import DEFAULT_READING, NO_OPTIONS, ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
 from causalprint.transforms.counting import count
 from causalprint.transforms.formats.slices import read_slices
@@ -30,8 +30,8 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
 
     bundle_id: str
     slicing: Slicing
-    storage: Storage = field(default=Storage())
-    options: ReadOptions = field(default=ReadOptions())
+    storage: Storage = NO_OPTIONS
+    options: ReadOptions = DEFAULT_READING
 
     def __post_init__(self) -> None:
         super().__init__()

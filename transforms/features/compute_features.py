@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
@@ -18,18 +21,44 @@ from causalprint.models.bundles.manifest import Geometry
 from causalprint.models.features import FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import load_lens
 from causalprint.models.residuals.base import Residual
-from causalprint.models.training.examples import Extraction, thumbnail_of
+from causalprint.models.training.examples import THUMBNAIL, Extraction, thumbnail_of
 from causalprint.models.training.interventions import Intervened, Style
 from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, digest
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, RejectCount, Shard, digest, summed
 from causalprint.schemas.reasons import Abstention, Reason, Stage
-from causalprint.transforms.features.rows import Example, FeatureSlice, feature_rows
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import UNLABELLED, Label, LabelError, label_of
 from causalprint.transforms.map_slices import Done, MapSlices, compute_images, thread_pool
 
 WHO = "causalprint train"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSlice:
+    """The features of one slice.
+
+    Attributes:
+        source: the slice, its images dropped.
+        rows: of :func:`feature_schema`, in the slice's order.
+        left_out: the slice's other images, by stage and reason.
+    """
+
+    source: ImageSlice
+    rows: pa.RecordBatch
+    left_out: tuple[RejectCount, ...]
+
+
+class Example(NamedTuple):
+    """One image: features float16 (V, D), styles float32 (V, S), thumbnail uint8 (768,)."""
+
+    member: str
+    image_id: str
+    label: Label
+    encoded_bytes: int
+    thumbnail: npt.NDArray[np.uint8]
+    features: npt.NDArray[np.float16]
+    style: npt.NDArray[np.float32]
 
 
 def feature_slice(
@@ -44,6 +73,41 @@ def feature_slice(
     """
     work = partial(_compute, extractor, extraction, images.shard)
     return feature_rows(images, compute_images(images, work, pool, together=1, ahead=len(images.images)), extraction.width)
+
+
+def feature_schema(width: int) -> pa.Schema:
+    """A row an image; ``features`` and ``style`` are lists of its versions, those of D = ``width`` and of S numbers."""
+    text = [(name, pa.string()) for name in ("image_id", "shard", "member", *Label._fields)]
+    style = pa.list_(pa.float32(), len(Style._fields))
+    numbers = [
+        ("encoded_bytes", pa.int64()),
+        ("thumbnail", pa.binary(3 * THUMBNAIL * THUMBNAIL)),
+        ("features", pa.list_(pa.list_(pa.float16(), width))),
+        ("style", pa.list_(style)),
+    ]
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in (*text, *numbers)])
+
+
+def feature_rows(images: ImageSlice, outcomes: Sequence[Example | Reject], width: int) -> FeatureSlice:
+    """The rows of a slice, from what came of each of its ``images``, in order."""
+    rows = [
+        row._asdict()
+        | row.label._asdict()
+        | {
+            "shard": images.shard.uri,
+            "thumbnail": row.thumbnail.tobytes(),
+            "features": list(row.features),
+            "style": list(row.style),
+        }
+        for row in outcomes
+        if isinstance(row, Example)
+    ]
+    rejects = (item for item in (*images.rejects, *outcomes) if isinstance(item, Reject))
+    return FeatureSlice(
+        source=images.without_bytes(),
+        rows=pa.RecordBatch.from_pylist(rows, schema=feature_schema(width)),
+        left_out=summed(RejectCount(reject.stage, reject.reason, 1) for reject in rejects),
+    )
 
 
 def feature_key(extraction: Extraction, residual: Residual, slicing: Slicing) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from causalprint.schemas.config import ReadOptions, Storage
+from causalprint.schemas.config import DEFAULT_READING, NO_OPTIONS, ReadOptions, Storage
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
 from causalprint.transforms.formats import FORMATS, shard_of
 from causalprint.transforms.formats.folder import folder_shard
@@ -11,7 +11,7 @@ from causalprint.transforms.storage.storage import ShardSource, filesystem, list
 
 
 def read_member(
-    uri: str, member: str, offset: int, storage: Storage | None = None, options: ReadOptions | None = None
+    uri: str, member: str, offset: int, storage: Storage = NO_OPTIONS, options: ReadOptions = DEFAULT_READING
 ) -> EncodedImage:
     """The image that a row of the tables names by ``shard``, ``member`` and ``offset``, without its metadata or with it.
 
@@ -31,9 +31,8 @@ def read_member(
         KeyError: the shard has no such image.
         ShardDamageError: the store did not give it.
     """
-    options = options or ReadOptions()
-    shard = open_shard(uri, storage or Storage())
-    source = ShardSource(shard, storage or Storage(), options)
+    shard = open_shard(uri, storage)
+    source = ShardSource(shard, storage, options)
     reader = FORMATS[shard.format]
     found = reader.read_one(source, member, offset, options)
     if found is None:
@@ -56,7 +55,7 @@ def open_shard(uri: str, storage: Storage) -> Shard:
         InputError: it is in no known format, or the store did not answer.
     """
     fs, path = filesystem(uri, storage)
-    store = Store(uri, fs, ReadOptions())
+    store = Store(uri, fs, DEFAULT_READING)
     found = store.info(path)
     if found is None:
         raise FileNotFoundError(f"there is no {uri}")

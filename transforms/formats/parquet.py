@@ -173,14 +173,11 @@ def _plain(column: pa.Array) -> list[Any]:
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):
-        is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-        return _decoded(column) if is_text else _as_text(column)
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            return _as_text(column)
+        stored = column.cast(pa.large_binary()).to_pylist()
+        return [None if data is None else data.decode("utf-8", "replace") for data in stored]
     return values
-
-
-def _decoded(column: pa.Array) -> list[str | None]:
-    stored = column.cast(pa.large_binary()).to_pylist()
-    return [None if data is None else data.decode("utf-8", "replace") for data in stored]
 
 
 def _as_text(column: pa.Array) -> list[str | None]:
@@ -199,11 +196,8 @@ def _small_columns(file: pq.ParquetFile, image: str) -> list[str]:
     """
     schema = file.schema_arrow
     others = [name for name in schema.names if name != image and schema.names.count(name) == 1]
-    return [name for name in others if not _may_be_long(schema.field(name).type) or _is_short(file, name)]
-
-
-def _may_be_long(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_nested(kind)) or _holds_images(kind)
+    long = {field.name for field in schema if pa.types.is_nested(field.type) or _holds_images(field.type)}
+    return [name for name in others if name not in long or _is_short(file, name)]
 
 
 def _is_short(file: pq.ParquetFile, name: str) -> bool:

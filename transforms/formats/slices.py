@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 
-from causalprint.schemas.config import ReadOptions, Slicing, Storage
+from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, limit_damage
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.items import Item
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_slices(
-    shard: Shard, bundle_id: str, slicing: Slicing, storage: Storage, options: ReadOptions | None = None
+    shard: Shard, bundle_id: str, slicing: Slicing, storage: Storage, options: ReadOptions = DEFAULT_READING
 ) -> Iterator[ImageSlice]:
     """The shard's slices in order; the last one, and no other, has ``last`` set.
 
@@ -33,7 +33,6 @@ def read_slices(
     Raises:
         ImportError: the shard needs a package that is not installed.
     """
-    options = options or ReadOptions()
     index = 0
     pending = _Pending()
     end: ShardDamageError | None = None

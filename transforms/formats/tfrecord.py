@@ -135,7 +135,9 @@ def _images(record: bytes, number: str, offset: int, options: ReadOptions) -> It
     name = _image_feature(features, options.image_column)
     label = next((each for each in NAME_FEATURES if features.get(each) and each != name), None)
     member = str(json_safe(features[label][0])) if label else number
-    metadata = metadata_json({each: _told(values) for each, values in features.items() if each != name and values})
+    metadata = metadata_json(
+        {each: values[0] if len(values) == 1 else values for each, values in features.items() if each != name and values}
+    )
     images = [value for value in features[name] if isinstance(value, bytes)] if name else []
     if not images:
         detail = f"no feature holds image bytes; there are {', '.join(features) or 'none'}"
@@ -151,7 +153,3 @@ def _image_feature(features: Features, asked: str | None) -> str | None:
     usual = [name for name in IMAGE_FEATURES if name in first]
     found = [name for name in [*usual, *first] if looks_like_image(first[name][:SNIFFED_BYTES])]
     return next(iter(found + usual), None)
-
-
-def _told(values: list[bytes] | list[float] | list[int]) -> object:
-    return values[0] if len(values) == 1 else values

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,19 +60,25 @@ def stored_account(output: Output, shard: Shard) -> ShardAccount | None:
     return account if account is not None and account.limit == shard.limit else None
 
 
+def committed_from(output: Output, shard: Shard, index: int) -> Iterator[SliceReceipt]:
+    """The receipts of the shard's slices from slice ``index`` on, to the first that is not committed, or the last."""
+    last = False
+    while not last:
+        receipt = committed(output, shard.slice_id(output.bundle_id, index))
+        if receipt is None or receipt.shard != shard:
+            return
+        yield receipt
+        last = receipt.last
+        index += 1
+
+
 def walk(output: Output, shard: Shard) -> ShardAccount | None:
     """The account of a shard whose slices are committed to the last, which an earlier run did not live to close; else ``None``.
 
     Costs one small read a committed slice, and one more.
     """
-    ledger = Ledger(shard)
-    index = 0
-    while (receipt := committed(output, shard.slice_id(output.bundle_id, index))) is not None and receipt.shard == shard:
-        ledger = ledger.add(receipt)
-        if receipt.last:
-            return ledger.close(output.bundle_id)
-        index += 1
-    return None
+    ledger = reduce(Ledger.add, committed_from(output, shard, 0), Ledger(shard))
+    return None if ledger.longest is None else ledger.close(output.bundle_id)
 
 
 def bundle_ids(root: str, storage: Storage) -> list[str]:

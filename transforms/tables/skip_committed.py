@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from apache_beam.pvalue import TaggedOutput
 
 from causalprint.schemas.elements import ImageSlice, Shard, ShardAccount, SliceReceipt
 from causalprint.transforms.counting import count
 from causalprint.transforms.tables.close_accounts import write_account
-from causalprint.transforms.tables.committed import closed, committed, walk
+from causalprint.transforms.tables.committed import closed, committed_from, walk
 from causalprint.transforms.tables.output import Output
 
 TO_DO, DONE = "to_do", "done"
@@ -36,19 +37,17 @@ def skip_slice(source: ImageSlice, output: Output) -> Iterator[SliceReceipt]:
     A retryable slice needs no computing: it marks where the shard could not be read further this time. Slices beyond that
     point which an earlier run committed are in the tables, so the account takes them in.
     """
+    found = committed_from(output, source.shard, source.index)
     if not source.retryable:
-        receipt = committed(output, source.slice_id)
-        if receipt is not None and receipt.shard == source.shard:
-            yield receipt
+        yield from islice(found, 1)
         return
-    shard, index, slice_id = source.shard, source.index, source.slice_id
-    while (receipt := committed(output, slice_id)) is not None and receipt.shard == shard:
+    index = source.index
+    for receipt in found:
         yield receipt
         if receipt.last:
             return
         index += 1
-        slice_id = shard.slice_id(output.bundle_id, index)
-    yield replace(source, index=index, slice_id=slice_id).receipt()
+    yield replace(source, index=index, slice_id=source.shard.slice_id(output.bundle_id, index)).receipt()
 
 
 def pass_shard(shard: Shard, output: Output) -> Iterator[Shard | TaggedOutput]:
