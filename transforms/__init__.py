@@ -1,1 +1,1 @@
-"""Beam transforms, one a file, each a thin shell over a plain function."""
+"""Beam transforms, thin shells over plain functions."""

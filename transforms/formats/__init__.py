@@ -23,14 +23,12 @@ class Format(NamedTuple):
     """One shard format.
 
     Attributes:
-        name: as in :class:`~causalprint.schemas.elements.Shard`.
         suffixes: of its files, lower case; empty where it is recognised otherwise.
         begins: whether the first 512 bytes of a file, fewer where it is shorter, are those of a shard of this format.
         read: all members of a shard in order; raises ``ShardDamageError`` when all that can be given was given.
         read_one: one image again, by member and offset, without reading all before it; ``None`` where it cannot tell.
     """
 
-    name: str
     suffixes: tuple[str, ...]
     begins: Callable[[bytes], bool]
     read: Reader
@@ -38,10 +36,10 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
-    "tar": Format("tar", tar.SUFFIXES, tar.is_tar, tar.read, tar.read_one),
-    "parquet": Format("parquet", parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one),
-    "tfrecord": Format("tfrecord", tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
-    "folder": Format("folder", (), lambda _head: False, folder.read, folder.read_one),
+    "tar": Format(tar.SUFFIXES, tar.is_tar, tar.read, tar.read_one),
+    "parquet": Format(parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one),
+    "tfrecord": Format(tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
+    "folder": Format((), lambda _head: False, folder.read, folder.read_one),
 }
 
 
@@ -65,9 +63,9 @@ def shard_of(store: Store, file: StoredFile) -> Shard | None:
 def format_of(uri: str) -> str | None:
     """The format that the suffix of ``uri`` says, or ``None``."""
     name = uri.rsplit("/", 1)[-1].lower()
-    return next((each.name for each in FORMATS.values() if name.endswith(each.suffixes)), None)
+    return next((kind for kind, each in FORMATS.items() if name.endswith(each.suffixes)), None)
 
 
 def sniff_format(head: bytes) -> str | None:
     """The format that the first 512 bytes of a file begin, or ``None``."""
-    return next((each.name for each in FORMATS.values() if each.begins(head)), None)
+    return next((kind for kind, each in FORMATS.items() if each.begins(head)), None)
