@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.tables import SCHEMA_VERSION
+from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables.output import get, put
-
-FILE = "_causalprint.json"
 
 
 class OutputSettingsError(ValueError):
@@ -47,13 +46,13 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
     found = read_settings(root, storage)
     if found is None:
         try:
-            put(root, FILE, to_json(asked, indent=1).encode(), storage, exclusive=True)
+            put(root, OUTPUT_MARK, to_json(asked, indent=1).encode(), storage, exclusive=True)
         except FileExistsError:  # another run began at the same moment: its word counts
             found = read_settings(root, storage)
         else:
             return asked
     if found is None:
-        raise OutputSettingsError(f"{root}/{FILE} was there and is gone; is something else deleting files in the output?")
+        raise OutputSettingsError(f"{root}/{OUTPUT_MARK} was there and is gone; is something else deleting files in the output?")
     limit_option = "leave out --limit" if found.limit is None else f"give --limit {found.limit}"
     for what, theirs, ours, remedy in (
         ("schema version", found.schema_version, asked.schema_version, "write to another output, or install the older version"),
@@ -74,10 +73,10 @@ def read_settings(root: str, storage: Storage) -> Settings | None:
     Raises:
         OutputSettingsError: the file is none of ours.
     """
-    data = get(root, FILE, storage)
+    data = get(root, OUTPUT_MARK, storage)
     if data is None:
         return None
-    where = f"{root}/{FILE}"
+    where = f"{root}/{OUTPUT_MARK}"
     try:
         return from_json(Settings, data, where)
     except ValueError as error:

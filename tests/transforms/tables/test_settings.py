@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from causalprint.schemas.config import Slicing, Storage
-from causalprint.transforms.tables.settings import FILE, OutputSettingsError, Settings, agree
+from causalprint.transforms.storage.lookup import OUTPUT_MARK
+from causalprint.transforms.tables.settings import OutputSettingsError, Settings, agree
 
 LOCAL = Storage()
 
@@ -35,11 +36,11 @@ def test_a_run_that_asks_for_something_else_is_told_both_and_what_to_do(
     tmp_path: Path, slicing: Slicing | None, limit: int | None, message: str
 ) -> None:
     agree(str(tmp_path), LOCAL, Slicing(100, 5000), 70)
-    before = (tmp_path / FILE).read_bytes()
+    before = (tmp_path / OUTPUT_MARK).read_bytes()
     with pytest.raises(OutputSettingsError, match=message) as caught:
         agree(str(tmp_path), LOCAL, slicing, limit)
     assert str(tmp_path) in str(caught.value)
-    assert (tmp_path / FILE).read_bytes() == before
+    assert (tmp_path / OUTPUT_MARK).read_bytes() == before
 
 
 def test_a_limit_where_there_was_none(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_a_limit_where_there_was_none(tmp_path: Path) -> None:
 
 def test_an_output_of_other_tables_is_refused(tmp_path: Path) -> None:
     agree(str(tmp_path), LOCAL, None, None)
-    file = tmp_path / FILE
+    file = tmp_path / OUTPUT_MARK
     file.write_text(file.read_text().replace('"schema_version": 1', '"schema_version": 7'))
     with pytest.raises(OutputSettingsError, match="schema version 7, this run asks for 1: write to another output"):
         agree(str(tmp_path), LOCAL, None, None)
@@ -58,8 +59,8 @@ def test_an_output_of_other_tables_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"slicing": 3}'])
 def test_a_file_that_is_not_ours_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_text(text)
-    with pytest.raises(OutputSettingsError, match=f"{FILE}.* write to another output"):
+    (tmp_path / OUTPUT_MARK).write_text(text)
+    with pytest.raises(OutputSettingsError, match=f"{OUTPUT_MARK}.* write to another output"):
         agree(str(tmp_path), LOCAL, None, None)
 
 
