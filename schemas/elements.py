@@ -325,8 +325,8 @@ class SliceReceipt(Slice):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardAccount(Counts):
+@dataclass(frozen=True, slots=True)
+class ShardAccount:
     """The closed account of one shard: a row of table ``shards``.
 
     What it counts is described by :class:`Counts`. ``computed`` is no column of the table, for it would differ between runs;
@@ -347,11 +347,19 @@ class ShardAccount(Counts):
     generation: str
     size: int
     format: str
+    slices: int
+    seen: int
+    attributed: int
+    rejected: int
+    skipped: int
     complete: bool
     damage: str | None
     retryable: bool
     limit: int | None = None
     slice_ids: tuple[str, ...] = ()
+    computed: int = 0
+    verdicts: tuple[VerdictCount, ...] = ()
+    reasons: tuple[RejectCount, ...] = ()
 
     @property
     def limited(self) -> bool:
