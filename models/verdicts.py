@@ -12,9 +12,7 @@ import numpy.typing as npt
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
-from causalprint.models.statistics.metrics import Labels, Scores
-
-Pixels = npt.NDArray[np.uint8]
+from causalprint.schemas.arrays import Labels, Pixels, Scores
 
 
 class Verdicts(NamedTuple):

@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import Decision
 from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
-from causalprint.models.statistics.origins import Floats, Labels
-
-Doubles = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
 
 FARTHEST = 80.0
 """How far below its limit a familiarity can be for novelty to tell: e to this power is still a float32."""

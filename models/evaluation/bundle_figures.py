@@ -11,19 +11,10 @@ from causalprint.models.bundles.manifest import REAL, Figure
 from causalprint.models.bundles.trust import AUDIT
 from causalprint.models.evaluation.scoring_tables import Resampling
 from causalprint.models.evaluation.shortcuts import file_features, held_out_recall
-from causalprint.models.statistics.metrics import (
-    ROUNDS,
-    Labels,
-    Mask,
-    area_under_curve,
-    bootstrap,
-    calibration_error,
-    macro_recall,
-)
+from causalprint.models.statistics.metrics import ROUNDS, area_under_curve, bootstrap, calibration_error, macro_recall
 from causalprint.models.training.head import Head
+from causalprint.schemas.arrays import Labels, Mask, Text
 from causalprint.schemas.estimates import Estimate
-
-Text = npt.NDArray[np.str_]
 
 
 def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: Text, contents: Text, seed: int) -> list[Figure]:

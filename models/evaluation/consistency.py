@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from causalprint.models.statistics.metrics import Labels
+from causalprint.schemas.arrays import Labels
 
 
 def swap_consistency(source: Labels, content: Labels, verdict: Labels) -> float:

@@ -10,15 +10,13 @@ import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesClassifier
 
 from causalprint.models.evaluation.scoring_tables import Resampling
-from causalprint.models.statistics.metrics import Labels, Mask, bootstrap, macro_recall
+from causalprint.models.statistics.metrics import bootstrap, macro_recall
 from causalprint.models.training.examples import thumbnail_of
+from causalprint.schemas.arrays import Crops, Floats, Labels, Mask, Text
 from causalprint.schemas.estimates import Estimate
 
-Crops = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]
 """Features (M, D) -> scores (M, K); the largest is the answer."""
-Text = npt.NDArray[np.str_]
 
 TREES = 100
 _FEWEST = 2

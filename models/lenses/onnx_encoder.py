@@ -15,9 +15,8 @@ from torch import Tensor
 from causalprint.models.lenses.base import Lens, magnified
 from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, centre, normalise
 from causalprint.models.residuals.weights import open_onnx, take_digests
+from causalprint.schemas.arrays import Floats
 from causalprint.schemas.model_spec import LensSpec
-
-Floats = npt.NDArray[np.float32]
 
 
 def load(spec: LensSpec, device: torch.device) -> Lens:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.statistics.metrics import LEAST_PROBABILITY, Labels, Scores
+from causalprint.models.statistics.metrics import LEAST_PROBABILITY
+from causalprint.schemas.arrays import Labels, Scores
 
 _SPAN = np.geomspace(1e-3, 1e3, 241)
 _FINE = np.geomspace(0.94, 1.06, 25)

@@ -7,9 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.statistics.origins import Labels
-
-Doubles = npt.NDArray[np.float64]
+from causalprint.schemas.arrays import Doubles, Labels
 
 
 class WithinMetric(NamedTuple):

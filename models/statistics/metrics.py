@@ -6,14 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from causalprint.schemas.arrays import Labels, Mask, Scores
 from causalprint.schemas.estimates import Estimate
 
-Labels = npt.NDArray[np.int64]
-"""Classes, from 0."""
-Scores = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 ROUNDS = 1000
 ERRORS = 3.0
 """So many standard errors above chance make a shortcut."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-Text = npt.NDArray[np.str_]
+from causalprint.schemas.arrays import Floats, Labels, Text
 
 
 def balance(labels: Labels, origins: Text) -> Floats:

@@ -18,11 +18,12 @@ import torch
 from causalprint.models.bundles.decision import DecisionConfig, Limits, set_limits
 from causalprint.models.bundles.manifest import Decision, Feature, Network
 from causalprint.models.statistics.discriminant import WithinMetric, discriminants
-from causalprint.models.statistics.origins import Floats, split_folds
+from causalprint.models.statistics.origins import split_folds
 from causalprint.models.training.examples import Labelled
 from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.recipe import Recipe
 from causalprint.models.training.tensors import attribution_tensors, fingerprint_tensors
+from causalprint.schemas.arrays import Floats
 
 Report = Callable[[str], None]
 
