@@ -23,6 +23,7 @@ from causalprint.models.statistics.metrics import (
 )
 from causalprint.models.verdicts import Verdicts, at_temperature_one
 from causalprint.schemas.arrays import Labels, Mask, Scores, Text
+from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.evaluations import Measure
 from causalprint.schemas.reasons import Verdict
 
@@ -63,18 +64,22 @@ def truth_of(manifest: Manifest, images: LabelledImages) -> Truth:
     return Truth(images, images.labels(manifest.sources), manifest.sources.index(REAL), trained)
 
 
-def measure(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> tuple[Measure, ...]:
+def estimates(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> list[tuple[Metric, Estimate]]:
     """Every figure with its interval; one whose value is no number on these images is left out."""
     chosen = [metric for metric in metrics if metric.of.any()]
 
     def values(rows: Labels) -> list[float]:
         return [metric.measure(rows[metric.of[rows]]) if metric.of[rows].any() else float("nan") for metric in chosen]
 
-    estimates = bootstrap_each(values, content.tolist(), seed, rounds) if chosen else []
+    found = bootstrap_each(values, content.tolist(), seed, rounds) if chosen else []
+    return [(metric, estimate) for metric, estimate in zip(chosen, found, strict=True) if np.isfinite(estimate.value)]
+
+
+def measure(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> tuple[Measure, ...]:
+    """As an evaluation writes :func:`estimates`."""
     return tuple(
         Measure(metric.name, estimate.rounded(), int(metric.of.sum()), metric.note)
-        for metric, estimate in zip(chosen, estimates, strict=True)
-        if np.isfinite(estimate.value)
+        for metric, estimate in estimates(metrics, content, seed, rounds)
     )
 
 

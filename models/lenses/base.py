@@ -1,4 +1,4 @@
-"""What a lens is: a pure function of a residual or an image that gives a fixed number of features."""
+"""What a lens is: a pure function of a residual or an image that gives a fixed number of features; how it is shown either."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from causalprint.models.residuals.base import Reconstruction
+from causalprint.models.residuals.base import Reconstruction, reflected
 from causalprint.schemas.model_spec import Reading
 
 Function = Callable[[Tensor], Tensor]
 MID_GREY, MAGNIFIED = 0.5, 4.0
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 def as_it_is(residual: Tensor) -> Tensor:
@@ -66,3 +67,16 @@ def read(lens: Lens, reading: Reading, x: Tensor, reconstruction: Reconstruction
     if reading == "difference":
         return lens.apply(x) - lens.apply(reconstruction.reconstruction)
     return lens.apply(x)
+
+
+def centre(x: Tensor, side: int | None) -> Tensor:
+    """The central ``side`` by ``side`` pixels of ``x`` (N, C, H, W), reflected where it is smaller; ``x`` for ``None``."""
+    if side is None:
+        return x
+    rows, columns = (reflected(length, side, x.device, (length - side) // 2) for length in x.shape[-2:])
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
+def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """``(x - mean) / std`` per channel of ``x`` (N, 3, H, W)."""
+    return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.lenses.base import Lens, magnified
-from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, centre, normalise
+from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, Lens, centre, magnified, normalise
 from causalprint.models.residuals.weights import open_onnx, take_digests
 from causalprint.schemas.arrays import Floats
 from causalprint.schemas.model_spec import LensSpec

@@ -15,15 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from causalprint.models.bundles.decision import DecisionConfig, Limits, set_limits
+from causalprint.models.bundles.decision import DecisionConfig, set_limits
 from causalprint.models.bundles.manifest import Decision, Feature, Network
 from causalprint.models.statistics.discriminant import WithinMetric, discriminants
-from causalprint.models.statistics.origins import split_folds
+from causalprint.models.statistics.origins import of_new_origins, split_folds
 from causalprint.models.training.examples import Labelled
 from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.recipe import Recipe
 from causalprint.models.training.tensors import attribution_tensors, fingerprint_tensors
-from causalprint.schemas.arrays import Floats
+from causalprint.schemas.arrays import Floats, Mask
 
 Report = Callable[[str], None]
 
@@ -73,7 +73,7 @@ def fit_head(
     prior: Floats,
     recipe: Recipe,
     config: HeadConfig,
-    validation: npt.NDArray[np.bool_] | None = None,
+    validation: Mask | None = None,
     report: Report = lambda _: None,
 ) -> Head:
     """Trains what ``recipe`` says and sets the limits.
@@ -92,53 +92,34 @@ def fit_head(
     device = torch.device(config.device)
     checkpoints = config.checkpoints
 
-    def train(part: Labelled, held_out: npt.NDArray[np.bool_] | None, name: str) -> Trained:
+    def train(part: Labelled, held_out: Mask | None, name: str) -> Trained:
         file = None if checkpoints is None else checkpoints / f"{name}.safetensors"
         return learn(part, classes, recipe, held_out, config.seed, device, file, lambda text: report(f"{name}: {text}"))
 
-    held = _Held.none(len(labelled.labels), classes)
-    shrinkage = config.decision.shrinkage
+    count = len(labelled.labels)
+    scores, familiarity = np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32)
+    of_new_origin = np.zeros(count, np.bool_)
+
+    def ask(trained: Trained, rows: Mask) -> WithinMetric:
+        """Writes down what ``trained`` says of ``rows``, (N,), which it has not seen; gives the metric of the others."""
+        found = trained.fingerprints(labelled.features[rows, 0])
+        metric = trained.metric(labelled.take(~rows), config.decision.shrinkage)
+        scores[rows] = trained.scores(found)
+        familiarity[rows] = discriminants(*metric)(found).max(axis=1)
+        of_new_origin[rows] = of_new_origins(rows, labelled.labels, labelled.images.origin)
+        return metric
+
     if validation is not None:
         trained = train(labelled, validation, "networks")
-        metric = held.out(trained, labelled, validation, shrinkage)
+        metric = ask(trained, validation)
     else:
         folds = split_folds(labelled.labels, labelled.images.origin, labelled.images.content, config.folds, config.seed)
         for number, fold in enumerate(folds, 1):
             if fold.any():
-                held.out(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), labelled, fold, shrinkage)
+                ask(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), fold)
         trained = train(labelled, None, "networks")
-        metric = trained.metric(labelled, shrinkage)
-    limits = set_limits(held.scores, held.familiarity, labelled.labels, held.of_new_origin, prior, config.decision)
-    return _head(trained, metric, features, recipe, limits)
-
-
-class _Held(NamedTuple):
-    """What networks said of images that they had not seen: scores (N, K) and familiarity (N,), NaN of others; filled in place.
-
-    ``of_new_origin`` (N,) says of which they had not seen the origin either.
-    """
-
-    scores: Floats
-    familiarity: Floats
-    of_new_origin: npt.NDArray[np.bool_]
-
-    @classmethod
-    def none(cls, count: int, classes: int) -> _Held:
-        return cls(np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32), np.zeros(count, np.bool_))
-
-    def out(self, trained: Trained, labelled: Labelled, rows: npt.NDArray[np.bool_], shrinkage: float) -> WithinMetric:
-        """Fills in ``rows``, (N,); gives the metric of the others, which ``trained`` was learned from."""
-        found = trained.fingerprints(labelled.features[rows, 0])
-        metric = trained.metric(labelled.take(~rows), shrinkage)
-        self.scores[rows] = trained.scores(found)
-        self.familiarity[rows] = discriminants(*metric)(found).max(axis=1)
-        places = list(zip(labelled.labels.tolist(), labelled.images.origin.tolist(), strict=True))
-        seen = {place for place, held in zip(places, rows, strict=True) if not held}
-        self.of_new_origin[rows] = [place not in seen for place, held in zip(places, rows, strict=True) if held]
-        return metric
-
-
-def _head(trained: Trained, metric: WithinMetric, features: Sequence[Feature], recipe: Recipe, limits: Limits) -> Head:
+        metric = trained.metric(labelled, config.decision.shrinkage)
+    limits = set_limits(scores, familiarity, labelled.labels, of_new_origin, prior, config.decision)
     places = {"centre": metric.centre.astype(np.float32), "whitening": metric.whitening.astype(np.float32)}
     return Head(
         fingerprint_tensors(trained, features),

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from torch import nn
 
 from causalprint.models.bundles.manifest import Feature
-from causalprint.models.training.attention import AttentionAttributor
 from causalprint.models.training.learning import Trained
+from causalprint.models.training.networks import AttentionAttributor
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 Tensors = dict[str, npt.NDArray[Any]]
