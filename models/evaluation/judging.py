@@ -44,11 +44,6 @@ class Judged(NamedTuple):
     truth: Truth
     verdicts: Verdicts
 
-    @property
-    def answers(self) -> tuple[Truth, Verdicts]:
-        """Without the models."""
-        return self.truth, self.verdicts
-
 
 def judge_bundle(bundle: Bundle, labelled: LabelledCrops, device: str, pool: Executor, report: Report) -> Judged:
     """Loads a bundle and asks it about every image."""

@@ -130,26 +130,24 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
 
 def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Metric]:
     """How far probabilities of known sources' images can be believed, at temperature 1 and as calibrated."""
-    known = truth.label != STRANGER
-    right = verdicts.found == truth.label
-    metrics = []
-    stages = {"before": at_temperature_one(verdicts.probabilities, temperature), "after": verdicts.probabilities}
-    for stage, chances in stages.items():
-        note = "at temperature 1" if stage == "before" else f"at the bundle's temperature, {temperature:.4g}"
-        metrics += _calibration(stage, chances, truth.label, right, known, note)
-    return metrics
+    label, known = truth.label, truth.label != STRANGER
+    right = verdicts.found == label
 
+    def at(stage: str, chances: Scores, note: str) -> list[Metric]:
+        best = chances.max(axis=1)
+        return [
+            Metric(
+                f"calibration error {stage}",
+                known,
+                lambda rows: calibration_error(best[rows], right[rows]),
+                f"ECE, 15 bins, {note}",
+            ),
+            Metric(f"log loss {stage}", known, lambda rows: nll(chances[rows], label[rows]), f"NLL, nats, {note}"),
+        ]
 
-def _calibration(stage: str, chances: Scores, label: Labels, right: Mask, known: Mask, note: str) -> list[Metric]:
-    best = chances.max(axis=1)
     return [
-        Metric(
-            f"calibration error {stage}",
-            known,
-            lambda rows: calibration_error(best[rows], right[rows]),
-            f"ECE, 15 bins, {note}",
-        ),
-        Metric(f"log loss {stage}", known, lambda rows: nll(chances[rows], label[rows]), f"NLL, nats, {note}"),
+        *at("before", at_temperature_one(verdicts.probabilities, temperature), "at temperature 1"),
+        *at("after", verdicts.probabilities, f"at the bundle's temperature, {temperature:.4g}"),
     ]
 
 
@@ -161,14 +159,34 @@ def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     everything = np.ones(len(known), np.bool_)
     right = verdicts.found == truth.label
     strangers = ", ".join(np.unique(truth.images.source[~known]).tolist())
-    metrics = []
-    for name, familiar in (("novelty", -verdicts.novelty), ("largest probability", verdicts.probabilities.max(axis=1))):
-        metrics += _open_set(name, familiar, known, right, everything, f"known sources against {strangers}")
+
+    def by(name: str, familiar: Scores) -> list[Metric]:
+        def classified(rows: Labels) -> float:
+            among = known[rows]
+            return oscr(right[rows][among], familiar[rows][among], familiar[rows][~among])
+
+        return [
+            Metric(
+                f"open set AUROC, {name}",
+                everything,
+                lambda rows: area_under_curve(known[rows], familiar[rows]),
+                f"known sources against {strangers}",
+            ),
+            Metric(
+                f"open set FPR at 95 % TPR, {name}",
+                everything,
+                lambda rows: fpr_at_tpr(known[rows], familiar[rows]),
+                "share of strangers kept while 95 % of the known are; less is better",
+            ),
+            Metric(f"open set OSCR, {name}", everything, classified, "right and more familiar than a stranger"),
+        ]
+
     unknown = verdicts.verdict == Verdict.UNKNOWN.value
     named = verdicts.verdict == Verdict.KNOWN.value
     real = verdicts.probabilities[:, truth.real]
     return [
-        *metrics,
+        *by("novelty", -verdicts.novelty),
+        *by("largest probability", verdicts.probabilities.max(axis=1)),
         Metric(
             "strangers called unknown", ~known, lambda rows: float(unknown[rows].mean()), "share of images of unknown sources"
         ),
@@ -181,23 +199,6 @@ def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
             lambda rows: area_under_curve(~known[rows], 1 - real[rows]),
             "photographs against images of unknown sources, by the probability of real",
         ),
-    ]
-
-
-def _open_set(name: str, familiar: Scores, known: Mask, right: Mask, everything: Mask, note: str) -> list[Metric]:
-    def classified(rows: Labels) -> float:
-        among = known[rows]
-        return oscr(right[rows][among], familiar[rows][among], familiar[rows][~among])
-
-    return [
-        Metric(f"open set AUROC, {name}", everything, lambda rows: area_under_curve(known[rows], familiar[rows]), note),
-        Metric(
-            f"open set FPR at 95 % TPR, {name}",
-            everything,
-            lambda rows: fpr_at_tpr(known[rows], familiar[rows]),
-            "share of strangers kept while 95 % of the known are; less is better",
-        ),
-        Metric(f"open set OSCR, {name}", everything, classified, "right and more familiar than a stranger"),
     ]
 
 

@@ -15,11 +15,6 @@ MID_GREY, MAGNIFIED = 0.5, 4.0
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
-def as_it_is(residual: Tensor) -> Tensor:
-    """How a residual is shown to a lens without learned weights."""
-    return residual
-
-
 def magnified(residual: Tensor) -> Tensor:
     """How a residual is shown to an encoder of images: magnified, about mid-grey, 0 to 1."""
     return (MID_GREY + MAGNIFIED * residual).clamp(0, 1)
@@ -38,7 +33,7 @@ class Lens:
             gradients; on a CPU it computes each image by itself (dynamically quantised ones take their scales from a batch).
         scalars: summaries of a residual, z -> float32 (N,), by their column in ``causalprint.schemas.tables.EMBEDDINGS``.
         digests: SHA-256 (hex) of every file that decides its values, by name; empty without learned weights.
-        show: how a residual is shown to ``apply``.
+        show: how a residual is shown to ``apply``: as it is, without learned weights.
         blocks: x -> float32 (N, L, D): class token after each of an encoder's L blocks. ``None`` where it has none, such as
             convolutional ones; raises :class:`~causalprint.schemas.model_spec.LensError` where that shows only when it is called.
     """
@@ -48,7 +43,7 @@ class Lens:
     apply: Function
     scalars: Mapping[str, Function] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
-    show: Function = as_it_is
+    show: Function = lambda residual: residual
     blocks: Function | None = None
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from causalprint.models.residuals.base import ModelResidual
 from causalprint.models.residuals.loading import load_model
-from causalprint.models.residuals.taef2 import FACTOR, FILES, is_taef2, load_taef2
+from causalprint.models.residuals.taef2 import FACTOR, FILES, load_taef2
 from causalprint.models.residuals.weights import locate, take_digests
 from causalprint.schemas.model_spec import ResidualSpec
 
@@ -24,8 +24,9 @@ def load(spec: ResidualSpec, device: torch.device | str) -> ModelResidual:
         ResidualError: there is none, or not one that can be loaded.
     """
     root = locate(spec, FOLDERS)
-    if is_taef2(root):
-        return ModelResidual(spec, load_taef2(spec, root, device), FACTOR, take_digests(root, [root / name for name in FILES]))
+    halves = [root / name for name in FILES]
+    if all(half.is_file() for half in halves):
+        return ModelResidual(spec, load_taef2(spec, root, device), FACTOR, take_digests(root, halves))
     model, files = load_model(spec, root, FOLDERS, CLASSES, device)
 
     def round_trip(x: Tensor) -> Tensor:

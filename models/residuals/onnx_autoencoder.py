@@ -39,7 +39,10 @@ def load(spec: ResidualSpec, device: torch.device | str) -> ModelResidual:
         factor = PROBE // halves[0](torch.zeros(1, 3, PROBE, PROBE))[0].shape[-1]
     else:
         factor = spec.integer("factor", FACTOR, 1, 256)
-    signed = _is_signed(spec)
+    written = spec.text("range", "signed")
+    if written not in ("signed", "unit"):
+        raise spec.error(f"range={written} is unknown; give signed (-1 to 1) or unit (0 to 1)")
+    signed = written == "signed"
 
     def round_trip(x: Tensor) -> Tensor:
         first = 2 * x - 1 if signed else x
@@ -84,13 +87,6 @@ def _find(spec: ResidualSpec) -> tuple[Path, ...]:
         )
     (encoder,) = encoders
     return (encoder, *(graph for graph in graphs if graph != encoder))
-
-
-def _is_signed(spec: ResidualSpec) -> bool:
-    written = spec.text("range", "signed")
-    if written not in ("signed", "unit"):
-        raise spec.error(f"range={written} is unknown; give signed (-1 to 1) or unit (0 to 1)")
-    return written == "signed"
 
 
 def _check(spec: ResidualSpec, through: Callable[[Tensor], Tensor], side: int) -> None:

@@ -83,8 +83,7 @@ def load_prior(spec: ResidualSpec, device: torch.device | str) -> Prior:
     root = locate(spec, FOLDERS)
     model, files = load_model(spec, root, FOLDERS, ("UNet2DModel",), device)
     model.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
-    schedule = _find_schedule(spec, root)
-    alphas, prediction_type = _read_schedule(spec, schedule)
+    schedule, alphas, prediction_type = _read_schedule(spec, root)
     if model.config.in_channels != 3 or model.config.out_channels not in (3, 6) or model.class_embedding is not None:
         raise spec.error(
             f"{files[0].parent} takes {model.config.in_channels} channels, gives "
@@ -100,19 +99,15 @@ def load_prior(spec: ResidualSpec, device: torch.device | str) -> Prior:
     return Prior(network, alphas, prediction_type, factor, take_digests(root, (*files, schedule)))
 
 
-def _find_schedule(spec: ResidualSpec, root: Path) -> Path:
+def _read_schedule(spec: ResidualSpec, root: Path) -> tuple[Path, tuple[float, ...], str]:
+    """The file of the scheduler in ``root``; its ᾱ_t and its prediction type, computed by its own diffusers class."""
     places = (root / "scheduler" / "scheduler_config.json", root / "scheduler_config.json")
-    for place in places:
-        if place.is_file():
-            return place
-    raise spec.error(
-        f"no noise schedule beside the U-Net (looked for {places[0]} and {places[1]}); "
-        "save the whole pipeline, or its scheduler with save_pretrained"
-    )
-
-
-def _read_schedule(spec: ResidualSpec, file: Path) -> tuple[tuple[float, ...], str]:
-    """ᾱ_t and the prediction type of the scheduler saved in ``file``, computed by its own diffusers class."""
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise spec.error(
+            f"no noise schedule beside the U-Net (looked for {places[0]} and {places[1]}); "
+            "save the whole pipeline, or its scheduler with save_pretrained"
+        )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
@@ -125,4 +120,4 @@ def _read_schedule(spec: ResidualSpec, file: Path) -> tuple[tuple[float, ...], s
             f"{file} holds a {config['_class_name']} that predicts {prediction_type}, without the noise "
             f"levels alphas_cumprod or a prediction among {', '.join(PREDICTIONS)}; give a model trained as DDPM or DDIM"
         )
-    return tuple(torch.as_tensor(alphas, dtype=torch.float64).tolist()), prediction_type
+    return file, tuple(torch.as_tensor(alphas, dtype=torch.float64).tolist()), prediction_type

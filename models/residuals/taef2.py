@@ -85,11 +85,6 @@ class Taef2(nn.Module):
         return reconstruction
 
 
-def is_taef2(root: Path) -> bool:
-    """Whether ``root`` holds the two files of this layout."""
-    return all((root / name).is_file() for name in FILES)
-
-
 def load_taef2(spec: ResidualSpec, root: Path, device: torch.device | str) -> Taef2:
     """The autoencoder in ``root``, float32, in evaluation mode, without gradients.
 

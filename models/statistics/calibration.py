@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,10 +14,10 @@ _SPAN = np.geomspace(1e-3, 1e3, 241)
 _FINE = np.geomspace(0.94, 1.06, 25)
 
 
-def softmax(scores: Scores) -> Scores:
-    """Probabilities (N, K) of scores (N, K)."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: Scores = powers / powers.sum(axis=1, keepdims=True)
+def softmax(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Probabilities (…, K) of scores (…, K), of their type."""
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares: npt.NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
     return shares
 
 
