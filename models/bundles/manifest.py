@@ -9,7 +9,7 @@ from typing import Literal
 
 from causalprint.models.attention import attention_shapes
 from causalprint.schemas.model_spec import Reading
-from causalprint.schemas.records import from_json
+from causalprint.schemas.records import from_data
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SCHEMA = 1
@@ -162,7 +162,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
             f"{where} has schema {schema!r}, this version reads {SCHEMA}; train it again or install another version"
         )
     try:
-        manifest = from_json(Manifest, text, where)
+        manifest = from_data(Manifest, data, where)
     except ValueError as error:
         raise BundleError(f"{error}; train it again") from error
     if not _NAME.fullmatch(manifest.name):

@@ -22,42 +22,30 @@ AUDITS = ("file size alone", "16x16 thumbnail", "thumbnail, labels shuffled")
 
 def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: Text, contents: Text, seed: int) -> list[Figure]:
     """Figures of the held-out images of ``head``; labels of ``sources``, origins and contents as it was fitted to, (N,)."""
-    real = sources.index(REAL)
     known = np.isfinite(head.held_out[:, 0])
     chances, truth = head.held_out[known].astype(np.float64), labels[known]
     found, best = chances.argmax(axis=1), chances.max(axis=1)
-    right = found == truth
+    right, everything = found == truth, np.ones(len(truth), np.bool_)
     answered = (best >= head.decision.minimum_probability) & (head.novelty[known] <= 1)
     new, about_new = of_new_origins(known, labels, origins), "held-out images of origins that were not learned from"
     if known.all():  # in turn, whole origins where a source has several
         several = [label for label in np.unique(labels) if len(np.unique(origins[labels == label])) > 1]
         new, about_new = np.isin(labels, several), "sources with several origins, each origin held out"
-    everything = np.ones(len(truth), np.bool_)
-
-    def recall(rows: Labels) -> float:
-        return macro_recall(truth[rows], found[rows])
-
+    real = sources.index(REAL)
+    answers, detection = (truth, found), (truth == real, chances[:, real])
+    about_errors = "ECE, 15 bins, held-out images; those of new origins set the temperature"
     metrics = [
-        Metric("macro recall", everything, recall, f"all sources; chance {1 / chances.shape[1]:.2f}"),
-        Metric("macro recall, unseen origins", new, recall, about_new),
-        Metric(
-            "real against generated, AUC",
-            everything,
-            lambda rows: area_under_curve(truth[rows] == real, chances[rows, real]),
-            "all sources",
-        ),
-        Metric("answered", everything, lambda rows: float(answered[rows].mean()), "share of images with a verdict real or known"),
-        Metric("right where answered", answered, lambda rows: float(right[rows].mean()), "share of those verdicts"),
-        Metric(
-            "calibration error",
-            everything,
-            lambda rows: calibration_error(best[rows], right[rows]),
-            "ECE, 15 bins, held-out images; those of new origins set the temperature",
-        ),
+        Metric("macro recall", everything, macro_recall, answers, f"all sources; chance {1 / chances.shape[1]:.2f}"),
+        Metric("macro recall, unseen origins", new, macro_recall, answers, about_new),
+        Metric("real against generated, AUC", everything, area_under_curve, detection, "all sources"),
+        Metric("answered", everything, np.mean, (answered,), "share of images with a verdict real or known"),
+        Metric("right where answered", answered, np.mean, (right,), "share of those verdicts"),
+        Metric("calibration error", everything, calibration_error, (best, right), about_errors),
     ]
     for label, source in enumerate(sources):
         of_source = truth == label
-        metrics.append(Metric(f"recall, {source}", of_source, recall, f"best candidate, of {int(of_source.sum())} images"))
+        about = f"best candidate, of {int(of_source.sum())} images"
+        metrics.append(Metric(f"recall, {source}", of_source, np.mean, (right,), about))
     return [
         Figure(metric.name, *estimate.rounded(4), metric.note)
         for metric, estimate in estimates(metrics, contents[known], seed, ROUNDS)
