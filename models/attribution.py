@@ -18,6 +18,7 @@ from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
 from causalprint.models.bundles.manifest import REAL
+from causalprint.models.statistics.calibration import softmax
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.schemas.reasons import Abstention, Verdict
 
@@ -66,16 +67,13 @@ class Attributor:
 
     def probabilities(self, fingerprint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Calibrated probabilities (K,), in the order of the manifest's sources, of a fingerprint (128,)."""
-        logits = self._logits(fingerprint)
-        powers = np.exp(logits - logits.max())
-        shares: npt.NDArray[np.float32] = powers / powers.sum()
-        return shares
+        scores = self._scores(self._tensors, fingerprint, np.exp)
+        return softmax(scores / np.float32(self._manifest.decision.temperature))
 
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
         """How far the familiarity of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
         decision = self._manifest.decision
-        weight, bias = self._discriminants
-        familiarity = float((fingerprint[None].astype(np.float64) @ weight.T + bias).max()) / decision.novelty_spread
+        familiarity = float(self._discriminants(fingerprint[None]).max()) / decision.novelty_spread
         return float(np.float32(np.exp(min(decision.novelty_limit - familiarity, FARTHEST))))
 
     def scores(self, fingerprints: Tensor) -> Tensor:
@@ -100,11 +98,6 @@ class Attributor:
         centre, whitening = (fingerprints.new_tensor(part) for part in (self._centre, self._whitening))
         offsets = (fingerprints[:, None] - centre) @ whitening
         return offsets.square().mean(dim=2)
-
-    def _logits(self, fingerprint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        scores = self._scores(self._tensors, fingerprint, np.exp)
-        logits: npt.NDArray[np.float32] = scores / np.float32(self._manifest.decision.temperature)
-        return logits
 
     def _scores(self, tensors: Mapping[str, Any], fingerprints: Any, exp: Callable[[Any], Any]) -> Any:
         if self._manifest.network.attributor == "attention":

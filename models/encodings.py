@@ -8,10 +8,10 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-Pixels = npt.NDArray[np.uint8]
+from causalprint.schemas.arrays import Pixels
+
 CHROMA_WHOLE, CHROMA_HALVED = 0, 2
 """4:4:4; and 4:2:0, what cameras and web sites write."""
 

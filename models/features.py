@@ -12,12 +12,11 @@ from causalprint.models.bundles.manifest import BundleError, Feature, Geometry
 from causalprint.models.lenses import LENSES, Lens, load_lens, read
 from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Reconstruction
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.model_spec import Reading, is_spec
 
 GRID = 8
 """Crops begin on multiples of this many pixels, in phase with JPEG's blocks."""
-
-Crops = npt.NDArray[np.uint8]
 
 
 class GradientError(ValueError):

@@ -17,11 +17,12 @@ import torch
 from safetensors.torch import load_file
 
 from causalprint.models.bundles.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
-from causalprint.models.features import Crops, FeatureExtractor, cut, pick_device
+from causalprint.models.features import FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
 from causalprint.models.network.fusion import load_network
 from causalprint.models.network.reduction import CLIP
 from causalprint.models.residuals.base import Reconstruction
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SCALARS = {name: summarise for lens in LENSES.values() for name, summarise in lens.scalars.items()}

@@ -56,11 +56,8 @@ class LabelledImages:
     def of(rows: Iterable[ImageRow]) -> LabelledImages:
         """Of one image after the other."""
         listed = list(rows)
-        columns = zip(*listed, strict=True) if listed else [()] * len(_DTYPES)
-        arrays: dict[str, npt.NDArray[Any]] = {
-            name: np.array(column, dtype) for (name, dtype), column in zip(_DTYPES.items(), columns, strict=True)
-        }
-        return LabelledImages(**{**arrays, "size": arrays["size"].reshape(-1, 2)})
+        columns = {name: np.array([row[place] for row in listed], _DTYPES[name]) for place, name in enumerate(_DTYPES)}
+        return LabelledImages(**{**columns, "size": columns["size"].reshape(-1, 2)})
 
     @staticmethod
     def known(source: Text, **columns: npt.NDArray[np.generic]) -> LabelledImages:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,7 @@ def sample(prior: Path, count: int, size: int, steps: int, seed: int) -> NDArray
                 image = signal * clean + spread * noise
         return _to_bytes((image + 1) / 2)
 
-    return np.stack(list(_each_in_one_thread(draw, count)))
+    return _each_in_one_thread(draw, count)
 
 
 def reconstruct(autoencoder: Path, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -58,7 +57,7 @@ def reconstruct(autoencoder: Path, images: NDArray[np.uint8]) -> NDArray[np.uint
         uint8, the shape of ``images``.
     """
     residual = load_residual(ResidualSpec("autoencoder", str(autoencoder), ()))
-    return np.stack(list(_each_in_one_thread(lambda index: pass_through(residual, images[index]), len(images))))
+    return _each_in_one_thread(lambda index: pass_through(residual, images[index]), len(images))
 
 
 def pass_through(residual: Residual, image: NDArray[np.uint8], device: torch.device | str = "cpu") -> NDArray[np.uint8]:
@@ -68,18 +67,13 @@ def pass_through(residual: Residual, image: NDArray[np.uint8], device: torch.dev
         return _to_bytes(residual(x).reconstruction)
 
 
-def _each_in_one_thread(make: Callable[[int], NDArray[np.uint8]], count: int) -> Iterator[NDArray[np.uint8]]:
+def _each_in_one_thread(make: Callable[[int], NDArray[np.uint8]], count: int) -> NDArray[np.uint8]:
     """Images 0 to ``count``, as many at a time as there are cores: faster than many threads on one small image."""
-    with _single_threaded_operators(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(make, range(count))
-
-
-@contextmanager
-def _single_threaded_operators() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.stack(list(pool.map(make, range(count))))
     finally:
         torch.set_num_threads(before)
 

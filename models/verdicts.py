@@ -12,9 +12,8 @@ import numpy.typing as npt
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
-from causalprint.models.statistics.metrics import Labels, Scores
-
-Pixels = npt.NDArray[np.uint8]
+from causalprint.models.statistics.calibration import softmax
+from causalprint.schemas.arrays import Labels, Pixels, Scores
 
 
 class Verdicts(NamedTuple):
@@ -110,7 +109,4 @@ def at_temperature_one(probabilities: Scores, temperature: float) -> Scores:
 
     softmax(s) is softmax(s / T) to the power of T, normalised.
     """
-    powers = np.log(np.maximum(probabilities, np.finfo(np.float32).smallest_subnormal)) * temperature
-    shares = np.exp(powers - powers.max(axis=1, keepdims=True))
-    normal: Scores = shares / shares.sum(axis=1, keepdims=True)
-    return normal
+    return softmax(np.log(np.maximum(probabilities, np.finfo(np.float32).smallest_subnormal)) * temperature)

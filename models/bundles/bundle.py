@@ -24,12 +24,12 @@ from causalprint.models.bundles.manifest import (
     Manifest,
     attribution_shapes,
     fingerprint_shapes,
-    manifest_text,
     parse_manifest,
 )
 from causalprint.models.residuals import load_residual
 from causalprint.schemas.elements import digest
 from causalprint.schemas.model_spec import ModelSpec, ResidualSpec, is_spec
+from causalprint.schemas.records import to_json
 
 DEFAULT = Path(__file__).parents[1] / "weights" / "default"
 MANIFEST = "bundle.json"
@@ -150,7 +150,7 @@ def save_bundle(
         return licences.get(path, licences.get(path.partition("/")[0], licences.get("", manifest.licence)))
 
     files = tuple(BundleFile(path, _sha256(directory / path), licence(path)) for path in paths)
-    text = manifest_text(replace(manifest, files=files))
+    text = to_json(replace(manifest, files=files), indent=1) + "\n"
     (directory / MANIFEST).write_text(text, encoding="utf-8")
     return load_bundle(directory)
 

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import Decision
 from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
-from causalprint.models.statistics.origins import Floats, Labels
-
-Doubles = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
 
 FARTHEST = 80.0
 """How far below its limit a familiarity can be for novelty to tell: e to this power is still a float32."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionConfig:
-    """How limits are set.
-
-    Attributes:
-        shrinkage: share of the mean variance in the covariance of fingerprints about their sources, see
-            :func:`~causalprint.models.statistics.discriminant.learn_metric`.
-        answered_right: share of answers on held-out images that must be right; it sets the least probability.
-        answered_least: share of held-out images that must be answered all the same.
-        novelty_quantile: share of held-out images of known sources that the novelty limit lets through.
-        flat: see :class:`~causalprint.models.bundles.manifest.Decision`.
-    """
-
-    shrinkage: float = 0.01
-    answered_right: float = 0.9
-    answered_least: float = 0.35
-    novelty_quantile: float = 0.95
-    flat: float = 0.5 / 255
+ANSWERED_RIGHT = 0.9
+"""Share of answers on held-out images that must be right; it sets the least probability."""
+ANSWERED_LEAST = 0.35
+"""Share of held-out images that must be answered all the same."""
+NOVELTY_QUANTILE = 0.95
+"""Share of held-out images of known sources that the novelty limit lets through."""
+FLAT = 0.5 / 255
+"""See :class:`~causalprint.models.bundles.manifest.Decision`."""
 
 
 class Limits(NamedTuple):
@@ -54,9 +39,7 @@ class Limits(NamedTuple):
     novelty: Floats
 
 
-def set_limits(
-    scores: Floats, familiarity: Floats, labels: Labels, of_new_origin: Mask, prior: Floats, config: DecisionConfig
-) -> Limits:
+def set_limits(scores: Floats, familiarity: Floats, labels: Labels, of_new_origin: Mask, prior: Floats) -> Limits:
     """Limits from what networks said of images that they had not seen.
 
     The temperature is that of images of origins that the networks had not seen either, where there are any: of other images they
@@ -68,7 +51,6 @@ def set_limits(
         labels: (N,).
         of_new_origin: (N,), whether the networks had seen no image of the same source and origin.
         prior: (K,), how frequent each source is taken to be, in any unit.
-        config: how limits are set.
     """
     known = np.isfinite(scores[:, 0])
     rows, truth = scores[known].astype(np.float64), labels[known]
@@ -79,20 +61,20 @@ def set_limits(
     chances = softmax((rows + intercept) / temperature)
     seen = familiarity[known].astype(np.float64)
     spread = max(float(seen.std()), 1e-6)
-    limit = float(np.quantile(seen, 1 - config.novelty_quantile)) / spread
+    limit = float(np.quantile(seen, 1 - NOVELTY_QUANTILE)) / spread
     held_out = np.full(scores.shape, np.nan, np.float32)
     held_out[known] = chances
     novelty = np.full(len(labels), np.nan, np.float32)
     novelty[known] = np.exp(np.minimum(limit - seen / spread, FARTHEST))
-    decision = Decision(temperature, _least_probability(chances, truth, config), limit, spread, config.flat)
+    decision = Decision(temperature, _least_probability(chances, truth), limit, spread, FLAT)
     return Limits(intercept.astype(np.float32), decision, held_out, novelty)
 
 
-def _least_probability(chances: Doubles, truth: Labels, config: DecisionConfig) -> float:
+def _least_probability(chances: Doubles, truth: Labels) -> float:
     """The least probability at which answers are right often enough, or at which few enough are given."""
     best = chances.max(axis=1)
     order = np.argsort(-best, kind="stable")
     right = np.cumsum(chances.argmax(axis=1)[order] == truth[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(right >= config.answered_right)
-    answered = max(int(enough[-1]) + 1 if len(enough) else 0, int(np.ceil(config.answered_least * len(order))))
+    enough = np.flatnonzero(right >= ANSWERED_RIGHT)
+    answered = max(int(enough[-1]) + 1 if len(enough) else 0, int(np.ceil(ANSWERED_LEAST * len(order))))
     return float(best[order[min(answered, len(order)) - 1]])

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from causalprint.models.attention import attention_shapes
-from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.model_spec import Reading
-from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.records import from_data
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SCHEMA = 1
@@ -63,9 +62,6 @@ class Network:
     attributor: AttributorKind = "linear"
 
 
-DEFAULT_NETWORK = Network()
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """From scores to a verdict. All but ``flat`` were set on validation images.
@@ -105,11 +101,6 @@ class Figure:
     low: float
     high: float
     note: str
-
-    @property
-    def estimate(self) -> Estimate:
-        """Value and interval."""
-        return Estimate(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +162,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
             f"{where} has schema {schema!r}, this version reads {SCHEMA}; train it again or install another version"
         )
     try:
-        manifest = from_json(Manifest, text, where)
+        manifest = from_data(Manifest, data, where)
     except ValueError as error:
         raise BundleError(f"{error}; train it again") from error
     if not _NAME.fullmatch(manifest.name):
@@ -182,15 +173,10 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     return manifest
 
 
-def manifest_text(manifest: Manifest) -> str:
-    """The text that :func:`parse_manifest` reads back."""
-    return to_json(manifest, indent=1) + "\n"
-
-
 _AUTOENCODER = (("hidden", 128, 128), ("mean", 64, 128), ("spread", 64, 128), ("widen", 128, 64), ("out", 128, 128))
 
 
-def fingerprint_shapes(features: tuple[Feature, ...], network: Network = DEFAULT_NETWORK) -> dict[str, tuple[int, ...]]:
+def fingerprint_shapes(features: tuple[Feature, ...], network: Network) -> dict[str, tuple[int, ...]]:
     """Shapes in ``fingerprint.safetensors``: standardisation, projection and its factor of each feature; one bias; fusion."""
     square = (FINGERPRINT_DIM, FINGERPRINT_DIM)
     shapes: dict[str, tuple[int, ...]] = {"bias": (FINGERPRINT_DIM,)}
@@ -209,7 +195,7 @@ def fingerprint_shapes(features: tuple[Feature, ...], network: Network = DEFAULT
     return shapes
 
 
-def attribution_shapes(sources: tuple[str, ...], network: Network = DEFAULT_NETWORK) -> dict[str, tuple[int, ...]]:
+def attribution_shapes(sources: tuple[str, ...], network: Network) -> dict[str, tuple[int, ...]]:
     """Shapes in ``attribution.safetensors``: the attributor; of each source its centre, and one metric for all."""
     count = len(sources)
     shapes: dict[str, tuple[int, ...]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from causalprint.models.bundles.manifest import Figure, Manifest
 from causalprint.models.statistics.metrics import is_above_chance
+from causalprint.schemas.estimates import Estimate
 
 AUDIT = "shortcut audit: "
 """Begins the name of a figure that is the macro recall of what is no fingerprint."""
@@ -12,7 +13,8 @@ AUDIT = "shortcut audit: "
 def voiding_audits(manifest: Manifest) -> tuple[Figure, ...]:
     """The shortcut audits above chance by three standard errors: any one voids the figures as evidence of fingerprints."""
     audits = (figure for figure in manifest.figures if figure.name.startswith(AUDIT))
-    return tuple(audit for audit in audits if is_above_chance(audit.estimate, len(manifest.sources)))
+    classes = len(manifest.sources)
+    return tuple(audit for audit in audits if is_above_chance(Estimate(audit.value, audit.low, audit.high), classes))
 
 
 def is_validated(manifest: Manifest) -> bool:

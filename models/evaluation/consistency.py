@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from causalprint.models.statistics.metrics import Labels
+from causalprint.schemas.arrays import Labels
 
 
 def swap_consistency(source: Labels, content: Labels, verdict: Labels) -> float:
@@ -19,11 +19,7 @@ def swap_consistency(source: Labels, content: Labels, verdict: Labels) -> float:
         content: (N,), what it shows.
         verdict: (N,), what it is taken for.
     """
-    shares = []
-    for label in np.unique(source):
-        here = source == label
-        shares.append(_pairs(content[here], verdict[here]))
-    return _mean(shares)
+    return _mean([_pairs(content[source == label], verdict[source == label]) for label in np.unique(source)])
 
 
 def swap_holds(source: Labels, content: Labels, verdict: Labels) -> float:

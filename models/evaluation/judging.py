@@ -20,7 +20,7 @@ from causalprint.models.evaluation.scoring import (
     truth_of,
 )
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, recalls, reliability, robustness
-from causalprint.models.evaluation.shortcuts import file_features, held_out_recall, thumbnails
+from causalprint.models.evaluation.shortcuts import audit_recalls, file_features, thumbnails
 from causalprint.models.labelled import STRANGER, LabelledCrops
 from causalprint.models.statistics.metrics import is_above_chance
 from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
@@ -29,6 +29,11 @@ from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortc
 
 Report = Callable[[str], None]
 FOLDS = 5
+AUDITS = (
+    "size and encoding of the file, height and width",
+    "mean colour and a 16x16 thumbnail",
+    "the thumbnail, labels shuffled",
+)
 UNCHANGED = Perturbation("the images as they are", lambda pixels, _: pixels)
 
 
@@ -38,11 +43,6 @@ class Judged(NamedTuple):
     judge: Judge
     truth: Truth
     verdicts: Verdicts
-
-    @property
-    def answers(self) -> tuple[Truth, Verdicts]:
-        """Without the models."""
-        return self.truth, self.verdicts
 
 
 def judge_bundle(bundle: Bundle, labelled: LabelledCrops, device: str, pool: Executor, report: Report) -> Judged:
@@ -110,17 +110,11 @@ def audit_track(labelled: LabelledCrops, chosen: Mask, resampling: Resampling, t
     listing = file_features(images.encoded_bytes, images.encoding, images.size)[chosen]
     # All of them, one by one: a mask would fetch every crop of a mapped file into memory.
     glance = thumbnails(labelled.crops)[chosen]
-    audits = (
-        ("size and encoding of the file, height and width", listing, False),
-        ("mean colour and a 16x16 thumbnail", glance, False),
-        ("the thumbnail, labels shuffled", glance, True),
+    recalls = audit_recalls(listing, glance, labels, contents, folds, resampling, threads)
+    return tuple(
+        Shortcut(name, recall.rounded(), round(1 / len(names), 6), is_above_chance(recall, len(names)))
+        for name, recall in zip(AUDITS, recalls, strict=True)
     )
-    found = []
-    for name, values, shuffled in audits:
-        recall = held_out_recall(values, labels, contents, folds, resampling, threads, shuffled=shuffled)
-        voids = is_above_chance(recall, len(names))
-        found.append(Shortcut(name, recall.rounded(), round(1 / len(names), 6), voids))
-    return tuple(found)
 
 
 def content_folds(content: Text, seed: int) -> list[Mask]:

@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from causalprint.models.encodings import CHROMA_WHOLE, recompress
 from causalprint.models.features import GRID
-
-Pixels = npt.NDArray[np.uint8]
+from causalprint.schemas.arrays import Pixels
 
 
 class Perturbation(NamedTuple):

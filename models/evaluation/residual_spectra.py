@@ -48,15 +48,9 @@ def residual_spectra(
         rows = np.flatnonzero(source == name)
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), PER_SOURCE)).astype(int))]
         mean = np.mean(list(pool.map(periodogram, chosen.tolist())), axis=0)
-        found[name] = 10 * np.log10(_largest(mean) + FLOOR)
+        cell = max(1, len(mean) // SIDE)
+        side = len(mean) // cell
+        start = (len(mean) - side * cell) // 2  # a remainder at the edges is left out
+        kept = mean[start : start + side * cell, start : start + side * cell]
+        found[name] = 10 * np.log10(kept.reshape(side, cell, side, cell).max(axis=(1, 3)) + FLOOR)
     return found
-
-
-def _largest(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(C, C) as (S, S): the largest value of each cell; a remainder at the edges is left out."""
-    cell = max(1, power.shape[0] // SIDE)
-    side = power.shape[0] // cell
-    start = (power.shape[0] - side * cell) // 2
-    kept = power[start : start + side * cell, start : start + side * cell]
-    largest: npt.NDArray[np.float64] = kept.reshape(side, cell, side, cell).max(axis=(1, 3))
-    return largest

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import REAL, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
@@ -23,6 +25,7 @@ from causalprint.models.statistics.metrics import (
 )
 from causalprint.models.verdicts import Verdicts, at_temperature_one
 from causalprint.schemas.arrays import Labels, Mask, Scores, Text
+from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.evaluations import Measure
 from causalprint.schemas.reasons import Verdict
 
@@ -47,12 +50,26 @@ class Truth(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A figure before it is measured: its name, the mask (N,) of the images that it is of, rows -> value, and what it is."""
+    """A figure before it is measured.
+
+    Attributes:
+        name: of the figure.
+        of: the mask (N,) of the images that it is of.
+        function: ``columns`` of some of them -> the value.
+        columns: what is known of each image, (N,) or (N, K).
+        note: what the figure is.
+    """
 
     name: str
     of: Mask
-    measure: Callable[[Labels], float]
+    function: Callable[..., float | np.floating]
+    columns: tuple[npt.NDArray[Any], ...]
     note: str
+
+    def __call__(self, rows: Labels) -> float:
+        """The value on ``rows``, with repetitions; NaN where the figure is of none of them."""
+        kept = rows[self.of[rows]]
+        return float(self.function(*(column[kept] for column in self.columns))) if len(kept) else math.nan
 
 
 def truth_of(manifest: Manifest, images: LabelledImages) -> Truth:
@@ -63,63 +80,43 @@ def truth_of(manifest: Manifest, images: LabelledImages) -> Truth:
     return Truth(images, images.labels(manifest.sources), manifest.sources.index(REAL), trained)
 
 
-def measure(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> tuple[Measure, ...]:
+def estimates(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> list[tuple[Metric, Estimate]]:
     """Every figure with its interval; one whose value is no number on these images is left out."""
     chosen = [metric for metric in metrics if metric.of.any()]
+    if not chosen:
+        return []
+    found = bootstrap_each(lambda rows: [metric(rows) for metric in chosen], content.tolist(), seed, rounds)
+    return [(metric, estimate) for metric, estimate in zip(chosen, found, strict=True) if np.isfinite(estimate.value)]
 
-    def values(rows: Labels) -> list[float]:
-        return [metric.measure(rows[metric.of[rows]]) if metric.of[rows].any() else float("nan") for metric in chosen]
 
-    estimates = bootstrap_each(values, content.tolist(), seed, rounds) if chosen else []
+def measure(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> tuple[Measure, ...]:
+    """As an evaluation writes :func:`estimates`."""
     return tuple(
         Measure(metric.name, estimate.rounded(), int(metric.of.sum()), metric.note)
-        for metric, estimate in zip(chosen, estimates, strict=True)
-        if np.isfinite(estimate.value)
+        for metric, estimate in estimates(metrics, content, seed, rounds)
     )
 
 
 def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     """Images of the sources that the bundle knows: attribution, detection, and how often it answers."""
     known, found, label = truth.label != STRANGER, verdicts.found, truth.label
+    new = known & ~truth.trained
     real, chance = label == truth.real, verdicts.probabilities
     answered = np.isin(verdicts.verdict, (Verdict.REAL.value, Verdict.KNOWN.value))
     accused = verdicts.verdict == Verdict.KNOWN.value
-    generated = 1 - chance[:, truth.real]
-    sources = len(np.unique(label[known]))
+    answers, detection = (label, found), (~real, 1 - chance[:, truth.real])
+    about = f"mean recall of the best candidate over {len(np.unique(label[known]))} sources; chance {1 / chance.shape[1]:.2f}"
+    about_new = f"of origins that the bundle's card does not name: {len(np.unique(label[new]))} sources"
+    rarely = f"while at most 1 % of {int(real.sum())} photographs are accused"
     return [
-        Metric(
-            ACCURACY,
-            known,
-            lambda rows: macro_recall(label[rows], found[rows]),
-            f"mean recall of the best candidate over {sources} sources; chance {1 / chance.shape[1]:.2f}",
-        ),
-        Metric(
-            f"{ACCURACY}, new origins",
-            known & ~truth.trained,
-            lambda rows: macro_recall(label[rows], found[rows]),
-            f"of origins that the bundle's card does not name: {len(np.unique(label[known & ~truth.trained]))} sources",
-        ),
-        Metric("macro F1", known, lambda rows: macro_f1(label[rows], found[rows]), "over the same sources"),
-        Metric(AUC, known, lambda rows: area_under_curve(~real[rows], generated[rows]), "by the probability of real"),
-        Metric(
-            "generated found, TPR at 1 % FPR",
-            known,
-            lambda rows: tpr_at_fpr(~real[rows], generated[rows]),
-            f"while at most 1 % of {int(real.sum())} photographs are accused",
-        ),
-        Metric("answered", known, lambda rows: float(answered[rows].mean()), "share with a verdict real or known"),
-        Metric(
-            "right where answered",
-            known & answered,
-            lambda rows: float((found[rows] == label[rows]).mean()),
-            "share of those verdicts",
-        ),
-        Metric(
-            "photographs accused",
-            real,
-            lambda rows: float(accused[rows].mean()),
-            "share of real images that are named a generator",
-        ),
+        Metric(ACCURACY, known, macro_recall, answers, about),
+        Metric(f"{ACCURACY}, new origins", new, macro_recall, answers, about_new),
+        Metric("macro F1", known, macro_f1, answers, "over the same sources"),
+        Metric(AUC, known, area_under_curve, detection, "by the probability of real"),
+        Metric("generated found, TPR at 1 % FPR", known, tpr_at_fpr, detection, rarely),
+        Metric("answered", known, np.mean, (answered,), "share with a verdict real or known"),
+        Metric("right where answered", known & answered, np.mean, (found == label,), "share of those verdicts"),
+        Metric("photographs accused", real, np.mean, (accused,), "share of real images that are named a generator"),
     ]
 
 
@@ -127,25 +124,18 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
     """How far probabilities of known sources' images can be believed, at temperature 1 and as calibrated."""
     known = truth.label != STRANGER
     right = verdicts.found == truth.label
+    stages = (
+        ("before", at_temperature_one(verdicts.probabilities, temperature), "at temperature 1"),
+        ("after", verdicts.probabilities, f"at the bundle's temperature, {temperature:.4g}"),
+    )
     metrics = []
-    stages = {"before": at_temperature_one(verdicts.probabilities, temperature), "after": verdicts.probabilities}
-    for stage, chances in stages.items():
-        note = "at temperature 1" if stage == "before" else f"at the bundle's temperature, {temperature:.4g}"
-        metrics += _calibration(stage, chances, truth.label, right, known, note)
+    for stage, chances, note in stages:
+        sure = (chances.max(axis=1), right)
+        metrics += [
+            Metric(f"calibration error {stage}", known, calibration_error, sure, f"ECE, 15 bins, {note}"),
+            Metric(f"log loss {stage}", known, nll, (chances, truth.label), f"NLL, nats, {note}"),
+        ]
     return metrics
-
-
-def _calibration(stage: str, chances: Scores, label: Labels, right: Mask, known: Mask, note: str) -> list[Metric]:
-    best = chances.max(axis=1)
-    return [
-        Metric(
-            f"calibration error {stage}",
-            known,
-            lambda rows: calibration_error(best[rows], right[rows]),
-            f"ECE, 15 bins, {note}",
-        ),
-        Metric(f"log loss {stage}", known, lambda rows: nll(chances[rows], label[rows]), f"NLL, nats, {note}"),
-    ]
 
 
 def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
@@ -155,50 +145,36 @@ def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
         return []
     everything = np.ones(len(known), np.bool_)
     right = verdicts.found == truth.label
-    strangers = ", ".join(np.unique(truth.images.source[~known]).tolist())
+    against = f"known sources against {', '.join(np.unique(truth.images.source[~known]).tolist())}"
+    kept = "share of strangers kept while 95 % of the known are; less is better"
     metrics = []
     for name, familiar in (("novelty", -verdicts.novelty), ("largest probability", verdicts.probabilities.max(axis=1))):
-        metrics += _open_set(name, familiar, known, right, everything, f"known sources against {strangers}")
+        metrics += [
+            Metric(f"open set AUROC, {name}", everything, area_under_curve, (known, familiar), against),
+            Metric(f"open set FPR at 95 % TPR, {name}", everything, fpr_at_tpr, (known, familiar), kept),
+            Metric(
+                f"open set OSCR, {name}", everything, _oscr, (known, right, familiar), "right and more familiar than a stranger"
+            ),
+        ]
     unknown = verdicts.verdict == Verdict.UNKNOWN.value
     named = verdicts.verdict == Verdict.KNOWN.value
-    real = verdicts.probabilities[:, truth.real]
+    against_real = ~known | (truth.label == truth.real)
+    detection = (~known, 1 - verdicts.probabilities[:, truth.real])
+    by_real = "photographs against images of unknown sources, by the probability of real"
     return [
         *metrics,
-        Metric(
-            "strangers called unknown", ~known, lambda rows: float(unknown[rows].mean()), "share of images of unknown sources"
-        ),
-        Metric(
-            "strangers named", ~known, lambda rows: float(named[rows].mean()), "share of them that are named a known generator"
-        ),
-        Metric(
-            "real against strangers, AUC",
-            ~known | (truth.label == truth.real),
-            lambda rows: area_under_curve(~known[rows], 1 - real[rows]),
-            "photographs against images of unknown sources, by the probability of real",
-        ),
+        Metric("strangers called unknown", ~known, np.mean, (unknown,), "share of images of unknown sources"),
+        Metric("strangers named", ~known, np.mean, (named,), "share of them that are named a known generator"),
+        Metric("real against strangers, AUC", against_real, area_under_curve, detection, by_real),
     ]
 
 
-def _open_set(name: str, familiar: Scores, known: Mask, right: Mask, everything: Mask, note: str) -> list[Metric]:
-    def classified(rows: Labels) -> float:
-        among = known[rows]
-        return oscr(right[rows][among], familiar[rows][among], familiar[rows][~among])
-
-    return [
-        Metric(f"open set AUROC, {name}", everything, lambda rows: area_under_curve(known[rows], familiar[rows]), note),
-        Metric(
-            f"open set FPR at 95 % TPR, {name}",
-            everything,
-            lambda rows: fpr_at_tpr(known[rows], familiar[rows]),
-            "share of strangers kept while 95 % of the known are; less is better",
-        ),
-        Metric(f"open set OSCR, {name}", everything, classified, "right and more familiar than a stranger"),
-    ]
+def _oscr(known: Mask, right: Mask, familiar: Scores) -> float:
+    return oscr(right[known], familiar[known], familiar[~known])
 
 
 def aligned(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     """One content through every decoder: metrics on pairs, of known sources."""
-    known, found, label = truth.label != STRANGER, verdicts.found, truth.label
     _, content = np.unique(truth.images.content, return_inverse=True)
     tests = (
         ("swap test, right verdicts hold", swap_holds, "same decoder, new content: a right verdict is right again"),
@@ -206,7 +182,5 @@ def aligned(truth: Truth, verdicts: Verdicts) -> list[Metric]:
         ("decoder swap moves the verdict", decoder_moves, "same content, other decoder: pairs with two verdicts"),
         ("contents right in every version", contents_solved, "share of images whose content is right throughout"),
     )
-    return [
-        Metric(name, known, lambda rows, test=test: test(label[rows], content[rows], found[rows]), note)  # type: ignore[misc]
-        for name, test, note in tests
-    ]
+    columns = (truth.label, content, verdicts.found)
+    return [Metric(name, truth.label != STRANGER, test, columns, note) for name, test, note in tests]

@@ -10,15 +10,13 @@ import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesClassifier
 
 from causalprint.models.evaluation.scoring_tables import Resampling
-from causalprint.models.statistics.metrics import Labels, Mask, bootstrap, macro_recall
+from causalprint.models.statistics.metrics import bootstrap, macro_recall
 from causalprint.models.training.examples import thumbnail_of
+from causalprint.schemas.arrays import Crops, Floats, Labels, Mask, Text
 from causalprint.schemas.estimates import Estimate
 
-Crops = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]
 """Features (M, D) -> scores (M, K); the largest is the answer."""
-Text = npt.NDArray[np.str_]
 
 TREES = 100
 _FEWEST = 2
@@ -41,7 +39,8 @@ def file_features(encoded_bytes: Labels, encoding: Text | None = None, size: Lab
 
 def thumbnails(crops: Crops) -> npt.NDArray[np.uint8]:
     """Mean colours (3) and averages over 16 x 16 cells (768) of crops uint8 (N, C, C, 3): uint8 (N, 771)."""
-    return np.array([_thumbnail(crop) for crop in crops], np.uint8).reshape(len(crops), -1)
+    rows = [np.append(np.rint(crop.mean(axis=(0, 1))).astype(np.uint8), thumbnail_of(crop)) for crop in crops]
+    return np.array(rows, np.uint8).reshape(len(crops), -1)
 
 
 def fit_forest(features: npt.NDArray[Any], labels: Labels, classes: int, seed: int, threads: int) -> Predict:
@@ -72,37 +71,38 @@ def shuffled_labels(labels: Labels, seed: int) -> Labels:
     return np.random.default_rng(seed).permutation(labels)
 
 
-def held_out_recall(
-    features: npt.NDArray[Any],
+def audit_recalls(
+    files: Floats,
+    glance: npt.NDArray[np.uint8],
     labels: Labels,
     contents: Text,
     folds: Sequence[Mask],
     resampling: Resampling,
     threads: int,
-    *,
-    shuffled: bool = False,
-) -> Estimate:
-    """Macro recall of :func:`fit_forest` on images of folds that it has not seen, with its interval over contents.
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Macro recalls of :func:`fit_forest` on images of folds that it has not seen, with intervals over contents.
+
+    Of ``files``, of ``glance``, and of the latter where the labels that are learned from are :func:`shuffled_labels`.
 
     Args:
-        features: (N, D).
+        files: (N, D), as of :func:`file_features`.
+        glance: (N, D), what is seen at a glance.
         labels: (N,), from 0.
         contents: (N,).
         folds: disjoint masks (N,); images in none are learned from and not judged.
         resampling: of the interval; its seed is that of the forests.
         threads: to learn in.
-        shuffled: whether the labels that are learned from are :func:`shuffled_labels`.
     """
-    answers = np.full(len(labels), -1)
-    for held_out in filter(np.any, folds):
-        learned = labels[~held_out]
-        learned = shuffled_labels(learned, resampling.seed) if shuffled else learned
-        predict = fit_forest(features[~held_out], learned, int(labels.max()) + 1, resampling.seed, threads)
-        answers[held_out] = predict(features[held_out]).argmax(axis=1)
-    judged = answers >= 0
-    truth, found = labels[judged], answers[judged]
-    return bootstrap(lambda rows: macro_recall(truth[rows], found[rows]), contents[judged].tolist(), *resampling)
 
+    def recall(features: npt.NDArray[Any], *, shuffled: bool = False) -> Estimate:
+        answers = np.full(len(labels), -1)
+        for held_out in filter(np.any, folds):
+            learned = labels[~held_out]
+            learned = shuffled_labels(learned, resampling.seed) if shuffled else learned
+            predict = fit_forest(features[~held_out], learned, int(labels.max()) + 1, resampling.seed, threads)
+            answers[held_out] = predict(features[held_out]).argmax(axis=1)
+        judged = answers >= 0
+        truth, found = labels[judged], answers[judged]
+        return bootstrap(lambda rows: macro_recall(truth[rows], found[rows]), contents[judged].tolist(), *resampling)
 
-def _thumbnail(crop: Crops) -> npt.NDArray[np.uint8]:
-    return np.concatenate([np.rint(crop.mean(axis=(0, 1))).astype(np.uint8), thumbnail_of(crop)])
+    return recall(files), recall(glance), recall(glance, shuffled=True)

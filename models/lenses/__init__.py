@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
-from typing import NamedTuple
 
 import torch
 
@@ -24,32 +23,21 @@ from causalprint.models.lenses.rgb import RGB
 from causalprint.models.lenses.stats import STATS
 from causalprint.schemas.model_spec import LensError, LensSpec, is_spec
 
-__all__ = ["KINDS", "LENSES", "Lens", "LensKind", "load_lens", "parse_lens", "read"]
+__all__ = ["KINDS", "LENSES", "Lens", "load_lens", "parse_lens", "read"]
 
 LENSES: Mapping[str, Lens] = {lens.name: lens for lens in (RGB, DFT, DCT, QFT, RADIAL, STATS)}
 """Every lens without learned weights by name, in the order in which their features are put side by side."""
 
 
-class LensKind(NamedTuple):
-    """A kind of learned lens.
-
-    Attributes:
-        module: the file in this folder that holds ``load(spec, device) -> Lens``; imported on use, since most need a package.
-        options: what may follow the location.
-    """
-
-    module: str
-    options: tuple[str, ...]
-
-
 _PIXELS = ("mean", "std")
-KINDS: Mapping[str, LensKind] = {
-    "convolutional": LensKind("convolutional", ("statistic",)),
-    "transformers": LensKind("torch_encoder", _PIXELS),
-    "timm": LensKind("torch_encoder", _PIXELS),
-    "onnx": LensKind("onnx_encoder", _PIXELS),
+KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "convolutional": ("convolutional", ("statistic",)),
+    "transformers": ("torch_encoder", _PIXELS),
+    "timm": ("torch_encoder", _PIXELS),
+    "onnx": ("onnx_encoder", _PIXELS),
 }
-"""Every kind of learned lens by its name in a spec."""
+"""Every kind of learned lens by its name in a spec: the file in this folder that holds ``load(spec, device) -> Lens``, imported
+on use since most need a package; and what options may follow the location."""
 
 
 def load_lens(name: str, device: torch.device | str = "cpu") -> Lens:
@@ -78,7 +66,8 @@ def parse_lens(text: str) -> LensSpec:
     """
     spec = LensSpec.parse(text)
     spec.check_kind(KINDS)
-    spec.check_options(KINDS[spec.kind].options)
+    _, options = KINDS[spec.kind]
+    spec.check_options(options)
     return spec
 
 
@@ -92,5 +81,6 @@ def _stamp(location: str) -> tuple[tuple[str, int, int], ...]:
 @lru_cache(maxsize=8)
 def _load(spec: LensSpec, device: torch.device, stamp: tuple[tuple[str, int, int], ...]) -> Lens:
     del stamp  # a part of the key alone
-    lens: Lens = import_module(f"{__name__}.{KINDS[spec.kind].module}").load(spec, device)
+    module, _ = KINDS[spec.kind]
+    lens: Lens = import_module(f"{__name__}.{module}").load(spec, device)
     return lens

@@ -1,4 +1,4 @@
-"""What a lens is: a pure function of a residual or an image that gives a fixed number of features."""
+"""What a lens is: a pure function of a residual or an image that gives a fixed number of features; how it is shown either."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from causalprint.models.residuals.base import Reconstruction
+from causalprint.models.residuals.base import Reconstruction, reflected
 from causalprint.schemas.model_spec import Reading
 
 Function = Callable[[Tensor], Tensor]
 MID_GREY, MAGNIFIED = 0.5, 4.0
-
-
-def as_it_is(residual: Tensor) -> Tensor:
-    """How a residual is shown to a lens without learned weights."""
-    return residual
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 def magnified(residual: Tensor) -> Tensor:
@@ -37,7 +33,7 @@ class Lens:
             gradients; on a CPU it computes each image by itself (dynamically quantised ones take their scales from a batch).
         scalars: summaries of a residual, z -> float32 (N,), by their column in ``causalprint.schemas.tables.EMBEDDINGS``.
         digests: SHA-256 (hex) of every file that decides its values, by name; empty without learned weights.
-        show: how a residual is shown to ``apply``.
+        show: how a residual is shown to ``apply``: as it is, without learned weights.
         blocks: x -> float32 (N, L, D): class token after each of an encoder's L blocks. ``None`` where it has none, such as
             convolutional ones; raises :class:`~causalprint.schemas.model_spec.LensError` where that shows only when it is called.
     """
@@ -47,7 +43,7 @@ class Lens:
     apply: Function
     scalars: Mapping[str, Function] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
-    show: Function = as_it_is
+    show: Function = lambda residual: residual
     blocks: Function | None = None
 
 
@@ -66,3 +62,16 @@ def read(lens: Lens, reading: Reading, x: Tensor, reconstruction: Reconstruction
     if reading == "difference":
         return lens.apply(x) - lens.apply(reconstruction.reconstruction)
     return lens.apply(x)
+
+
+def centre(x: Tensor, side: int | None) -> Tensor:
+    """The central ``side`` by ``side`` pixels of ``x`` (N, C, H, W), reflected where it is smaller; ``x`` for ``None``."""
+    if side is None:
+        return x
+    rows, columns = (reflected(length, side, x.device, (length - side) // 2) for length in x.shape[-2:])
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
+def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """``(x - mean) / std`` per channel of ``x`` (N, 3, H, W)."""
+    return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]

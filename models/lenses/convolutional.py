@@ -140,33 +140,6 @@ def fine_maps(config: TrunkConfig) -> int:
     return wide[0] if wide else len(config.channels)
 
 
-def size_of(config: TrunkConfig, statistic: str) -> int:
-    """Features of a lens of that trunk."""
-    if statistic == "moments":
-        return 2 * sum(config.channels)
-    return sum(channels * (channels - 1) // 2 for channels in config.channels[: fine_maps(config)])
-
-
-def load_trunk(folder: Path) -> Trunk:
-    """The trunk in ``folder``, in evaluation mode, on the CPU, without gradients of its own.
-
-    Raises:
-        OSError: a file is missing.
-        ValueError: what is there is no trunk.
-    """
-    try:
-        data = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        config = TrunkConfig(data["stem"], tuple(tuple(stage) for stage in data["stages"]), data["mean"], data["std"])
-        trunk = Trunk(config)
-        tensors = {key: value.float() for key, value in load_file(folder / WEIGHTS).items()}
-        counts = {key: value for key, value in trunk.state_dict().items() if key.endswith(COUNT)}
-        trunk.load_state_dict(tensors | counts)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        first = str(error).partition("\n")[0]
-        raise ValueError(f"{folder} holds no convolutional lens ({CONFIG} and {WEIGHTS} that fit each other): {first}") from error
-    return trunk.eval().requires_grad_(requires_grad=False)
-
-
 def apply_trunk(trunk: Trunk, statistic: str = "moments") -> Callable[[Tensor], Tensor]:
     """The lens of a trunk: images (N, 3, H, W), 0 to 1 -> :func:`statistics` or :func:`correlations`; differentiable."""
     ready = fused(trunk).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # the stubs lack this form
@@ -186,16 +159,26 @@ def find_folder(location: str) -> Path:
 
 
 def open_trunk(spec: LensSpec) -> tuple[Trunk, Path]:
-    """The network of a convolutional lens, and its folder.
+    """The trunk of a convolutional lens, in evaluation mode, on the CPU, without gradients of its own; and its folder.
 
     Raises:
-        LensError: there is none.
+        LensError: a file is missing, or what is there is no trunk.
     """
     folder = find_folder(spec.location)
     try:
-        return load_trunk(folder), folder
-    except (OSError, ValueError) as error:
+        data = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = TrunkConfig(data["stem"], tuple(tuple(stage) for stage in data["stages"]), data["mean"], data["std"])
+        trunk = Trunk(config)
+        tensors = {key: value.float() for key, value in load_file(folder / WEIGHTS).items()}
+        counts = {key: value for key, value in trunk.state_dict().items() if key.endswith(COUNT)}
+        trunk.load_state_dict(tensors | counts)
+    except OSError as error:
         raise spec.error(f"cannot be loaded: {error}; give the folder of a trained one") from error
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        no_lens = f"{folder} holds no convolutional lens ({CONFIG} and {WEIGHTS} that fit each other)"
+        first = str(error).partition("\n")[0]
+        raise spec.error(f"cannot be loaded: {no_lens}: {first}; give the folder of a trained one") from error
+    return trunk.eval().requires_grad_(requires_grad=False), folder
 
 
 def load(spec: LensSpec, device: torch.device) -> Lens:
@@ -207,12 +190,13 @@ def load(spec: LensSpec, device: torch.device) -> Lens:
     statistic = spec.choice("statistic", STATISTICS)
     trunk, folder = open_trunk(spec)
     digests = take_digests(folder, (folder / CONFIG, folder / WEIGHTS))
-    size = size_of(trunk.config, statistic)
-    return Lens(str(spec), size, apply_trunk(trunk.to(device), statistic), digests=digests, show=magnified)
+    apply = apply_trunk(trunk.to(device), statistic)
+    size = apply(torch.zeros(1, 3, 64, 64, device=device)).shape[1]
+    return Lens(str(spec), size, apply, digests=digests, show=magnified)
 
 
 def save_trunk(trunk: Trunk, folder: Path) -> None:
-    """Writes what :func:`load_trunk` reads; convolutions in float16."""
+    """Writes what :func:`open_trunk` reads; convolutions in float16."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         key: (value.half() if value.ndim > 1 else value.float()).contiguous()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +12,63 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.lenses.base import Lens, magnified
-from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, centre, normalise
+from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, Lens, centre, magnified, normalise
 from causalprint.models.residuals.weights import open_onnx, take_digests
+from causalprint.schemas.arrays import Floats
 from causalprint.schemas.model_spec import LensSpec
-
-Floats = npt.NDArray[np.float32]
 
 
 def load(spec: LensSpec, device: torch.device) -> Lens:
-    """The encoder in the file ``spec.location``: pixels float32 (N, 3, H, W) -> features.
+    """The encoder in the file ``spec.location``: pixels float32 (N, 3, H, W) -> features. Thread safe.
 
     Of several outputs, the first of shape (N, D) is taken; else the first token of (N, T, D), or the mean of (N, D, H, W). Pixels
     are normalised as CLIP's unless the spec says otherwise.
 
-    It runs on the CPU wherever ``device`` is.
+    It runs on the CPU wherever ``device`` is; a second session gives the blocks, once they are asked for.
 
     Raises:
         LensError: the file or a package is missing, or the graph takes something else.
     """
     del device
-    encoder = _OnnxEncoder(spec)
-    return Lens(str(spec), encoder.size, encoder.apply, digests=encoder.digests, show=magnified, blocks=encoder.blocks)
+    path = Path(spec.location).expanduser()
+    mean, std = spec.colour("mean") or CLIP_MEAN, spec.colour("std") or CLIP_STD
+    if not path.is_file():
+        raise spec.error(f"there is no file {path}; give that of an ONNX image encoder")
+    session = open_onnx(spec, path)
+    name, side = _image_input(spec, session)
+    lock = threading.Lock()
 
-
-class _OnnxEncoder:
-    """One session for features and, once they are asked for, one for the blocks. Thread safe."""
-
-    def __init__(self, spec: LensSpec) -> None:
-        path = Path(spec.location).expanduser()
-        self._mean, self._std = spec.colour("mean") or CLIP_MEAN, spec.colour("std") or CLIP_STD
-        if not path.is_file():
-            raise spec.error(f"there is no file {path}; give that of an ONNX image encoder")
-        self._spec, self._path = spec, path
-        self._session = open_onnx(spec, path)
-        self._input, self._side = _image_input(spec, self._session)
-        self._blocks: tuple[Any, list[str]] | None = None
-        self._lock = threading.Lock()
-        self.digests: Mapping[str, str] = take_digests(path.parent, (path, *path.parent.glob(f"{path.name}.data")))
-        self._output = self._find_output()
-        self.size = self.apply(torch.zeros(1, 3, self._side or 64, self._side or 64)).shape[1]
-
-    def apply(self, x: Tensor) -> Tensor:
-        rows = [_pool(self._session.run([self._output], {self._input: pixels})[0]) for pixels in self._prepare(x)]
-        return torch.from_numpy(np.concatenate([np.zeros((0, rows[0].shape[1] if rows else self.size), np.float32), *rows])).to(x)
-
-    def blocks(self, x: Tensor) -> Tensor:
-        with self._lock:
-            if self._blocks is None:
-                self._blocks = _open_blocks(self._spec, self._path)
-        session, names = self._blocks
-        rows = []
-        for pixels in self._prepare(x):
-            states = session.run(names, {self._input: pixels})
-            if any(state.ndim != 3 for state in states):
-                raise self._spec.error("its blocks give no tokens; give a vision transformer")
-            rows.append(np.stack([state[:, 0] for state in states], axis=1).astype(np.float32))
-        return torch.from_numpy(np.concatenate(rows)).to(x)
-
-    def _prepare(self, x: Tensor) -> list[Floats]:
-        ready = normalise(centre(x, self._side), self._mean, self._std).detach().cpu().numpy()
+    def prepare(x: Tensor) -> list[Floats]:
+        ready = normalise(centre(x, side), mean, std).detach().cpu().numpy()
         # One at a time: dynamic quantisation takes one scale for a whole batch.
         return [np.ascontiguousarray(ready[index : index + 1], np.float32) for index in range(len(ready))]
 
-    def _find_output(self) -> str:
-        blank = self._prepare(torch.zeros(1, 3, self._side or 64, self._side or 64))[0]
-        names = [output.name for output in self._session.get_outputs()]
-        ranks = [np.ndim(value) for value in self._session.run(names, {self._input: blank})]
-        return str(names[ranks.index(2)] if 2 in ranks else names[0])
+    blank = torch.zeros(1, 3, side or 64, side or 64)
+    outputs = [output.name for output in session.get_outputs()]
+    ranks = [np.ndim(value) for value in session.run(outputs, {name: prepare(blank)[0]})]
+    chosen = outputs[ranks.index(2)] if 2 in ranks else outputs[0]
+
+    def features(x: Tensor) -> Tensor:
+        rows = [_pool(session.run([chosen], {name: pixels})[0]) for pixels in prepare(x)]
+        return torch.from_numpy(np.concatenate(rows)).to(x)
+
+    @cache
+    def open_blocks() -> tuple[Any, list[str]]:
+        return _open_blocks(spec, path)
+
+    def blocks(x: Tensor) -> Tensor:
+        with lock:
+            graph, names = open_blocks()
+        rows = []
+        for pixels in prepare(x):
+            states = graph.run(names, {name: pixels})
+            if any(state.ndim != 3 for state in states):
+                raise spec.error("its blocks give no tokens; give a vision transformer")
+            rows.append(np.stack([state[:, 0] for state in states], axis=1).astype(np.float32))
+        return torch.from_numpy(np.concatenate(rows)).to(x)
+
+    digests = take_digests(path.parent, (path, *path.parent.glob(f"{path.name}.data")))
+    return Lens(str(spec), features(blank).shape[1], features, digests=digests, show=magnified, blocks=blocks)
 
 
 def residual_stream(graph: Any) -> list[str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from causalprint.models.lenses.base import Lens, magnified
-from causalprint.models.lenses.encoder import centre, normalise
+from causalprint.models.lenses.base import Function, Lens, centre, magnified, normalise
 from causalprint.models.residuals.weights import fetch, take_digests
 from causalprint.schemas.model_spec import LensSpec
 
@@ -52,12 +51,13 @@ def _load_transformers(spec: LensSpec, device: torch.device) -> Lens:
     mean, std = _pixels(spec, folder)
     config = getattr(model.config, "vision_config", model.config)
     tokens = any(name.endswith(("cls_token", "class_embedding")) for name, _ in model.named_parameters())
-    encoder = _Transformer(model.to(device).eval().requires_grad_(False), tokens)
-    runner = _Runner(encoder, _side(getattr(config, "image_size", None)), mean, std, device)
+    model = model.to(device).eval().requires_grad_(False)
+    pixels = _Pixels(_side(getattr(config, "image_size", None)), mean, std, device)
+    features = pixels.given_to(partial(_features, model, tokens))
+    blocks = pixels.given_to(partial(_block_tokens, model)) if tokens else None
+    size = features(torch.zeros(1, 3, pixels.side or 64, pixels.side or 64)).shape[1]
     files = (folder / "config.json", *sorted(folder.glob("*.safetensors")))
-    size, depth = encoder.sizes(runner)
-    blocks = runner.blocks if depth else None
-    return Lens(str(spec), size, runner.features, digests=take_digests(folder, files), show=magnified, blocks=blocks)
+    return Lens(str(spec), size, features, digests=take_digests(folder, files), show=magnified, blocks=blocks)
 
 
 def _load_timm(spec: LensSpec, device: torch.device) -> Lens:
@@ -76,73 +76,51 @@ def _load_timm(spec: LensSpec, device: torch.device) -> Lens:
         raise spec.error(f"timm has no such pretrained model, or could not fetch it: {error}") from error
     wanted = timm.data.resolve_model_data_config(model)
     mean, std = spec.colour("mean") or tuple(wanted["mean"]), spec.colour("std") or tuple(wanted["std"])
-    runner = _Runner(_Plain(model), int(wanted["input_size"][-1]), mean, std, device)
+    features = _Pixels(int(wanted["input_size"][-1]), mean, std, device).given_to(model)
     digests = {"state": _state_digest(model)}
-    return Lens(str(spec), int(model.num_features), runner.features, digests=digests, show=magnified)
+    return Lens(str(spec), int(model.num_features), features, digests=digests, show=magnified)
 
 
-@dataclass(frozen=True, slots=True)
-class _Runner:
-    """Cuts, normalises and feeds images to an encoder, in batches of one size; on a CPU one by one."""
+class _Pixels(NamedTuple):
+    """How an encoder wants its pixels: side, mean and std; and where it is."""
 
-    encoder: Any
     side: int | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     device: torch.device
 
-    def features(self, x: Tensor) -> Tensor:
-        return self._run(x, self.encoder.features)
+    def given_to(self, encode: Function) -> Function:
+        """``encode`` of images that are cut and normalised, in batches of one size; on a CPU one by one."""
+        size = 1 if self.device.type == "cpu" else GPU_BATCH
 
-    def blocks(self, x: Tensor) -> Tensor:
-        return self._run(x, self.encoder.blocks)
+        def apply(x: Tensor) -> Tensor:
+            with torch.inference_mode(not x.requires_grad):
+                ready = normalise(centre(x.to(self.device), self.side), self.mean, self.std)
+                parts = []
+                for part in ready.split(size):
+                    padded = torch.cat([part, part[-1:].expand(size - len(part), -1, -1, -1)])
+                    parts.append(encode(padded)[: len(part)])
+                return torch.cat(parts).float().to(x.device)
 
-    def _run(self, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        with torch.inference_mode(not x.requires_grad):
-            ready = normalise(centre(x.to(self.device), self.side), self.mean, self.std)
-            size = 1 if self.device.type == "cpu" else GPU_BATCH
-            parts = []
-            for part in ready.split(size):
-                padded = torch.cat([part, part[-1:].expand(size - len(part), -1, -1, -1)])
-                parts.append(function(padded)[: len(part)])
-            return torch.cat(parts).float().to(x.device)
-
-
-@dataclass(frozen=True, slots=True)
-class _Transformer:
-    """A model of transformers; ``tokens`` says whether the first token is the class."""
-
-    model: Any
-    tokens: bool
-
-    def features(self, x: Tensor) -> Tensor:
-        if hasattr(self.model, "get_image_features"):
-            embedding: Tensor = self.model.get_image_features(pixel_values=x).pooler_output
-            return embedding
-        state: Tensor = self.model(pixel_values=x).last_hidden_state
-        if state.ndim == 4:
-            return state.mean(dim=(2, 3))
-        return state[:, 0] if self.tokens else state.mean(dim=1)
-
-    def blocks(self, x: Tensor) -> Tensor:
-        run = getattr(self.model, "get_image_features", self.model)
-        states = run(pixel_values=x, output_hidden_states=True).hidden_states[1:]  # the first is what the blocks are given
-        return torch.stack([state[:, 0] for state in states], dim=1)
-
-    def sizes(self, runner: _Runner) -> tuple[int, int]:
-        """Number of features, and of blocks with a class token."""
-        blank = torch.zeros(1, 3, runner.side or 64, runner.side or 64)
-        depth = runner.blocks(blank).shape[1] if self.tokens else 0
-        return runner.features(blank).shape[1], depth
+        return apply
 
 
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    model: Any
+def _features(model: Any, tokens: bool, x: Tensor) -> Tensor:
+    """Features (N, D) of a model of transformers; ``tokens`` says whether the first token is the class."""
+    if hasattr(model, "get_image_features"):
+        embedding: Tensor = model.get_image_features(pixel_values=x).pooler_output
+        return embedding
+    state: Tensor = model(pixel_values=x).last_hidden_state
+    if state.ndim == 4:
+        return state.mean(dim=(2, 3))
+    return state[:, 0] if tokens else state.mean(dim=1)
 
-    def features(self, x: Tensor) -> Tensor:
-        values: Tensor = self.model(x)
-        return values
+
+def _block_tokens(model: Any, x: Tensor) -> Tensor:
+    """The first token after each block, (N, L, D)."""
+    run = getattr(model, "get_image_features", model)
+    states = run(pixel_values=x, output_hidden_states=True).hidden_states[1:]  # the first is what the blocks are given
+    return torch.stack([state[:, 0] for state in states], dim=1)
 
 
 def _pixels(spec: LensSpec, folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

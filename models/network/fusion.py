@@ -3,7 +3,7 @@
 Xu et al., arXiv 2509.15406: F = Σ w_s φ_s(r), each lens projected to 128 (how is not stated: linearly here), with weights w of
 three kinds. F0: equal. F1: by each lens's accuracy alone, on validation. F2: by cross-attention (of what is not stated: here a
 learned query attends to the image's tokens, so the weights depend on the image). How the tensors of a bundle come about is
-:mod:`causalprint.models.training.tensors`.
+:mod:`causalprint.models.training.head`.
 """
 
 from __future__ import annotations

@@ -60,7 +60,13 @@ class Reduction(NamedTuple):
 
 def learn_reduction(features: npt.NDArray[np.float16], sizes: Sequence[int], components: int, seed: int) -> Reduction:
     """The reduction of features (M, D) to at most ``components`` a lens; where a lens has no more than that, all are kept."""
-    standard = _standard_of(features, tuple(sizes))
+    wide = features.astype(np.float64)
+    scale = wide.std(axis=0)
+    # A feature that hardly moves in training must not explode on what moves it.
+    floor = 1e-3 + 1e-2 * np.median(scale)
+    gain = np.concatenate([np.full(size, size**-0.5) for size in sizes])
+    standard = Standard(wide.mean(axis=0).astype(np.float32), (scale + floor).astype(np.float32), gain.astype(np.float32))
+    del wide  # four times as large as the features
     centres, bases = [], []
     for values in _standardised(features, standard, tuple(sizes)):
         centre = values.mean(dim=0)
@@ -69,16 +75,6 @@ def learn_reduction(features: npt.NDArray[np.float16], sizes: Sequence[int], com
         every = wanted == values.shape[1]
         bases.append(torch.eye(wanted) if every else principal(values - centre, wanted, seed))
     return Reduction(tuple(sizes), standard, tuple(centres), tuple(bases))
-
-
-def _standard_of(features: npt.NDArray[np.floating], sizes: tuple[int, ...]) -> Standard:
-    """The standardisation of features (N, D), which are lenses of ``sizes`` side by side."""
-    values = features.astype(np.float64)
-    scale = values.std(axis=0)
-    # A feature that hardly moves in training must not explode on what moves it.
-    floor = 1e-3 + 1e-2 * np.median(scale)
-    gain = np.concatenate([np.full(size, size**-0.5) for size in sizes])
-    return Standard(values.mean(axis=0).astype(np.float32), (scale + floor).astype(np.float32), gain.astype(np.float32))
 
 
 def _standardised(features: npt.NDArray[np.floating], standard: Standard, sizes: tuple[int, ...]) -> list[Tensor]:

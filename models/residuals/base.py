@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from causalprint.schemas.model_spec import ResidualSpec
-
-Self = TypeVar("Self")
 
 
 class Reconstruction(NamedTuple):
@@ -38,27 +36,37 @@ class Residual(Protocol):
     @property
     def spec(self) -> ResidualSpec:
         """What it was loaded from."""
-        ...
 
     @property
     def digests(self) -> Mapping[str, str]:
         """SHA-256 (hex) of every file that decides its values, by path below the model's directory."""
-        ...
 
     def __call__(self, x: Tensor) -> Reconstruction:
         """The reconstruction and residual of ``x``, float32 (N, 3, H, W) in 0 to 1, any height and width from 1."""
-        ...
 
 
-def gradients_where_asked(call: Callable[[Self, Tensor], Reconstruction]) -> Callable[[Self, Tensor], Reconstruction]:
-    """A residual's call in inference mode, unless the image that it is given requires gradients."""
+@dataclass(frozen=True, slots=True)
+class ModelResidual:
+    """The residual of a model that takes images whose sides are multiples of a number; see :class:`Residual`.
 
-    @wraps(call)
-    def guarded(self: Self, x: Tensor) -> Reconstruction:
+    Attributes:
+        spec: what it was loaded from.
+        reconstruct: (N, 3, H, W) in 0 to 1, sides multiples of ``factor`` -> the model's rendering of it, not clipped.
+        factor: in pixels.
+        digests: as of :class:`Residual`.
+    """
+
+    spec: ResidualSpec
+    reconstruct: Callable[[Tensor], Tensor]
+    factor: int
+    digests: Mapping[str, str]
+
+    def __call__(self, x: Tensor) -> Reconstruction:
+        """See :class:`Residual`; in inference mode unless ``x`` requires gradients."""
+        height, width = x.shape[-2:]
         with torch.inference_mode(not x.requires_grad):
-            return call(self, x)
-
-    return guarded
+            rendered = self.reconstruct(pad_to_factor(x, self.factor))
+            return subtract(x, rendered[..., :height, :width].clamp(0, 1))
 
 
 def subtract(x: Tensor, reconstruction: Tensor) -> Reconstruction:
@@ -73,18 +81,12 @@ def pad_to_factor(x: Tensor, factor: int) -> Tensor:
     The reflection goes back and forth as often as a small image needs; torch's own padding refuses that. Crop the result
     with ``[..., :H, :W]``. Two factors at least, since group normalisation has no statistics over a single pixel.
     """
-    height, width = x.shape[-2:]
-    rows = reflected(height, _padded(height, factor), x.device)
-    columns = reflected(width, _padded(width, factor), x.device)
-    if len(rows) > height:
-        x = x.index_select(-2, rows)
-    if len(columns) > width:
-        x = x.index_select(-1, columns)
+    for axis in (-2, -1):
+        length = x.shape[axis]
+        padded = max(2, -(-length // factor)) * factor
+        if padded > length:
+            x = x.index_select(axis, reflected(length, padded, x.device))
     return x
-
-
-def _padded(length: int, factor: int) -> int:
-    return max(2, -(-length // factor)) * factor
 
 
 def reflected(length: int, count: int, device: torch.device, first: int = 0) -> Tensor:

@@ -12,47 +12,16 @@ arXiv 2509.15406 keeps the sign.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, pad_to_factor, subtract
+from causalprint.models.residuals.base import ModelResidual
 from causalprint.models.residuals.prior import Prior, load_prior
 from causalprint.schemas.model_spec import ResidualSpec
 
 STEPS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class DdimResidual:
-    """The residual of an inversion and reconstruction by ``prior``; see :class:`~causalprint.models.residuals.base.Residual`.
-
-    Attributes:
-        spec: option ``steps`` (20): steps each way, one call of the network each; ``until`` (the last): the timestep that
-            the inversion ends at.
-        prior: the diffusion model.
-        timesteps: :func:`spaced_timesteps`.
-    """
-
-    spec: ResidualSpec
-    prior: Prior
-    timesteps: tuple[int, ...]
-
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """See :class:`~causalprint.models.residuals.base.Residual`."""
-        return self.prior.digests
-
-    @gradients_where_asked
-    def __call__(self, x: Tensor) -> Reconstruction:
-        """See :class:`~causalprint.models.residuals.base.Residual`. Only the final image is clipped."""
-        height, width = x.shape[-2:]
-        clean = 2 * pad_to_factor(x, self.prior.factor) - 1
-        back = reconstruct(self.prior, invert(self.prior, clean, self.timesteps), self.timesteps)
-        return subtract(x, ((back + 1) / 2)[..., :height, :width].clamp(0, 1))
 
 
 def spaced_timesteps(steps: int, until: int) -> tuple[int, ...]:
@@ -80,8 +49,11 @@ def reconstruct(prior: Prior, x: Tensor, timesteps: tuple[int, ...]) -> Tensor:
     return prior.predict(x, timesteps[0]).clean
 
 
-def load(spec: ResidualSpec, device: torch.device | str) -> DdimResidual:
+def load(spec: ResidualSpec, device: torch.device | str) -> ModelResidual:
     """Loads kind ``ddim``.
+
+    Option ``steps`` (20): steps each way, one call of the network each; ``until`` (the last): the timestep that the inversion
+    ends at. Only the final image is clipped.
 
     Raises:
         ResidualError: as of :func:`~causalprint.models.residuals.prior.load_prior`; or the steps do not fit the schedule.
@@ -89,13 +61,17 @@ def load(spec: ResidualSpec, device: torch.device | str) -> DdimResidual:
     prior = load_prior(spec, device)
     last = len(prior.alphas_cumprod) - 1
     until = spec.integer("until", last, 1, last)
-    steps = spec.integer("steps", min(STEPS, until), 1, until)
+    timesteps = spaced_timesteps(spec.integer("steps", min(STEPS, until), 1, until), until)
     if prior.prediction_type == "epsilon" and prior.alphas_cumprod[until] == 0:
         raise spec.error(
             f"at timestep {until} the schedule leaves no signal, from which predicted noise gives no "
             f"image back; give until={until - 1} or less"
         )
-    return DdimResidual(spec, prior, spaced_timesteps(steps, until))
+
+    def there_and_back(x: Tensor) -> Tensor:
+        return (reconstruct(prior, invert(prior, 2 * x - 1, timesteps), timesteps) + 1) / 2
+
+    return ModelResidual(spec, there_and_back, prior.factor, prior.digests)
 
 
 def _step(prior: Prior, x: Tensor, here: int, there: int) -> Tensor:

@@ -6,59 +6,25 @@ network, where DIRE needs 40.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from causalprint.models.residuals.base import Reconstruction, gradients_where_asked, pad_to_factor, subtract
-from causalprint.models.residuals.prior import Prior, load_prior
+from causalprint.models.residuals.base import ModelResidual
+from causalprint.models.residuals.prior import load_prior
 from causalprint.schemas.model_spec import ResidualSpec
 
 NOISE_LEVEL = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class DenoiseResidual:
-    """The residual of one step of ``prior``; see :class:`~causalprint.models.residuals.base.Residual`.
-
-    Attributes:
-        spec: its options. The level is ``timestep``, or ``sigma``, the noise's standard deviation over an image in 0 to 1 (the
-            nearest timestep is taken); where neither is given, sigma = 0.03 (7.7 grey levels): above the rounding of 8 bits and
-            mild compression, so that the network looks for structure at all, and below the texture that it would smooth away.
-            ``noise`` = 1 adds fixed Gaussian noise of that level (``seed``, 0), the same to every image; ``noise`` = 0, the
-            default, adds none: then r holds no noise but the image's own. Generators were told apart on images of other
-            origins equally well at 0.01 and 0.03, less well at 0.08, and less well with noise added.
-        prior: the diffusion model.
-        timestep: the level that the network is asked at.
-        seed: of the noise; ``None`` adds none.
-    """
-
-    spec: ResidualSpec
-    prior: Prior
-    timestep: int
-    seed: int | None
-
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """See :class:`~causalprint.models.residuals.base.Residual`."""
-        return self.prior.digests
-
-    @gradients_where_asked
-    def __call__(self, x: Tensor) -> Reconstruction:
-        """See :class:`~causalprint.models.residuals.base.Residual`."""
-        height, width = x.shape[-2:]
-        signal, spread = self.prior.levels(self.timestep)
-        x_t = signal * (2 * pad_to_factor(x, self.prior.factor) - 1)
-        if self.seed is not None:
-            x_t = x_t + spread * _fixed_noise(x_t.shape[-2:], self.seed).to(x_t.device)
-        clean = self.prior.predict(x_t, self.timestep).clean
-        return subtract(x, ((clean + 1) / 2)[..., :height, :width].clamp(0, 1))
-
-
-def load(spec: ResidualSpec, device: torch.device | str) -> DenoiseResidual:
+def load(spec: ResidualSpec, device: torch.device | str) -> ModelResidual:
     """Loads kind ``denoise``.
+
+    The level that the network is asked at is option ``timestep``, or ``sigma``, the noise's standard deviation over an image in
+    0 to 1 (the nearest timestep is taken); where neither is given, sigma = 0.03 (7.7 grey levels): above the rounding of 8 bits
+    and mild compression, so that the network looks for structure at all, and below the texture that it would smooth away.
+    ``noise`` = 1 adds fixed Gaussian noise of that level (``seed``, 0), the same to every image; ``noise`` = 0, the default, adds
+    none: then r holds no noise but the image's own. Generators were told apart on images of other origins equally well at 0.01
+    and 0.03, less well at 0.08, and less well with noise added.
 
     Raises:
         ResidualError: as of :func:`~causalprint.models.residuals.prior.load_prior`; or the level is given twice or is none of
@@ -72,10 +38,15 @@ def load(spec: ResidualSpec, device: torch.device | str) -> DenoiseResidual:
     nearest = prior.nearest_timestep(spec.number("sigma", NOISE_LEVEL, 0, prior.noise_level(last)))
     timestep = spec.integer("timestep", nearest, 0, last)
     seed = spec.integer("seed", 0, 0, 2**63 - 1)
-    return DenoiseResidual(spec, prior, timestep, seed if spec.integer("noise", 0, 0, 1) else None)
+    noisy = spec.integer("noise", 0, 0, 1)
+    signal, spread = prior.levels(timestep)
 
+    def denoise(x: Tensor) -> Tensor:
+        x_t = signal * (2 * x - 1)
+        if noisy:
+            # Drawn on the CPU: the same for every image and device.
+            noise = torch.randn((1, 3, *x.shape[-2:]), generator=torch.Generator().manual_seed(seed))
+            x_t = x_t + spread * noise.to(x.device)
+        return (prior.predict(x_t, timestep).clean + 1) / 2
 
-def _fixed_noise(size: torch.Size, seed: int) -> Tensor:
-    """Standard normal noise (1, 3, H, W), the same for every image and device: drawn on the CPU."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn((1, 3, *size), generator=generator)
+    return ModelResidual(spec, denoise, prior.factor, prior.digests)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from causalprint.models.residuals.autoencoder import AutoencoderResidual, Codec
+from causalprint.models.residuals.base import ModelResidual
 from causalprint.models.residuals.weights import open_onnx, take_digests
 from causalprint.schemas.model_spec import ResidualSpec
 
@@ -20,7 +19,7 @@ PROBE = 64
 """Side of the blank image that shows an encoder's factor."""
 
 
-def load(spec: ResidualSpec, device: torch.device | str) -> AutoencoderResidual:
+def load(spec: ResidualSpec, device: torch.device | str) -> ModelResidual:
     """Loads kind ``onnx-autoencoder``.
 
     The location is a folder with two ``.onnx`` files, of which one is named ``…encoder…``: image to latents (its first output),
@@ -35,44 +34,38 @@ def load(spec: ResidualSpec, device: torch.device | str) -> AutoencoderResidual:
     """
     del device
     paths = _find(spec)
-    halves = [_Graph(open_onnx(spec, path)) for path in paths]
+    halves = [_graph(open_onnx(spec, path)) for path in paths]
     if len(halves) == 2:
         factor = PROBE // halves[0](torch.zeros(1, 3, PROBE, PROBE))[0].shape[-1]
     else:
         factor = spec.integer("factor", FACTOR, 1, 256)
-    through = _RoundTrip(halves, signed=_is_signed(spec))
-    _check(spec, through, 2 * factor)
+    written = spec.text("range", "signed")
+    if written not in ("signed", "unit"):
+        raise spec.error(f"range={written} is unknown; give signed (-1 to 1) or unit (0 to 1)")
+    signed = written == "signed"
+
+    def round_trip(x: Tensor) -> Tensor:
+        first = 2 * x - 1 if signed else x
+        for half in halves[:-1]:
+            first = half(first)[0]
+        levels = [_resized(level, x.shape[-2:]) for level in halves[-1](first)]
+        decoded = sum(levels[1:], levels[0]).to(x.device)
+        return (decoded + 1) / 2 if signed else decoded
+
+    _check(spec, round_trip, 2 * factor)
     files = (*paths, *(data for path in paths for data in path.parent.glob(f"{path.name}.data")))
-    return AutoencoderResidual(spec, Codec(through, factor, take_digests(paths[0].parent, files)))
+    return ModelResidual(spec, round_trip, factor, take_digests(paths[0].parent, files))
 
 
-class _Graph:
-    """An ONNX graph of one input."""
+def _graph(session: Any) -> Callable[[Tensor], list[Tensor]]:
+    """An ONNX graph of one input as a function that gives every output."""
+    name = session.get_inputs()[0].name
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
-        self._input = session.get_inputs()[0].name
-
-    def __call__(self, x: Tensor) -> list[Tensor]:
-        """Every output."""
-        outputs = self._session.run(None, {self._input: x.detach().cpu().contiguous().numpy()})
+    def run(x: Tensor) -> list[Tensor]:
+        outputs = session.run(None, {name: x.detach().cpu().contiguous().numpy()})
         return [torch.from_numpy(output) for output in outputs]
 
-
-@dataclass(frozen=True, slots=True)
-class _RoundTrip:
-    """D(E(x)) of images in 0 to 1, not clipped."""
-
-    halves: list[_Graph]
-    signed: bool
-
-    def __call__(self, x: Tensor) -> Tensor:
-        first = 2 * x - 1 if self.signed else x
-        for half in self.halves[:-1]:
-            first = half(first)[0]
-        levels = self.halves[-1](first)
-        decoded = sum((_resized(level, x.shape[-2:]) for level in levels[1:]), _resized(levels[0], x.shape[-2:])).to(x.device)
-        return (decoded + 1) / 2 if self.signed else decoded
+    return run
 
 
 def _resized(image: Tensor, size: torch.Size) -> Tensor:
@@ -94,13 +87,6 @@ def _find(spec: ResidualSpec) -> tuple[Path, ...]:
         )
     (encoder,) = encoders
     return (encoder, *(graph for graph in graphs if graph != encoder))
-
-
-def _is_signed(spec: ResidualSpec) -> bool:
-    written = spec.text("range", "signed")
-    if written not in ("signed", "unit"):
-        raise spec.error(f"range={written} is unknown; give signed (-1 to 1) or unit (0 to 1)")
-    return written == "signed"
 
 
 def _check(spec: ResidualSpec, through: Callable[[Tensor], Tensor], side: int) -> None:

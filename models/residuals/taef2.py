@@ -16,35 +16,36 @@ from torch import Tensor, nn
 from causalprint.schemas.model_spec import ResidualSpec
 
 FILES = ("encoder.safetensors", "decoder.safetensors")
+FACTOR = 8
 WIDTH = 64
 LATENT = 32
 
 
 class Block(nn.Module):
-    """Residual block of three 3x3 convolutions, ``width`` channels in and out.
+    """Residual block of three 3x3 convolutions, 64 channels in and out.
 
     With ``pooled``, ``x + Conv1x1(ReLU(GroupNorm(4, Conv1x1(x))))`` comes first, four times as wide within: the only part
     that sees the whole image, through the norm's statistics.
     """
 
-    def __init__(self, width: int, *, pooled: bool = False) -> None:
+    def __init__(self, *, pooled: bool = False) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            _conv(width, width), nn.ReLU(), _conv(width, width), nn.ReLU(), _conv(width, width)
+            _conv(WIDTH, WIDTH), nn.ReLU(), _conv(WIDTH, WIDTH), nn.ReLU(), _conv(WIDTH, WIDTH)
         )  # fmt: skip
         self.pool = (
             nn.Sequential(
-                nn.Conv2d(width, 4 * width, 1, bias=False),
-                nn.GroupNorm(4, 4 * width),
+                nn.Conv2d(WIDTH, 4 * WIDTH, 1, bias=False),
+                nn.GroupNorm(4, 4 * WIDTH),
                 nn.ReLU(),
-                nn.Conv2d(4 * width, width, 1, bias=False),
+                nn.Conv2d(4 * WIDTH, WIDTH, 1, bias=False),
             )
             if pooled
             else None
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, width, H, W) -> the same shape."""
+        """(N, 64, H, W) -> the same shape."""
         if self.pool is not None:
             x = x + self.pool(x)
         return torch.relu(self.conv(x) + x)
@@ -59,36 +60,29 @@ class SoftClamp(nn.Module):
 
 
 class Taef2(nn.Module):
-    """Encoder and decoder, factor 8, 32 latent channels, images in 0 to 1."""
-
-    factor = 8
+    """Encoder and decoder, 32 latent channels, images in 0 to 1."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
-            _conv(3, WIDTH), Block(WIDTH),
-            _down(), Block(WIDTH), Block(WIDTH), Block(WIDTH),
-            _down(), Block(WIDTH), Block(WIDTH), Block(WIDTH),
-            _down(), Block(WIDTH, pooled=True), Block(WIDTH, pooled=True), Block(WIDTH, pooled=True),
+            _conv(3, WIDTH), Block(),
+            _plain(stride=2), Block(), Block(), Block(),
+            _plain(stride=2), Block(), Block(), Block(),
+            _plain(stride=2), Block(pooled=True), Block(pooled=True), Block(pooled=True),
             _conv(WIDTH, LATENT),
         )  # fmt: skip
         self.decoder = nn.Sequential(
             SoftClamp(), _conv(LATENT, WIDTH), nn.ReLU(),
-            Block(WIDTH, pooled=True), Block(WIDTH, pooled=True), Block(WIDTH, pooled=True), _up(), _plain(),
-            Block(WIDTH), Block(WIDTH), Block(WIDTH), _up(), _plain(),
-            Block(WIDTH), Block(WIDTH), Block(WIDTH), _up(), _plain(),
-            Block(WIDTH), _conv(WIDTH, 3),
+            Block(pooled=True), Block(pooled=True), Block(pooled=True), nn.Upsample(scale_factor=2), _plain(),
+            Block(), Block(), Block(), nn.Upsample(scale_factor=2), _plain(),
+            Block(), Block(), Block(), nn.Upsample(scale_factor=2), _plain(),
+            Block(), _conv(WIDTH, 3),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) in 0 to 1, sides multiples of 8 -> its reconstruction, the same shape, not clipped."""
+        """(N, 3, H, W) in 0 to 1, sides multiples of :data:`FACTOR` -> its reconstruction, the same shape, not clipped."""
         reconstruction: Tensor = self.decoder(self.encoder(x))
         return reconstruction
-
-
-def is_taef2(root: Path) -> bool:
-    """Whether ``root`` holds the two files of this layout."""
-    return all((root / name).is_file() for name in FILES)
 
 
 def load_taef2(spec: ResidualSpec, root: Path, device: torch.device | str) -> Taef2:
@@ -113,13 +107,5 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
-def _down() -> nn.Conv2d:
-    return nn.Conv2d(WIDTH, WIDTH, 3, padding=1, stride=2, bias=False)
-
-
-def _plain() -> nn.Conv2d:
-    return nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False)
-
-
-def _up() -> nn.Upsample:
-    return nn.Upsample(scale_factor=2)
+def _plain(stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(WIDTH, WIDTH, 3, padding=1, stride=stride, bias=False)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +16,6 @@ from causalprint.schemas.model_spec import ModelSpec, ResidualSpec
 WEIGHTS = "diffusion_pytorch_model"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 VARIANTS = ("*.fp16.*", "*.bf16.*", "*.non_ema.*", "*.ema.*")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """One model of a pipeline, found on disk.
-
-    Attributes:
-        root: the directory that the spec named, or the hub's snapshot of it.
-        folder: the model's own, ``root`` or one below it.
-        config: its ``config.json``, parsed.
-        files: the config and every weight file.
-    """
-
-    root: Path
-    folder: Path
-    config: dict[str, Any]
-    files: tuple[Path, ...]
-
-    @property
-    def class_name(self) -> str:
-        """The diffusers class that the config names."""
-        return str(self.config.get("_class_name", ""))
 
 
 def locate(spec: ResidualSpec, folders: tuple[str, ...]) -> Path:
@@ -100,56 +76,10 @@ def open_onnx(spec: ModelSpec, model: Path | bytes) -> Any:
         raise spec.error(f"{name} is no ONNX model that onnxruntime can run: {error}") from error
 
 
-def find_model(spec: ResidualSpec, root: Path, folders: tuple[str, ...], classes: tuple[str, ...]) -> ModelFiles:
-    """The model of one of ``classes`` in ``root`` or else in the first of ``folders`` below it that holds one.
-
-    Raises:
-        ResidualError: no config, another class, or no safetensors.
-    """
-    places = [root, *(root / folder for folder in folders)]
-    configs = {place: _read_json(spec, place / "config.json") for place in places if (place / "config.json").is_file()}
-    named = {place: config for place, config in configs.items() if config.get("_class_name")}
-    if not named:
-        looked = ", ".join(str(place / "config.json") for place in places)
-        raise spec.error(f"no diffusers model there (looked for {looked}); give a directory of save_pretrained")
-    fitting = [place for place, config in named.items() if config["_class_name"] in classes]
-    if not fitting:
-        place, config = next(iter(named.items()))
-        raise spec.error(
-            f"{place} holds a {config['_class_name']}, and {spec.kind} needs one of "
-            f"{', '.join(classes)}; give another model or another kind"
-        )
-    folder = fitting[0]
-    return ModelFiles(root, folder, named[folder], (folder / "config.json", *_weight_files(spec, folder)))
-
-
-def take_digests(root: Path, files: tuple[Path, ...]) -> dict[str, str]:
+def take_digests(root: Path, files: Iterable[Path]) -> dict[str, str]:
     """SHA-256 (hex) of each of ``files``, by its path below ``root``, with slashes."""
     digests = {}
     for file in files:
         with file.open("rb") as stream:
             digests[file.relative_to(root).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
     return digests
-
-
-def _weight_files(spec: ResidualSpec, folder: Path) -> tuple[Path, ...]:
-    whole, index = folder / f"{WEIGHTS}.safetensors", folder / f"{WEIGHTS}.safetensors.index.json"
-    if whole.is_file():
-        return (whole,)
-    if index.is_file():
-        parts = {str(part) for part in _read_json(spec, index).get("weight_map", {}).values()}
-        return (index, *(folder / part for part in sorted(parts)))
-    pickles = sorted(file.name for pattern in ("*.bin", "*.ckpt", "*.pt", "*.pth") for file in folder.glob(pattern))
-    why = f"only {', '.join(pickles)}, and pickles are never loaded" if pickles else f"no {whole.name}"
-    raise spec.error(
-        f"{folder} holds {why}; load the model where you trust it and "
-        "save it again with save_pretrained(…, safe_serialization=True)"
-    )
-
-
-def _read_json(spec: ResidualSpec, file: Path) -> dict[str, Any]:
-    try:
-        parsed = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise spec.error(f"{file} is no JSON; save the model again with save_pretrained") from error
-    return parsed if isinstance(parsed, dict) else {}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.statistics.metrics import LEAST_PROBABILITY, Labels, Scores
+from causalprint.models.statistics.metrics import LEAST_PROBABILITY
+from causalprint.schemas.arrays import Labels, Scores
 
 _SPAN = np.geomspace(1e-3, 1e3, 241)
 _FINE = np.geomspace(0.94, 1.06, 25)
 
 
-def softmax(scores: Scores) -> Scores:
-    """Probabilities (N, K) of scores (N, K)."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: Scores = powers / powers.sum(axis=1, keepdims=True)
+def softmax(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Probabilities (…, K) of scores (…, K), of their type."""
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares: npt.NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
     return shares
 
 

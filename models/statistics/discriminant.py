@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.statistics.origins import Labels
+from causalprint.schemas.arrays import Doubles, Labels
 
-Doubles = npt.NDArray[np.float64]
+SHRINKAGE = 0.01
+"""Share of the mean variance that is added to each, in the covariance about the centres."""
 
 
 class WithinMetric(NamedTuple):
@@ -40,9 +41,7 @@ class Discriminants(NamedTuple):
         return rows.astype(np.float64) @ self.weight.T + self.bias
 
 
-def learn_metric(
-    rows: npt.NDArray[np.floating], labels: Labels, weights: Doubles, classes: int, shrinkage: float
-) -> WithinMetric:
+def learn_metric(rows: npt.NDArray[np.floating], labels: Labels, weights: Doubles, classes: int) -> WithinMetric:
     """Centres and covariance of rows (N, D).
 
     Args:
@@ -50,7 +49,6 @@ def learn_metric(
         labels: (N,), below ``classes``.
         weights: (N,), what each row weighs.
         classes: K.
-        shrinkage: share of the mean variance that is added to each.
     """
     values = rows.astype(np.float64)
     centre = np.tile(np.average(values, axis=0, weights=weights), (classes, 1))
@@ -59,7 +57,7 @@ def learn_metric(
         centre[label] = np.average(values[of_class], axis=0, weights=weights[of_class])
     offsets = values - centre[labels]
     covariance = (offsets * weights[:, None]).T @ offsets / weights.sum()
-    covariance += shrinkage * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    covariance += SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     spread, axes = np.linalg.eigh(covariance)
     return WithinMetric(centre, axes / np.sqrt(spread) @ axes.T)
 

@@ -6,14 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from causalprint.schemas.arrays import Labels, Mask, Scores
 from causalprint.schemas.estimates import Estimate
 
-Labels = npt.NDArray[np.int64]
-"""Classes, from 0."""
-Scores = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 ROUNDS = 1000
 ERRORS = 3.0
 """So many standard errors above chance make a shortcut."""
@@ -57,10 +53,10 @@ def area_under_curve(positive: Mask, scores: Scores) -> float:
     count = int(positive.sum())
     if count in (0, len(positive)):
         return float("nan")
-    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
     above = ranks[inverse][positive].sum() - count * (count + 1) / 2
-    return float(above / (count * (len(positive) - count))) if len(values) else float("nan")
+    return float(above / (count * (len(positive) - count)))
 
 
 def tpr_at_fpr(positive: Mask, scores: Scores, fpr: float = 0.01) -> float:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-Text = npt.NDArray[np.str_]
+from causalprint.schemas.arrays import Floats, Labels, Mask, Text
 
 
 def balance(labels: Labels, origins: Text) -> Floats:
@@ -23,7 +20,7 @@ def balance(labels: Labels, origins: Text) -> Floats:
     return normal
 
 
-def split_folds(labels: Labels, origins: Text, contents: Text, count: int, seed: int) -> list[npt.NDArray[np.bool_]]:
+def split_folds(labels: Labels, origins: Text, contents: Text, count: int, seed: int) -> list[Mask]:
     """Disjoint masks (N,) that together hold every image.
 
     Of a class with several origins a whole origin is held out at a time; of a class with one origin, whole contents.
@@ -39,3 +36,10 @@ def split_folds(labels: Labels, origins: Text, contents: Text, count: int, seed:
         for name, fold in zip(names, order, strict=True):
             place[of_class & (groups == name)] = fold % count
     return [place == fold for fold in range(count)]
+
+
+def of_new_origins(held_out: Mask, labels: Labels, origins: Text) -> Mask:
+    """Which of the M images in the mask ``held_out`` (N,) are of a class and an origin that none of the others is of, (M,)."""
+    places = list(zip(labels.tolist(), origins.tolist(), strict=True))
+    seen = {place for place, held in zip(places, held_out, strict=True) if not held}
+    return np.array([place not in seen for place, held in zip(places, held_out, strict=True) if held], np.bool_)

@@ -7,24 +7,28 @@ cross-validation that holds out whole origins where a source has several.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
-from causalprint.models.bundles.decision import DecisionConfig, Limits, set_limits
+from causalprint.models.bundles.decision import set_limits
 from causalprint.models.bundles.manifest import Decision, Feature, Network
 from causalprint.models.statistics.discriminant import WithinMetric, discriminants
-from causalprint.models.statistics.origins import Floats, split_folds
+from causalprint.models.statistics.origins import of_new_origins, split_folds
 from causalprint.models.training.examples import Labelled
 from causalprint.models.training.learning import Trained, learn
+from causalprint.models.training.networks import AttentionAttributor
 from causalprint.models.training.recipe import Recipe
-from causalprint.models.training.tensors import attribution_tensors, fingerprint_tensors
+from causalprint.schemas.arrays import Floats, Mask
+from causalprint.schemas.tables import FINGERPRINT_DIM
 
 Report = Callable[[str], None]
+Tensors = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,12 @@ class HeadConfig:
 
     Attributes:
         folds: of the cross-validation.
-        decision: how limits are set.
         seed: of the folds and of the training.
         device: what trains: ``cpu`` or ``cuda``.
         checkpoints: folder of the trainings' checkpoints; ``None`` keeps none.
     """
 
     folds: int = 4
-    decision: DecisionConfig = field(default_factory=DecisionConfig)
     seed: int = 0
     device: str = "cpu"
     checkpoints: Path | None = None
@@ -58,8 +60,8 @@ class Head(NamedTuple):
         novelty: (N,), of the same.
     """
 
-    fingerprint: dict[str, npt.NDArray[Any]]
-    attribution: dict[str, npt.NDArray[Any]]
+    fingerprint: Tensors
+    attribution: Tensors
     network: Network
     decision: Decision
     held_out: Floats
@@ -72,7 +74,7 @@ def fit_head(
     prior: Floats,
     recipe: Recipe,
     config: HeadConfig,
-    validation: npt.NDArray[np.bool_] | None = None,
+    validation: Mask | None = None,
     report: Report = lambda _: None,
 ) -> Head:
     """Trains what ``recipe`` says and sets the limits.
@@ -91,53 +93,34 @@ def fit_head(
     device = torch.device(config.device)
     checkpoints = config.checkpoints
 
-    def train(part: Labelled, held_out: npt.NDArray[np.bool_] | None, name: str) -> Trained:
+    def train(part: Labelled, held_out: Mask | None, name: str) -> Trained:
         file = None if checkpoints is None else checkpoints / f"{name}.safetensors"
         return learn(part, classes, recipe, held_out, config.seed, device, file, lambda text: report(f"{name}: {text}"))
 
-    held = _Held.none(len(labelled.labels), classes)
-    shrinkage = config.decision.shrinkage
+    count = len(labelled.labels)
+    scores, familiarity = np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32)
+    of_new_origin = np.zeros(count, np.bool_)
+
+    def ask(trained: Trained, rows: Mask) -> WithinMetric:
+        """Writes down what ``trained`` says of ``rows``, (N,), which it has not seen; gives the metric of the others."""
+        found = trained.fingerprints(labelled.features[rows, 0])
+        metric = trained.metric(labelled.take(~rows))
+        scores[rows] = trained.scores(found)
+        familiarity[rows] = discriminants(*metric)(found).max(axis=1)
+        of_new_origin[rows] = of_new_origins(rows, labelled.labels, labelled.images.origin)
+        return metric
+
     if validation is not None:
         trained = train(labelled, validation, "networks")
-        metric = held.out(trained, labelled, validation, shrinkage)
+        metric = ask(trained, validation)
     else:
         folds = split_folds(labelled.labels, labelled.images.origin, labelled.images.content, config.folds, config.seed)
         for number, fold in enumerate(folds, 1):
             if fold.any():
-                held.out(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), labelled, fold, shrinkage)
+                ask(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), fold)
         trained = train(labelled, None, "networks")
-        metric = trained.metric(labelled, shrinkage)
-    limits = set_limits(held.scores, held.familiarity, labelled.labels, held.of_new_origin, prior, config.decision)
-    return _head(trained, metric, features, recipe, limits)
-
-
-class _Held(NamedTuple):
-    """What networks said of images that they had not seen: scores (N, K) and familiarity (N,), NaN of others; filled in place.
-
-    ``of_new_origin`` (N,) says of which they had not seen the origin either.
-    """
-
-    scores: Floats
-    familiarity: Floats
-    of_new_origin: npt.NDArray[np.bool_]
-
-    @classmethod
-    def none(cls, count: int, classes: int) -> _Held:
-        return cls(np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32), np.zeros(count, np.bool_))
-
-    def out(self, trained: Trained, labelled: Labelled, rows: npt.NDArray[np.bool_], shrinkage: float) -> WithinMetric:
-        """Fills in ``rows``, (N,); gives the metric of the others, which ``trained`` was learned from."""
-        found = trained.fingerprints(labelled.features[rows, 0])
-        metric = trained.metric(labelled.take(~rows), shrinkage)
-        self.scores[rows] = trained.scores(found)
-        self.familiarity[rows] = discriminants(*metric)(found).max(axis=1)
-        places = list(zip(labelled.labels.tolist(), labelled.images.origin.tolist(), strict=True))
-        seen = {place for place, held in zip(places, rows, strict=True) if not held}
-        self.of_new_origin[rows] = [place not in seen for place, held in zip(places, rows, strict=True) if held]
-        return metric
-
-
-def _head(trained: Trained, metric: WithinMetric, features: Sequence[Feature], recipe: Recipe, limits: Limits) -> Head:
+        metric = trained.metric(labelled)
+    limits = set_limits(scores, familiarity, labelled.labels, of_new_origin, prior)
     places = {"centre": metric.centre.astype(np.float32), "whitening": metric.whitening.astype(np.float32)}
     return Head(
         fingerprint_tensors(trained, features),
@@ -147,3 +130,41 @@ def _head(trained: Trained, metric: WithinMetric, features: Sequence[Feature], r
         limits.held_out,
         limits.novelty,
     )
+
+
+def fingerprint_tensors(trained: Trained, features: Sequence[Feature]) -> Tensors:
+    """As of :func:`~causalprint.models.bundles.manifest.fingerprint_shapes`: components folded into projections, in float16.
+
+    Fixed weights of the lenses are folded in as well; a projection's range is kept by its gain.
+    """
+    network, (_, standard, centres, bases) = trained.network, trained.reduction
+    tensors: Tensors = {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}
+    weights = network.weights / network.weights.mean()
+    start = 0
+    for one, token, centre, basis, weight in zip(features, network.tokens, centres, bases, weights, strict=True):
+        place = slice(start, start + one.size)
+        matrix = token.get_parameter("weight").detach() @ basis.T
+        offset = token.get_parameter("bias").detach() - matrix @ centre
+        if network.fusion == "f2":
+            tensors[f"{one.key}.bias"] = offset.numpy()
+        else:
+            matrix = matrix * weight
+            tensors["bias"] += (offset * weight).numpy()
+        projection = matrix.numpy() * standard.gain[place]
+        gain = max(float(np.abs(projection).max()), 1e-30)
+        tensors[f"{one.key}.mean"] = standard.mean[place]
+        tensors[f"{one.key}.scale"] = standard.scale[place]
+        tensors[f"{one.key}.gain"] = np.array([gain], np.float32)
+        tensors[f"{one.key}.projection"] = (projection / gain).astype(np.float16)
+        start += one.size
+    others = {key: value for key, value in network.state_dict().items() if key.startswith(("query", "key", "autoencoder"))}
+    return tensors | {f"network.{key}": value.numpy() for key, value in others.items()}
+
+
+def attribution_tensors(attributor: nn.Module, intercept: npt.NDArray[np.float32]) -> Tensors:
+    """Its part of :func:`~causalprint.models.bundles.manifest.attribution_shapes`; ``intercept`` (K,) joins its bias."""
+    if isinstance(attributor, AttentionAttributor):
+        found = {name: value.detach().numpy() for name, value in attributor.tensors.items()}
+        return {f"attention.{name}": value + intercept if name == "bias" else value for name, value in found.items()}
+    weight, bias = (attributor.get_parameter(name).detach().numpy() for name in ("weight", "bias"))
+    return {"weight": weight, "bias": bias + intercept}

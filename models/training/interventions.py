@@ -14,8 +14,8 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter
 
 from causalprint.models.encodings import CHROMA_HALVED, CHROMA_WHOLE, recompress
+from causalprint.schemas.arrays import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 

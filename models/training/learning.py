@@ -20,8 +20,8 @@ from causalprint.models.statistics.metrics import macro_recall
 from causalprint.models.statistics.origins import balance
 from causalprint.models.training.closed_form import closed_form, start_from
 from causalprint.models.training.examples import Labelled
-from causalprint.models.training.loss import batch_loss
 from causalprint.models.training.networks import Networks
+from causalprint.models.training.objectives import batch_loss
 from causalprint.models.training.progress import Progress, resume, save
 from causalprint.models.training.recipe import Recipe
 from causalprint.models.training.sample import Batches, Sample, sample_of
@@ -52,11 +52,11 @@ class Trained(NamedTuple):
             found: npt.NDArray[np.float32] = self.attributor(torch.from_numpy(fingerprints)).numpy()
         return found
 
-    def metric(self, labelled: Labelled, shrinkage: float) -> WithinMetric:
+    def metric(self, labelled: Labelled) -> WithinMetric:
         """Where the fingerprints of each source's images lie, as they are, in no version but the first."""
         rows = self.fingerprints(labelled.features[:, 0])
         weights = balance(labelled.labels, labelled.images.origin).astype(np.float64)
-        return learn_metric(rows, labelled.labels, weights, self.classes, shrinkage)
+        return learn_metric(rows, labelled.labels, weights, self.classes)
 
 
 def learn(
@@ -88,14 +88,15 @@ def learn(
     count, versions, width = learned.features.shape
     rows = learned.features.reshape(count * versions, width)
     reduction = reduction or learn_reduction(rows, learned.sizes, recipe.components, seed)
-    sample = _sample(learned, reduction)
+    sample = sample_of([values.view(count, versions, -1) for values in reduction(rows)], learned)
     held_out = None if validation is None else labelled.take(validation)
     judged = [] if held_out is None else reduction(held_out.features[:, 0])
     sizes = [basis.shape[1] for basis in reduction.basis]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         networks = Networks(sizes, classes, int(sample.origins.max()) + 1, recipe)
-    _start(networks, sample, classes, recipe, sizes, seed)
+    if recipe.closed_form:
+        _start(networks, sample, classes, recipe, sizes, seed)
     if recipe.fusion == "f1":
         found = _lens_recalls(sample, classes, recipe, judged, held_out.labels if held_out else None)
         networks.fingerprint.weights.copy_(found)
@@ -172,16 +173,8 @@ def _decay(networks: Networks, anchors: Mapping[str, Tensor], share: float) -> N
             value.lerp_(anchors[name] if name in anchors else torch.zeros_like(value), min(share, 1.0))
 
 
-def _sample(labelled: Labelled, reduction: Reduction) -> Sample:
-    count, versions, width = labelled.features.shape
-    lenses = [values.view(count, versions, -1) for values in reduction(labelled.features.reshape(count * versions, width))]
-    return sample_of(lenses, labelled)
-
-
 def _start(networks: Networks, sample: Sample, classes: int, recipe: Recipe, sizes: list[int], seed: int) -> None:
-    """Begins from the closed form, where the recipe says so: scores pass a linear attributor as they are."""
-    if not recipe.closed_form:
-        return
+    """Begins from the closed form: scores pass a linear attributor as they are."""
     form = closed_form(sample, classes, recipe.ridge, recipe.objective.invariance, seed)
     start_from(networks.fingerprint, form, sizes)
     attributor = networks.attributor

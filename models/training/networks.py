@@ -7,13 +7,30 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from causalprint.models.attention import attention_scores, attention_shapes
 from causalprint.models.network.fusion import FingerprintNetwork
-from causalprint.models.training.attention import AttentionAttributor
 from causalprint.models.training.recipe import Recipe
 from causalprint.models.training.sample import CONTENT_DIM
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 HIDDEN = 128
+
+
+class AttentionAttributor(nn.Module):
+    """A transformer over the parts of a fingerprint, for K classes; see :mod:`causalprint.models.attention`."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        shapes = attention_shapes(classes)
+        self.tensors = nn.ParameterDict(
+            {name: nn.Parameter(torch.randn(shape) * shape[0] ** -0.5) for name, shape in shapes.items() if name != "bias"}
+        )
+        self.tensors["bias"] = nn.Parameter(torch.zeros(classes))
+
+    def forward(self, fingerprint: Tensor) -> Tensor:
+        """Scores (N, K) of fingerprints (N, 128)."""
+        scores: Tensor = attention_scores(dict(self.tensors.items()), fingerprint, torch.exp)
+        return scores
 
 
 class Critics(nn.Module):

@@ -151,18 +151,14 @@ def load_recipe(name_or_path: str, further: Sequence[str] = ()) -> Recipe:
     except ValueError as error:
         raise RecipeError(str(error)) from error
     lenses = (*recipe.lenses, *(Use(lens, "image") for lens in further))
-    return _checked(replace(recipe, lenses=lenses), str(path))
+    if not lenses:
+        raise RecipeError(f"{path}: a recipe needs lenses")
+    for use in lenses:
+        if use.lens not in LENSES and not is_spec(use.lens):
+            raise RecipeError(f"{path}: lens {use.lens!r} is none of {', '.join(LENSES)} and no spec kind:path-or-name")
+    return replace(recipe, lenses=lenses)
 
 
 def recipe_names() -> list[str]:
     """The names of the recipes in the package."""
     return sorted(file.stem for file in RECIPES.glob("*.yaml"))
-
-
-def _checked(recipe: Recipe, where: str) -> Recipe:
-    if not recipe.lenses:
-        raise RecipeError(f"{where}: a recipe needs lenses")
-    for use in recipe.lenses:
-        if use.lens not in LENSES and not is_spec(use.lens):
-            raise RecipeError(f"{where}: lens {use.lens!r} is none of {', '.join(LENSES)} and no spec kind:path-or-name")
-    return recipe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,13 +38,15 @@ class Sample:
 
     def take(self, rows: Tensor) -> Sample:
         """The images in ``rows``."""
-        parts = (self.labels, self.origins, self.contents, self.style, self.content, self.weights)
-        return Sample(tuple(lens[rows] for lens in self.lenses), *(part[rows] for part in parts))
+        return self._each(lambda part: part[rows])
 
     def to(self, device: torch.device) -> Sample:
         """The same on ``device``."""
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Sample:
         parts = (self.labels, self.origins, self.contents, self.style, self.content, self.weights)
-        return Sample(tuple(lens.to(device) for lens in self.lenses), *(part.to(device) for part in parts))
+        return Sample(tuple(map(change, self.lenses)), *map(change, parts))
 
 
 class Batches:

@@ -135,7 +135,8 @@ def _measure(
     images = labelled.images
     counts = Counter(zip(images.source.tolist(), images.origin.tolist(), strict=True))
     first, *others = judged
-    compared = [differences(first.answers, other.answers, other.judge.bundle.bundle_id, resampling) for other in others]
+    said = (first.truth, first.verdicts)
+    compared = [differences(said, (one.truth, one.verdicts), one.judge.bundle.bundle_id, resampling) for one in others]
     return Evaluation(
         schema=EVALUATION_SCHEMA,
         version=causalprint.__version__,

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.bundles.decision import DecisionConfig
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.labelled import LabelledImages
@@ -50,7 +49,7 @@ def fit(training: Training, kit: Kit, recipe: Recipe) -> Predict:
     validation = training.validation if training.validation.any() else None
     trained = learn(labelled, training.classes, recipe, validation, training.seed, kit.device)
     learned = labelled if validation is None else labelled.take(~validation)
-    return Rule(trained, discriminants(*trained.metric(learned, DecisionConfig().shrinkage)), width)
+    return Rule(trained, discriminants(*trained.metric(learned)), width)
 
 
 @dataclass(frozen=True, slots=True)

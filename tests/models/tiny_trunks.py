@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
-from causalprint.models.lenses.convolutional import Trunk, TrunkConfig
+from causalprint.models.lenses.convolutional import Trunk, TrunkConfig, open_trunk
+from causalprint.schemas.model_spec import LensSpec
 
 TINY = TrunkConfig(stem=4, stages=((1, 4, 3, 1, 1), (2, 8, 5, 2, 2)))
 
@@ -21,3 +24,8 @@ def tiny_trunk(seed: int = 0) -> Trunk:
                 torch.nn.init.uniform_(part.weight, 0.5, 1.5)
                 torch.nn.init.normal_(part.bias, 0.5, 0.2)
     return trunk.eval()
+
+
+def trunk_in(folder: Path) -> Trunk:
+    """The one that was saved there."""
+    return open_trunk(LensSpec("convolutional", str(folder)))[0]

@@ -29,13 +29,14 @@ from causalprint.models.bundles.manifest import (
     Figure,
     Geometry,
     Manifest,
+    Network,
     Origin,
     attribution_shapes,
     fingerprint_shapes,
-    manifest_text,
     parse_manifest,
 )
 from causalprint.schemas.elements import digest
+from causalprint.schemas.records import to_json
 
 MANIFEST_OF_TWO = Manifest(
     schema=1,
@@ -57,8 +58,8 @@ def directory(tmp_path: Path) -> Path:
     folder = tmp_path / "bundle"
     (folder / "residual" / "unet").mkdir(parents=True)
     (folder / "residual" / "unet" / "config.json").write_text("{}")
-    zeros = {key: np.zeros(shape, np.float32) for key, shape in fingerprint_shapes(MANIFEST_OF_TWO.features).items()}
-    head = {key: np.zeros(shape, np.float32) for key, shape in attribution_shapes(MANIFEST_OF_TWO.sources).items()}
+    zeros = {key: np.zeros(shape, np.float32) for key, shape in fingerprint_shapes(MANIFEST_OF_TWO.features, Network()).items()}
+    head = {key: np.zeros(shape, np.float32) for key, shape in attribution_shapes(MANIFEST_OF_TWO.sources, Network()).items()}
     save_bundle(folder, MANIFEST_OF_TWO, zeros, head, {"residual": "MIT"})
     return folder
 
@@ -195,7 +196,7 @@ def test_what_is_wrong_with_a_bundle_is_said_in_one_sentence(
 
 
 def test_a_manifest_is_its_own_round_trip() -> None:
-    assert parse_manifest(manifest_text(MANIFEST_OF_TWO).encode(), "here") == MANIFEST_OF_TWO
+    assert parse_manifest(to_json(MANIFEST_OF_TWO).encode(), "here") == MANIFEST_OF_TWO
 
 
 def test_the_id_is_read_without_torch(directory: Path) -> None:

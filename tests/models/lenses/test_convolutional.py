@@ -20,12 +20,11 @@ from causalprint.models.lenses.convolutional import (
     apply_trunk,
     correlations,
     fused,
-    load_trunk,
     save_trunk,
     statistics,
 )
 from causalprint.schemas.model_spec import LensError
-from tests.models.tiny_trunks import TINY, tiny_trunk
+from tests.models.tiny_trunks import TINY, tiny_trunk, trunk_in
 
 
 def images(count: int = 3, height: int = 37, width: int = 50) -> Tensor:
@@ -39,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_is_saved_is_loaded_up_to_float16_and_from_then_on_exactly(folder: Path, tmp_path: Path) -> None:
-    loaded = load_trunk(folder)
+    loaded = trunk_in(folder)
     assert loaded.config == TINY
     torch.testing.assert_close(statistics(loaded(images())), statistics(tiny_trunk()(images())), rtol=0.02, atol=0.01)
     save_trunk(loaded, tmp_path / "again")
@@ -50,7 +49,7 @@ def test_what_is_saved_is_loaded_up_to_float16_and_from_then_on_exactly(folder: 
 
 
 def test_folding_normalisation_into_convolutions_changes_nothing(folder: Path) -> None:
-    plain, folded = load_trunk(folder), fused(load_trunk(folder))
+    plain, folded = trunk_in(folder), fused(trunk_in(folder))
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in folded.modules())
     for one, other in zip(plain(images()), folded(images()), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -58,7 +57,7 @@ def test_folding_normalisation_into_convolutions_changes_nothing(folder: Path) -
 
 @pytest.mark.parametrize(("height", "width"), [(37, 50), (64, 64), (33, 35)])
 def test_every_map_is_as_large_as_its_strides_say(folder: Path, height: int, width: int) -> None:
-    maps = load_trunk(folder)(images(1, height, width))
+    maps = trunk_in(folder)(images(1, height, width))
     shrunk = [(math.ceil(height / stride), math.ceil(width / stride)) for stride in (2, 2, 4, 4)]
     assert [tuple(one.shape[2:]) for one in maps] == shrunk
     assert [one.shape[1] for one in maps] == TINY.channels
@@ -77,7 +76,7 @@ def test_padding_is_at_both_sides_of_odd_lengths_and_after_even_ones(length: int
 
 
 def test_statistics_are_the_mean_and_standard_deviation_of_each_channel(folder: Path) -> None:
-    maps = load_trunk(folder)(images())
+    maps = trunk_in(folder)(images())
     found = statistics(maps)
     assert found.shape == (3, 2 * sum(TINY.channels))
     parts = [part for one in maps for part in (one.mean(dim=(2, 3)), one.flatten(2).std(dim=2, unbiased=False))]
@@ -85,7 +84,7 @@ def test_statistics_are_the_mean_and_standard_deviation_of_each_channel(folder: 
 
 
 def test_correlations_are_pearsons_of_every_pair_of_channels(folder: Path) -> None:
-    maps = load_trunk(folder)(images())[:2]
+    maps = trunk_in(folder)(images())[:2]
     found = correlations(maps)
     expected = []
     for place in range(3):
@@ -100,7 +99,7 @@ def test_correlations_are_pearsons_of_every_pair_of_channels(folder: Path) -> No
 
 
 def test_a_row_depends_on_its_image_alone(folder: Path) -> None:
-    apply = apply_trunk(load_trunk(folder))
+    apply = apply_trunk(trunk_in(folder))
     together = apply(images())
     torch.testing.assert_close(apply(images()[1:2]), together[1:2], rtol=1e-5, atol=1e-6)
     other = images()
@@ -110,7 +109,7 @@ def test_a_row_depends_on_its_image_alone(folder: Path) -> None:
 
 
 def test_its_gradient_is_the_slope_of_its_values(folder: Path) -> None:
-    apply = apply_trunk(load_trunk(folder).double())
+    apply = apply_trunk(trunk_in(folder).double())
     x = (0.25 + images(1).double() / 2).requires_grad_()
     weights = torch.linspace(-1, 1, 2 * sum(TINY.channels)).double()
     (gradient,) = torch.autograd.grad((apply(x) * weights).sum(), x)
@@ -127,7 +126,7 @@ def test_the_lens_of_the_package_is_found_by_its_name() -> None:
     assert load_lens("convolutional:efficientnet-lite0", torch.device("cpu")) is lens
     features = lens.apply(images(2, 64, 64))
     assert features.shape == (2, lens.size)
-    assert lens.size == 2 * sum(load_trunk(PACKAGE / "efficientnet-lite0").config.channels)
+    assert lens.size == 2 * sum(trunk_in(PACKAGE / "efficientnet-lite0").config.channels)
     assert torch.isfinite(features).all()
     assert sorted(lens.digests) == [CONFIG, WEIGHTS]
 
@@ -135,7 +134,7 @@ def test_the_lens_of_the_package_is_found_by_its_name() -> None:
 def test_a_lens_is_found_by_its_folder(folder: Path) -> None:
     lens = load_lens(f"convolutional:{folder}")
     assert lens.size == 2 * sum(TINY.channels)
-    torch.testing.assert_close(lens.apply(images()), statistics(load_trunk(folder)(images())), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(lens.apply(images()), statistics(trunk_in(folder)(images())), rtol=1e-4, atol=1e-5)
 
 
 def test_a_damaged_folder_is_told_in_one_sentence(folder: Path, tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from causalprint.models.lenses import Lens, load_lens, parse_lens
-from causalprint.models.lenses.base import magnified
-from causalprint.models.lenses.encoder import CLIP_MEAN, CLIP_STD, centre, normalise
+from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, centre, magnified, normalise
 from causalprint.models.lenses.onnx_encoder import residual_stream
 from causalprint.research.methods.loaded import installed_clip
 from causalprint.schemas.model_spec import LensError

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from causalprint.models.attention import attention_scores
-from causalprint.models.training.attention import AttentionAttributor
+from causalprint.models.training.networks import AttentionAttributor
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 CLASSES = 7

@@ -16,8 +16,8 @@ from causalprint.models.labelled import LabelledImages
 from causalprint.models.statistics.metrics import macro_recall
 from causalprint.models.training.examples import Labelled
 from causalprint.models.training.learning import Trained, learn
-from causalprint.models.training.loss import batch_loss
 from causalprint.models.training.networks import Networks
+from causalprint.models.training.objectives import batch_loss
 from causalprint.models.training.progress import Progress
 from causalprint.models.training.recipe import Objective, Optimiser, Recipe
 from causalprint.models.training.sample import sample_of

@@ -19,10 +19,10 @@ from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.labelled import LabelledImages
 from causalprint.models.training.examples import Labelled
+from causalprint.models.training.head import attribution_tensors, fingerprint_tensors
 from causalprint.models.training.interventions import Style
 from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.recipe import Optimiser
-from causalprint.models.training.tensors import attribution_tensors, fingerprint_tensors
 from causalprint.schemas.tables import FINGERPRINT_DIM
 from tests.bundles import photograph, tiny_prior
 from tests.models.training.worlds import OURS

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from causalprint.models.lenses.base import Lens, magnified, read
-from causalprint.models.lenses.convolutional import TrunkConfig, apply_trunk, load_trunk, save_trunk
+from causalprint.models.lenses.convolutional import TrunkConfig, apply_trunk, save_trunk
 from causalprint.models.residuals import load_residual
 from causalprint.research.training.lens import (
     TRUNKS,
@@ -24,6 +24,7 @@ from causalprint.research.training.lens import (
     show_residual,
 )
 from tests.bundles import tiny_prior
+from tests.models.tiny_trunks import trunk_in
 
 TINY = TrunkConfig(stem=4, stages=((1, 4, 3, 1, 1), (1, 6, 3, 2, 2)))
 TRAINING = LensTraining(epochs=4, batch=8, crop=32, rate=1e-2)
@@ -65,7 +66,7 @@ def test_two_sources_that_differ_in_their_finest_pixels_are_learned(tmp_path: Pa
     assert judge(network, see, held_out()) == 1.0
     save_trunk(network.trunk, tmp_path)
     x = torch.rand(2, 3, 40, 33)
-    kept = torch.cat([apply_trunk(load_trunk(tmp_path))(x)])
+    kept = torch.cat([apply_trunk(trunk_in(tmp_path))(x)])
     assert torch.isfinite(kept).all()
     assert kept.shape == (2, 2 * sum(TINY.channels))
 
@@ -93,7 +94,7 @@ def test_a_trunk_can_be_learned_on_from_another(tmp_path: Path) -> None:
     network = build_network(TINY, 2, 0)
     run(network)
     save_trunk(network.trunk, tmp_path)
-    again = build_network(load_trunk(tmp_path), 2, 1)
+    again = build_network(trunk_in(tmp_path), 2, 1)
     before = again.trunk.state_dict()["stem.0.weight"].clone()
     assert torch.equal(before, network.trunk.state_dict()["stem.0.weight"].half().float())
     run(again, replace(TRAINING, epochs=1))
