@@ -222,17 +222,11 @@ class Fidelity(NamedTuple):
 
 
 def fidelity(original: np.ndarray, changed: np.ndarray) -> Fidelity:
-    """Of crops uint8 (V, C, C, 3), all that an attributor saw: what lies around them, unchanged, would flatter the figures.
+    """Of crops uint8 (V, C, C, 3), all that an attributor saw: what lies around them, unchanged, would flatter the figures."""
+    from skimage.metrics import structural_similarity
 
-    Raises:
-        ImportError: scikit-image is not installed.
-    """
-    try:
-        from skimage.metrics import structural_similarity
-    except ImportError as missing:
-        raise ImportError("similarity is measured by scikit-image; pip install 'causalprint[compare]'") from missing
-    pairs = list(zip(original, changed, strict=True))
     measure: Callable[..., float] = structural_similarity
+    pairs = zip(original, changed, strict=True)
     similarity = [measure(one, other, channel_axis=2, data_range=WHITE) for one, other in pairs]
     difference = changed.astype(np.int64) - original
     error = float(np.square(difference).mean())
