@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from causalprint.research.aligned.make_aligned import AlignedReport
     from causalprint.research.anonymization.records import Anonymization, Seen
-    from causalprint.research.structure.evidence import Structure
+    from causalprint.research.structure.study import Structure
     from causalprint.research.training.own_model import TrainedModel
     from causalprint.research.training.train_lens import TrainedLens
 
@@ -81,7 +81,7 @@ def anonymize(config: AnonymizeConfig, session: Session) -> int:
 def structure(config: StructureConfig, session: Session) -> int:
     """Study whether the fingerprints of an evaluation group as their generators are built."""
     from causalprint.pipelines.report import new_table
-    from causalprint.research.structure.evidence import structure as run
+    from causalprint.research.structure.study import structure as run
 
     def show(made: Structure, out: Console) -> None:
         for bundle in made.bundles:
