@@ -103,12 +103,11 @@ def train_lens(
 
     def epoch(number: int) -> Iterator[CropBatch]:
         shown = changed_crops(ours.stream, often, changes, (how.seed, number))
-        for batch in balanced(shown, how.batch, how.buffer, np.random.default_rng((how.seed, number, 1))):
-            yield as_batch(batch, sources)
+        batches = balanced(shown, how.batch, how.buffer, np.random.default_rng((how.seed, number, 1)))
+        return (as_batch(batch, sources) for batch in batches)
 
     def judged() -> Iterator[CropBatch]:
-        for batch in in_order(central_crops(theirs.stream), how.batch):
-            yield as_batch(batch, sources)
+        return (as_batch(batch, sources) for batch in in_order(central_crops(theirs.stream), how.batch))
 
     report(f"learning {len(sources)} sources from {sum(ours.counts.values())} images")
     network = build_network(first, len(sources), config.seed)
