@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,13 +17,7 @@ from diffusers import AutoencoderDC, AutoencoderTiny
 
 Decoder = Literal["nearest", "pixelshuffle"]
 
-DECODERS: tuple[Decoder, ...] = get_args(Decoder)
-
-FACTOR = 4
-"""Pixels per latent position, in either direction."""
-
 LATENT_CHANNELS = 8
-
 GRADIENT_WEIGHT = 0.02
 """Share of the gradient term in the loss: enough to keep edges, too little to cost PSNR."""
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from diffusers import DDPMPipeline
 from PIL import Image
 from safetensors.torch import load_file
 
-from causalprint.research.generators.autoencoders import DECODERS, Decoder
+from causalprint.research.generators.autoencoders import Decoder
 from causalprint.research.generators.denoising import SIGMAS
 from causalprint.research.generators.prior import PriorConfig
 from causalprint.research.training import own_model, photographs
@@ -142,7 +143,7 @@ def test_too_few_photographs_is_said_with_the_remedy(config: ModelTrainingConfig
         split_photographs(config.inputs, (), 64)
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("decoder", get_args(Decoder))
 def test_an_autoencoder_is_trained_alike(config: ModelTrainingConfig, decoder: Decoder) -> None:
     result = train_autoencoder(replace(config, steps=2), decoder, training=TRAINING)
     assert result.steps == 2
