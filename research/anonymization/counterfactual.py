@@ -74,15 +74,9 @@ class Descent:
 
 
 def chain(fingerprinter: Fingerprinter, attributor: Attributor, height: int, width: int) -> Chain:
-    """The chain that a bundle's verdict on images of (height, width) pixels comes from, with the crops that vote.
-
-    Raises:
-        ValueError: the image is smaller than the crop, so that there is no verdict to change.
-    """
+    """The chain that a bundle's verdict on images of (height, width) pixels, no smaller than the crop, comes from."""
     geometry = fingerprinter.bundle.manifest.geometry
     places = corners(height, width, geometry)
-    if not places:
-        raise ValueError(f"an image of {width} x {height} pixels is smaller than the bundle's crop, {geometry.crop}")
 
     def embed(x: Tensor) -> Tensor:
         crops = torch.stack([x[..., top : top + geometry.crop, left : left + geometry.crop] for top, left in places], dim=1)

@@ -82,6 +82,7 @@ def train_model(trainee: Trainee, training: TrainingConfig, config: ModelTrainin
         ValueError: the device is missing, there are too few photographs, or the checkpoint is of another run.
     """
     training = replace(training, seed=config.seed)
+    output = Path(config.output)
     split = split_photographs(config.inputs, config.val, max(side for side, _ in training.patches))
     state = _fit(trainee, training, config, split, report)
     learned, held_out = (Counter((one.label.origin, one.label.licence) for one in part) for part in split[:2])
@@ -97,11 +98,11 @@ def train_model(trainee: Trainee, training: TrainingConfig, config: ModelTrainin
         learned=learned,
         held_out=held_out,
         losses=split.losses,
-        figures=trainee.measure(Path(config.output), [photograph.pixels for photograph in split.held_out]),
+        figures=trainee.measure(output, [photograph.pixels for photograph in split.held_out]),
     )
-    card = Path(config.output) / CARD
+    card = output / CARD
     card.write_text(text, encoding="utf-8")
-    return TrainedModel(config.output, str(card), state.step, round(state.seconds, 3))
+    return TrainedModel(str(output), str(card), state.step, round(state.seconds, 3))
 
 
 def _fit(
