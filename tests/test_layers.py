@@ -30,7 +30,7 @@ def test_schemas_and_formats_load_neither_torch_nor_beam(packages: list[str]) ->
 
 
 def test_pipelines_load_neither_torch_nor_beam() -> None:
-    modules = [*_modules("causalprint.pipelines"), *_modules("causalprint.research.commands")]
+    modules = [*_modules("causalprint.pipelines"), "causalprint.research.cli"]
     assert {"causalprint.pipelines.cli", "causalprint.pipelines.training.train"} <= set(modules)
     _import_without(modules, "torch", "apache_beam", "diffusers")
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import torch
+
+from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
+from causalprint.models.evaluation.splits import rotate_origins
+from causalprint.models.features import pick_device
+from causalprint.models.labelled import LabelledImages
+from causalprint.models.training.examples import THUMBNAIL, Examples
+from causalprint.models.training.recipe import load_recipe
+from causalprint.pipelines.results.sections import publish_section
 from causalprint.pipelines.runners import cores
 from causalprint.pipelines.training.features import FeatureConfig, Report, extraction_of, labelled_examples
 from causalprint.pipelines.training.train import sources_of
 from causalprint.research.ablation.config import AblateConfig
-from causalprint.research.ablation.records import Ablation, AblationRow, AblationSeed
+from causalprint.research.ablation.parts import FULL, Outcome, Variant, shared_reduction, try_out, variants
+from causalprint.research.ablation.report import SECTION, Ablation, AblationRow, AblationSeed, section
+from causalprint.research.comparison.cache import array_digest
 from causalprint.research.comparison.records import Measured, SplitRow
+from causalprint.research.comparison.scoring import Figures, Ground, ground_of, headline, judge
 from causalprint.schemas.estimates import finite
-
-if TYPE_CHECKING:
-    from causalprint.models.evaluation.splits import Split
-    from causalprint.models.labelled import LabelledImages
-    from causalprint.models.training.examples import Examples
-    from causalprint.research.ablation.parts import Outcome, Variant
-    from causalprint.research.comparison.scoring import Figures, Ground
+from causalprint.schemas.records import to_json
 
 RESULT = "ablation.json"
 FEATURES = "features"
@@ -42,18 +47,6 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
         ResultsError: the output cannot be written.
         Exception: as of :func:`~causalprint.pipelines.training.features.labelled_examples`.
     """
-    import torch
-
-    from causalprint.models.evaluation.splits import rotate_origins
-    from causalprint.models.features import pick_device
-    from causalprint.models.training.recipe import load_recipe
-    from causalprint.pipelines.results.sections import publish_section
-    from causalprint.research.ablation.parts import shared_reduction, try_out, variants
-    from causalprint.research.ablation.report import SECTION, section
-    from causalprint.research.comparison.cache import array_digest
-    from causalprint.research.comparison.scoring import ground_of
-    from causalprint.schemas.records import to_json
-
     recipe = load_recipe(config.recipe)
     rows = _chosen(variants(recipe), config.only)
     extraction = extraction_of(recipe, None, config.label_field, None, config.seed)
@@ -77,24 +70,27 @@ def ablate(config: AblateConfig, report: Report = lambda _: None) -> Ablation:
             outcome = try_out(row.recipe, recipe, labelled, len(sources), split, seed, device, reduction)
             outcomes[row.name].append(outcome)
     report("resampling")
-    best = _best_lens(rows, outcomes, ground)
+    runs = {name: [one.run for one in several] for name, several in outcomes.items()}
+    best = max((row.name for row in rows if row.lens), key=lambda name: headline(runs[name], ground), default=None)
+    figures = judge(runs, ground, best, FULL, config.rounds)
     ablation = Ablation(
         command=config.argv(),
         recipe=recipe.name,
         images=array_digest(images.image_id),
         sources=sources,
         headline=tuple(sources[label] for label in ground.several),
-        splits=tuple(_split_row(seed, split) for seed, split in splits.items()),
+        splits=tuple(
+            SplitRow(seed, int(split.train.sum()), int(split.validation.sum()), int(split.test.sum()), unknown=0)
+            for seed, split in splits.items()
+        ),
         best_lens=best,
-        rows=_rows(rows, outcomes, ground, best, config),
+        rows=tuple(_row(row, outcomes[row.name], figures[row.name], ground, config.seed) for row in rows),
     )
     publish_section(config.output, SECTION, section(ablation), {RESULT: (to_json(ablation, indent=1) + "\n").encode()})
     return ablation
 
 
 def _chosen(rows: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
-    from causalprint.research.ablation.parts import FULL
-
     names = [row.name for row in rows]
     if unknown := sorted(set(only) - set(names)):
         raise AblateError(f"this recipe has no row {', '.join(unknown)}; choose of {', '.join(names)}")
@@ -103,38 +99,11 @@ def _chosen(rows: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
 
 def _with_twins_joined(examples: Examples) -> LabelledImages:
     """As in a comparison near-duplicates, here found on the thumbnails that stand beside the features, are of one content."""
-    from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
-    from causalprint.models.training.examples import THUMBNAIL
-
     hashes = difference_hashes(examples.thumbnail.reshape(-1, THUMBNAIL, THUMBNAIL, 3))
     return replace(examples.images, content=join_near_duplicates(examples.images.content, hashes))
 
 
-def _split_row(seed: int, split: Split) -> SplitRow:
-    return SplitRow(seed, int(split.train.sum()), int(split.validation.sum()), int(split.test.sum()), unknown=0)
-
-
-def _best_lens(rows: Sequence[Variant], outcomes: Mapping[str, Sequence[Outcome]], ground: Ground) -> str | None:
-    from causalprint.research.comparison.scoring import headline
-
-    lenses = [row.name for row in rows if row.lens]
-    return max(lenses, key=lambda name: headline([one.run for one in outcomes[name]], ground), default=None)
-
-
-def _rows(
-    rows: Sequence[Variant], outcomes: Mapping[str, Sequence[Outcome]], ground: Ground, best: str | None, config: AblateConfig
-) -> tuple[AblationRow, ...]:
-    from causalprint.research.ablation.parts import FULL
-    from causalprint.research.comparison.scoring import judge
-
-    runs = {name: [one.run for one in several] for name, several in outcomes.items()}
-    figures = judge(runs, ground, best, FULL, config.rounds)
-    return tuple(_row(row, outcomes[row.name], figures[row.name], ground, config.seed) for row in rows)
-
-
 def _row(row: Variant, outcomes: Sequence[Outcome], figures: Figures, ground: Ground, first: int) -> AblationRow:
-    from causalprint.research.comparison.scoring import headline
-
     accuracies = [headline([one.run], ground) for one in outcomes]
     moved, shared = ([getattr(one, name) for one in outcomes] for name in ("invariance", "independence"))
     return AblationRow(

@@ -9,8 +9,6 @@ from typing import Annotated
 from causalprint.schemas.config import NO_OPTIONS, Device, LabelField, LabelledInputs, Seed, StorageOptions, Threads
 from causalprint.schemas.options import RUNS, Command, Option, Stated, output
 
-ROUNDS = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class AblateConfig(Command):
@@ -45,5 +43,5 @@ class AblateConfig(Command):
         Option("Train only these rows beside the recipe as it is; an unknown one lists all.", "ROW,…", usual="all", commas=True),
     ] = ()
     # Of the bootstrap.
-    rounds: int = ROUNDS
+    rounds: int = 1000
     storage: StorageOptions = NO_OPTIONS

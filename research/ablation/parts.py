@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from causalprint.models.statistics.metrics import macro_recall
 from causalprint.models.training.examples import Labelled
 from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.objectives import independence, invariance
-from causalprint.models.training.recipe import Objective, Optimiser, Recipe, Use
+from causalprint.models.training.recipe import Optimiser, Recipe, Use
 from causalprint.models.training.sample import sample_of
 from causalprint.research.comparison.scoring import MethodRun
 from causalprint.schemas.arrays import Mask
@@ -122,17 +122,12 @@ def shared_reduction(recipe: Recipe, labelled: Labelled, split: Split, seed: int
     return learn_reduction(rows, labelled.sizes, recipe.components, seed)
 
 
-def _weighing(change: Callable[[Objective], Objective]) -> Change:
-    return lambda recipe: replace(recipe, objective=change(recipe.objective))
+def _with(**parts: Any) -> Change:
+    return lambda recipe: replace(recipe, **parts)
 
 
-def _closed_form_alone(recipe: Recipe) -> Recipe:
-    none = replace(recipe.optimiser, epochs=0)
-    return replace(recipe, closed_form=True, fusion="f0", autoencoder=False, attributor="linear", optimiser=none)
-
-
-def _adversary(weights: Objective) -> Objective:
-    return replace(weights, independence=0.0, adversary=weights.adversary + weights.independence)
+def _weighing(**weights: float) -> Change:
+    return lambda recipe: replace(recipe, objective=replace(recipe.objective, **weights))
 
 
 def _free(recipe: Recipe) -> Recipe:
@@ -140,8 +135,18 @@ def _free(recipe: Recipe) -> Recipe:
     return replace(recipe, optimiser=replace(Optimiser(), batch=recipe.optimiser.batch)) if recipe.closed_form else recipe
 
 
-def _cross_attention(recipe: Recipe) -> Recipe:
-    return recipe if recipe.fusion == "f2" else replace(_free(recipe), fusion="f2")
+def _learned(part: str, value: str) -> Change:
+    return lambda recipe: recipe if getattr(recipe, part) == value else _with(**{part: value})(_free(recipe))
+
+
+def _closed_form_alone(recipe: Recipe) -> Recipe:
+    none = replace(recipe.optimiser, epochs=0)
+    return replace(recipe, closed_form=True, fusion="f0", autoencoder=False, attributor="linear", optimiser=none)
+
+
+def _adversary(recipe: Recipe) -> Recipe:
+    weights = recipe.objective
+    return _weighing(independence=0.0, adversary=weights.adversary + weights.independence)(recipe)
 
 
 def _with_autoencoder(recipe: Recipe) -> Recipe:
@@ -153,10 +158,6 @@ def _with_autoencoder(recipe: Recipe) -> Recipe:
     return replace(_free(recipe), autoencoder=True, objective=weights)
 
 
-def _with_attention(recipe: Recipe) -> Recipe:
-    return recipe if recipe.attributor == "attention" else replace(_free(recipe), attributor="attention")
-
-
 def _reading(images: bool) -> Change:
     return lambda recipe: replace(recipe, lenses=tuple(use for use in recipe.lenses if (use.reading == "image") is images))
 
@@ -165,22 +166,22 @@ _CHANGES: tuple[tuple[str, str, Change], ...] = (
     ("closed-form", "the closed form alone, no epochs", _closed_form_alone),
     ("free", "hardly held to the closed form, 40 epochs", _free),
     ("from-scratch", "from scratch, 40 epochs", lambda recipe: replace(_free(recipe), closed_form=False)),
-    ("no-contrast", "without contrast", _weighing(lambda weights: replace(weights, contrast=0.0))),
-    ("no-hard", "hard pairs count once", _weighing(lambda weights: replace(weights, hard=1.0))),
-    ("no-invariance", "without invariance, in the closed form too", _weighing(lambda weights: replace(weights, invariance=0.0))),
-    ("no-independence", "without independence", _weighing(lambda weights: replace(weights, independence=0.0))),
-    ("no-swap", "without the swap", _weighing(lambda weights: replace(weights, swap=0.0))),
-    ("adversary", "the adversary in place of independence", _weighing(_adversary)),
-    ("no-interventions", "without interventions", lambda recipe: replace(recipe, interventions=())),
+    ("no-contrast", "without contrast", _weighing(contrast=0.0)),
+    ("no-hard", "hard pairs count once", _weighing(hard=1.0)),
+    ("no-invariance", "without invariance, in the closed form too", _weighing(invariance=0.0)),
+    ("no-independence", "without independence", _weighing(independence=0.0)),
+    ("no-swap", "without the swap", _weighing(swap=0.0)),
+    ("adversary", "the adversary in place of independence", _adversary),
+    ("no-interventions", "without interventions", _with(interventions=())),
     ("first", "with the first intervention alone", lambda recipe: replace(recipe, interventions=recipe.interventions[:1])),
     ("last", "with the last intervention alone", lambda recipe: replace(recipe, interventions=recipe.interventions[-1:])),
-    ("f0", "fusion F0: equal weights", lambda recipe: replace(recipe, fusion="f0")),
-    ("f1", "fusion F1: weights by each lens's accuracy", lambda recipe: replace(recipe, fusion="f1")),
-    ("f2", "fusion F2: cross-attention, 40 epochs", _cross_attention),
+    ("f0", "fusion F0: equal weights", _with(fusion="f0")),
+    ("f1", "fusion F1: weights by each lens's accuracy", _with(fusion="f1")),
+    ("f2", "fusion F2: cross-attention, 40 epochs", _learned("fusion", "f2")),
     ("autoencoder", "with the variational autoencoder, 40 epochs", _with_autoencoder),
-    ("no-autoencoder", "without the variational autoencoder", lambda recipe: replace(recipe, autoencoder=False)),
-    ("attention", "with the attention attributor, 40 epochs", _with_attention),
-    ("linear", "with the linear attributor", lambda recipe: replace(recipe, attributor="linear")),
+    ("no-autoencoder", "without the variational autoencoder", _with(autoencoder=False)),
+    ("attention", "with the attention attributor, 40 epochs", _learned("attributor", "attention")),
+    ("linear", "with the linear attributor", _with(attributor="linear")),
     ("images", "lenses on the image only", _reading(images=True)),
     ("residuals", "lenses on the residual only", _reading(images=False)),
 )

@@ -7,29 +7,31 @@ artefact.
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import torch
+
+from causalprint.models.bundles.bundle import DEFAULT, RESIDUAL_FOLDER
+from causalprint.models.bundles.manifest import REAL
 from causalprint.models.encodings import ENCODINGS
+from causalprint.models.features import pick_device
+from causalprint.models.residuals import load_residual
+from causalprint.models.residuals.base import Residual
+from causalprint.models.sampling import pass_through
 from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, Report, central_crop
 from causalprint.pipelines.shards.sample_tar import Row, add_row
 from causalprint.research.aligned.config import AlignedConfig, AlignedError, Decoder
-from causalprint.research.aligned.photographs import (
-    CROP,
-    find_photographs,
-    photograph_reader,
-)
+from causalprint.schemas.elements import digest
 from causalprint.schemas.reasons import Abstention
 from causalprint.schemas.records import from_json, to_json
 from causalprint.transforms.labels import UNLABELLED
+from causalprint.transforms.match_shards import match_shards
 
-if TYPE_CHECKING:
-    import torch
-
-    from causalprint.models.residuals.base import Residual
-
+CROP = 256
 MANIFEST = "aligned.json"
 SIGMA = 0.1
 """Of the default bundle's denoiser as a decoder: at the residual's own level it changes too little to be called one."""
@@ -75,8 +77,6 @@ class AlignedReport(NamedTuple):
 
 def default_decoders() -> tuple[Decoder, ...]:
     """The decoders inside the package: its two autoencoders, and its diffusion prior as a denoiser."""
-    from causalprint.models.bundles.bundle import DEFAULT, RESIDUAL_FOLDER
-
     names = ("autoencoder-nearest", "autoencoder-pixelshuffle")
     autoencoders = (Decoder(name, f"autoencoder:{DEFAULT.parent / name}") for name in names)
     return (*autoencoders, Decoder("prior-denoise", f"denoise:{DEFAULT / RESIDUAL_FOLDER}?sigma={SIGMA}"))
@@ -100,17 +100,13 @@ def make_aligned(config: AlignedConfig, report: Report = lambda _: None) -> Alig
         LabelError: no image has a label.
         ResidualError: a decoder cannot be loaded.
     """
-    from causalprint.models.bundles.manifest import REAL
-    from causalprint.models.features import pick_device
-    from causalprint.models.residuals import load_residual
-
     decoders = config.decoders or default_decoders()
     names = [REAL, *(decoder.name for decoder in decoders)]
     if len(set(names)) < len(names):
         raise AlignedError(f"decoders {', '.join(names[1:])}: a name comes twice; give each its own")
     report("looking for photographs")
-    reader = photograph_reader(config)
-    survey = find_photographs(config, reader)
+    reader = LabelledReader(list(match_shards(config.inputs, config.storage)), config.label_field, config.storage)
+    chosen, made = _find_photographs(config, reader)
     device = pick_device(config.device)
     residuals = {decoder.name: load_residual(decoder.spec, device) for decoder in decoders}
     config.output.mkdir(parents=True, exist_ok=True)
@@ -120,39 +116,70 @@ def make_aligned(config: AlignedConfig, report: Report = lambda _: None) -> Alig
             tidy.callback(part.unlink, missing_ok=True)
         with ExitStack() as stack:
             tars = [stack.enter_context(tarfile.open(part, "w")) for part in parts]
-            for place, rows in enumerate(_rows(config, reader, survey.chosen, residuals, device), 1):
-                report(f"photograph {place} of {len(survey.chosen)}")
+            for place, rows in enumerate(_rows(config, reader, chosen, residuals, device), 1):
+                report(f"photograph {place} of {len(chosen)}")
                 for tar, row in zip(tars, rows, strict=True):
                     add_row(tar, row)
-        files = tuple(AlignedFile(f"{name}.tar", name, part.stat().st_size) for name, part in zip(names, parts, strict=True))
-        small, unlabelled = (survey.losses.of(reason) for reason in (Abstention.TOO_SMALL, UNLABELLED))
-        made = AlignedReport(
-            output=str(config.output),
-            encoding=config.encoding,
-            photographs=len(survey.chosen),
-            other=survey.other,
-            small=small,
-            damaged=survey.losses.images - small - unlabelled,
-            repeated=survey.repeated,
-            beyond=survey.beyond,
-            files=files,
-            unlabelled=unlabelled,
-            damage=survey.losses.damage,
-        )
+        files = (AlignedFile(f"{name}.tar", name, part.stat().st_size) for name, part in zip(names, parts, strict=True))
+        made = made._replace(files=tuple(files))
         _put_in_place(config.output, parts, made)
     return made
+
+
+def _find_photographs(config: AlignedConfig, reader: LabelledReader) -> tuple[frozenset[str], AlignedReport]:
+    """Reads the inputs once: the ids of the images that are taken, and the report without its files."""
+
+    def work(image: LabelledImage) -> tuple[str, str] | None:
+        if image.label.source != REAL:
+            return None
+        central_crop(image.decode(), CROP)
+        return image.encoded.image_id, image.label.origin
+
+    looked = list(reader.map(work, threads=config.threads))
+    losses = reader.losses
+    usable = [one for one in looked if one is not None]
+    other = len(looked) - len(usable)
+    if not usable:
+        raise AlignedError(
+            f"{', '.join(config.inputs)}: no image of source {REAL!r} is at least {CROP} pixels wide and high (of other sources "
+            f"{other}{f'; {losses}' if str(losses) else ''}); give labelled photographs, or another --label-field"
+        )
+    origins = dict(reversed(usable))  # of one that is repeated, the first origin
+    chosen = _choose(origins, config.limit, config.seed)
+    small, unlabelled = (losses.of(reason) for reason in (Abstention.TOO_SMALL, UNLABELLED))
+    return chosen, AlignedReport(
+        output=str(config.output),
+        encoding=config.encoding,
+        photographs=len(chosen),
+        other=other,
+        small=small,
+        damaged=losses.images - small - unlabelled,
+        repeated=len(usable) - len(origins),
+        beyond=len(origins) - len(chosen),
+        files=(),
+        unlabelled=unlabelled,
+        damage=losses.damage,
+    )
+
+
+def _choose(found: Mapping[str, str], limit: int | None, seed: int) -> frozenset[str]:
+    """At most ``limit`` image ids, one of each origin in turn, in an order drawn by ``seed``."""
+    ranks: defaultdict[str, int] = defaultdict(int)
+    order = []
+    for drawn, image_id, origin in sorted((digest(seed, image_id), image_id, origin) for image_id, origin in found.items()):
+        order.append((ranks[origin], drawn, image_id))
+        ranks[origin] += 1
+    return frozenset(image_id for _, _, image_id in sorted(order)[:limit])
 
 
 def _rows(
     config: AlignedConfig,
     reader: LabelledReader,
-    chosen: Collection[str],
+    chosen: frozenset[str],
     residuals: Mapping[str, Residual],
     device: torch.device,
 ) -> Iterator[Sequence[Row]]:
     """A row for each class, of each photograph that was chosen."""
-    import torch
-
     torch.set_num_threads(1)  # a photograph a thread; and no rounding depends on the number of cores
     left = set(chosen)
 
@@ -171,9 +198,6 @@ def _versions(
     config: AlignedConfig, residuals: Mapping[str, Residual], device: torch.device, image: LabelledImage
 ) -> list[tuple[str, bytes, dict[str, object]]]:
     """Suffix, bytes and sidecar of the photograph, and of what each decoder makes of it."""
-    from causalprint.models.bundles.manifest import REAL
-    from causalprint.models.sampling import pass_through
-
     encoding = ENCODINGS[config.encoding]
     crop = central_crop(image.decode(), CROP)
     known = {
@@ -185,11 +209,8 @@ def _versions(
     }
     versions: list[tuple[str, bytes, dict[str, object]]] = [(encoding.suffix, encoding.encode(crop), {"source": REAL, **known})]
     for name, residual in residuals.items():
-        decoder = {
-            "kind": residual.spec.kind,
-            "options": dict(sorted(residual.spec.options)),
-            "digests": dict(residual.digests),
-        }
+        spec = residual.spec
+        decoder = {"kind": spec.kind, "options": dict(sorted(spec.options)), "digests": dict(residual.digests)}
         sidecar: dict[str, object] = {"source": name, **known, "decoder": decoder}
         versions.append((encoding.suffix, encoding.encode(pass_through(residual, crop, device)), sidecar))
     return versions

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-from causalprint.research.anonymization.attacks import (
-    Aim,
-    AnonymizeError,
-    Report,
-    attack,
-    attempt,
-    each_image,
-    load_tools,
-    look_at,
-)
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from causalprint import __version__
+from causalprint.models.encodings import encode_png
+from causalprint.models.features import pick_device
+from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, Report
+from causalprint.pipelines.results.sections import publish
+from causalprint.research.anonymization.anonymizer import Aim, AnonymizeError, load_anonymizer
 from causalprint.research.anonymization.config import AnonymizeConfig
-from causalprint.research.anonymization.records import Anonymization, Attempt, LeftOut
+from causalprint.research.anonymization.records import ATTEMPTS, Anonymization, Attempt, LeftOut
+from causalprint.schemas.records import to_json
+from causalprint.transforms.match_shards import match_shards
 
-if TYPE_CHECKING:
-    from causalprint.pipelines.labelled.reader import LabelledImage
-
-ATTEMPTS = "anonymize.parquet"
-REPORT = "report.json"
+ResultT = TypeVar("ResultT")
 
 
 def anonymize(config: AnonymizeConfig, report: Report = lambda _: None) -> Anonymization:
@@ -36,22 +37,17 @@ def anonymize(config: AnonymizeConfig, report: Report = lambda _: None) -> Anony
         InputError: an input matches nothing.
         ResultsError: the output cannot be written.
     """
-    from causalprint import __version__
-    from causalprint.models.encodings import encode_png
-    from causalprint.pipelines.results.sections import publish
-    from causalprint.schemas.records import to_json
-
-    tools = load_tools(config, report)
+    anonymizer = load_anonymizer(config, report)
     aim = Aim(config.method, config.target, config.epsilon)
 
     def work(image: LabelledImage) -> tuple[Attempt, bytes] | LeftOut:
-        known = look_at(image, tools)
+        known = anonymizer.look_at(image)
         if isinstance(known, LeftOut):
             return known
-        changed = attack(known, aim, config.seed, tools)
+        changed = anonymizer.attack(known, aim, config.seed)
         if isinstance(changed, LeftOut):
             return changed
-        return attempt(known, changed, tools.anonymizer.assess(changed), aim, tools), encode_png(changed)
+        return anonymizer.attempt(known, changed, anonymizer.assess(changed), aim), encode_png(changed)
 
     found = list(each_image(config, None, work, report))
     done = [each for each in found if not isinstance(each, LeftOut)]
@@ -61,29 +57,44 @@ def anonymize(config: AnonymizeConfig, report: Report = lambda _: None) -> Anony
         raise AnonymizeError(f"none of {len(left_out)} images could be changed{why}")
     names = _names([row for row, _ in done])
     attempts = tuple(row._replace(file=name) for (row, _), name in zip(done, names, strict=True))
-    result = Anonymization(__version__, tools.anonymizer.judge.bundle.bundle_id, tools.held_out, attempts, left_out)
+    held_out = tuple(judge.bundle.bundle_id for judge in anonymizer.held_out)
+    result = Anonymization(__version__, anonymizer.judge.bundle.bundle_id, held_out, attempts, left_out)
     files = dict(zip(names, (data for _, data in done), strict=True))
-    publish(config.output, files | {ATTEMPTS: parquet(attempts), REPORT: (to_json(result, indent=1) + "\n").encode()})
+    files |= {"anonymize.parquet": parquet(attempts), "report.json": (to_json(result, indent=1) + "\n").encode()}
+    publish(config.output, files)
     return result
+
+
+def each_image(
+    config: AnonymizeConfig, label_field: str | None, work: Callable[[LabelledImage], ResultT | LeftOut], report: Report
+) -> Iterator[ResultT | LeftOut]:
+    """``work`` on every image, several at a time, in order; then all that could not be read.
+
+    Raises:
+        ConnectionError: a shard cannot be read for now.
+        LabelError: labels are asked for, and no image has one.
+    """
+    in_order = (shard for given in config.inputs for shard in match_shards([given], config.storage))  # as they were given
+    shards = {shard.uri: shard for shard in in_order}
+    threads = config.threads or (os.cpu_count() or 1 if pick_device(config.device) == torch.device("cpu") else 1)
+    lost: list[LeftOut] = []
+    reader = LabelledReader(
+        tuple(shards.values()), label_field, config.storage, lost=lambda name, why: lost.append(LeftOut(name, why))
+    )
+    for count, done in enumerate(reader.map(work, threads=threads), 1):
+        report(f"{count} images")
+        yield done
+    yield from lost
+
+
+def parquet(attempts: Sequence[Attempt]) -> bytes:
+    """A Parquet file of schema :data:`causalprint.research.anonymization.records.ATTEMPTS`."""
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([json.loads(to_json(row)) for row in attempts], ATTEMPTS), sink, compression="zstd")
+    return sink.getvalue()
 
 
 def _names(attempts: Sequence[Attempt]) -> list[str]:
     stems = [PurePosixPath(row.image.rpartition("#")[2]).stem for row in attempts]
     alone = [stem if stems.count(stem) == 1 else f"{stem}-{row.image_id[:8]}" for stem, row in zip(stems, attempts, strict=True)]
     return [f"{name}.png" for name in alone]
-
-
-def parquet(attempts: Sequence[Attempt]) -> bytes:
-    """A Parquet file of schema :data:`causalprint.research.anonymization.records.ATTEMPTS`."""
-    import io
-    import json
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from causalprint.research.anonymization.records import ATTEMPTS as SCHEMA
-    from causalprint.schemas.records import to_json
-
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([json.loads(to_json(row)) for row in attempts], SCHEMA), sink, compression="zstd")
-    return sink.getvalue()

@@ -10,7 +10,6 @@ from causalprint.schemas.config import NO_OPTIONS, Device, LabelField, Seed, Sto
 from causalprint.schemas.options import DATA, Command, Option, argument, output
 
 PGD, SWAP, NOISE = METHODS = ("pgd", "swap", "noise")
-KEY = "anonymize"
 
 
 def parse_epsilon(given: object) -> float:
@@ -77,4 +76,4 @@ class AnonymizeConfig(Command):
     @property
     def key(self) -> str:
         """Of a study's section of results and of its files: ``anonymize``, or ``anonymize-survive-jpeg``."""
-        return f"{KEY}-survive-jpeg" if self.survive_jpeg else KEY
+        return "anonymize-survive-jpeg" if self.survive_jpeg else "anonymize"

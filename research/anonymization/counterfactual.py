@@ -74,15 +74,9 @@ class Descent:
 
 
 def chain(fingerprinter: Fingerprinter, attributor: Attributor, height: int, width: int) -> Chain:
-    """The chain that a bundle's verdict on images of (height, width) pixels comes from, with the crops that vote.
-
-    Raises:
-        ValueError: the image is smaller than the crop, so that there is no verdict to change.
-    """
+    """The chain that a bundle's verdict on images of (height, width) pixels, no smaller than the crop, comes from."""
     geometry = fingerprinter.bundle.manifest.geometry
     places = corners(height, width, geometry)
-    if not places:
-        raise ValueError(f"an image of {width} x {height} pixels is smaller than the bundle's crop, {geometry.crop}")
 
     def embed(x: Tensor) -> Tensor:
         crops = torch.stack([x[..., top : top + geometry.crop, left : left + geometry.crop] for top, left in places], dim=1)
@@ -222,17 +216,11 @@ class Fidelity(NamedTuple):
 
 
 def fidelity(original: np.ndarray, changed: np.ndarray) -> Fidelity:
-    """Of crops uint8 (V, C, C, 3), all that an attributor saw: what lies around them, unchanged, would flatter the figures.
+    """Of crops uint8 (V, C, C, 3), all that an attributor saw: what lies around them, unchanged, would flatter the figures."""
+    from skimage.metrics import structural_similarity
 
-    Raises:
-        ImportError: scikit-image is not installed.
-    """
-    try:
-        from skimage.metrics import structural_similarity
-    except ImportError as missing:
-        raise ImportError("similarity is measured by scikit-image; pip install 'causalprint[compare]'") from missing
-    pairs = list(zip(original, changed, strict=True))
     measure: Callable[..., float] = structural_similarity
+    pairs = zip(original, changed, strict=True)
     similarity = [measure(one, other, channel_axis=2, data_range=WHITE) for one, other in pairs]
     difference = changed.astype(np.int64) - original
     error = float(np.square(difference).mean())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import types
+import typing
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -164,42 +166,22 @@ class Study(NamedTuple):
     rows: tuple[AttackSummary, ...]
 
 
-_SEEN = pa.struct(
-    [
-        pa.field("verdict", pa.string(), nullable=False),
-        pa.field("source", pa.string()),
-        pa.field("probability", pa.float32()),
-        pa.field("novelty", pa.float32()),
-    ]
-)
-_HELD_OUT = pa.struct(
-    [
-        pa.field("bundle", pa.string(), nullable=False),
-        pa.field("before", _SEEN, nullable=False),
-        pa.field("after", _SEEN, nullable=False),
-        pa.field("success", pa.bool_(), nullable=False),
-    ]
-)
-ATTEMPTS = pa.schema(
-    [
-        pa.field("image", pa.string(), nullable=False),
-        pa.field("image_id", pa.string(), nullable=False),
-        pa.field("label", pa.string()),
-        pa.field("content", pa.string(), nullable=False),
-        pa.field("file", pa.string()),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("epsilon", pa.float32(), nullable=False),
-        pa.field("target", pa.string()),
-        pa.field("before", _SEEN, nullable=False),
-        pa.field("after", _SEEN, nullable=False),
-        pa.field("jpeg", _SEEN, nullable=False),
-        pa.field("success", pa.bool_(), nullable=False),
-        pa.field("jpeg_success", pa.bool_(), nullable=False),
-        pa.field("ssim", pa.float32(), nullable=False),
-        pa.field("psnr", pa.float32()),
-        pa.field("largest", pa.int16(), nullable=False),
-        pa.field("rms", pa.float32(), nullable=False),
-        pa.field("held_out", pa.list_(_HELD_OUT), nullable=False),
-    ]
-)
+_ARROW = {str: pa.string(), bool: pa.bool_(), int: pa.int16(), float: pa.float32()}
+
+
+def _columns(record: type) -> list[pa.Field]:
+    """The fields of a record as columns, nullable where they may be ``None``."""
+    hints = typing.get_type_hints(record).items()
+    return [pa.field(name, _column(hint), nullable=isinstance(hint, types.UnionType)) for name, hint in hints]
+
+
+def _column(hint: Any) -> pa.DataType:
+    if isinstance(hint, types.UnionType):
+        return _column(typing.get_args(hint)[0])
+    if typing.get_origin(hint) is tuple:
+        return pa.list_(_column(typing.get_args(hint)[0]))
+    return _ARROW[hint] if hint in _ARROW else pa.struct(_columns(hint))
+
+
+ATTEMPTS = pa.schema(_columns(Attempt))
 """Columns of ``anonymize.parquet``: the fields of :class:`Attempt`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,13 +17,7 @@ from diffusers import AutoencoderDC, AutoencoderTiny
 
 Decoder = Literal["nearest", "pixelshuffle"]
 
-DECODERS: tuple[Decoder, ...] = get_args(Decoder)
-
-FACTOR = 4
-"""Pixels per latent position, in either direction."""
-
 LATENT_CHANNELS = 8
-
 GRADIENT_WEIGHT = 0.02
 """Share of the gradient term in the loss: enough to keep edges, too little to cost PSNR."""
 
@@ -55,24 +49,17 @@ def build_autoencoder(decoder: Decoder) -> AutoencoderTiny | AutoencoderDC:
     )
 
 
-def decode_encoded(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """``D(E(x))`` in [-1, 1] for the two classes above, differentiable.
+def decode_encoded(model: AutoencoderTiny | AutoencoderDC, images: torch.Tensor) -> torch.Tensor:
+    """``D(E(x))`` in [-1, 1], differentiable.
 
     Not ``model(images)``: AutoencoderTiny rounds its latents to bytes there, which stops gradients.
     """
-    if isinstance(model, AutoencoderTiny):
-        latents = model.encode(images).latents
-    elif isinstance(model, AutoencoderDC):
-        latents = model.encode(images).latent
-    else:
-        raise TypeError(f"expected one of build_autoencoder's models, got {type(model).__name__}")
-    decoded: torch.Tensor = model.decode(latents).sample
+    decoded: torch.Tensor = model.decode(model.encode(images)[0]).sample
     return decoded
 
 
-def reconstruction_loss(model: torch.nn.Module, images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Mean square error plus ``GRADIENT_WEIGHT`` times the L1 error of the pixel differences; ``rng`` is not needed."""
-    del rng
+def reconstruction_loss(model: torch.nn.Module, images: torch.Tensor, _: np.random.Generator) -> torch.Tensor:
+    """Mean square error plus ``GRADIENT_WEIGHT`` times the L1 error of the pixel differences; nothing is drawn for it."""
     error = decode_encoded(model, images).float() - images
     gradient = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
     return error.square().mean() + GRADIENT_WEIGHT * gradient

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.nn.functional import conv2d, pad
+from scipy import ndimage
 
 from causalprint.models.residuals.prior import Prior
+from causalprint.schemas.arrays import Pixels
 
 SIGMAS = tuple(level / 255 for level in (5, 10, 15, 25, 35, 50))
 """Noise levels at which the prior is judged: standard deviations for images in [0, 1]."""
@@ -65,21 +65,13 @@ def denoise(prior: Prior, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
 
 def gaussian_filter(images: torch.Tensor, width: float) -> torch.Tensor:
     """Gaussian blur of standard deviation ``width`` pixels, cut at four of them, mirrored at the borders; same shape."""
-    reach = math.ceil(4 * width)
-    offsets = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
-    kernel = torch.exp(-0.5 * (offsets / width) ** 2)
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
-    padded = pad(images, (reach, reach, reach, reach), mode="reflect")
-    blurred = conv2d(padded, kernel, groups=images.shape[1])
-    return conv2d(blurred, kernel.transpose(2, 3), groups=images.shape[1])
+    filtered = ndimage.gaussian_filter(images.numpy(), width, mode="mirror", axes=(2, 3), radius=math.ceil(4 * width))
+    return torch.from_numpy(filtered)
 
 
 def median_filter(images: torch.Tensor, side: int) -> torch.Tensor:
     """Median over a ``side`` x ``side`` window (odd), mirrored at the borders; same shape."""
-    reach = side // 2
-    padded = pad(images, (reach, reach, reach, reach), mode="reflect")
-    windows = padded.unfold(2, side, 1).unfold(3, side, 1)
-    return windows.flatten(-2).median(dim=-1).values
+    return torch.from_numpy(ndimage.median_filter(images.numpy(), side, mode="mirror", axes=(2, 3)))
 
 
 def psnr(images: torch.Tensor, others: torch.Tensor) -> float:
@@ -88,28 +80,18 @@ def psnr(images: torch.Tensor, others: torch.Tensor) -> float:
     return float((-10 * torch.log10(errors.clamp_min(1e-12))).mean())
 
 
-def judge(
-    prior: Prior,
-    photographs: Sequence[NDArray[np.uint8]],
-    sigmas: Sequence[float] = SIGMAS,
-    side: int = 256,
-) -> tuple[DenoisingFigure, ...]:
-    """The prior against the best Gaussian and the best median filter, on the centres of ``photographs``.
+def judge(prior: Prior, photographs: Sequence[Pixels], side: int) -> tuple[DenoisingFigure, ...]:
+    """The prior against the best Gaussian and the best median filter, on the centres of ``photographs``, at :data:`SIGMAS`.
 
-    Args:
-        prior: the diffusion model.
-        photographs: (height, width, 3) uint8 each; those with a side shorter than ``side`` are left out.
-        sigmas: wanted noise levels; each is judged at the nearest timestep's exact level.
-        side: of the square that is cut from each centre, in pixels.
-
-    Raises:
-        ValueError: no photograph is large enough.
+    Each level is judged at the nearest timestep's exact one. ``photographs`` are uint8 (height, width, 3) each; a square of
+    ``side`` pixels is cut from each centre, and no photograph may be smaller.
     """
-    crops = [_centre(photograph, side) for photograph in photographs if min(photograph.shape[:2]) >= side]
-    if not crops:
-        raise ValueError(f"none of {len(photographs)} held-out photographs has {side} pixels each way; hold out larger ones")
-    images = torch.stack([torch.from_numpy(crop.copy()).permute(2, 0, 1) for crop in crops]).float() / 255
-    return tuple(_judge_level(prior, images, prior.nearest_timestep(sigma)) for sigma in sigmas)
+    crops = []
+    for photograph in photographs:
+        top, left = ((length - side) // 2 for length in photograph.shape[:2])
+        crops.append(photograph[top : top + side, left : left + side])
+    images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().contiguous() / 255
+    return tuple(_judge_level(prior, images, prior.nearest_timestep(sigma)) for sigma in SIGMAS)
 
 
 def _judge_level(prior: Prior, images: torch.Tensor, timestep: int) -> DenoisingFigure:
@@ -134,8 +116,3 @@ def _judge_level(prior: Prior, images: torch.Tensor, timestep: int) -> Denoising
         median=medians[window],
         median_side=window,
     )
-
-
-def _centre(photograph: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    top, left = (photograph.shape[0] - side) // 2, (photograph.shape[1] - side) // 2
-    return photograph[top : top + side, left : left + side]

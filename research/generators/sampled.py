@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from causalprint.models.encodings import ENCODINGS
+import numpy as np
+
+from causalprint.models.bundles.bundle import DEFAULT, RESIDUAL_FOLDER
+from causalprint.models.encodings import encode_jpeg95
+from causalprint.models.sampling import sample
 from causalprint.pipelines.shards.demo import CROP, PRIOR
 from causalprint.pipelines.shards.sample_tar import write_tar
 
@@ -20,37 +23,23 @@ SEED = 1
 LICENCE = "Apache-2.0 (made by this repository)"
 
 
-def write_sampled_shard(prior: Path, path: Path, samples: int = SAMPLES, encoding: str = "jpeg95") -> None:
-    """Draws samples of the prior and writes them with their labels.
+def write_sampled_shard(prior: Path, path: Path, samples: int = SAMPLES) -> None:
+    """Draws samples of the diffusion pipeline in folder ``prior`` and writes them with their labels, as JPEG 95, to a tar.
 
-    Args:
-        prior: the diffusion pipeline's folder.
-        path: of the tar.
-        samples: a multiple of four: as many for each number of sampling steps.
-        encoding: a key of :data:`~causalprint.models.encodings.ENCODINGS`.
+    ``samples`` is a multiple of four: as many for each number of sampling steps.
     """
-    import numpy as np
-
-    from causalprint.models.sampling import sample
-
     each = samples // len(SAMPLING_STEPS)
     drawn = np.concatenate([sample(prior, each, CROP, steps, SEED + run) for run, steps in enumerate(SAMPLING_STEPS)])
-    suffix, encode = ENCODINGS[encoding]
     label = {"source": PRIOR, "origin": PRIOR, "licence": LICENCE}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tar(
         path,
-        ((f"{place:06d}", suffix, encode(pixels), {**label, "content": f"sample-{place}"}) for place, pixels in enumerate(drawn)),
+        (
+            (f"{place:06d}", "jpg", encode_jpeg95(pixels), {**label, "content": f"sample-{place}"})
+            for place, pixels in enumerate(drawn)
+        ),
     )
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Writes the shard from the prior inside the package."""
-    from causalprint.models.bundles.bundle import DEFAULT, RESIDUAL_FOLDER
-
-    (path,) = arguments
-    write_sampled_shard(DEFAULT / RESIDUAL_FOLDER, Path(path))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    write_sampled_shard(DEFAULT / RESIDUAL_FOLDER, Path(sys.argv[1]))

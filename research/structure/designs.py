@@ -56,7 +56,7 @@ DESIGNS: Mapping[str, Design] = {
     "stylegan2-ffhq": _STYLEGAN,
     # The collection says StyleGAN and not which.
     "stylegan-generated-photos": _STYLEGAN,
-    # This repository's own (models/generators/autoencoders.py, models/generators/prior.py).
+    # This repository's own (research/generators/autoencoders.py, research/generators/prior.py).
     "autoencoder-nearest": Design("reconstruction", "latent", "nearest", "4", "plain"),
     "autoencoder-pixelshuffle": Design("reconstruction", "latent", "pixelshuffle", "4", "plain"),
     "causalprint-prior": Design("diffusion", "pixel", "nearest", "none", "plain"),

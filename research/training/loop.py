@@ -12,12 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from causalprint.models.training.progress import optimizer_tensors, part_of, read_checkpoint, restore_optimizer, write_checkpoint
-
-Photographs = Sequence[NDArray[np.uint8]]
-"""Photographs at native resolution, each (height, width, 3), uint8 in [0, 255]."""
+from causalprint.schemas.arrays import Pixels
 
 Loss = Callable[[torch.nn.Module, torch.Tensor, np.random.Generator], torch.Tensor]
 """From a model, images (n, 3, side, side) in [-1, 1] and the step's generator to a scalar."""
@@ -76,7 +73,7 @@ def start(build: Callable[[], torch.nn.Module], config: TrainingConfig, device: 
     return TrainingState(model, average, optimizer, 0)
 
 
-def draw_patches(photographs: Photographs, side: int, count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def draw_patches(photographs: Sequence[Pixels], side: int, count: int, rng: np.random.Generator) -> Pixels:
     """``count`` square crops at native resolution, each flipped and turned at random: uint8 (count, side, side, 3).
 
     No photograph may be shorter than ``side``; each is as likely as any other.
@@ -94,8 +91,8 @@ def draw_patches(photographs: Photographs, side: int, count: int, rng: np.random
     return patches
 
 
-def train_step(state: TrainingState, photographs: Photographs, config: TrainingConfig, loss: Loss) -> float:
-    """One optimizer step on fresh patches; advances ``state`` in place and returns the loss."""
+def train_step(state: TrainingState, photographs: Sequence[Pixels], config: TrainingConfig, loss: Loss) -> float:
+    """One optimizer step on fresh patches of uint8 (height, width, 3) each; advances ``state`` in place and returns the loss."""
     rng = np.random.default_rng((config.seed, state.step))
     side, count = config.patches[state.step % len(config.patches)]
     device = next(state.model.parameters()).device
@@ -121,12 +118,9 @@ def train_step(state: TrainingState, photographs: Photographs, config: TrainingC
 
 
 def save_checkpoint(state: TrainingState, run: str, path: Path) -> None:
-    """Write everything that the next step depends on; a kill at any moment leaves the old file or the new.
+    """Writes everything that the next step depends on; a kill at any moment leaves the old file or the new.
 
-    Args:
-        state: what to keep.
-        run: what must be the same when the run goes on: a digest of the configuration and of the photographs.
-        path: where to.
+    ``run`` says what must be the same when the run goes on: a digest of the configuration and of the photographs.
     """
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}

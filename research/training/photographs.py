@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from causalprint.models.bundles.manifest import REAL
@@ -15,28 +13,18 @@ from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.losses import Losses
+from causalprint.transforms.labels import Label
 from causalprint.transforms.match_shards import match_shards
 
 HOLD_OUT_ONE_IN = 8
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingPhotograph:
-    """A photograph with what its model's card says of it.
-
-    Attributes:
-        image_id: SHA-256 of the encoded bytes, lower-case hex.
-        origin: the collection or package it comes from.
-        licence: as the origin states it.
-        content: what all images of the same scene share.
-        pixels: uint8 (height, width, 3), at native resolution.
-    """
+class TrainingPhotograph(NamedTuple):
+    """A photograph: SHA-256 of its encoded bytes, its label, and its pixels uint8 (height, width, 3) at native resolution."""
 
     image_id: str
-    origin: str
-    licence: str
-    content: str
-    pixels: Pixels = field(repr=False)
+    label: Label
+    pixels: Pixels
 
 
 class TrainingSplit(NamedTuple):
@@ -55,15 +43,6 @@ class TrainingSplit(NamedTuple):
         return digest(*(photograph.image_id for part in self[:2] for photograph in part), len(self.training))
 
 
-class Source(NamedTuple):
-    """A row of a card's table: where photographs come from, and how many."""
-
-    origin: str
-    licence: str
-    training: int
-    held_out: int
-
-
 def split_photographs(inputs: Sequence[str], val: Sequence[str], smallest: int) -> TrainingSplit:
     """The photographs of ``inputs`` and of the installed packages, split by content.
 
@@ -80,31 +59,22 @@ def split_photographs(inputs: Sequence[str], val: Sequence[str], smallest: int) 
     """
     readers = [LabelledReader(list(match_shards(given, Storage())), "source", otherwise=REAL) for given in (inputs, val)]
     ours, reserved = ([one for one in reader.map(_describe) if one is not None] for reader in readers)
-    candidates = [*ours, *_shipped()]
-    kept = {photograph.content for photograph in reserved}
+    kept = {photograph.label.content for photograph in reserved}
     training: list[TrainingPhotograph] = []
     held_out = reserved
-    for photograph in candidates:
-        if photograph.content in kept:
-            continue
-        (held_out if not val and _is_held_out(photograph.content) else training).append(photograph)
+    for photograph in (*ours, *_shipped()):
+        content = photograph.label.content
+        if content not in kept:
+            (held_out if not val and _is_held_out(content) else training).append(photograph)
     losses = readers[0].losses + readers[1].losses
     parts = TrainingSplit(_usable(training, smallest), _usable(held_out, smallest), losses)
     if not parts.training or not parts.held_out:
         raise ValueError(
             f"{len(parts.training)} photographs to train on and {len(parts.held_out)} held out, each at least {smallest} pixels "
             f"wide and high, from {', '.join((*inputs, *val)) or 'the installed packages'}: both need some; give more inputs"
-            + f" ({losses})"
-            * bool(str(losses))
+            f"{f' ({losses})' if str(losses) else ''}"
         )
     return parts
-
-
-def sources(split: TrainingSplit) -> tuple[Source, ...]:
-    """How many photographs of each origin and licence there are, ordered by origin."""
-    training = Counter((photograph.origin, photograph.licence) for photograph in split.training)
-    held_out = Counter((photograph.origin, photograph.licence) for photograph in split.held_out)
-    return tuple(Source(*key, training[key], held_out[key]) for key in sorted(training | held_out))
 
 
 def _is_held_out(content: str) -> bool:
@@ -118,13 +88,11 @@ def _usable(candidates: Iterable[TrainingPhotograph], smallest: int) -> tuple[Tr
 
 def _shipped() -> Iterator[TrainingPhotograph]:
     for photograph in photographs():
-        image_id = hashlib.sha256(photograph.encoded).hexdigest()
-        origin = f"package {photograph.package}"
-        yield TrainingPhotograph(image_id, origin, photograph.licence, photograph.name, photograph.pixels)
+        label = Label(REAL, f"package {photograph.package}", photograph.name, photograph.licence)
+        yield TrainingPhotograph(hashlib.sha256(photograph.encoded).hexdigest(), label, photograph.pixels)
 
 
 def _describe(image: LabelledImage) -> TrainingPhotograph | None:
     if image.label.source != REAL:
         return None
-    _, origin, content, licence = image.label
-    return TrainingPhotograph(image.encoded.image_id, origin, licence, content, image.decode().pixels)
+    return TrainingPhotograph(image.encoded.image_id, image.label, image.decode().pixels)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from causalprint.models.training.interventions import Interventions
 from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, central_crop
 from causalprint.research.training.lens import CropBatch
 from causalprint.schemas.arrays import Labels, Pixels
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import NO_OPTIONS, Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.losses import Losses
 from causalprint.transforms.labels import Label
@@ -47,12 +47,11 @@ class CropStream:
     crop: int
     label_field: str
     keeps: Callable[[str], bool] = lambda _: True
-    storage: Storage = field(default_factory=Storage)
+    storage: Storage = NO_OPTIONS
 
-    def reader(self, shards: Sequence[Shard] | None = None) -> LabelledReader:
-        """A few ``shards`` at a time, by turns; ``None`` takes those of the stream, in their order."""
-        given = self.shards if shards is None else shards
-        return LabelledReader(given, self.label_field, self.storage, side_by_side=SIDE_BY_SIDE)
+    def reader(self, shards: Sequence[Shard]) -> LabelledReader:
+        """A few ``shards`` at a time, by turns."""
+        return LabelledReader(shards, self.label_field, self.storage, side_by_side=SIDE_BY_SIDE)
 
     def kept(self, reader: LabelledReader) -> Iterator[LabelledImage]:
         """The images of ``reader`` that belong to the stream."""
@@ -66,31 +65,34 @@ class LabelledCrop(NamedTuple):
     label: Label
 
 
-class CropCounts(NamedTuple):
+class SurveyedCrops(NamedTuple):
     """What a stream holds.
 
     Attributes:
+        stream: that one.
         counts: images by source, origin and licence.
         losses: what is left out.
     """
 
+    stream: CropStream
     counts: Mapping[tuple[str, str, str], int]
     losses: Losses
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """In order."""
-        return tuple(sorted({source for source, _, _ in self.counts}))
+    def by_source(self) -> dict[str, int]:
+        """Images by source, in order."""
+        sources = sorted({source for source, _, _ in self.counts})
+        return {name: sum(count for (source, *_), count in self.counts.items() if source == name) for name in sources}
 
 
-def survey(stream: CropStream) -> CropCounts:
+def survey(stream: CropStream) -> SurveyedCrops:
     """Reads and decodes everything once.
 
     Raises:
         LabelError: no image has a label.
         ConnectionError: a shard cannot be read for now.
     """
-    reader = stream.reader()
+    reader = stream.reader(stream.shards)
 
     def usable(image: LabelledImage) -> Label:
         central_crop(image.decode(), stream.crop)
@@ -98,10 +100,10 @@ def survey(stream: CropStream) -> CropCounts:
 
     labels = reader.map(usable, stream.kept(reader))
     counts = Counter((label.source, label.origin, label.licence) for label in labels)
-    return CropCounts(counts, reader.losses)
+    return SurveyedCrops(stream, counts, reader.losses)
 
 
-def shares(found: CropCounts) -> dict[Kind, float]:
+def shares(found: SurveyedCrops) -> dict[Kind, float]:
     """How often an image of each kind is shown in an epoch so that sources weigh alike, and so do the origins of a source.
 
     As many crops in all as there are images, but that none is shown more than :data:`MOST` times.
@@ -146,9 +148,8 @@ def changed_crops(
 
 def central_crops(stream: CropStream) -> Iterator[LabelledCrop]:
     """The central crop of every image, as it is, to judge by."""
-    reader = stream.reader()
-    crop = stream.crop
-    return reader.map(lambda image: LabelledCrop(central_crop(image.decode(), crop), image.label), stream.kept(reader))
+    reader = stream.reader(stream.shards)
+    return reader.map(lambda one: LabelledCrop(central_crop(one.decode(), stream.crop), one.label), stream.kept(reader))
 
 
 def balanced(crops: Iterable[LabelledCrop], size: int, capacity: int, draw: np.random.Generator) -> Iterator[list[LabelledCrop]]:

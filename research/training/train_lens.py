@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
+import torch
+
+from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.features import pick_device
+from causalprint.models.lenses import parse_lens
+from causalprint.models.lenses.convolutional import Trunk, TrunkConfig, open_trunk, save_trunk
+from causalprint.models.residuals import load_residual
+from causalprint.models.training.interventions import Interventions
+from causalprint.models.training.recipe import load_recipe
+from causalprint.pipelines.labelled.reader import Report
 from causalprint.research.training.config import IMAGE, LensConfig
-from causalprint.research.training.lens_data import LensTrainingError, lens_shards, lens_streams, losses
-
-if TYPE_CHECKING:
-    import torch
-
-    from causalprint.models.lenses.convolutional import Trunk, TrunkConfig
-    from causalprint.models.training.interventions import Interventions
-    from causalprint.pipelines.labelled.reader import Report
-    from causalprint.research.training.lens import CropBatch, LensTraining, Show
+from causalprint.research.training.lens import (
+    TRUNKS,
+    CropBatch,
+    LensTraining,
+    Show,
+    build_network,
+    learn_trunk,
+    show_residual,
+)
+from causalprint.research.training.lens_data import LensTrainingError, lens_crops, lens_shards
+from causalprint.research.training.stream_crops import as_batch, balanced, central_crops, changed_crops, in_order, shares
+from causalprint.schemas.elements import digest
+from causalprint.schemas.rendering import render
 
 CARD = "card.md"
 
 
 class TrainedLens(NamedTuple):
-    """What came of a training.
+    """What ``train-lens --json`` prints.
 
     Attributes:
-        output: the lens's folder.
+        output, card: the lens's folder, and its card in it.
         lens: its spec, for a recipe.
-        epochs: done in all.
-        steps: done in all.
+        epochs, steps: done in all.
         recall: macro recall on what was held out, of a linear classifier on the lens, in the best epoch.
     """
 
-    output: Path
+    output: str
+    card: str
     lens: str
     epochs: int
     steps: int
@@ -65,16 +81,6 @@ def train_lens(
         ResidualError: the residual cannot be loaded.
         ValueError: the device is missing; the checkpoint is of another run.
     """
-    import numpy as np
-
-    from causalprint.models.features import pick_device
-    from causalprint.models.lenses.convolutional import save_trunk
-    from causalprint.models.training.recipe import load_recipe
-    from causalprint.research.training.lens import LensTraining, build_network, learn_trunk
-    from causalprint.research.training.lens_card import lens_card
-    from causalprint.research.training.stream_crops import as_batch, balanced, central_crops, changed_crops, in_order, shares
-    from causalprint.schemas.elements import digest
-
     _check_options(config)
     device = pick_device(config.device)
     how = replace(training or LensTraining(), epochs=config.epochs, seed=config.seed)
@@ -86,35 +92,53 @@ def train_lens(
     checkpoint = _checkpoint(config, run)
 
     report("reading all images once")
-    data = lens_streams(config, how.crop, learned, held_out)
-    surveys = data.surveys
-    sources = surveys.learned.sources
-    for text in losses(surveys):
+    ours, theirs = lens_crops(config, how.crop, learned, held_out)
+    sources = tuple(ours.by_source)
+    named = (("learned from", ours), ("held out", theirs))
+    lost = [f"of the images {name}, {found.losses}" for name, found in named if str(found.losses)]
+    for text in lost:
         report(text)
-    often = shares(surveys.learned)
-    crops = sum(often[source, origin] * count for (source, origin, _), count in surveys.learned.counts.items())
+    often = shares(ours)
+    crops = sum(often[source, origin] * count for (source, origin, _), count in ours.counts.items())
 
     def epoch(number: int) -> Iterator[CropBatch]:
-        shown = changed_crops(data.learned, often, changes, (how.seed, number))
-        for batch in balanced(shown, how.batch, how.buffer, np.random.default_rng((how.seed, number, 1))):
-            yield as_batch(batch, sources)
+        shown = changed_crops(ours.stream, often, changes, (how.seed, number))
+        batches = balanced(shown, how.batch, how.buffer, np.random.default_rng((how.seed, number, 1)))
+        return (as_batch(batch, sources) for batch in batches)
 
     def judged() -> Iterator[CropBatch]:
-        for batch in in_order(central_crops(data.held_out), how.batch):
-            yield as_batch(batch, sources)
+        return (as_batch(batch, sources) for batch in in_order(central_crops(theirs.stream), how.batch))
 
-    report(f"learning {len(sources)} sources from {sum(surveys.learned.counts.values())} images")
+    report(f"learning {len(sources)} sources from {sum(ours.counts.values())} images")
     network = build_network(first, len(sources), config.seed)
     steps = max(1, round(crops / how.batch))
     found = learn_trunk(network, show, epoch, judged, steps, how, device, checkpoint, report)
+    card = render(
+        "research/training/lens_card.md.j2",
+        name=Path(config.output).name,
+        config=config,
+        how=how,
+        residual=show_id.partition(" ")[0],
+        learned=found,
+        parameters=sum(value.numel() for value in found.trunk.parameters()),
+        classes=len(sources),
+        kinds=sorted(ours.counts.keys() | theirs.counts.keys()),
+        counts=ours.counts,
+        held_out=theirs.counts,
+        losses=lost,
+        command=shlex.join(config.argv()),
+        device=device.type,
+        torch=torch.__version__,
+    )
     output = Path(config.output)
     part = output.with_name(output.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     save_trunk(found.trunk, part)
-    (part / CARD).write_text(lens_card(config, how, show_id, found, surveys, device.type), encoding="utf-8")
+    (part / CARD).write_text(card, encoding="utf-8")
     part.replace(output)
     shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    return TrainedLens(output, f"convolutional:{output}", found.epochs, found.steps, found.recall)
+    lens = f"convolutional:{output}"
+    return TrainedLens(str(output), str(output / CARD), lens, found.epochs, found.steps, round(found.recall, 4))
 
 
 def _check_options(config: LensConfig) -> None:
@@ -129,11 +153,6 @@ def _check_options(config: LensConfig) -> None:
 
 def _first_trunk(config: LensConfig, shape: TrunkConfig | None) -> tuple[Trunk | TrunkConfig, str]:
     """What is begun from, and what tells it from any other."""
-    from causalprint.models.lenses import parse_lens
-    from causalprint.models.lenses.convolutional import open_trunk
-    from causalprint.research.training.lens import TRUNKS
-    from causalprint.schemas.elements import digest
-
     if not config.init:
         chosen = shape or TRUNKS[config.channels or "small"]
         return chosen, repr(chosen)
@@ -146,10 +165,6 @@ def _first_trunk(config: LensConfig, shape: TrunkConfig | None) -> tuple[Trunk |
 
 def _show(config: LensConfig, device: torch.device) -> tuple[Show, str]:
     """What the trunk sees, and what tells it from anything else: empty for the image as it is."""
-    from causalprint.models.bundles.bundle import load_bundle
-    from causalprint.models.residuals import load_residual
-    from causalprint.research.training.lens import show_residual
-
     if config.reading == IMAGE:
         return lambda x: x, ""
     residual = load_residual(config.residual or load_bundle().residual, device)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
+from causalprint.models.residuals.prior import load_prior
+from causalprint.pipelines.labelled.reader import Report
+from causalprint.research.generators.denoising import judge
+from causalprint.research.generators.prior import PriorConfig, VelocityLoss, build_prior, build_scheduler, export_prior
 from causalprint.research.training.config import ModelTrainingConfig
-from causalprint.research.training.own_model import Report, Trainee, fit, write_card
+from causalprint.research.training.loop import TrainingConfig
+from causalprint.research.training.own_model import TrainedModel, Trainee, train_model
+from causalprint.schemas.arrays import Pixels
+from causalprint.schemas.model_spec import ResidualSpec
 from causalprint.schemas.rendering import render
 
-if TYPE_CHECKING:
-    from causalprint.research.generators.denoising import DenoisingFigure
-    from causalprint.research.generators.prior import PriorConfig
-    from causalprint.research.training.loop import TrainingConfig
-
+SHIPPED, TRAINING = PriorConfig(), TrainingConfig()
+"""The prior inside the package, and how it was trained."""
 JUDGED = 32
 
 ABOUT = """\
@@ -23,68 +28,28 @@ schedule of 1,000 steps. It is made for one-step denoising at low noise, where g
 training was there. `DDPMPipeline.from_pretrained` and `DDIMPipeline.from_pretrained` load it. It knows textures, not objects."""
 
 
-class TrainedPrior(NamedTuple):
-    """What came of a training.
-
-    Attributes:
-        output: the model's folder, a diffusers pipeline with ``card.md`` beside it.
-        steps: done in all.
-        seconds: spent on them.
-        figures: how the model does on held-out photographs, a row a noise level.
-    """
-
-    output: Path
-    steps: int
-    seconds: float
-    figures: tuple[DenoisingFigure, ...]
-
-
 def train_prior(
     config: ModelTrainingConfig,
-    report: Report | None = None,
-    prior: PriorConfig | None = None,
-    training: TrainingConfig | None = None,
-) -> TrainedPrior:
-    """Train the prior, judge it on held-out photographs and write its card.
-
-    Args:
-        config: what was asked for.
-        report: called every 50 steps.
-        prior: architecture and noise; the defaults are those of the model that ships.
-        training: patches and optimizer, likewise; its seed gives way to ``config.seed``.
-
-    Raises:
-        FileExistsError: the output holds a checkpoint and ``resume`` was not asked for.
-        ValueError: the device is missing, there are too few photographs, or the checkpoint is of another run.
-    """
-    from dataclasses import replace
-    from functools import partial
-
-    from causalprint.models.residuals.prior import load_prior
-    from causalprint.research.generators.denoising import judge
-    from causalprint.research.generators.prior import PriorConfig, VelocityLoss, build_prior, build_scheduler, export_prior
-    from causalprint.research.training.loop import TrainingConfig
-    from causalprint.research.training.photographs import split_photographs
-    from causalprint.schemas.model_spec import ResidualSpec
-
-    prior = prior or PriorConfig()
-    training = replace(training or TrainingConfig(), seed=config.seed)
-    split = split_photographs(config.inputs, config.val, max(side for side, _ in training.patches))
+    report: Report = lambda _: None,
+    prior: PriorConfig = SHIPPED,
+    training: TrainingConfig = TRAINING,
+) -> TrainedModel:
+    """Trains the prior; as :func:`~causalprint.research.training.own_model.train_model`. ``prior`` is its shape and its noise."""
     trainee = Trainee(
         f"prior {prior}",
+        "causalprint-prior",
+        ABOUT,
         partial(build_prior, prior),
         VelocityLoss(prior, build_scheduler()),
         lambda average, directory: export_prior(average, prior, directory),
+        _measure,
+        lambda again: shlex.join(again.argv()),
     )
-    state = fit(trainee, training, config, split, report)
+    return train_model(trainee, training, config, report)
 
-    # What was written is judged, not what is in memory: float16 storage is part of the model.
-    output = Path(config.output)
-    written = load_prior(ResidualSpec("denoise", config.output), "cpu")
-    held_out = [photograph.pixels for photograph in split.held_out]
+
+def _measure(output: Path, held_out: Sequence[Pixels]) -> str:
+    written = load_prior(ResidualSpec("denoise", str(output)), "cpu")
     side = min(256, *(min(pixels.shape[:2]) // written.factor * written.factor for pixels in held_out))
     figures = judge(written, held_out[:: -(-len(held_out) // JUDGED)], side=side)
-    command = shlex.join(replace(config, steps=state.step, minutes=None).argv())
-    told = render("research/training/prior_figures.md.j2", figures=figures, side=side, judged=JUDGED)
-    write_card(output / "card.md", "causalprint-prior", ABOUT, command, state, split, told)
-    return TrainedPrior(output, state.step, state.seconds, figures)
+    return render("research/training/prior_figures.md.j2", figures=figures, side=side, judged=JUDGED)

@@ -12,8 +12,7 @@ from causalprint.pipelines.training.config import TrainConfig
 from causalprint.pipelines.training.train import TrainingError, train
 from causalprint.research.ablation.ablate import RESULT, AblateError, ablate
 from causalprint.research.ablation.config import AblateConfig
-from causalprint.research.ablation.records import Ablation, AblationRow
-from causalprint.research.ablation.report import verdict
+from causalprint.research.ablation.report import Ablation, AblationRow, verdict
 from causalprint.research.comparison.records import Measured
 from causalprint.schemas.records import from_json
 from tests.audits import command

@@ -130,7 +130,7 @@ def test_a_failure_leaves_the_earlier_tars_and_no_parts(
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("causalprint.models.sampling.pass_through", fail)
+    monkeypatch.setattr("causalprint.research.aligned.make_aligned.pass_through", fail)
     with pytest.raises(OSError, match="no space"):
         make_aligned(AlignedConfig((shard,), tmp_path, decoders, limit=2))
     assert digests(tmp_path) == first

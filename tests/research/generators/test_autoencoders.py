@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,8 +12,6 @@ import torch
 from causalprint.models.sampling import reconstruct
 from causalprint.pipelines.shards.photographs import photographs
 from causalprint.research.generators.autoencoders import (
-    DECODERS,
-    FACTOR,
     LATENT_CHANNELS,
     Decoder,
     build_autoencoder,
@@ -21,6 +20,7 @@ from causalprint.research.generators.autoencoders import (
     reconstruction_loss,
 )
 
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 WEIGHTS = Path(str(files("causalprint.models") / "weights"))
 
 
@@ -28,7 +28,7 @@ WEIGHTS = Path(str(files("causalprint.models") / "weights"))
 def test_both_squeeze_images_into_the_same_latent(decoder: Decoder) -> None:
     model = build_autoencoder(decoder)
     images = torch.rand(2, 3, 24, 32) * 2 - 1
-    assert model.encode(images)[0].shape == (2, LATENT_CHANNELS, 24 // FACTOR, 32 // FACTOR)
+    assert model.encode(images)[0].shape == (2, LATENT_CHANNELS, 24 // 4, 32 // 4)
     assert decode_encoded(model, images).shape == images.shape
     assert sum(parameter.numel() for parameter in model.parameters()) <= 600_000
 
@@ -49,11 +49,6 @@ def test_an_export_reconstructs_as_the_model_does(decoder: Decoder, tmp_path: Pa
     with torch.inference_mode():
         expected = ((decode_encoded(model, x).clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(reconstruct(tmp_path, images), expected, atol=2)
-
-
-def test_another_class_is_refused() -> None:
-    with pytest.raises(TypeError, match="Identity"):
-        decode_encoded(torch.nn.Identity(), torch.zeros(1, 3, 8, 8))
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

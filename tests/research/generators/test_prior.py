@@ -113,13 +113,6 @@ def test_the_shipped_prior_beats_every_classical_filter_on_photographs_it_never_
         assert figure.prior > max(figure.gaussian, figure.median, figure.noisy), figure
 
 
-def test_judging_needs_a_photograph_of_the_size(tmp_path: Path) -> None:
-    export_prior(build_prior(TINY), TINY, tmp_path)
-    prior = load_prior(ResidualSpec("denoise", str(tmp_path)), "cpu")
-    with pytest.raises(ValueError, match="none of 1 held-out photographs has 64 pixels"):
-        judge(prior, [np.zeros((63, 64, 3), np.uint8)], side=64)
-
-
 def test_a_sample_depends_on_its_seed_and_number_alone(tmp_path: Path) -> None:
     export_prior(build_prior(TINY), TINY, tmp_path)
     three = sample(tmp_path, 3, 16, 4, seed=5)

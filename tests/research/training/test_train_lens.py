@@ -65,11 +65,11 @@ def test_what_is_learned_is_a_lens_with_a_card(config: LensConfig) -> None:
     lens = load_lens(found.lens)
     values = lens.apply(torch.rand(2, 3, 70, 50))
     assert values.shape == (2, lens.size)
-    card = (found.output / "card.md").read_text()
+    card = Path(found.card).read_text()
     assert f"train-lens {config.inputs[0]} --output {config.output} --val {config.val[0]} --reading image --epochs 12" in card
     assert "| checkerboard | there | MIT | 5 | 5 |" in card
     assert f"held-out images: {found.recall:.3f}" in card
-    assert sorted(path.name for path in found.output.parent.iterdir()) == ["lens"]
+    assert sorted(path.name for path in Path(found.output).parent.iterdir()) == ["lens"]
 
 
 def test_resumed_is_what_an_uninterrupted_training_gives_bit_for_bit(config: LensConfig, tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ def test_resumed_is_what_an_uninterrupted_training_gives_bit_for_bit(config: Len
     told: list[str] = []
     resumed = learn(parts, told)
     assert [text[:9] for text in told if text.startswith("epoch")] == ["epoch 3/3"]
-    assert resumed[2:] == whole[2:]
-    assert (resumed.output / WEIGHTS).read_bytes() == (whole.output / WEIGHTS).read_bytes()
+    assert resumed[3:] == whole[3:]
+    assert (Path(resumed.output) / WEIGHTS).read_bytes() == (Path(whole.output) / WEIGHTS).read_bytes()
     with pytest.raises(FileExistsError, match="another --output"):
         learn(parts)
 
 
 def test_without_validation_some_contents_are_held_out(config: LensConfig, tmp_path: Path) -> None:
     found = learn(replace(config, inputs=config.inputs + config.val, val=(), epochs=1))
-    last = (found.output / "card.md").read_text().split("| all | | | ")[1].split(" |")
+    last = Path(found.card).read_text().split("| all | | | ")[1].split(" |")
     learned, held_out = int(last[0]), int(last[1].removeprefix("| "))
     assert learned + held_out == 40
     assert 0 < held_out < 15
@@ -112,18 +112,21 @@ def test_a_lens_can_begin_from_another(config: LensConfig, tmp_path: Path) -> No
     second = train_lens(
         replace(config, output=str(tmp_path / "second"), init=first.lens, epochs=1), training=replace(TRAINING, rate=0.0)
     )
-    before, after = (load_file(found.output / WEIGHTS) for found in (first, second))
+    before, after = (load_file(Path(found.output) / WEIGHTS) for found in (first, second))
     assert np.array_equal(before["stem.0.weight"], after["stem.0.weight"])
-    assert f"from `{first.lens}`" in (second.output / "card.md").read_text()
+    assert f"from `{first.lens}`" in Path(second.card).read_text()
 
 
-def test_what_cannot_be_trained_is_said(config: LensConfig, shards: tuple[str, str]) -> None:
+def test_what_cannot_be_trained_is_said(config: LensConfig, tmp_path: Path) -> None:
     with pytest.raises(LensTrainingError, match=r"train\.tar is among the inputs and in --val"):
         learn(replace(config, val=config.inputs))
     with pytest.raises(LensTrainingError, match="leave --residual out"):
         learn(replace(config, residual="denoise:somewhere"))
     with pytest.raises(LensTrainingError, match="no convolutional lens"):
         learn(replace(config, init="onnx:some.onnx"))
+    small = tar(tmp_path / "small.tar", [("0.jpg", jpeg(1, 40)), ("0.json", b'{"source": "real"}')])
+    with pytest.raises(LensTrainingError, match="nothing is held out to validate on"):
+        learn(replace(config, val=(str(small),)))
     with pytest.raises(LensTrainingError, match=r"as large as the crop at least; found \{\} to learn from, and 20 that"):
         train_lens(config, shape=TINY, training=replace(TRAINING, crop=65))
 

@@ -12,7 +12,7 @@ import pytest
 from causalprint.__main__ import main
 from causalprint.pipelines.results.sections import read_section
 from causalprint.research.structure.config import StructureConfig
-from causalprint.research.structure.evidence import EvidenceError, Structure, structure
+from causalprint.research.structure.study import EvidenceError, Structure, structure
 from causalprint.schemas.evaluations import PREDICTIONS
 from causalprint.schemas.records import from_json
 from tests.audits import command
