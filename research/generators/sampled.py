@@ -42,4 +42,5 @@ def write_sampled_shard(prior: Path, path: Path, samples: int = SAMPLES) -> None
 
 
 if __name__ == "__main__":
-    write_sampled_shard(DEFAULT / RESIDUAL_FOLDER, Path(sys.argv[1]))
+    _, tar = sys.argv
+    write_sampled_shard(DEFAULT / RESIDUAL_FOLDER, Path(tar))
