@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
+from scipy.special import softmax
 
 from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
 from causalprint.models.bundles.manifest import REAL
-from causalprint.models.statistics.calibration import softmax
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.schemas.reasons import Abstention, Verdict
 
@@ -68,12 +68,14 @@ class Attributor:
     def probabilities(self, fingerprint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Calibrated probabilities (K,), in the order of the manifest's sources, of a fingerprint (128,)."""
         scores = self._scores(self._tensors, fingerprint, np.exp)
-        return softmax(scores / np.float32(self._manifest.decision.temperature))
+        shares: npt.NDArray[np.float32] = softmax(scores / np.float32(self._manifest.decision.temperature), axis=-1)
+        return shares
 
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
         """How far the familiarity of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
         decision = self._manifest.decision
-        familiarity = float(self._discriminants(fingerprint[None]).max()) / decision.novelty_spread
+        weight, bias = self._discriminants
+        familiarity = float((fingerprint[None].astype(np.float64) @ weight.T + bias).max()) / decision.novelty_spread
         return float(np.float32(np.exp(min(decision.novelty_limit - familiarity, FARTHEST))))
 
     def scores(self, fingerprints: Tensor) -> Tensor:

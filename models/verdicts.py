@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
-from causalprint.models.statistics.calibration import softmax
 from causalprint.schemas.arrays import Labels, Pixels, Scores
 
 
@@ -109,4 +109,5 @@ def at_temperature_one(probabilities: Scores, temperature: float) -> Scores:
 
     softmax(s) is softmax(s / T) to the power of T, normalised.
     """
-    return softmax(np.log(np.maximum(probabilities, np.finfo(np.float32).smallest_subnormal)) * temperature)
+    normal: Scores = softmax(np.log(np.maximum(probabilities, np.finfo(np.float32).smallest_subnormal)) * temperature, axis=1)
+    return normal

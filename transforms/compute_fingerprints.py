@@ -27,8 +27,9 @@ from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
+from causalprint.transforms.counting import Done, compute_images, thread_pool
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
-from causalprint.transforms.map_slices import Done, MapSlices, compute_images, thread_pool
+from causalprint.transforms.map_slices import MapSlices
 
 
 class Computed(NamedTuple):

@@ -1,4 +1,4 @@
-"""What workers count: metrics that every runner shows, and on this machine a file that the command line follows.
+"""The work of a slice, counted as it is done: metrics that every runner shows, and here a file that the command line follows.
 
 Beam's runner on this machine gives metrics only once a run has ended, so whoever watches one reads the file instead. Its folder
 is named in the environment, which worker processes inherit.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import struct
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from causalprint.schemas.elements import Reject
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject
 
 NAMESPACE = "causalprint"
 """Of all metrics."""
@@ -50,6 +52,48 @@ class Tally(NamedTuple):
     def plus(self, other: Tally) -> Tally:
         """The sum, field by field."""
         return Tally(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+def thread_pool(threads: int | None) -> ThreadPoolExecutor:
+    """A pool of so many threads; ``None`` takes every core."""
+    return ThreadPoolExecutor(threads or os.cpu_count())
+
+
+class Done(NamedTuple):
+    """What came of a task's images, in order, and the seconds that it took to decode and to compute them."""
+
+    outcomes: Sequence[Any]
+    decoding: float
+    computing: float
+
+
+def compute_images(
+    images: ImageSlice, work: Callable[[Sequence[EncodedImage]], Done], pool: ThreadPoolExecutor, together: int, ahead: int
+) -> list[Any]:
+    """What came of each image of a slice, in order. Counts the slice's images as they are done, its rejects first.
+
+    Args:
+        images: the slice.
+        work: one task.
+        pool: where tasks run.
+        together: images of one task.
+        ahead: tasks under way at any time, which bounds the memory of decoded pixels.
+    """
+    count(images=len(images.rejects), **rejects_by(images.rejects))
+    outcomes: list[Any] = []
+    decoding = computing = 0.0
+    chunks = (images.images[start : start + together] for start in range(0, len(images.images), together))
+    pending = deque(pool.submit(work, chunk) for chunk in islice(chunks, ahead))
+    while pending:
+        done = pending.popleft().result()
+        size = sum(len(image.data) for image in images.images[len(outcomes) : len(outcomes) + len(done.outcomes)])
+        count(images=len(done.outcomes), encoded_bytes=size, **rejects_by(done.outcomes))
+        outcomes += done.outcomes
+        decoding += done.decoding
+        computing += done.computing
+        pending.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
+    count(decode_ms=1000 * decoding, compute_ms=1000 * computing)
+    return outcomes
 
 
 def count(**amounts: float) -> None:

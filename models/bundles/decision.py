@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 from causalprint.models.bundles.manifest import Decision
-from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
+from causalprint.models.statistics.calibration import balanced, fit_temperature
 from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
 
 FARTHEST = 80.0
@@ -58,7 +59,7 @@ def set_limits(scores: Floats, familiarity: Floats, labels: Labels, of_new_origi
     temperature = fit_temperature(rows[new], truth[new], balanced(truth[new]))
     # Bayes' rule: the temperature was found with those sources alike.
     intercept = temperature * np.log(prior / prior.mean())
-    chances = softmax((rows + intercept) / temperature)
+    chances = softmax((rows + intercept) / temperature, axis=1)
     seen = familiarity[known].astype(np.float64)
     spread = max(float(seen.std()), 1e-6)
     limit = float(np.quantile(seen, 1 - NOVELTY_QUANTILE)) / spread

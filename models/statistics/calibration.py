@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from causalprint.models.statistics.metrics import LEAST_PROBABILITY
 from causalprint.schemas.arrays import Labels, Scores
 
 _SPAN = np.geomspace(1e-3, 1e3, 241)
 _FINE = np.geomspace(0.94, 1.06, 25)
-
-
-def softmax(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Probabilities (…, K) of scores (…, K), of their type."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    shares: npt.NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def balanced(labels: npt.NDArray[np.generic]) -> Scores:
@@ -47,6 +39,6 @@ def fit_temperature(scores: Scores, truth: Labels, weights: Scores) -> float:
 
 def _best(scores: Scores, truth: Labels, weights: Scores, grid: Scores) -> float:
     rows = np.arange(len(truth))
-    chances = [np.maximum(softmax(scores / temperature)[rows, truth], LEAST_PROBABILITY) for temperature in grid]
+    chances = [np.maximum(softmax(scores / temperature, axis=1)[rows, truth], LEAST_PROBABILITY) for temperature in grid]
     losses = [-float((weights * np.log(chance)).sum()) for chance in chances]
     return float(grid[int(np.argmin(losses))])

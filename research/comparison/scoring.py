@@ -7,10 +7,10 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 from causalprint.models.evaluation.consistency import swap_holds
 from causalprint.models.labelled import STRANGER, LabelledImages
-from causalprint.models.statistics.calibration import softmax
 from causalprint.models.statistics.metrics import (
     ROUNDS,
     area_under_curve,
@@ -136,10 +136,10 @@ def pool(runs: Sequence[MethodRun]) -> Pooled:
     rows, scores, novelty, perturbed = (
         np.concatenate(parts) for parts in zip(*((run.rows, run.scores, run.novelty, run.perturbed) for run in runs), strict=True)
     )
-    chances = np.concatenate([softmax(run.scores / run.temperature) for run in runs])
+    chances = np.concatenate([softmax(run.scores / run.temperature, axis=1) for run in runs])
     familiarity = np.where(np.isfinite(novelty), -novelty, chances.max(axis=1))
     number = np.repeat(np.arange(len(runs)), [len(run.rows) for run in runs])
-    return Pooled(rows, chances, scores.argmax(axis=1), softmax(scores), familiarity, perturbed.argmax(axis=1), number)
+    return Pooled(rows, chances, scores.argmax(axis=1), softmax(scores, axis=1), familiarity, perturbed.argmax(axis=1), number)
 
 
 def judge(

@@ -27,9 +27,10 @@ from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, RejectCount, Shard, digest, summed
 from causalprint.schemas.reasons import Abstention, Reason, Stage
+from causalprint.transforms.counting import Done, compute_images, thread_pool
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import UNLABELLED, Label, LabelError, label_of
-from causalprint.transforms.map_slices import Done, MapSlices, compute_images, thread_pool
+from causalprint.transforms.map_slices import MapSlices
 
 WHO = "causalprint train"
 

@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from causalprint.models.labelled import STRANGER
-from causalprint.models.statistics.calibration import balanced, fit_temperature, softmax
+from causalprint.models.statistics.calibration import balanced, fit_temperature
 from causalprint.models.statistics.metrics import is_above_chance
 from causalprint.research.comparison.scoring import Ground, MethodRun, headline, judge, pool, recalls
 from causalprint.schemas.estimates import Estimate
@@ -32,7 +33,7 @@ def a_run(share_right: float, seed: int, perturbed: npt.NDArray[np.float64] = NO
 def test_a_temperature_undoes_any_scale_of_the_scores(scale: float, seed: int) -> None:
     draw = np.random.default_rng(seed)
     logits = draw.normal(0, 2, (400, CLASSES))
-    truth = (draw.random((400, 1)) > softmax(logits).cumsum(axis=1)).sum(axis=1).clip(max=CLASSES - 1)
+    truth = (draw.random((400, 1)) > softmax(logits, axis=1).cumsum(axis=1)).sum(axis=1).clip(max=CLASSES - 1)
     temperature = fit_temperature(logits * scale, truth, balanced(truth))
     assert temperature / scale == pytest.approx(1, abs=0.3)
 
