@@ -11,19 +11,21 @@ from contextlib import ExitStack
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from causalprint.models.labelled import ImageRow, LabelledImages
 from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, Report, central_crop
-from causalprint.pipelines.shards.config import SplitConfig
 from causalprint.pipelines.shards.sample_tar import Row, add_row
 from causalprint.schemas.arrays import Hashes
 from causalprint.schemas.losses import Losses
 from causalprint.schemas.reasons import Abstention
 from causalprint.transforms.labels import UNLABELLED
 from causalprint.transforms.match_shards import match_shards
+
+if TYPE_CHECKING:
+    from causalprint.pipelines.commands.split import SplitConfig
 
 
 class ShardSplitError(ValueError):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.runners import cores
-from causalprint.pipelines.training.features import FeatureConfig, Report, extraction_of, labelled_examples
+from causalprint.pipelines.training.features import FeatureConfig, extraction_of, labelled_examples
 from causalprint.pipelines.training.train import sources_of
 from causalprint.research.ablation.config import AblateConfig
 from causalprint.research.ablation.records import Ablation, AblationRow, AblationSeed
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from causalprint.models.evaluation.splits import Split
     from causalprint.models.labelled import LabelledImages
     from causalprint.models.training.examples import Examples
+    from causalprint.pipelines.labelled.reader import Report
     from causalprint.research.ablation.parts import Outcome, Variant
     from causalprint.research.comparison.scoring import Figures, Ground
 
