@@ -158,7 +158,8 @@ def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary
 
     from causalprint.schemas.tables import TABLES
 
-    tables = {name: _files(fs, f"{base}/{name}/bundle={bundle_id}") for name in TABLES}
+    found = {name: fs.find(f"{base}/{name}/bundle={bundle_id}", maxdepth=1, detail=True) for name in TABLES}
+    tables = {name: {file: info for file, info in files.items() if file.endswith(".parquet")} for name, files in found.items()}
     opened = {name: ds.dataset([*tables[name]], schema, format="parquet", filesystem=fs) for name, schema in TABLES.items()}
     complete, incomplete = 0, list[IncompleteShard]()
     for uri, whole, damage, retryable in _rows(opened["shards"], "uri", "complete", "damage", "retryable"):
@@ -168,7 +169,10 @@ def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary
     rows = {name: dataset.count_rows() for name, dataset in opened.items()}
     return PartitionSummary(
         bundle_id=bundle_id,
-        tables=tuple(TableSummary(name, len(files), sum(files.values()), rows[name]) for name, files in tables.items()),
+        tables=tuple(
+            TableSummary(name, len(files), sum(int(info["size"]) for info in files.values()), rows[name])
+            for name, files in tables.items()
+        ),
         verdicts=sum_verdicts(
             VerdictCount(verdict, source, 1) for verdict, source in _rows(opened["attributions"], "verdict", "source")
         ),
@@ -177,14 +181,6 @@ def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary
         complete=complete,
         incomplete_shards=tuple(incomplete),
     )
-
-
-def _files(fs: Any, folder: str) -> dict[str, int]:
-    try:
-        found = fs.ls(folder, detail=True)
-    except FileNotFoundError:
-        return {}
-    return {info["name"]: int(info["size"]) for info in found if info["name"].endswith(".parquet")}
 
 
 def _rows(dataset: ds.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:

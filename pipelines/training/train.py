@@ -160,7 +160,4 @@ def _data(images: LabelledImages, learned: int) -> tuple[Origin, ...]:
 
     rows = list(zip(images.source.tolist(), images.origin.tolist(), images.licence.tolist(), strict=True))
     training, validation = Counter(rows[:learned]), Counter(rows[learned:])
-    keys = sorted(training.keys() | validation.keys())
-    return tuple(
-        Origin(source, origin, training[key], validation[key], licence) for key in keys for source, origin, licence in [key]
-    )
+    return tuple(Origin(key[0], key[1], training[key], validation[key], key[2]) for key in sorted(set(rows)))
