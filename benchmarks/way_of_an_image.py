@@ -1,10 +1,10 @@
-"""Counts the files and folders of the project that an image passes from its shard's bytes to its rows: fewer are easier to follow.
+"""Counts the files and folders of the project that an image passes from its shard's bytes to its rows.
 
     python benchmarks/way_of_an_image.py
 
 Once as an image that is audited (read, compute, attribute, write), once as one that a training learns from (read, label,
-intervene, compute, write its features), each profiled once everything is loaded. A file counts where one of its functions is called for the
-image. At most 30 files in an audit is the rule, and in a training no more files or folders than in an audit.
+intervene, compute, write its features), each profiled once everything is loaded. A file counts where one of its functions is
+called for the image. At most 30 files in an audit is the rule, and in a training no more files or folders than in an audit.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ import causalprint
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.encodings import encode_jpeg95
-from causalprint.models.features import FeatureExtractor
+from causalprint.models.features import FeatureExtractor, pick_device
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.training.recipe import load_recipe
 from causalprint.pipelines.shards.sample_tar import write_tar
 from causalprint.pipelines.training.features import extraction_of
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.transforms.attribute_sources import attribute_slice
+from causalprint.transforms.compute_features import feature_slice
 from causalprint.transforms.compute_fingerprints import fingerprint_slice
-from causalprint.transforms.features.compute_features import feature_slice
-from causalprint.transforms.features.files import feature_output, write_features
+from causalprint.transforms.feature_files import feature_output, write_features
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_shards
 from causalprint.transforms.tables.output import Output
@@ -47,7 +47,7 @@ def main() -> None:
     bundle = load_bundle()
     fingerprinter, attributor = Fingerprinter(bundle, "cpu"), Attributor(bundle)
     extraction = extraction_of(load_recipe("default"), None, "source", None, 0)
-    extractor = FeatureExtractor(extraction.residual, extraction.features, "cpu", "a training")
+    extractor = FeatureExtractor(extraction.residual, extraction.features, pick_device("cpu"), "a training")
     slicing, storage = Slicing(), Storage()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
         shard_file = Path(folder) / "0.tar"

@@ -8,9 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from causalprint.pipelines.commands.actions import DemoReport
-from causalprint.pipelines.demo import print_truth
-from causalprint.pipelines.report import print_report
+from causalprint.pipelines.commands.demo import DemoReport, print_demo
 from causalprint.schemas.records import from_json
 
 
@@ -19,8 +17,7 @@ def main(output: Path) -> None:
     found = from_json(DemoReport, sys.stdin.read(), "the report")
     with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=92, file=nowhere, highlight=False)
-        print_report(found.audit, console)
-        print_truth(found.truth, console)
+        print_demo(found, console)
         console.save_svg(str(output), title="make demo", theme=MONOKAI)
 
 

@@ -9,7 +9,7 @@ import inspect
 import secrets
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -38,14 +38,12 @@ class Plan:
     """An audit that was found possible: what is to be read, by what, to where.
 
     Attributes:
-        config: as asked, with the threads of a worker filled in.
-        run: the run's name and what it runs with.
+        run: the run's name, what was asked and what it runs with.
         output: where it writes.
         slicing: where slices are cut: as asked, or as the output was begun.
         shards: the input, in the order of the matching.
     """
 
-    config: AuditConfig
     run: Run
     output: Output
     slicing: Slicing
@@ -62,14 +60,15 @@ def plan(config: AuditConfig) -> Plan:
         ValueError: the bundle, residual, device, input or the output's settings do not allow the audit.
         OSError: something cannot be read or written.
     """
-    options = pipeline_options(config.runner, config.beam_options)
-    RUNNERS[config.runner].create(options)
+    RUNNERS[config.runner].create(pipeline_options(config.runner, config.beam_options))
 
     from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.features import pick_device
 
     bundle = load_bundle(config.bundle, config.residual)
     digests = tuple(FileDigest(*digest) for digest in bundle.residual_digests.items())
-    device = _device(config)
+    # Elsewhere only what was asked is known.
+    device = str(pick_device(config.device)) if RUNNERS[config.runner].local else config.device
 
     from causalprint.transforms.match_shards import match_shards
     from causalprint.transforms.tables.output import Output
@@ -88,10 +87,7 @@ def plan(config: AuditConfig) -> Plan:
         residual_digests=digests,
         device=device,
     )
-    output = Output(config.output, bundle.bundle_id, bundle.digest, config.storage)
-    return Plan(
-        replace(config, threads=worker_threads(config.threads, config.runner, options)), run, output, settings.slicing, shards
-    )
+    return Plan(run, Output(config.output, bundle.bundle_id, bundle.digest, config.storage), settings.slicing, shards)
 
 
 def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
@@ -102,8 +98,9 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
     from causalprint.transforms.tables.write_manifest import WriteManifest
     from causalprint.transforms.tables.write_tables import write_slice
 
-    config = planned.config
-    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, config.threads)
+    config = planned.run.config
+    threads = worker_threads(config.threads, config.runner, config.beam_options)
+    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
     compute = fingerprints | AttributeSources(config.bundle, config.residual)
     return (
         root | ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice) | WriteManifest(planned.run)
@@ -119,7 +116,7 @@ def execute(planned: Plan) -> RunManifest:
     """
     from causalprint.transforms.tables.write_manifest import read_manifest
 
-    config = planned.config
+    config = planned.run.config
     state = run_pipeline(config.runner, config.beam_options, lambda root: build(root, planned))
     manifest = read_manifest(config.output, planned.run.run_id, config.storage)
     if manifest is None:
@@ -160,12 +157,3 @@ def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options,
 
 
 audit = _by_keywords(AuditConfig)
-
-
-def _device(config: AuditConfig) -> str:
-    """What computes: here, the device that was found; elsewhere, only what was asked is known."""
-    if not RUNNERS[config.runner].local:
-        return config.device
-    from causalprint.models.features import pick_device
-
-    return str(pick_device(config.device))

@@ -24,17 +24,12 @@ class Interruption(BaseException):
     """The process was asked to stop.
 
     Attributes:
-        signum: the signal.
+        exit_code: as a shell reports it: 128 and the signal.
     """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
-        self.signum = signum
-
-    @property
-    def exit_code(self) -> int:
-        """As a shell reports it: 128 and the signal."""
-        return 128 + self.signum
+        self.exit_code = 128 + signum
 
 
 def explain(error: BaseException) -> str:

@@ -154,45 +154,33 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
 
 
 def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary:
+    import pyarrow.dataset as ds
+
     from causalprint.schemas.tables import TABLES
 
-    tables = {name: _files(fs, f"{base}/{name}/bundle={bundle_id}") for name in TABLES}
-    opened = {name: _open(fs, name, list(files)) for name, files in tables.items()}
+    found = {name: fs.find(f"{base}/{name}/bundle={bundle_id}", maxdepth=1, detail=True) for name in TABLES}
+    tables = {name: {file: info for file, info in files.items() if file.endswith(".parquet")} for name, files in found.items()}
+    opened = {name: ds.dataset([*tables[name]], schema, format="parquet", filesystem=fs) for name, schema in TABLES.items()}
     complete, incomplete = 0, list[IncompleteShard]()
     for uri, whole, damage, retryable in _rows(opened["shards"], "uri", "complete", "damage", "retryable"):
         complete += whole
         if not whole:
             incomplete = sorted([*incomplete, IncompleteShard(uri, damage or "", retryable)])[:NAMED]
-    summaries = tuple(
-        TableSummary(name, len(files), sum(files.values()), opened[name].count_rows()) for name, files in tables.items()
-    )
+    rows = {name: dataset.count_rows() for name, dataset in opened.items()}
     return PartitionSummary(
         bundle_id=bundle_id,
-        tables=summaries,
+        tables=tuple(
+            TableSummary(name, len(files), sum(int(info["size"]) for info in files.values()), rows[name])
+            for name, files in tables.items()
+        ),
         verdicts=summed(
             VerdictCount(verdict, source, 1) for verdict, source in _rows(opened["attributions"], "verdict", "source")
         ),
         rejects=summed(RejectCount(stage, reason, 1) for stage, reason in _rows(opened["rejects"], "stage", "reason")),
-        shards=next(summary.rows for summary in summaries if summary.table == "shards"),
+        shards=rows["shards"],
         complete=complete,
         incomplete_shards=tuple(incomplete),
     )
-
-
-def _files(fs: Any, folder: str) -> dict[str, int]:
-    try:
-        found = fs.ls(folder, detail=True)
-    except FileNotFoundError:
-        return {}
-    return {info["name"]: int(info["size"]) for info in found if info["name"].endswith(".parquet")}
-
-
-def _open(fs: Any, table: str, files: list[str]) -> ds.Dataset:
-    import pyarrow.dataset as ds
-
-    from causalprint.schemas.tables import TABLES
-
-    return ds.dataset(files, schema=TABLES[table], format="parquet", filesystem=fs)
 
 
 def _rows(dataset: ds.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:

@@ -66,8 +66,7 @@ class OpenBundle:
             OSError: a file cannot be read.
         """
         several = [images] if isinstance(images, _ONE) else list(images)
-        voted = self._voted(several)
-        verdicts = [self._judge.verdict(fingerprint) for fingerprint in voted]
+        verdicts = [self._judge.verdict(fingerprint) for fingerprint in self._voted(several)]
         return verdicts[0] if isinstance(images, _ONE) else verdicts
 
     @overload

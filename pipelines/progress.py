@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from causalprint.transforms.counting import FOLDER, Tally, read_tally
 
@@ -41,11 +41,6 @@ class Status:
     seconds: float
 
     @property
-    def rate(self) -> float:
-        """Images computed a second."""
-        return self.done.images / self.seconds if self.seconds > 0 else 0.0
-
-    @property
     def share(self) -> float:
         """Of the input's bytes, how many are done, 0 to 1. Shards under way count by the images computed so far."""
         if self.done.shards >= self.shards:
@@ -64,10 +59,11 @@ class Status:
     def __str__(self) -> str:
         """One line."""
         left = self.seconds_left
+        rate = self.done.images / self.seconds if self.seconds > 0 else 0.0
         parts = [
             f"{self.done.shards:,}/{self.shards:,} shards",
             f"{self.done.images:,} images",
-            f"{self.rate:,.1f} images/s",
+            f"{rate:,.1f} images/s",
             f"{self.done.rejects:,} rejects",
             *([f"{self.done.kept:,} images there already"] if self.done.kept else []),
             "time left unknown" if left is None else f"about {duration(left)} left",
@@ -108,79 +104,38 @@ def watched(shards: Sequence[Shard], *, local: bool) -> Iterator[Follower]:
             os.environ.pop(FOLDER, None)
 
 
-class Display(Protocol):
-    """Shows a status."""
-
-    def __enter__(self) -> Self:
-        """Begins."""
-        ...
-
-    def __exit__(self, *_: object) -> None:
-        """Ends, also after a failure: the terminal is as before."""
-        ...
-
-    def show(self, status: Status) -> None:
-        """Called a few times a second."""
-        ...
-
-
-class Lines:
-    """A plain line every :data:`LINE_SECONDS`, for logs."""
-
-    def __init__(self, console: Console, every: float = LINE_SECONDS) -> None:
-        self._console = console
-        self._every = every
-        self._last = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def show(self, status: Status) -> None:
-        """Prints when it is time."""
-        if time.monotonic() - self._last >= self._every:
-            self._last = time.monotonic()
-            self._console.print(str(status), soft_wrap=True)
-
-
-class LiveLine:
-    """A bar and the status, redrawn in place."""
-
-    def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-        self._progress = Progress(
-            SpinnerColumn(),
-            BarColumn(bar_width=20),
-            TextColumn("{task.description}", markup=False),
-            console=console,
-            transient=True,
-        )
-        self._task = self._progress.add_task("loading the models", total=None)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, status: Status) -> None:
-        """Updates the line."""
-        if status.done != Tally():
-            self._progress.update(self._task, description=str(status), total=1.0, completed=status.share)
-
-
 @contextmanager
 def telling(console: Console) -> Iterator[Callable[[str], None]]:
     """A function that tells in a few words what is being done: in one live line, or in a plain line now and then."""
     if console.is_terminal:
         with console.status("beginning") as status:
             yield status.update
+    else:
+        yield plain_lines(console, time.monotonic() - LINE_SECONDS)
+
+
+@contextmanager
+def display(console: Console) -> Iterator[Callable[[Status], None]]:
+    """A function that shows a status: in a live line with a bar, which is gone at the end, or in a plain line now and then."""
+    if not console.is_terminal:
+        tell = plain_lines(console, time.monotonic())
+        yield lambda status: tell(str(status))
         return
-    last = -LINE_SECONDS
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("loading the models", total=None)
+
+        def show(status: Status) -> None:
+            if status.done != Tally():
+                progress.update(task, description=str(status), total=1.0, completed=status.share)
+
+        yield show
+
+
+def plain_lines(console: Console, last: float) -> Callable[[str], None]:
+    """A function that prints its words where :data:`LINE_SECONDS` have passed since it last did, at first since ``last``."""
 
     def tell(words: str) -> None:
         nonlocal last
@@ -188,15 +143,10 @@ def telling(console: Console) -> Iterator[Callable[[str], None]]:
             last = time.monotonic()
             console.print(words, soft_wrap=True)
 
-    yield tell
+    return tell
 
 
-def display(console: Console) -> Display:
-    """The display that suits ``console``: live on a terminal, lines elsewhere."""
-    return LiveLine(console) if console.is_terminal else Lines(console)
-
-
-def follow(work: Callable[[], ResultT], follower: Follower, shown: Display) -> ResultT:
+def follow(work: Callable[[], ResultT], follower: Follower, show: Callable[[Status], None]) -> ResultT:
     """Does ``work`` in a thread while this one shows how far it is, and stays free to act on signals at once.
 
     Returns:
@@ -218,9 +168,8 @@ def follow(work: Callable[[], ResultT], follower: Follower, shown: Display) -> R
 
     # A daemon: when a signal ends the wait, the process must not wait for the work.
     threading.Thread(target=target, name="audit", daemon=True).start()
-    with shown:
-        while not finished.wait(REFRESH_SECONDS):
-            shown.show(follower.poll())
+    while not finished.wait(REFRESH_SECONDS):
+        show(follower.poll())
     return outcome.result()
 
 

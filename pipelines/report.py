@@ -102,17 +102,13 @@ def print_report(found: AuditReport, console: Console) -> None:
 def print_counts(verdicts: tuple[VerdictCount, ...], rejects: tuple[RejectCount, ...], console: Console) -> None:
     """Verdicts by source, and rejects by reason, each with its share."""
     attributed = sum(count.images for count in verdicts)
-    if verdicts:
-        table = new_table("verdict", "source", numbers=("images", "share"))
-        for verdict in sorted(verdicts, key=lambda count: -count.images):
-            table.add_row(verdict.verdict, verdict.source or "", f"{verdict.images:,}", share(verdict.images, attributed))
-        console.print(table)
-    if rejects:
-        rejected = sum(count.images for count in rejects)
-        table = new_table("rejected at", "reason", numbers=("images", "share"))
-        for reject in sorted(rejects, key=lambda count: -count.images):
-            table.add_row(reject.stage, reject.reason, f"{reject.images:,}", share(reject.images, attributed + rejected))
-        console.print(table)
+    seen = attributed + sum(count.images for count in rejects)
+    for names, counts, whole in ((("verdict", "source"), verdicts, attributed), (("rejected at", "reason"), rejects, seen)):
+        table = new_table(*names, numbers=("images", "share"))
+        for what, detail, images in sorted(counts, key=lambda count: -count.images):
+            table.add_row(what, detail or "", f"{images:,}", share(images, whole))
+        if counts:
+            console.print(table)
 
 
 def new_table(*names: str, numbers: tuple[str, ...] = ()) -> Table:

@@ -1,4 +1,4 @@
-"""Where a pipeline runs. A new runner is one function, one line in :data:`RUNNERS`, and a name that ``--runner`` takes."""
+"""Where a pipeline runs. A new runner is a line in :data:`RUNNERS`, and a name that ``--runner`` takes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,11 +89,11 @@ def worker_processes(options: PipelineOptions) -> int:
     return cores() if wanted == 0 else int(wanted or 1)
 
 
-def worker_threads(asked: int | None, name: str, options: PipelineOptions) -> int | None:
+def worker_threads(asked: int | None, name: str, beam_options: Sequence[str]) -> int | None:
     """Threads that compute in one worker of runner ``name``: as asked, else its share of this machine's cores."""
     if asked is not None or not RUNNERS[name].local:
         return asked
-    return max(1, cores() // worker_processes(options))
+    return max(1, cores() // worker_processes(pipeline_options(name, beam_options)))
 
 
 def cores() -> int:
@@ -134,36 +135,26 @@ def _direct(options: PipelineOptions) -> PipelineRunner:
     return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
 
 
-def _flink(options: PipelineOptions) -> PipelineRunner:
-    from apache_beam.runners.portability.flink_runner import FlinkRunner
-
-    del options
-    return FlinkRunner()
-
-
-def _spark(options: PipelineOptions) -> PipelineRunner:
-    from apache_beam.runners.portability.spark_runner import SparkRunner
-
-    del options
-    return SparkRunner()
+def _remote(module: str, name: str, _: PipelineOptions) -> PipelineRunner:
+    """Beam's runner of this name, which takes its options from the pipeline."""
+    runner: PipelineRunner = getattr(importlib.import_module(f"apache_beam.runners.{module}"), name)()
+    return runner
 
 
 def _dataflow(options: PipelineOptions) -> PipelineRunner:
-    del options
     try:
         importlib.import_module("apitools")  # Beam imports without it and fails much later
-        from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+        return _remote("dataflow.dataflow_runner", "DataflowRunner", options)
     except ImportError as error:
         raise RunnerError(
             f"--runner dataflow needs Beam's Google Cloud extra ({error}): pip install 'apache-beam[gcp]'"
         ) from error
-    return DataflowRunner()
 
 
 RUNNERS: dict[str, Runner] = {
     "direct": Runner(local=True, create=_direct),
-    "flink": Runner(local=False, create=_flink),
-    "spark": Runner(local=False, create=_spark),
+    "flink": Runner(local=False, create=partial(_remote, "portability.flink_runner", "FlinkRunner")),
+    "spark": Runner(local=False, create=partial(_remote, "portability.spark_runner", "SparkRunner")),
     "dataflow": Runner(local=False, create=_dataflow),
 }
 """Every runner by the name that ``--runner`` takes; its option (causalprint.schemas.config.Runner) says what each is."""

@@ -127,11 +127,11 @@ def _import_everything() -> None:
     from diffusers import DDPMScheduler, UNet2DModel  # noqa: F401 - diffusers imports a class when it is asked for
 
     import causalprint.models.residuals.denoise
-    import causalprint.pipelines.commands.actions
+    import causalprint.pipelines.commands.audit
     import causalprint.transforms.attribute_sources
+    import causalprint.transforms.compute_features
     import causalprint.transforms.compute_fingerprints
-    import causalprint.transforms.features.compute_features
-    import causalprint.transforms.features.files
+    import causalprint.transforms.feature_files
     import causalprint.transforms.process_shards
     import causalprint.transforms.tables.write_manifest  # noqa: F401
 

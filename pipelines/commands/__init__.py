@@ -1,1 +1,1 @@
-"""The command line's parts: a file of options a command, and what each does once its arguments are values."""
+"""The command line's parts: a file a command, with its options and what it does once they are values."""

@@ -1,17 +1,27 @@
-"""The command that audits."""
+"""The command that audits; every image of a small audit is shown."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from causalprint.pipelines.audit import Plan, execute, plan
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
+from causalprint.pipelines.progress import display, follow, watched
+from causalprint.pipelines.report import AuditReport, new_table, print_report, report
+from causalprint.pipelines.runners import RUNNERS, ships_package
 from causalprint.schemas.config import AuditConfig
+from causalprint.schemas.elements import Shard
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from causalprint.pipelines.report import AuditReport
+    from causalprint.pipelines.open_audit import AuditTables
+
+FEW = 50
+"""An audit of fewer images than this is shown image by image."""
 
 
 @command(AuditConfig)
@@ -21,18 +31,55 @@ def audit(config: AuditConfig, session: Session) -> int:
     The same command resumes an audit that was stopped, and reads only what is new in one that was finished. Options for Beam
     follow two dashes: causalprint audit … -- --direct_num_workers=4. An audit of fewer than 50 images prints a row an image.
     """
-    from causalprint.pipelines.commands.actions import run_audit
-    from causalprint.pipelines.few_images import FEW, image_rows, print_images
-    from causalprint.pipelines.open_audit import open_audit
-    from causalprint.pipelines.report import print_report
+    found, planned = run_audit(config, session)
 
-    report, planned = run_audit(config, session)
+    def show(found: AuditReport, out: Console) -> None:
+        from causalprint.pipelines.open_audit import open_audit
 
-    def show(report: AuditReport, out: Console) -> None:
-        if 0 < report.seen < FEW:
+        if 0 < found.seen < FEW:
             with open_audit(config.output, storage_options=config.storage.options) as tables:
-                print_images(image_rows(tables, planned.shards, report.bundle_id), out)
-        print_report(report, out)
+                _print_images(tables, planned.shards, found.bundle_id, out)
+        print_report(found, out)
 
-    session.present(report, show)
-    return report.exit_code
+    session.present(found, show)
+    return found.exit_code
+
+
+def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]:
+    """Runs an audit, with its progress on standard error; what it came to, and what was planned."""
+    began = time.monotonic()
+    local = RUNNERS[config.runner].local
+    if not local and not ships_package(config.beam_options):
+        hint = "workers must have causalprint installed; without an image that has it, add -- --setup_file=./setup.py"
+        session.log.print(f"causalprint: {hint}", soft_wrap=True)
+    with session.log.status("looking at the input"):
+        planned = plan(config)
+    with watched(planned.shards, local=local) as follower, display(session.log) as show:
+        manifest = follow(lambda: execute(planned), follower, show)
+    return report(manifest, time.monotonic() - began), planned
+
+
+def _print_images(tables: AuditTables, shards: Sequence[Shard], bundle_id: str, out: Console) -> None:
+    """A row for every image of ``shards``, in the versions given, as one bundle has it, by shard and place in it.
+
+    It says the verdict, or that the image was rejected, with the reason; and the likeliest source, whatever the verdict.
+    """
+    names = ", ".join(f"'{shard.shard_id(bundle_id)}'" for shard in shards)
+    query = f"""
+        WITH slices AS (SELECT unnest(slice_ids) AS slice_id FROM shards WHERE shard_id IN ({names})),
+             everything AS (
+                 SELECT shard, "offset", member, verdict, candidates[1].source AS candidate, probability, reason, slice_id
+                 FROM attributions
+                 UNION ALL
+                 SELECT shard, "offset", member, 'rejected', NULL, NULL, reason, slice_id FROM rejects
+             )
+        SELECT member, concat_ws(': ', verdict, reason) AS verdict, coalesce(candidate, '') AS candidate, probability
+        FROM everything SEMI JOIN slices USING (slice_id)
+        ORDER BY shard, "offset", member
+    """  # noqa: S608 - digests
+    table = new_table("image", "verdict", "most likely", numbers=("prob.",))
+    table.columns[2].no_wrap = True  # the other two can be folded and still be read
+    for row in tables.sql(query).rows():
+        probability = "" if row["probability"] is None else f"{row['probability']:.2f}"
+        table.add_row(row["member"], row["verdict"], row["candidate"], probability)
+    out.print(table)

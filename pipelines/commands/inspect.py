@@ -1,17 +1,24 @@
-"""The command that looks at what is there."""
+"""The command that looks at what is there, and how an output, a bundle or shards are shown."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
+from causalprint.pipelines.inspect import MEMBERS, OutputSummary, ShardSummary, summarise
+from causalprint.pipelines.report import new_table, print_counts
 from causalprint.schemas.config import NO_OPTIONS, StorageOptions
 from causalprint.schemas.options import Command, argument
+from causalprint.schemas.records import to_json
 
-DEFAULT = "default"
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from causalprint.models.bundles.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +37,114 @@ class InspectConfig(Command):
     ]
     storage: StorageOptions = NO_OPTIONS
 
-    @property
-    def location(self) -> str:
-        """Where that is."""
-        from causalprint.models.bundles.bundle import DEFAULT as PACKAGED
-
-        packaged = self.what == f"bundle:{DEFAULT}" or (self.what == DEFAULT and not Path(DEFAULT).exists())
-        return str(PACKAGED) if packaged else self.what
-
 
 @command(InspectConfig)
 def inspect(config: InspectConfig, session: Session) -> int:
     """Show what an audit's output, a bundle or a shard holds."""
-    from causalprint.pipelines.commands.show import as_json, show
-    from causalprint.pipelines.inspect import summarise
+    from causalprint.models.bundles.bundle import DEFAULT
 
-    return session.present(summarise(config.location, config.storage), show, as_json)
+    packaged = config.what == "bundle:default" or (config.what == "default" and not Path("default").exists())
+    return session.present(summarise(str(DEFAULT) if packaged else config.what, config.storage), show, as_json)
+
+
+def show(found: OutputSummary | Bundle | tuple[ShardSummary, ...], out: Console) -> None:
+    """Prints the summary as tables."""
+    if isinstance(found, OutputSummary):
+        _show_output(found, out)
+    elif isinstance(found, tuple):
+        _show_shards(found, out)
+    else:
+        _show_bundle(found, out)
+
+
+def as_json(found: OutputSummary | Bundle | tuple[ShardSummary, ...]) -> str:
+    """One JSON object, with ``kind`` (output, bundle, shards) first."""
+    if isinstance(found, OutputSummary):
+        about = {"kind": "output"} | json.loads(to_json(found))
+    elif isinstance(found, tuple):
+        about = {"kind": "shards", "shards": json.loads(to_json(found))}
+    else:
+        from causalprint.models.bundles.trust import voiding_audits, warnings
+
+        about = {
+            "kind": "bundle",
+            "bundle_id": found.bundle_id,
+            "digest": found.digest,
+            "void": bool(voiding_audits(found.manifest)),
+            "warnings": warnings(found.manifest),
+            "manifest": json.loads(to_json(found.manifest)),
+        }
+    return json.dumps(about, ensure_ascii=False)
+
+
+def _show_output(found: OutputSummary, out: Console) -> None:
+    limit = "" if found.limit is None else f", at most {found.limit:,} images"
+    cut = f"slices of {found.slicing.images:,} images or {found.slicing.bytes:,} bytes"
+    out.print(f"output {found.output}: {cut}{limit}; {len(found.runs)} finished runs", soft_wrap=True)
+    if found.runs:
+        out.print(f"last run: {found.runs[-1]}", soft_wrap=True)
+    for partition in found.bundles:
+        out.print(f"\nbundle {partition.bundle_id}", soft_wrap=True)
+        table = new_table("table", numbers=("rows", "files", "bytes"))
+        for summary in partition.tables:
+            table.add_row(summary.table, f"{summary.rows:,}", f"{summary.files:,}", f"{summary.bytes:,}")
+        out.print(table)
+        print_counts(partition.verdicts, partition.rejects, out)
+        out.print(f"{partition.complete:,} of {partition.shards:,} closed shards complete", soft_wrap=True)
+        if partition.incomplete_shards:
+            shards = new_table("incomplete shard", "what is missing")
+            for shard in partition.incomplete_shards:
+                shards.add_row(shard.uri, shard.damage)
+            out.print(shards)
+
+
+def _show_shards(found: tuple[ShardSummary, ...], out: Console) -> None:
+    table = new_table("shard", "format", numbers=("bytes", "images", "rejects", "skipped"))
+    for shard in found:
+        rejects = sum(count.images for count in shard.rejects)
+        table.add_row(shard.uri, shard.format, f"{shard.size:,}", f"{shard.images:,}", f"{rejects:,}", f"{shard.skipped:,}")
+    out.print(table)
+    for shard in found:
+        for count in shard.rejects:
+            out.print(f"{shard.uri}: {count.images:,} rejected at {count.stage}: {count.reason}", soft_wrap=True)
+        if shard.damage is not None:
+            out.print(f"{shard.uri}: incomplete: {shard.damage}", soft_wrap=True)
+    if len(found) == 1:
+        for member in found[0].members:
+            out.print(f"  {member}", soft_wrap=True)
+        if found[0].images > MEMBERS:
+            out.print(f"  and {found[0].images - MEMBERS:,} more", soft_wrap=True)
+
+
+def _show_bundle(bundle: Bundle, out: Console) -> None:
+    from causalprint.models.bundles.trust import warnings
+
+    manifest = bundle.manifest
+    geometry = manifest.geometry
+    lines = new_table("bundle", bundle.bundle_id)
+    lines.add_row("digest", bundle.digest)
+    lines.add_row("licence", manifest.licence)
+    lines.add_row("sources", ", ".join(manifest.sources))
+    views = "one crop" if geometry.views == 1 else f"up to {geometry.views} crops"
+    lines.add_row("geometry", f"{views} of {geometry.crop} by {geometry.crop} pixels")
+    lines.add_row("residual", manifest.residual)
+    lines.add_row(
+        "lenses", ", ".join(f"{feature.lens} of the {feature.reading} ({feature.size})" for feature in manifest.features)
+    )
+    out.print(lines)
+    if manifest.figures:
+        figures = new_table("figure", "measured on", numbers=("value", "95 % interval"))
+        for figure in manifest.figures:
+            figures.add_row(figure.name, figure.note, f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}")
+        out.print(figures)
+    if manifest.data:
+        data = new_table("source", "origin", "licence", numbers=("training", "validation"))
+        for origin in manifest.data:
+            data.add_row(origin.source, origin.origin, origin.licence, f"{origin.training:,}", f"{origin.validation:,}")
+        out.print(data)
+    files = new_table("file", "licence", "SHA-256")
+    for file in manifest.files:
+        files.add_row(file.path, file.licence, file.sha256)
+    out.print(files)
+    for warning in warnings(manifest):
+        out.print(warning)

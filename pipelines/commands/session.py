@@ -8,8 +8,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from types import FrameType
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Found = TypeVar("Found")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What asks a command to stop: each raises :class:`~causalprint.pipelines.errors.Interruption` in the main thread."""
 
 
 @dataclass(frozen=True)
@@ -88,46 +89,30 @@ def guarded(session: Session, command: Callable[[], int], *, resumes: str = "the
         resumes: how to go on after a signal, for the line that says it.
     """
     _quiet(session)
+    before = {signum: signal.signal(signum, _interrupt) for signum in SIGNALS}
     try:
-        with _interruptible():
+        try:
             return command()
+        except Exception as error:
+            if session.verbose:
+                logging.getLogger(__name__).exception("the traceback, as --verbose asks")
+            return session.fail(explain(error), ExitCode.ERROR)
     except Interruption as stop:
         stop_workers()
         session.fail(f"stopped; {resumes}", stop.exit_code)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(stop.exit_code)
-    except Exception as error:
-        if session.verbose:
-            logging.getLogger(__name__).exception("the traceback, as --verbose asks")
-        return session.fail(explain(error), ExitCode.ERROR)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise :class:`Interruption` in the main thread."""
-
-    def interrupt(signum: int, _frame: FrameType | None) -> None:
-        # A second one must not cut the tidying short.
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise Interruption(signum)
-
-    before = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except Interruption:
-        raise
-    except BaseException:
-        _restore(before)
-        raise
-    else:
-        _restore(before)
-
-
-def _restore(handlers: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None]) -> None:
-    for signum, handler in handlers.items():
-        signal.signal(signum, handler)
+def _interrupt(signum: int, _frame: FrameType | None) -> None:
+    # A second one must not cut the tidying short.
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Interruption(signum)
 
 
 def _quiet(session: Session) -> None:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
-from causalprint.pipelines.shards.config import SplitConfig
+from causalprint.schemas.config import NO_OPTIONS, Crop, LabelField, LabelledInputs, Seed, StorageOptions
+from causalprint.schemas.options import Command, output
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from causalprint.pipelines.shards.split import SplitReport
+
+
+@dataclass(frozen=True, slots=True)
+class SplitConfig(Command):
+    """One split. Near-duplicates are found by the central crop, as ``compare`` takes it."""
+
+    NAME = "split"
+
+    inputs: LabelledInputs
+    output: Annotated[Path, output("Write the folders fit and test into this one; it is new, or empty.")]
+    seed: Seed = 0
+    label_field: LabelField = "source"
+    crop: Crop = 256
+    storage: StorageOptions = NO_OPTIONS
 
 
 @command(SplitConfig, "the same command begins again")

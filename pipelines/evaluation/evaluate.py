@@ -5,23 +5,21 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalprint.pipelines.evaluation.config import EvaluateConfig
 from causalprint.pipelines.runners import cores
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
     from causalprint.models.evaluation.judging import Judged
-    from causalprint.models.labelled import LabelledCrops, LabelledImages
+    from causalprint.models.labelled import LabelledCrops
+    from causalprint.pipelines.commands.evaluate import EvaluateConfig
+    from causalprint.pipelines.labelled.reader import Report
     from causalprint.schemas.evaluations import Evaluation
-
-Report = Callable[[str], None]
-"""Told in a few words what is being done."""
 
 
 class EvaluationError(ValueError):
@@ -98,18 +96,14 @@ def _check(labelled: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateC
                 f"no image of {given} is of a generator that {bundle.bundle_id} knows ({_some(bundle.manifest.sources)}); "
                 f"the labels are {_some(sorted(found))}: is --label-field {config.label_field!r} the right one?"
             )
-    if config.track == "aligned" and not _versions(labelled.images):
+    images = labelled.images
+    versions = Counter(content for content, _ in set(zip(images.content.tolist(), images.source.tolist(), strict=True)))
+    if config.track == "aligned" and max(versions.values()) < 2:
         raise EvaluationError(
             f"no content of {given} is there by two sources: make such images with `causalprint lab make-aligned`"
         )
     if REAL not in found:
         raise EvaluationError(f"{given} has no image labelled {REAL!r}, without which detection cannot be measured; add some")
-
-
-def _versions(images: LabelledImages) -> int:
-    """How many contents are there by two sources or more."""
-    pairs = set(zip(images.content.tolist(), images.source.tolist(), strict=True))
-    return sum(count > 1 for count in Counter(content for content, _ in pairs).values())
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from causalprint.pipelines.evaluation.text import section
 from causalprint.pipelines.results.figures import Points, confusion, fingerprint_map, line, reliability, robustness, spectra
@@ -16,7 +18,7 @@ from causalprint.schemas.records import to_json
 if TYPE_CHECKING:
     from causalprint.models.evaluation.judging import Judged
     from causalprint.models.labelled import LabelledCrops
-    from causalprint.schemas.evaluations import Bin, BundleEvaluation, Evaluation
+    from causalprint.schemas.evaluations import Evaluation
 
 EVALUATION = "evaluation.json"
 PREDICTIONS = "predictions.parquet"
@@ -74,52 +76,34 @@ def _draw(
     """Every figure and what it shows, by its path."""
     from causalprint.models.evaluation.residual_spectra import residual_spectra
 
+    sources = labelled.images.source
     drawn: dict[str, tuple[bytes, str]] = {}
-
-    def add(name: str, data: bytes, about: str) -> None:
-        drawn[f"{FIGURES}/{key}-{name}.png"] = (data, about)
-
     for place, (bundle, one) in enumerate(zip(found.bundles, judged, strict=True), 1):
         suffix = f"-{place}" if place > 1 else ""
-        add(
-            f"confusion{suffix}",
-            _confusion(bundle),
-            f"What images are taken for by {bundle.bundle_id}, in percent of each source",
-        )
+        rows = [row.source if row.known else f"{row.source} *" for row in bundle.confusion]
+        counts = np.array([row.counts for row in bundle.confusion], np.int64)
+        title = f"{bundle.bundle_id}, % of each row (* not known to it)"
+        about = f"What images are taken for by {bundle.bundle_id}, in percent of each source"
+        drawn[f"confusion{suffix}"] = (confusion(rows, bundle.sources, counts, title), about)
         title = f"Fingerprints of {bundle.bundle_id}, two principal components"
-        add(f"fingerprints{suffix}", fingerprint_map(one.verdicts.fingerprint, labelled.images.source, title), title)
+        drawn[f"fingerprints{suffix}"] = (fingerprint_map(one.verdicts.fingerprint, sources, title), title)
+    curves = {
+        f"{bundle.bundle_id}, {stage}": Points([each.probability for each in bins], [each.right for each in bins])
+        for bundle in found.bundles
+        for stage, bins in (("before", bundle.before), ("after", bundle.after))
+    }
     title = "Reliability, images of known sources"
-    add("reliability", reliability(_curves(found.bundles), title), f"{title}; temperature 1 (before) and calibrated (after)")
-    if any(bundle.robustness for bundle in found.bundles):
-        add("robustness", _robustness(found.bundles), "Macro accuracy and share of verdicts flipped, by perturbation")
+    drawn["reliability"] = (reliability(curves, title), f"{title}; temperature 1 (before) and calibrated (after)")
+    if shown := [bundle for bundle in found.bundles if bundle.robustness]:
+        panels = {
+            "macro accuracy": {one.bundle_id: line([row.accuracy for row in one.robustness]) for one in shown},
+            "verdicts flipped": {one.bundle_id: line([row.flips for row in one.robustness]) for one in shown},
+        }
+        figure = robustness([row.name for row in shown[0].robustness], panels, "Robustness, images of known sources")
+        drawn["robustness"] = (figure, "Macro accuracy and share of verdicts flipped, by perturbation")
     first = judged[0].judge
     title = "Mean power spectra of residuals"
-    panels = residual_spectra(first.bundle.residual, first.fingerprinter.device, labelled.crops, labelled.images.source, pool)
-    add("spectra", spectra(panels, title), f"{title} of {first.bundle.bundle_id}, by source, frequency 0 in the middle")
-    return drawn
-
-
-def _confusion(bundle: BundleEvaluation) -> bytes:
-    import numpy as np
-
-    rows = [row.source if row.known else f"{row.source} *" for row in bundle.confusion]
-    counts = np.array([row.counts for row in bundle.confusion], np.int64)
-    return confusion(rows, bundle.sources, counts, f"{bundle.bundle_id}, % of each row (* not known to it)")
-
-
-def _curves(bundles: Sequence[BundleEvaluation]) -> Mapping[str, Points]:
-    stages = [(f"{bundle.bundle_id}, {stage}", bins) for bundle in bundles for stage, bins in _stages(bundle)]
-    return {name: Points([each.probability for each in bins], [each.right for each in bins]) for name, bins in stages}
-
-
-def _stages(bundle: BundleEvaluation) -> Sequence[tuple[str, tuple[Bin, ...]]]:
-    return (("before", bundle.before), ("after", bundle.after))
-
-
-def _robustness(bundles: Sequence[BundleEvaluation]) -> bytes:
-    shown = [bundle for bundle in bundles if bundle.robustness]
-    panels = {
-        "macro accuracy": {one.bundle_id: line([row.accuracy for row in one.robustness]) for one in shown},
-        "verdicts flipped": {one.bundle_id: line([row.flips for row in one.robustness]) for one in shown},
-    }
-    return robustness([row.name for row in shown[0].robustness], panels, "Robustness, images of known sources")
+    by_source = residual_spectra(first.bundle.residual, first.fingerprinter.device, labelled.crops, sources, pool)
+    about = f"{title} of {first.bundle.bundle_id}, by source, frequency 0 in the middle"
+    drawn["spectra"] = (spectra(by_source, title), about)
+    return {f"{FIGURES}/{key}-{name}.png": figure for name, figure in drawn.items()}

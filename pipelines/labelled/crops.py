@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -51,17 +51,15 @@ def read_labelled_crops(
 
     rows: list[ImageRow] = []
     crops: list[Pixels] = []
-    with ExitStack() as stack:
-        stream = None if file is None else stack.enter_context(file.open("wb"))
+    with nullcontext() if file is None else file.open("wb") as stream:
         for row, pixels in reader.map(work):
             rows.append(row)
             if stream is None:
                 crops.append(pixels)
             else:
                 stream.write(pixels.tobytes())
-    if file is None:
-        return LabelledCrops(LabelledImages.of(rows), np.array(crops, np.uint8).reshape(-1, crop, crop, 3), reader.losses)
-    return LabelledCrops(LabelledImages.of(rows), mapped(file, len(rows), crop), reader.losses)
+    held = np.array(crops, np.uint8).reshape(-1, crop, crop, 3) if file is None else mapped(file, len(rows), crop)
+    return LabelledCrops(LabelledImages.of(rows), held, reader.losses)
 
 
 def mapped(file: Path, count: int, crop: int) -> Crops:

@@ -11,11 +11,12 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple, TypeVar
 
 from causalprint.models.labelled import ImageRow
 from causalprint.schemas.arrays import Pixels
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import NO_OPTIONS, Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Shard, limit_damage
 from causalprint.schemas.losses import Losses, ReasonCount
 from causalprint.schemas.reasons import Abstention, Stage
@@ -68,10 +69,11 @@ class LabelledImage(NamedTuple):
         return (*self.label, self.encoded.image_id, len(self.encoded.data), decoded.format, size)
 
 
+@dataclass(eq=False)
 class LabelledReader:
     """Labelled shards in order, and what was left out of the last reading of them.
 
-    Args:
+    Attributes:
         shards: of :func:`~causalprint.transforms.match_shards.match_shards`; their limits hold.
         label_field: key of the sidecar, or column, that names the source; ``None`` asks for no label, and the source is empty.
         storage: fsspec options.
@@ -81,26 +83,16 @@ class LabelledReader:
         lost: told of every image and shard that is left out, in whole or in part.
     """
 
-    def __init__(
-        self,
-        shards: Sequence[Shard],
-        label_field: str | None,
-        storage: Storage | None = None,
-        *,
-        otherwise: str | None = None,
-        side_by_side: int = 1,
-        report: Report = lambda _: None,
-        lost: Lost = lambda _name, _reason: None,
-    ) -> None:
-        self._shards = shards
-        self._label_field = label_field
-        self._storage = storage or Storage()
-        self._otherwise = otherwise
-        self._side_by_side = side_by_side
-        self._report = report
-        self._lost = lost
-        self._reasons = Counter[str]()
-        self._damage = list[str]()
+    shards: Sequence[Shard]
+    label_field: str | None
+    storage: Storage = NO_OPTIONS
+    _: KW_ONLY
+    otherwise: str | None = None
+    side_by_side: int = 1
+    report: Report = lambda _: None
+    lost: Lost = lambda _name, _reason: None
+    _reasons: Counter[str] = field(default_factory=Counter, init=False)
+    _damage: list[str] = field(default_factory=list, init=False)
 
     @property
     def losses(self) -> Losses:
@@ -166,22 +158,22 @@ class LabelledReader:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _label(self, image: EncodedImage, shard: Shard) -> Label:
-        if self._label_field is None:
+        if self.label_field is None:
             return Label("", shard.collection, image.image_id, UNKNOWN)
-        return label_of(image, shard, self._label_field, self._otherwise)
+        return label_of(image, shard, self.label_field, self.otherwise)
 
     def _leave_out(self, shard: Shard, member: str, reason: str, detail: str) -> None:
         self._reasons[reason] += 1
-        self._lost(_name(shard, member), detail)
+        self.lost(_name(shard, member), detail)
 
     def _by_turns(self) -> Iterator[tuple[ImageSlice, int]]:
         """Slices, each with the number of its shard's images before it."""
-        waiting, opened = deque(enumerate(self._shards, 1)), deque[tuple[Iterator[ImageSlice], int]]()
+        waiting, opened = deque(enumerate(self.shards, 1)), deque[tuple[Iterator[ImageSlice], int]]()
         while waiting or opened:
-            while waiting and len(opened) < self._side_by_side:
+            while waiting and len(opened) < self.side_by_side:
                 number, shard = waiting.popleft()
-                self._report(f"reading shard {number} of {len(self._shards)}: {shard.uri}")
-                opened.append((read_slices(shard, "", SLICING, self._storage), 0))
+                self.report(f"reading shard {number} of {len(self.shards)}: {shard.uri}")
+                opened.append((read_slices(shard, "", SLICING, self.storage), 0))
             slices, begin = opened.popleft()
             part = next(slices, None)
             if part is None:
@@ -191,7 +183,7 @@ class LabelledReader:
                 raise ConnectionError(f"{shard.uri}: {part.damage}; give the same command again")
             if part.damage and (shard.limit is None or part.damage != limit_damage(shard.limit)):
                 self._damage.append(f"{shard.uri}: {part.damage}")
-                self._lost(shard.uri, part.damage)
+                self.lost(shard.uri, part.damage)
             opened.append((slices, begin + len(part.images)))
             yield part, begin
 

@@ -17,22 +17,29 @@ class ResultsError(ValueError):
     """A results file that cannot be edited, or an output that cannot be written; the message says what to do."""
 
 
-def write_section(path: Path, key: str, text: str) -> None:
-    """Replaces the section ``key`` of the Markdown file ``path``, or appends it; the other sections stay as they are.
+def publish_section(folder: Path, key: str, text: str, files: Mapping[str, bytes]) -> None:
+    """Writes ``files`` and the section ``key`` of ``RESULTS.md`` into ``folder``; removes images that only the old section shows.
 
     Args:
-        path: made where there is none; replaced whole or not at all.
+        folder: made where there is none.
         key: lower-case letters, digits and hyphens; stands in ``<!-- begin KEY -->`` and ``<!-- end KEY -->``.
-        text: Markdown.
+        text: Markdown; the section is replaced whole or appended, and the other sections stay as they are.
+        files: bytes by their path below ``folder``, with ``/``.
 
     Raises:
-        ResultsError: the file has one of the two marks without the other, or has them twice.
+        ResultsError: the folder cannot be written, or its ``RESULTS.md`` has one of the two marks without the other, or twice.
     """
-    publish(path.parent, {path.name: replace_section(_read(path), key, text, str(path)).encode()})
+    path = folder / RESULTS
+    document = path.read_text(encoding="utf-8") if path.exists() else ""
+    section = replace_section(document, key, text, str(path))
+    publish(folder, {**files, RESULTS: section.encode()})
+    for image in _IMAGE.findall(read_section(document, key, str(path))):
+        if image not in section and Path(image).parent.as_posix() == FIGURES:
+            (folder / image).unlink(missing_ok=True)
 
 
 def replace_section(document: str, key: str, text: str, where: str = RESULTS) -> str:
-    """``document`` with ``text`` as its section ``key``; see :func:`write_section`."""
+    """``document`` with ``text`` as its section ``key``; see :func:`publish_section`."""
     begin, end = _marks(key)
     section = f"{begin}\n\n{text.strip()}\n\n{end}\n"
     span = _span(document, key, where)
@@ -46,24 +53,6 @@ def read_section(document: str, key: str, where: str = RESULTS) -> str:
     span = _span(document, key, where)
     begin, end = _marks(key)
     return "" if span is None else document[span[0] : span[1]].removeprefix(begin).removesuffix(end).strip()
-
-
-def publish_section(folder: Path, key: str, text: str, files: Mapping[str, bytes]) -> None:
-    """Writes ``files`` into ``folder``, and the section of its ``RESULTS.md``; removes images that only the old section shows.
-
-    Args:
-        folder: made where there is none.
-        key: as of :func:`write_section`.
-        text: as of :func:`write_section`.
-        files: bytes by their path below ``folder``, with ``/``.
-    """
-    path = folder / RESULTS
-    document = _read(path)
-    section = replace_section(document, key, text, str(path))
-    publish(folder, {**files, RESULTS: section.encode()})
-    for image in _IMAGE.findall(read_section(document, key, str(path))):
-        if image not in section and Path(image).parent.as_posix() == FIGURES:
-            (folder / image).unlink(missing_ok=True)
 
 
 def publish(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -87,13 +76,6 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> None:
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
 
 
 def _marks(key: str) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +19,6 @@ from numpy.typing import NDArray
 from causalprint.models.encodings import encode_jpeg95
 from causalprint.pipelines.shards.photographs import photographs
 from causalprint.pipelines.shards.sample_tar import Row, write_tar
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 CROP = 256
 AUTOENCODERS = ("autoencoder-nearest", "autoencoder-pixelshuffle")
@@ -66,15 +62,11 @@ def native_crops() -> Iterator[DemoImage]:
                 )
 
 
-def generated(crops: Sequence[DemoImage], weights: Traversable | Path) -> Iterator[DemoImage]:
-    """The same crops through each autoencoder of the repository, then samples of the prior.
-
-    Args:
-        crops: real images.
-        weights: the folder that holds each model, in diffusers format, under its name.
-    """
+def generated(crops: Sequence[DemoImage]) -> Iterator[DemoImage]:
+    """The same crops through each autoencoder of the package, then samples of its prior."""
     from causalprint.models.sampling import reconstruct, sample
 
+    weights = files("causalprint.models") / "weights"
     for name in AUTOENCODERS:
         decoded = reconstruct(Path(str(weights / name)), np.stack([crop.pixels for crop in crops]))
         for crop, pixels in zip(crops, decoded, strict=True):
@@ -83,11 +75,6 @@ def generated(crops: Sequence[DemoImage], weights: Traversable | Path) -> Iterat
     for index, pixels in enumerate(sample(prior, SAMPLES, CROP, SAMPLING_STEPS, seed=0)):
         name = f"sample-{index:03d}"
         yield DemoImage(name, pixels, PRIOR, f"model://{PRIOR}/seed=0/{index}", name)
-
-
-def weights_folder() -> Traversable:
-    """Where the package keeps its models."""
-    return files("causalprint.models") / "weights"
 
 
 def build_shards(folder: Path) -> None:
@@ -101,7 +88,7 @@ def build_shards(folder: Path) -> None:
     if all(path.exists() for path in paths):
         return
     crops = list(native_crops())
-    images = [*crops, *generated(crops, weights_folder())]
+    images = [*crops, *generated(crops)]
     order = np.random.default_rng(0).permutation(len(images))
     shuffled = [images[index] for index in order]
     rows: list[Row] = [

@@ -11,19 +11,22 @@ from contextlib import ExitStack
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from causalprint.models.labelled import ImageRow, LabelledImages
 from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, Report, central_crop
-from causalprint.pipelines.shards.config import SplitConfig
-from causalprint.pipelines.shards.sample_tar import Row, add_row
+from causalprint.pipelines.shards.sample_tar import add_row
 from causalprint.schemas.arrays import Hashes
 from causalprint.schemas.losses import Losses
 from causalprint.schemas.reasons import Abstention
+from causalprint.transforms.images.kinds import usual_suffix
 from causalprint.transforms.labels import UNLABELLED
 from causalprint.transforms.match_shards import match_shards
+
+if TYPE_CHECKING:
+    from causalprint.pipelines.commands.split import SplitConfig
 
 
 class ShardSplitError(ValueError):
@@ -131,8 +134,7 @@ def split_shards(config: SplitConfig, report: Report = lambda _: None) -> SplitR
     fates = _decide(config, images, np.array([hashed for *_, hashed in looked], np.uint64))
     part = output.with_name(f".{output.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # what a kill may have left
-    with ExitStack() as tidy:
-        tidy.callback(shutil.rmtree, part, ignore_errors=True)
+    try:
         for folder in (Fate.FIT, Fate.TEST):
             (part / folder).mkdir(parents=True)
         names = {shard.uri: f"{number:05d}.tar" for number, shard in enumerate(shards)}
@@ -141,6 +143,8 @@ def split_shards(config: SplitConfig, report: Report = lambda _: None) -> SplitR
             _write(of_shard, by_place, part, names[uri])
         _refuse_to_overwrite(output)
         part.replace(output)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return _account(config, images, fates, losses)
 
 
@@ -190,15 +194,10 @@ def _write(images: Iterable[LabelledImage], fates: Mapping[_Place, Fate], folder
                 continue
             if side not in tars:
                 tars[side] = stack.enter_context(tarfile.open(folder / side / name, "w"))
-            add_row(tars[side], _row(image))
-
-
-def _row(image: LabelledImage) -> Row:
-    from causalprint.transforms.images.kinds import usual_suffix
-
-    metadata = json.loads(image.encoded.metadata) if image.encoded.metadata else {}
-    sidecar = {**(metadata if isinstance(metadata, dict) else {}), **image.label._asdict()}
-    return f"{image.place:06d}", usual_suffix(image.encoded.data), image.encoded.data, sidecar
+            metadata = json.loads(image.encoded.metadata or "{}")
+            sidecar = (metadata if isinstance(metadata, dict) else {}) | image.label._asdict()
+            data = image.encoded.data
+            add_row(tars[side], (f"{image.place:06d}", usual_suffix(data), data, sidecar))
 
 
 def _account(config: SplitConfig, images: LabelledImages, fates: Sequence[Fate], losses: Losses) -> SplitReport:

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.progress import Status, follow, watched
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
@@ -18,11 +18,7 @@ from causalprint.transforms.counting import Tally
 if TYPE_CHECKING:
     from causalprint.models.training.examples import Examples, Extraction
     from causalprint.models.training.recipe import Recipe
-    from causalprint.schemas.elements import Shard
-    from causalprint.transforms.tables.output import Output
-
-Report = Callable[[str], None]
-"""Told in a few words what is being done."""
+    from causalprint.pipelines.labelled.reader import Report
 
 SLICING = Slicing(images=256, bytes=64 * 1024 * 1024)
 """Smaller slices than an audit's: each image is computed several times, and a kill costs no more than the slices under way."""
@@ -97,21 +93,34 @@ def labelled_examples(
         LabelError: no image has a label.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
+    import torch
+
+    from causalprint.models.residuals import load_residual
     from causalprint.pipelines.labelled.reader import LabelledReader
-    from causalprint.transforms.features.files import read_examples
+    from causalprint.transforms.compute_features import ComputeFeatures, feature_key
+    from causalprint.transforms.feature_files import feature_output, read_examples, write_features
     from causalprint.transforms.match_shards import match_shards
+    from causalprint.transforms.process_shards import ProcessShards
     from causalprint.transforms.tables.committed import stored_account
 
-    options = pipeline_options(config.runner, config.beam_options)
-    RUNNERS[config.runner].create(options)
+    RUNNERS[config.runner].create(pipeline_options(config.runner, config.beam_options))
     learned, held_out = (list(match_shards(several, config.storage)) for several in (inputs, validation))
     if both := {shard.uri for shard in learned} & {shard.uri for shard in held_out}:
         raise FeatureError(f"{min(both)} is among the inputs and in --val; what is learned from cannot validate")
-    output = _output(config)
+    key = feature_key(config.extraction, load_residual(config.extraction.residual, torch.device("cpu")), config.slicing)
+    output = feature_output(config.root, key, config.storage)
     shards = [*learned, *held_out]
     report(f"computing the features of {len(shards)} shards")
+
+    def show(status: Status) -> None:
+        if status.done != Tally():
+            report(f"features: {status}")
+
+    threads = worker_threads(config.threads, config.runner, config.beam_options)
+    compute = ComputeFeatures(config.extraction, config.device, threads)
+    process = ProcessShards(shards, output, config.slicing, compute, write_features)
     with watched(shards, local=RUNNERS[config.runner].local) as follower:
-        state = follow(lambda: _execute(shards, output, config), follower, _Telling(report))
+        state = follow(lambda: run_pipeline(config.runner, config.beam_options, lambda root: root | process), follower, show)
     damage = []
     images, lost = 0, Losses()
     for shard in shards:
@@ -131,43 +140,3 @@ def labelled_examples(
         report(str(lost))
     report(f"reading the features of {len(shards)} shards")
     return LabelledExamples(read_examples(output, learned), read_examples(output, held_out) if held_out else None)
-
-
-def _output(config: FeatureConfig) -> Output:
-    import torch
-
-    from causalprint.models.residuals import load_residual
-    from causalprint.transforms.features.compute_features import feature_key
-    from causalprint.transforms.features.files import feature_output
-
-    residual = load_residual(config.extraction.residual, torch.device("cpu"))
-    return feature_output(config.root, feature_key(config.extraction, residual, config.slicing), config.storage)
-
-
-def _execute(shards: Sequence[Shard], output: Output, config: FeatureConfig) -> str:
-    """Runs the pipeline to its end; returns the runner's word for how it ended."""
-    from causalprint.transforms.features.compute_features import ComputeFeatures
-    from causalprint.transforms.features.files import write_features
-    from causalprint.transforms.process_shards import ProcessShards
-
-    threads = worker_threads(config.threads, config.runner, pipeline_options(config.runner, config.beam_options))
-    compute = ComputeFeatures(config.extraction, config.device, threads)
-    process = ProcessShards(shards, output, config.slicing, compute, write_features)
-    return run_pipeline(config.runner, config.beam_options, lambda root: root | process)
-
-
-class _Telling:
-    """Tells the status of the features in words."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def show(self, status: Status) -> None:
-        if status.done != Tally():
-            self._report(f"features: {status}")

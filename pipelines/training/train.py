@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from causalprint.models.labelled import LEAST_IMAGES
 from causalprint.pipelines.runners import cores
 from causalprint.pipelines.training.bundle_files import check_folders, take_in, take_in_lens
-from causalprint.pipelines.training.config import TrainConfig
-from causalprint.pipelines.training.features import FeatureConfig, Report, extraction_of, labelled_examples
+from causalprint.pipelines.training.features import FeatureConfig, extraction_of, labelled_examples
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from causalprint.models.labelled import LabelledImages
     from causalprint.models.training.examples import Examples, Extraction
     from causalprint.models.training.recipe import Recipe
+    from causalprint.pipelines.commands.train import TrainConfig
+    from causalprint.pipelines.labelled.reader import Report
 
 UNSTATED = "unstated"
 REAL_PRIOR = 2.0
@@ -46,19 +47,25 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
     output = Path(config.output)
     if (output / MANIFEST).exists():
         raise TrainingError(f"{output} already holds a bundle; give another --output or remove it")
-    own = output.with_name(output.name + ".features")
+    own, checkpoints = (output.with_name(f"{output.name}.{kept}") for kept in ("features", "checkpoints"))
     if not config.resume:
         shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(checkpoints, ignore_errors=True)
     recipe = load_recipe(config.recipe, config.lenses)
     extraction = extraction_of(recipe, config.residual, config.label_field, config.interventions, config.seed)
-    computed = labelled_examples(config.inputs, config.validation, _feature_config(config, extraction, own), report)
-    training, validation = computed
+    features = FeatureConfig(
+        extraction=extraction,
+        root=config.features or str(own),
+        device=config.device,
+        threads=config.threads,
+        runner=config.runner,
+        beam_options=config.beam_options,
+        storage=config.storage,
+    )
+    training, validation = labelled_examples(config.inputs, config.validation, features, report)
     examples = training if validation is None else training.join(validation)
     report(f"fitting {len(examples.images)} images")
     torch.set_num_threads(config.threads or cores())
-    checkpoints = output.with_name(output.name + ".checkpoints")
-    if not config.resume:
-        shutil.rmtree(checkpoints, ignore_errors=True)
     bundle = _fit(config, recipe, extraction, examples, len(training.images), checkpoints, report)
     shutil.rmtree(own, ignore_errors=True)
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -85,18 +92,6 @@ def sources_of(examples: Examples, learned: int) -> tuple[str, ...]:
     if strangers := set(found[learned:]) - set(sources):
         raise TrainingError(f"validation has sources that training has not: {', '.join(sorted(strangers))}; leave them out")
     return sources
-
-
-def _feature_config(config: TrainConfig, extraction: Extraction, own: Path) -> FeatureConfig:
-    return FeatureConfig(
-        extraction=extraction,
-        root=config.features or str(own),
-        device=config.device,
-        threads=config.threads,
-        runner=config.runner,
-        beam_options=config.beam_options,
-        storage=config.storage,
-    )
 
 
 def _fit(
@@ -165,7 +160,4 @@ def _data(images: LabelledImages, learned: int) -> tuple[Origin, ...]:
 
     rows = list(zip(images.source.tolist(), images.origin.tolist(), images.licence.tolist(), strict=True))
     training, validation = Counter(rows[:learned]), Counter(rows[learned:])
-    keys = sorted(training.keys() | validation.keys())
-    return tuple(
-        Origin(source, origin, training[key], validation[key], licence) for key in keys for source, origin, licence in [key]
-    )
+    return tuple(Origin(key[0], key[1], training[key], validation[key], key[2]) for key in sorted(set(rows)))

@@ -14,9 +14,10 @@ from causalprint.models.features import pick_device
 from causalprint.models.labelled import LabelledImages
 from causalprint.models.training.examples import THUMBNAIL, Examples
 from causalprint.models.training.recipe import load_recipe
+from causalprint.pipelines.labelled.reader import Report
 from causalprint.pipelines.results.sections import publish_section
 from causalprint.pipelines.runners import cores
-from causalprint.pipelines.training.features import FeatureConfig, Report, extraction_of, labelled_examples
+from causalprint.pipelines.training.features import FeatureConfig, extraction_of, labelled_examples
 from causalprint.pipelines.training.train import sources_of
 from causalprint.research.ablation.config import AblateConfig
 from causalprint.research.ablation.parts import FULL, Outcome, Variant, shared_reduction, try_out, variants

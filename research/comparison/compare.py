@@ -43,7 +43,7 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
         ResultsError: the output cannot be written.
     """
     from causalprint.pipelines.results.figures import check_figures
-    from causalprint.pipelines.results.sections import RESULTS, publish_section, write_section
+    from causalprint.pipelines.results.sections import publish_section
     from causalprint.research.comparison.report import COSTS, costs, draw, key_of, predictions, section
     from causalprint.research.comparison.runs import Bench, Entry, answer
     from causalprint.research.comparison.scoring import pool
@@ -75,7 +75,7 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
     }
     key = key_of(comparison)
     publish_section(config.output, key, section(comparison), files)
-    write_section(config.output / RESULTS, f"{key}-{COSTS}", costs(answers, comparison.command))
+    publish_section(config.output, f"{key}-{COSTS}", costs(answers, comparison.command), {})
     return comparison
 
 

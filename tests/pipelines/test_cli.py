@@ -18,12 +18,12 @@ from causalprint.models.encodings import ENCODINGS
 from causalprint.models.evaluation.perturbations import TRACKS
 from causalprint.pipelines.commands.command import SPEAKS
 from causalprint.pipelines.commands.demo import DemoConfig
+from causalprint.pipelines.commands.evaluate import EvaluateConfig
 from causalprint.pipelines.commands.inspect import InspectConfig
+from causalprint.pipelines.commands.split import SplitConfig
+from causalprint.pipelines.commands.train import TrainConfig
 from causalprint.pipelines.errors import explain
-from causalprint.pipelines.evaluation.config import EvaluateConfig
 from causalprint.pipelines.runners import RUNNERS
-from causalprint.pipelines.shards.config import SplitConfig
-from causalprint.pipelines.training.config import TrainConfig
 from causalprint.research.ablation.config import AblateConfig
 from causalprint.research.aligned.config import AlignedConfig, Decoder
 from causalprint.research.anonymization.config import AnonymizeConfig

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from causalprint.pipelines.progress import Follower, Lines, LiveLine, Status, display, duration, follow, watched
+from causalprint.pipelines.progress import Follower, Status, display, duration, follow, plain_lines, telling, watched
 from causalprint.schemas.elements import Shard
 from causalprint.transforms.counting import FILE, FOLDER, Tally, count, read_tally
 
@@ -101,23 +101,25 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
 
 def test_a_log_gets_a_plain_line_when_it_is_time() -> None:
     console = Console(file=io.StringIO(), markup=False, highlight=False)
-    shown = display(console)
-    assert isinstance(shown, Lines)
     status = Status(Tally(images=7), 3, 100, 1.0)
-    Lines(console, every=3600).show(status)
+    with display(console) as show:
+        show(status)
     assert _text(console) == ""
-    Lines(console, every=0).show(status)
+    tell = plain_lines(console, -1e9)
+    tell(str(status))
+    tell("too soon after it")
     assert _text(console) == f"{status}\n"
+    with telling(console) as tell:
+        tell("at once")
+    assert _text(console) == f"{status}\nat once\n"
 
 
 def test_a_terminal_gets_a_live_line_that_is_gone_at_the_end() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=200, markup=False, highlight=False)
-    shown = display(console)
-    assert isinstance(shown, LiveLine)
     status = Status(Tally(images=7, encoded_bytes=10), 3, 100, 1.0)
-    with shown:
-        shown.show(Status(Tally(), 3, 100, 0.0))
-        shown.show(status)
+    with display(console) as show:
+        show(Status(Tally(), 3, 100, 0.0))
+        show(status)
         time.sleep(0.2)
     assert "loading the models" in _text(console)
     assert str(status) in _text(console)
@@ -125,11 +127,10 @@ def test_a_terminal_gets_a_live_line_that_is_gone_at_the_end() -> None:
 
 
 def test_following_gives_the_result_or_the_failure_of_the_work(tmp_path: Path) -> None:
-    console = Console(file=io.StringIO())
     follower = Follower(str(tmp_path), 1, 1)
-    assert follow(lambda: 42, follower, display(console)) == 42
+    assert follow(lambda: 42, follower, _ignore) == 42
     with pytest.raises(LookupError, match="no such thing"):
-        follow(lambda: _fail(LookupError("no such thing")), follower, display(console))
+        follow(lambda: _fail(LookupError("no such thing")), follower, _ignore)
 
 
 def test_a_signal_ends_the_wait_while_the_work_goes_on(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_a_signal_ends_the_wait_while_the_work_goes_on(tmp_path: Path) -> None:
     try:
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
         with pytest.raises(Stop):
-            follow(lambda: release.wait(60), Follower(str(tmp_path), 1, 1), display(Console(file=io.StringIO())))
+            follow(lambda: release.wait(60), Follower(str(tmp_path), 1, 1), _ignore)
         assert not release.is_set()
     finally:
         release.set()
@@ -158,6 +159,10 @@ def _tell(times: int) -> None:
 
 def _fail(error: Exception) -> None:
     raise error
+
+
+def _ignore(_: Status) -> None:
+    pass
 
 
 def _text(console: Console) -> str:

@@ -18,10 +18,10 @@ from rich.console import Console
 
 from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.pipelines.evaluation.config import EvaluateConfig
+from causalprint.pipelines.commands.evaluate import EvaluateConfig
 from causalprint.pipelines.evaluation.evaluate import EvaluationError, evaluate
 from causalprint.pipelines.evaluation.text import print_evaluation, section
-from causalprint.pipelines.results.sections import ResultsError, read_section, write_section
+from causalprint.pipelines.results.sections import ResultsError, publish_section, read_section
 from causalprint.schemas.evaluations import PREDICTIONS, Evaluation
 from causalprint.schemas.records import from_json
 from tests.audits import command, tar
@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, images: str, bundles: tuple[
     """An evaluation with everything, of which several tests look at a part."""
     output = tmp_path_factory.mktemp("out") / "docs"
     output.mkdir()
-    write_section(output / "RESULTS.md", "compare", "another command's")
+    publish_section(output, "compare", "another command's", {})
     config = EvaluateConfig((images,), str(output), bundles, robustness=True, seeds=2, threads=2, rounds=FEW)
     return config, evaluate(config)
 

@@ -15,7 +15,6 @@ from causalprint.pipelines.results.sections import (
     publish_section,
     read_section,
     replace_section,
-    write_section,
 )
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<\r"), max_size=40)
@@ -35,9 +34,9 @@ def test_the_last_text_of_each_section_is_there_once_in_the_order_of_the_first(w
 def test_what_people_wrote_around_a_section_stays(tmp_path: Path) -> None:
     path = tmp_path / "RESULTS.md"
     path.write_text("Mine.\n\n<!-- begin evaluate -->\nold\n<!-- end evaluate -->\n\nAlso mine.\n")
-    write_section(path, "evaluate", "new")
+    publish_section(tmp_path, "evaluate", "new", {})
     assert path.read_text() == "Mine.\n\n<!-- begin evaluate -->\n\nnew\n\n<!-- end evaluate -->\n\nAlso mine.\n"
-    write_section(path, "compare", "other")
+    publish_section(tmp_path, "compare", "other", {})
     assert path.read_text().startswith("Mine.")
     assert read_section(path.read_text(), "compare") == "other"
     assert [file.name for file in tmp_path.iterdir()] == ["RESULTS.md"]
@@ -48,7 +47,7 @@ def test_a_file_whose_marks_do_not_match_is_left_alone(broken: str, tmp_path: Pa
     path = tmp_path / "RESULTS.md"
     path.write_text(broken)
     with pytest.raises(ResultsError, match=r"RESULTS.md has '<!-- begin a -->'"):
-        write_section(path, "a", "text")
+        publish_section(tmp_path, "a", "text", {})
     assert path.read_text() == broken
 
 

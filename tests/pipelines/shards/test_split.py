@@ -15,7 +15,7 @@ from PIL import Image
 
 from causalprint.__main__ import main
 from causalprint.models.evaluation.splits import SplitError
-from causalprint.pipelines.shards.config import SplitConfig
+from causalprint.pipelines.commands.split import SplitConfig
 from causalprint.pipelines.shards.split import ShardSplitError, split_shards
 from causalprint.research.comparison.config import CompareConfig
 from causalprint.research.comparison.data import read_data

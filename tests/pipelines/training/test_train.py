@@ -19,8 +19,8 @@ from PIL import Image
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter
+from causalprint.pipelines.commands.train import TrainConfig
 from causalprint.pipelines.training.bundle_files import LICENCE
-from causalprint.pipelines.training.config import TrainConfig
 from causalprint.pipelines.training.features import FeatureError
 from causalprint.pipelines.training.train import TrainingError, train
 from tests.bundles import photograph, tiny_prior

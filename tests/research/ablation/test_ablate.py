@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from causalprint.pipelines.training.config import TrainConfig
+from causalprint.pipelines.commands.train import TrainConfig
 from causalprint.pipelines.training.train import TrainingError, train
 from causalprint.research.ablation.ablate import RESULT, AblateError, ablate
 from causalprint.research.ablation.config import AblateConfig

@@ -20,8 +20,8 @@ from causalprint.models.training.examples import Extraction
 from causalprint.models.training.interventions import Interventions, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard
+from causalprint.transforms.compute_features import FeatureSlice, feature_key, feature_slice
 from causalprint.transforms.counting import FOLDER, Tally, read_tally
-from causalprint.transforms.features.compute_features import FeatureSlice, feature_key, feature_slice
 from tests.bundles import photograph, tiny_prior
 
 SHARD = Shard("file:///data/00000.tar", 1, "etag", "tar")

@@ -20,7 +20,7 @@ from causalprint.models.training.interventions import Style
 from causalprint.schemas.arrays import Text
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
-from causalprint.transforms.features.compute_features import FeatureSlice
+from causalprint.transforms.compute_features import FeatureSlice
 from causalprint.transforms.tables.committed import closed, walk
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.write_tables import commit

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import ImageSlice, Reject, RejectCount, Shard
-from causalprint.transforms.features.compute_features import Example, FeatureSlice, feature_rows
-from causalprint.transforms.features.files import FEATURES, feature_output, read_examples, write_features
+from causalprint.transforms.compute_features import Example, FeatureSlice, feature_rows
+from causalprint.transforms.feature_files import FEATURES, feature_output, read_examples, write_features
 from causalprint.transforms.labels import Label
 from causalprint.transforms.tables.committed import committed
 from causalprint.transforms.tables.output import Output

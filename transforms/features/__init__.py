@@ -1,1 +1,0 @@
-"""Labelled images to features and streams of crops: what training reads."""
