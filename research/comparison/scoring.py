@@ -30,17 +30,13 @@ class Ground(NamedTuple):
     """What is known of N images, whether tested or not.
 
     Attributes:
-        truth: labels, :data:`~causalprint.models.labelled.STRANGER` of sources that were left out, int64 (N,).
+        truth: labels, 0 that of ``real``, :data:`~causalprint.models.labelled.STRANGER` of sources left out, int64 (N,).
         contents: what an image shows, near-duplicates joined, (N,).
-        classes: K, how many sources there are to choose from.
-        real: the label of ``real``.
         several: labels of the sources with at least two origins, which the headline counts, int64.
     """
 
     truth: Labels
     contents: Text
-    classes: int
-    real: int
     several: Labels
 
 
@@ -48,7 +44,7 @@ def ground_of(images: LabelledImages, sources: Sequence[str]) -> Ground:
     """Of images by ``sources``, ``real`` first, and by others, whose contents are those of near-duplicates joined."""
     truth = images.labels(sources)
     several = [label for label in range(len(sources)) if len(np.unique(images.origin[truth == label])) > 1]
-    return Ground(truth, images.content, len(sources), 0, np.array(several, np.int64))
+    return Ground(truth, images.content, np.array(several, np.int64))
 
 
 class MethodRun(NamedTuple):
@@ -193,7 +189,7 @@ def headline(runs: Sequence[MethodRun], ground: Ground) -> float:
 def recalls(pooled: Pooled, ground: Ground) -> list[float]:
     """The share of each source's test images that was attributed rightly, (K,); NaN where none was tested."""
     truth = ground.truth[pooled.rows]
-    members = [pooled.found[truth == label] == label for label in range(ground.classes)]
+    members = [pooled.found[truth == label] == label for label in range(pooled.chances.shape[1])]
     return [float(right.mean()) if len(right) else float("nan") for right in members]
 
 
@@ -211,7 +207,7 @@ def _figures(pooled: Pooled, ground: Ground, aided: Mask, contents: Labels | Non
         accuracy,
         macro_recall(truth_known, found),
         macro_f1(truth_known, found),
-        area_under_curve(truth_known == ground.real, chances[:, ground.real]),
+        area_under_curve(truth_known == 0, chances[:, 0]),
         _headline(truth_known[hard], found[hard], ground.several),
         float("nan") if contents is None else _swap(truth_known, contents[rows], found, pooled.run[rows]),
         calibration_error(before.max(axis=1), right),
