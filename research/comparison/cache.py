@@ -48,15 +48,10 @@ class Cached(NamedTuple):
 def cached_features(
     file: Path, crops: Crops, compute: Compute, threads: int, resume: bool, tell: Callable[[int], None]
 ) -> Cached:
-    """Features of ``crops`` (N, C, C, 3), computed in chunks, in parallel; with ``resume``, what ``file`` has of them is kept.
+    """Features of ``crops`` (N, C, C, 3), computed in chunks, so many ``threads`` at a time; ``tell`` is told how many are done.
 
-    Args:
-        file: where they are kept, ``.npy``; its name must tell everything that they depend on.
-        crops: of N images.
-        compute: features of some of them.
-        threads: how many chunks at a time.
-        resume: whether to trust what is there.
-        tell: told how many are done.
+    They are kept in ``file``, ``.npy``, whose name must tell everything that they depend on; with ``resume`` what is there is
+    trusted, also where a run was stopped midway.
     """
     part, progress = file.with_suffix(".part.npy"), file.with_suffix(".json")
     done, seconds = 0, 0.0

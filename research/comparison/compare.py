@@ -16,11 +16,12 @@ from causalprint.models.evaluation.perturbations import PERTURBATIONS
 from causalprint.models.evaluation.shortcuts import file_features, fit_forest, shuffled_labels, thumbnails
 from causalprint.models.features import pick_device
 from causalprint.models.statistics.metrics import is_above_chance
+from causalprint.pipelines.labelled.reader import Report
 from causalprint.pipelines.results.figures import check_figures
 from causalprint.pipelines.results.sections import RESULTS, publish_section, write_section
 from causalprint.research.comparison.cache import Features, cached_features
 from causalprint.research.comparison.config import NO_CLIP, CompareConfig
-from causalprint.research.comparison.data import CompareError, Data, Report, read_data
+from causalprint.research.comparison.data import CompareError, Data, read_data
 from causalprint.research.comparison.records import ComparedMethod, Comparison, Measured, SeedRow, SourceRecall, SplitRow
 from causalprint.research.comparison.report import draw, key_of, predictions, section
 from causalprint.research.comparison.runs import JPEG, Answers, Bench, Entry, answer, features_of

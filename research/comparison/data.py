@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from causalprint.models.evaluation.perturbations import TRACKS
 from causalprint.models.evaluation.splits import Split, hold_out_validation, rotate_origins
 from causalprint.models.labelled import LEAST_IMAGES, STRANGER, LabelledCrops, LabelledImages
 from causalprint.pipelines.labelled.crops import mapped, read_labelled_crops
+from causalprint.pipelines.labelled.reader import Report
 from causalprint.research.comparison.cache import array_digest, load_arrays, save_arrays
 from causalprint.research.comparison.config import CompareConfig
 from causalprint.research.comparison.scoring import Ground, ground_of
@@ -22,8 +23,6 @@ from causalprint.schemas.elements import digest
 from causalprint.schemas.losses import Losses
 from causalprint.schemas.records import from_json, to_json
 from causalprint.transforms.match_shards import match_shards
-
-Report = Callable[[str], None]
 
 REAL = "real"
 LOSSES = "losses"

@@ -17,14 +17,12 @@ from causalprint.research.comparison.records import ComparedMethod, Comparison, 
 from causalprint.research.comparison.scoring import Pooled
 from causalprint.schemas.rendering import markdown_table, number, render
 
-SECTION = "compare"
-
 
 def key_of(comparison: Comparison) -> str:
     """The section's key: another track, the open set, and what a JPEG costs stand beside the first in one ``RESULTS.md``."""
     track = "" if comparison.track == "png" else f"-{comparison.track}"
     jpeg = "-jpeg75" if _measured(comparison, "flips") else ""
-    return f"{SECTION}{track}{'-open' if comparison.leave_out else ''}{jpeg}"
+    return f"compare{track}{'-open' if comparison.leave_out else ''}{jpeg}"
 
 
 def section(comparison: Comparison) -> str:

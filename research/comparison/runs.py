@@ -14,16 +14,9 @@ import torch
 from causalprint.models.evaluation.splits import weigh_as_tested
 from causalprint.models.statistics.calibration import fit_temperature
 from causalprint.models.statistics.metrics import macro_recall
-from causalprint.research.comparison.cache import (
-    Cached,
-    Features,
-    array_digest,
-    cached_features,
-    kit_digest,
-    load_arrays,
-    method_digest,
-    save_arrays,
-)
+from causalprint.pipelines.labelled.reader import Report
+from causalprint.research.comparison import cache
+from causalprint.research.comparison.cache import Cached, Features
 from causalprint.research.comparison.data import CompareError, Data
 from causalprint.research.comparison.scoring import MethodRun
 from causalprint.research.methods.base import UNAVAILABLE, Kit, Method, Training
@@ -85,7 +78,7 @@ class Bench:
     cache: Path
     resume: bool
     jpeg: Crops | None
-    report: Callable[[str], None]
+    report: Report
 
 
 def answer(entry: Entry, bench: Bench) -> Answers:
@@ -121,13 +114,13 @@ def features_of(entry: Entry, bench: Bench, crops: Crops, what: str = "") -> Cac
     file = bench.cache / "features" / f"{method.name}-{key}.npy"
     threads = kit.threads if kit.device.type == "cpu" else 1
     torch.set_num_threads(1)
-    return cached_features(file, crops, lambda chunk: method.features(chunk, kit), threads, bench.resume, tell)
+    return cache.cached_features(file, crops, lambda chunk: method.features(chunk, kit), threads, bench.resume, tell)
 
 
 def _answer(entry: Entry, bench: Bench) -> Answers:
     data = bench.data
     files = [_run_file(entry, bench, seed) for seed in range(len(data.splits))]
-    stored = {file: load_arrays(file) for file in files if bench.resume and file.exists()}
+    stored = {file: cache.load_arrays(file) for file in files if bench.resume and file.exists()}
     if len(stored) < len(files):
         plain = features_of(entry, bench, data.crops)
         crops = _after_jpeg(entry, bench)
@@ -139,7 +132,7 @@ def _answer(entry: Entry, bench: Bench) -> Answers:
                 said = _said(entry, bench, seed, plain.features, jpeg)
                 costs = {"fit_seconds": time.perf_counter() - began, "feature_seconds": plain.seconds / len(data.images)}
                 stored[file] = {**said._asdict(), **costs}
-                save_arrays(file, stored[file])
+                cache.save_arrays(file, stored[file])
     found = [stored[file] for file in files]
     runs = tuple(_run(data, seed, _Said(*(each[name] for name in _Said._fields))) for seed, each in enumerate(found))
     feature_seconds = float(found[0]["feature_seconds"]) or None
@@ -205,13 +198,13 @@ def _in_chunks(compute: Callable[[Features], Any], features: Features, rows: Lab
 
 
 def _key(entry: Entry, bench: Bench) -> str:
-    return digest(entry.method.name, method_digest(entry.learner or entry.method), kit_digest(bench.kit))
+    return digest(entry.method.name, cache.method_digest(entry.learner or entry.method), cache.kit_digest(bench.kit))
 
 
 def _run_file(entry: Entry, bench: Bench, seed: int) -> Path:
     data = bench.data
-    given = "" if entry.given is None else array_digest(np.asarray(entry.given))
-    split = array_digest(*data.splits[seed], data.ground.truth, data.ground.contents, data.images.origin)
+    given = "" if entry.given is None else cache.array_digest(np.asarray(entry.given))
+    split = cache.array_digest(*data.splits[seed], data.ground.truth, data.ground.contents, data.images.origin)
     jpeg = _after_jpeg(entry, bench) is not None
     parts = (_key(entry, bench), data.digest, given, split, seed, bench.kit.epochs, jpeg, *_Said._fields)
     return bench.cache / "runs" / f"{entry.method.name}-{seed}-{digest(*parts)[:16]}.npz"
