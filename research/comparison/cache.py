@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 import causalprint
+from causalprint.pipelines.results.sections import publish
+from causalprint.research.methods.base import Kit, Method
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.model_spec import ModelSpec
-
-if TYPE_CHECKING:
-    from causalprint.research.methods.base import Kit, Method
 
 CHUNK = 16
 """Crops that a method is given at once."""
@@ -34,7 +35,7 @@ _CODE = ("causalprint.models.", f"{_REGISTRY}.")
 """What methods are made of."""
 
 Features = npt.NDArray[Any]
-Compute = Callable[[npt.NDArray[np.uint8]], Features]
+Compute = Callable[[Crops], Features]
 
 
 class Cached(NamedTuple):
@@ -45,67 +46,55 @@ class Cached(NamedTuple):
 
 
 def cached_features(
-    file: Path, crops: npt.NDArray[np.uint8], compute: Compute, threads: int, resume: bool, tell: Callable[[int], None]
+    file: Path, crops: Crops, compute: Compute, threads: int, resume: bool, tell: Callable[[int], None]
 ) -> Cached:
-    """Features of ``crops`` (N, C, C, 3), computed in chunks, in parallel; with ``resume``, what ``file`` has of them is kept.
+    """Features of ``crops`` (N, C, C, 3), computed in chunks, so many ``threads`` at a time; ``tell`` is told how many are done.
 
-    A method whose features are the crops is given the crops themselves and nothing is written.
-
-    Args:
-        file: where they are kept, ``.npy``; its name must tell everything that they depend on.
-        crops: of N images.
-        compute: features of some of them.
-        threads: how many chunks at a time.
-        resume: whether to trust what is there.
-        tell: told how many are done.
+    They are kept in ``file``, ``.npy``, whose name must tell everything that they depend on; with ``resume`` what is there is
+    trusted, also where a run was stopped midway.
     """
-    if file.exists() and resume:
-        return Cached(np.load(file, mmap_mode="r"), _read_progress(file)[1])
-    start, seconds = _read_progress(file) if resume and _part(file).exists() else (0, 0.0)
-    if start == len(crops):
-        _part(file).replace(file)
-        return Cached(np.load(file, mmap_mode="r"), seconds)
-    rows = _chunks(crops, start, compute, threads)
-    first = next(rows)
-    if np.shares_memory(first.features, first.crops):
-        return Cached(crops, 0.0)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    shape = (len(crops), *first.features.shape[1:])
-    if start:
-        stored = np.lib.format.open_memmap(_part(file), mode="r+")
-    else:
-        file.with_suffix(".json").unlink(missing_ok=True)
-        stored = np.lib.format.open_memmap(_part(file), mode="w+", dtype=first.features.dtype, shape=shape)
-    saved = time.monotonic()
-    for chunk in _after(first, rows):
-        if chunk.features.shape != (len(chunk.crops), *shape[1:]):
-            raise ValueError(f"features of {len(chunk.crops)} crops have shape {chunk.features.shape}, not (N, {shape[1:]})")
-        stored[chunk.start : chunk.start + len(chunk.crops)] = chunk.features
-        seconds += chunk.seconds
-        if time.monotonic() - saved > SAVE_SECONDS:
-            stored.flush()
-            _write_progress(file, chunk.start + len(chunk.crops), seconds)
-            saved = time.monotonic()
-        tell(chunk.start + len(chunk.crops))
-    stored.flush()
-    _write_progress(file, len(crops), seconds)
-    _part(file).replace(file)
+    part, progress = file.with_suffix(".part.npy"), file.with_suffix(".json")
+    done, seconds = 0, 0.0
+    if resume and progress.exists() and (file.exists() or part.exists()):
+        found = json.loads(progress.read_text())
+        done, seconds = found["rows"], found["seconds"]
+
+    def save() -> None:
+        publish(file.parent, {progress.name: json.dumps({"rows": done, "seconds": seconds}).encode()})
+
+    if not (resume and file.exists()):
+        if done:
+            stored = np.lib.format.open_memmap(part, "r+")
+        else:
+            save()  # nothing of what an earlier run left there is trusted
+            row = compute(crops[:1])
+            stored = np.lib.format.open_memmap(part, "w+", row.dtype, (len(crops), *row.shape[1:]))
+        saved = time.monotonic()
+        for start, features, took in _chunks(crops, done, compute, threads):
+            stored[start : start + CHUNK] = features
+            done, seconds = min(start + CHUNK, len(crops)), seconds + took
+            if time.monotonic() - saved > SAVE_SECONDS:
+                stored.flush()
+                save()
+                saved = time.monotonic()
+            tell(done)
+        stored.flush()
+        save()
+        part.replace(file)
     return Cached(np.load(file, mmap_mode="r"), seconds)
 
 
 def save_arrays(file: Path, arrays: dict[str, Any]) -> None:
     """Writes ``arrays`` to ``file`` whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with part.open("wb") as stream:
-        np.savez(stream, **arrays)
-    part.replace(file)
+    data = io.BytesIO()
+    np.savez(data, **arrays)
+    publish(file.parent, {file.name: data.getvalue()})
 
 
 def load_arrays(file: Path) -> dict[str, Any]:
     """What :func:`save_arrays` wrote."""
     with np.load(file, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+        return dict(stored)
 
 
 def method_digest(method: Method) -> str:
@@ -125,7 +114,7 @@ def method_digest(method: Method) -> str:
 @lru_cache(maxsize=8)
 def kit_digest(kit: Kit) -> str:
     """What features may depend on of ``kit``: its models, by their files where these are local, and the kind of device."""
-    specs = [kit.residual, *kit.autoencoders, kit.clip or ""]
+    specs = filter(None, (kit.residual, *kit.autoencoders, kit.clip))
     return hashlib.sha256(" ".join([kit.device.type, *map(_spec_digest, specs)]).encode()).hexdigest()
 
 
@@ -138,63 +127,27 @@ def array_digest(*arrays: npt.NDArray[Any]) -> str:
     return found.hexdigest()
 
 
-class _Chunk(NamedTuple):
-    start: int
-    crops: npt.NDArray[np.uint8]
-    features: Features
-    seconds: float
+def _chunks(crops: Crops, done: int, compute: Compute, threads: int) -> Iterator[tuple[int, Features, float]]:
+    """Start, features and seconds of each chunk that is not done, in order, no more than a few ahead of what was taken."""
 
+    def work(start: int) -> tuple[int, Features, float]:
+        chosen = np.asarray(crops[start : start + CHUNK])
+        began = time.perf_counter()
+        return start, compute(chosen), time.perf_counter() - began
 
-def _chunks(crops: npt.NDArray[np.uint8], start: int, compute: Compute, threads: int) -> Iterator[_Chunk]:
-    """Chunks in order; no more than a few are ahead of what was taken."""
-    starts = range(start, len(crops), CHUNK)
-    if threads == 1:
-        yield from map(partial(_chunk, crops, compute), starts)
-        return
+    starts = range(done, len(crops), CHUNK)
     with ThreadPoolExecutor(threads) as pool:
         for place in range(0, len(starts), 4 * threads):
-            yield from pool.map(partial(_chunk, crops, compute), starts[place : place + 4 * threads])
-
-
-def _chunk(crops: npt.NDArray[np.uint8], compute: Compute, start: int) -> _Chunk:
-    chosen = np.asarray(crops[start : start + CHUNK])
-    began = time.perf_counter()
-    return _Chunk(start, chosen, compute(chosen), time.perf_counter() - began)
-
-
-def _after(first: _Chunk, others: Iterator[_Chunk]) -> Iterator[_Chunk]:
-    yield first
-    yield from others
-
-
-def _part(file: Path) -> Path:
-    return file.with_suffix(".part.npy")
-
-
-def _read_progress(file: Path) -> tuple[int, float]:
-    """Rows that are there for certain, and the seconds that they took."""
-    try:
-        found = json.loads(file.with_suffix(".json").read_text())
-    except FileNotFoundError:
-        return 0, 0.0
-    return int(found["rows"]), float(found["seconds"])
-
-
-def _write_progress(file: Path, rows: int, seconds: float) -> None:
-    part = file.with_suffix(".json.part")
-    part.write_text(json.dumps({"rows": rows, "seconds": seconds}))
-    part.replace(file.with_suffix(".json"))
+            yield from pool.map(work, starts[place : place + 4 * threads])
 
 
 def _spec_digest(spec: str) -> str:
     """The spec, with the content of the files that it names in place of their path."""
-    if not spec:
-        return spec
     named = ModelSpec.parse(spec)
     path = Path(named.location)
     if not path.exists():
         return spec
-    files: Sequence[Path] = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    files = sorted(each for each in (path, *path.rglob("*")) if each.is_file())
     return " ".join([named.kind, named.query, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
 
 
@@ -205,15 +158,10 @@ def _imports(module: str) -> set[Path]:
     while waiting:
         name = waiting.pop()
         path = _ROOT.joinpath(*name.split(".")[1:])
-        files = (
-            sorted(path.rglob("*.py"))
-            if path.is_dir() and name.count(".") > 1 and name != _REGISTRY
-            else [path.with_suffix(".py")]
-        )
+        whole = path.is_dir() and name.count(".") > 1 and name != _REGISTRY
+        files = {file for file in (path.rglob("*.py") if whole else [path.with_suffix(".py")]) if file.is_file()} - found
+        found |= files
         for file in files:
-            if file in found or not file.is_file():
-                continue
-            found.add(file)
             waiting += _imported(file)
     return found
 
@@ -221,9 +169,10 @@ def _imports(module: str) -> set[Path]:
 @lru_cache(maxsize=256)
 def _imported(file: Path) -> tuple[str, ...]:
     """Modules of :data:`_CODE` that ``file`` imports, and names in them, which may be modules too."""
-    nodes = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return tuple(name for name in names if name.startswith(_CODE))

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from causalprint.models.evaluation.perturbations import PERTURBATIONS
+from causalprint.models.evaluation.shortcuts import file_features, fit_forest, shuffled_labels, thumbnails
+from causalprint.models.features import pick_device
+from causalprint.models.statistics.metrics import is_above_chance
+from causalprint.pipelines.labelled.reader import Report
+from causalprint.pipelines.results.figures import check_figures
+from causalprint.pipelines.results.sections import publish_section
+from causalprint.research.comparison.cache import Features, cached_features
 from causalprint.research.comparison.config import NO_CLIP, CompareConfig
-from causalprint.research.comparison.data import CompareError, Data, Report, read_data
+from causalprint.research.comparison.data import CompareError, Data, read_data
 from causalprint.research.comparison.records import ComparedMethod, Comparison, Measured, SeedRow, SourceRecall, SplitRow
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from causalprint.research.comparison.runs import Answers, Bench, Entry
-    from causalprint.research.comparison.scoring import Figures
-    from causalprint.research.methods.base import Kit, Method, Training
+from causalprint.research.comparison.report import draw, key_of, predictions, section
+from causalprint.research.comparison.runs import JPEG, Answers, Bench, Entry, answer, features_of
+from causalprint.research.comparison.scoring import Figures, headline, judge, pool, recalls
+from causalprint.research.methods import BASELINES
+from causalprint.research.methods.base import Kit, Method, Predict, Training
+from causalprint.research.methods.loaded import installed_clip
+from causalprint.schemas.arrays import Crops
+from causalprint.schemas.estimates import finite
+from causalprint.schemas.records import to_json
+from causalprint.schemas.rendering import render
 
 RECIPE = "causal"
 """Our own recipe among the methods: what every other one is compared with."""
@@ -27,7 +40,6 @@ RECIPE = "causal"
 SHUFFLED = "audit-shuffled"
 """The audit that learns from shuffled labels, so that its right answers are luck."""
 
-AUTOENCODERS = ("autoencoder-nearest", "autoencoder-pixelshuffle")
 RESULT = "comparison.json"
 PREDICTIONS = "predictions-compare.parquet"
 TIMINGS = "timings.json"
@@ -38,140 +50,94 @@ def compare(config: CompareConfig, report: Report = lambda _: None) -> Compariso
 
     Raises:
         CompareError: no such method, too few images, or a method that failed; what others answered is kept.
-        UnavailableError, FiguresError: a package of the extra ``compare`` is missing.
+        FiguresError: matplotlib, of the extra ``compare``, is missing.
         ConnectionError, InputError, LabelError, SplitError: the images cannot be read or split.
         ResultsError: the output cannot be written.
     """
-    from causalprint.pipelines.results.figures import check_figures
-    from causalprint.pipelines.results.sections import publish_section
-    from causalprint.research.comparison.report import COSTS, costs, draw, key_of, predictions, section
-    from causalprint.research.comparison.runs import Bench, Entry, answer
-    from causalprint.research.comparison.scoring import pool
-    from causalprint.schemas.records import to_json
-
     check_figures()
-    methods = _chosen(config.methods)
+    if unknown := sorted(set(config.methods) - set(BASELINES)):
+        raise CompareError(f"there is no method {', '.join(unknown)}; choose of {', '.join(BASELINES)}")
     kit = _kit(config)
     cache = config.cache or config.output / "cache"
-    data = read_data(config, config.seeds, cache, config.resume, report)
+    data = read_data(config, cache, report)
     jpeg = _after_jpeg(data, cache, config.resume, report) if config.robustness else None
     bench = Bench(data, kit, cache, config.resume, jpeg, report)
-    entries = [Entry(method) for method in methods]
+    entries = [Entry(method) for name, method in BASELINES.items() if name in config.methods or not config.methods]
     answers = {entry.method.name: answer(entry, bench) for entry in entries}
     audits = _audits(next((entry for entry in entries if answers[entry.method.name].runs), None), bench)
     answers |= {entry.method.name: answer(entry, bench) for entry in audits}
-    entries += audits
     report("resampling")
-    comparison = _table(config, entries, answers, data)
+    comparison = _table(config, [*entries, *audits], answers, data)
     pools = {name: pool(one.runs) for name, one in answers.items() if one.runs}
     report("writing the table")
+    timings = [
+        {"method": name, "feature_seconds": one.feature_seconds, "fit_seconds": one.fit_seconds} for name, one in answers.items()
+    ]
     files = {
         RESULT: (to_json(comparison, indent=1) + "\n").encode(),
         PREDICTIONS: predictions(pools, data),
-        TIMINGS: (
-            to_json(tuple(_Timing(name, one.feature_seconds, one.fit_seconds) for name, one in answers.items()), indent=1) + "\n"
-        ).encode(),
+        TIMINGS: (json.dumps(timings, indent=1) + "\n").encode(),
         **draw(comparison, pools, data),
     }
     key = key_of(comparison)
     publish_section(config.output, key, section(comparison), files)
-    publish_section(config.output, f"{key}-{COSTS}", costs(answers, comparison.command), {})
+    costs = render("research/comparison/costs.md.j2", answers=answers, command=comparison.command)
+    publish_section(config.output, f"{key}-costs", costs, {})
     return comparison
 
 
-@dataclass(frozen=True, slots=True)
-class _Timing:
-    """What one method cost, as it is written: seconds of features an image and of a training."""
-
-    method: str
-    feature_seconds: float | None
-    fit_seconds: float
-
-
-def _chosen(names: Sequence[str]) -> tuple[Method, ...]:
-    from causalprint.research.methods import BASELINES
-
-    if unknown := sorted(set(names) - set(BASELINES)):
-        raise CompareError(f"there is no method {', '.join(unknown)}; choose of {', '.join(BASELINES)}")
-    return tuple(method for name, method in BASELINES.items() if not names or name in names)
-
-
 def _kit(config: CompareConfig) -> Kit:
-    from causalprint.models.bundles.bundle import DEFAULT
-    from causalprint.models.features import pick_device
-    from causalprint.research.methods.base import Kit
-    from causalprint.research.methods.loaded import installed_clip
-
-    kit = Kit(
-        device=pick_device(config.device),
-        autoencoders=config.autoencoders or tuple(f"autoencoder:{DEFAULT.parent / name}" for name in AUTOENCODERS),
-        clip=installed_clip() if config.clip is None else None if config.clip == NO_CLIP else config.clip,
-        threads=config.threads or os.cpu_count() or 1,
-    )
-    kit = replace(kit, residual=config.residual) if config.residual else kit
-    return replace(kit, epochs=config.epochs) if config.epochs else kit
+    given: dict[str, Any] = {
+        "residual": config.residual,
+        "autoencoders": config.autoencoders,
+        "clip": installed_clip() if config.clip is None else config.clip if config.clip != NO_CLIP else None,
+        "epochs": config.epochs,
+        "threads": config.threads or os.cpu_count() or 1,
+    }
+    return replace(Kit(pick_device(config.device)), **{name: value for name, value in given.items() if value})
 
 
-def _after_jpeg(data: Data, cache: Path, resume: bool, report: Report) -> npt.NDArray[np.uint8]:
+def _after_jpeg(data: Data, cache: Path, resume: bool, report: Report) -> Crops:
     """The crops after a JPEG of quality 75, as a map of a file."""
-    import numpy as np
 
-    from causalprint.models.evaluation.perturbations import PERTURBATIONS
-    from causalprint.research.comparison.cache import cached_features
-    from causalprint.research.comparison.runs import JPEG
-
-    perturb = PERTURBATIONS[JPEG].apply
-
-    def compute(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        return np.stack([perturb(crop, 0) for crop in crops])
+    def compress(crops: Crops) -> Crops:
+        return np.stack([PERTURBATIONS[JPEG].apply(crop, 0) for crop in crops])
 
     file = cache / f"{JPEG}-{data.digest[:16]}.npy"
-    found = cached_features(file, data.crops, compute, 1, resume, lambda done: report(f"{JPEG} of {done:,} images"))
-    pixels: npt.NDArray[np.uint8] = found.features
-    return pixels
+    return cached_features(file, data.crops, compress, 1, resume, lambda done: report(f"{JPEG} of {done:,} images")).features
 
 
 def _audits(first: Entry | None, bench: Bench) -> list[Entry]:
     """The audits; that of shuffled labels is on the features of the ``first`` method, by the rule that it learns."""
-    from causalprint.models.evaluation.shortcuts import file_features, fit_forest, shuffled_labels, thumbnails
-    from causalprint.research.comparison.runs import Entry, features_of
-    from causalprint.research.methods.base import Method
 
-    def learn(training: Training, kit: Kit) -> Any:
+    def learn(training: Training, kit: Kit) -> Predict:
         learned = ~training.validation
         return fit_forest(training.features[learned], training.labels[learned], training.classes, training.seed, kit.threads)
 
-    def audit(name: str, title: str, given: npt.NDArray[Any]) -> Entry:
+    def audit(name: str, title: str, given: Features) -> Entry:
         note = "extremely randomised trees on what is no fingerprint"
         return Entry(Method(name, title, note, "", "", lambda crops, _: thumbnails(crops), learn), True, given)
 
     images, crops = bench.data.images, bench.data.crops
+    listing = file_features(images.encoded_bytes, images.encoding, images.size)
     found = [
-        audit(
-            "audit-file", "audit: file's size and dimensions", file_features(images.encoded_bytes, images.encoding, images.size)
-        ),
+        audit("audit-file", "audit: file's size and dimensions", listing),
         audit("audit-thumbnail", "audit: mean colour and 16² thumbnail", thumbnails(crops)),
     ]
     if first is not None:
         method = first.method
 
-        def fit(training: Training, kit: Kit) -> Any:
+        def fit(training: Training, kit: Kit) -> Predict:
             learned, labels = ~training.validation, training.labels.copy()
             labels[learned] = shuffled_labels(labels[learned], training.seed)
             return method.fit(training._replace(labels=labels), kit)
 
-        given = features_of(first, replace(bench, resume=True), crops, "").features
-        title = f"audit: {method.title}, labels shuffled"
-        found.append(Entry(replace(method, name=SHUFFLED, title=title, fit=fit), True, given))
+        shuffled = replace(method, name=SHUFFLED, title=f"audit: {method.title}, labels shuffled", fit=fit)
+        found.append(Entry(shuffled, True, features_of(first, replace(bench, resume=True), crops).features, method))
     return found
 
 
 def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str, Answers], data: Data) -> Comparison:
-    import numpy as np
-
-    from causalprint.models.statistics.metrics import is_above_chance
-    from causalprint.research.comparison.scoring import headline, judge, pool, recalls
-
     there = {name: one.runs for name, one in answers.items() if one.runs}
     methods = [entry.method.name for entry in entries if not entry.audit and entry.method.name in there]
     best = max(methods, key=lambda name: headline(there[name], data.ground), default=None)
@@ -183,7 +149,6 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
         of_seeds = [float(np.nanmean(recalls(pool([run]), data.ground))) for run in there[name]]
         return is_above_chance(figures[name].accuracy_all, len(data.sources), of_seeds)
 
-    void = [entry.method.title.removeprefix("audit: ") for entry in entries if entry.audit and voids(entry.method.name)]
     known = data.ground.truth >= 0
     return Comparison(
         command=config.argv(),
@@ -199,16 +164,13 @@ def _table(config: CompareConfig, entries: Sequence[Entry], answers: Mapping[str
         ),
         recipe=recipe,
         best=best,
-        void=tuple(void),
+        void=tuple(entry.method.title.removeprefix("audit: ") for entry in entries if entry.audit and voids(entry.method.name)),
         losses=data.losses,
         rows=tuple(_row(entry, answers[entry.method.name], data, figures.get(entry.method.name)) for entry in entries),
     )
 
 
 def _row(entry: Entry, found: Answers, data: Data, figures: Figures | None) -> ComparedMethod:
-    from causalprint.research.comparison.scoring import headline, pool, recalls
-    from causalprint.schemas.estimates import finite
-
     method = entry.method
     row = ComparedMethod(
         method.name, method.title, entry.audit, method.reference, method.published, method.differs, found.unavailable
@@ -216,13 +178,11 @@ def _row(entry: Entry, found: Answers, data: Data, figures: Figures | None) -> C
     if figures is None:
         return row
     of_seeds = [headline([run], data.ground) for run in found.runs]
+    of_sources = recalls(pool(found.runs), data.ground)
     return replace(
         row,
         figures=tuple(Measured.of(*one) for one in figures._asdict().items()),
-        recalls=tuple(
-            SourceRecall(source, finite(value))
-            for source, value in zip(data.sources, recalls(pool(found.runs), data.ground), strict=True)
-        ),
+        recalls=tuple(SourceRecall(source, finite(value)) for source, value in zip(data.sources, of_sources, strict=True)),
         seeds=tuple(
             SeedRow(seed, finite(value), finite(run.validated), round(run.temperature, 6))
             for seed, (value, run) in enumerate(zip(of_seeds, found.runs, strict=True))

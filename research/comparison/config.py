@@ -9,7 +9,6 @@ from typing import Annotated
 from causalprint.schemas.config import NO_OPTIONS, Crop, Device, LabelField, LabelledInputs, StorageOptions, Threads, Track
 from causalprint.schemas.options import DATA, RUNS, Command, Option, Stated, output
 
-ROUNDS = 1000
 NO_CLIP = "none"
 
 
@@ -83,4 +82,4 @@ class CompareConfig(Command):
     device: Device = "auto"
     storage: StorageOptions = NO_OPTIONS
     # Of the bootstrap.
-    rounds: int = ROUNDS
+    rounds: int = 1000

@@ -23,11 +23,6 @@ class Measured(NamedTuple):
         """As it is written."""
         return cls(name, *map(finite, estimate.rounded(4)))
 
-    @property
-    def estimate(self) -> Estimate:
-        """Value and interval."""
-        return Estimate(*(math.nan if number is None else number for number in self[1:]))
-
 
 class SourceRecall(NamedTuple):
     """The share of a source's test images that was attributed rightly; ``None`` where none was tested."""
@@ -47,7 +42,8 @@ class SeedRow(NamedTuple):
 
 def figure(figures: tuple[Measured, ...], name: str) -> Estimate:
     """The figure of that name; where there is none, not measured."""
-    return next((one.estimate for one in figures if one.name == name), UNMEASURED)
+    found = next((one[1:] for one in figures if one.name == name), UNMEASURED)
+    return Estimate(*(math.nan if number is None else number for number in found))
 
 
 @dataclass(frozen=True, slots=True)

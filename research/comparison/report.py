@@ -5,28 +5,24 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from causalprint.pipelines.results.figures import bars, confusion, line
 from causalprint.pipelines.results.sections import FIGURES
+from causalprint.research.comparison.data import Data
 from causalprint.research.comparison.records import ComparedMethod, Comparison, SplitRow
+from causalprint.research.comparison.scoring import Pooled
 from causalprint.schemas.rendering import markdown_table, number, render
-
-if TYPE_CHECKING:
-    from causalprint.research.comparison.data import Data
-    from causalprint.research.comparison.runs import Answers
-    from causalprint.research.comparison.scoring import Pooled
-
-SECTION = "compare"
-COSTS = "costs"
 
 
 def key_of(comparison: Comparison) -> str:
     """The section's key: another track, the open set, and what a JPEG costs stand beside the first in one ``RESULTS.md``."""
     track = "" if comparison.track == "png" else f"-{comparison.track}"
     jpeg = "-jpeg75" if _measured(comparison, "flips") else ""
-    return f"{SECTION}{track}{'-open' if comparison.leave_out else ''}{jpeg}"
+    return f"compare{track}{'-open' if comparison.leave_out else ''}{jpeg}"
 
 
 def section(comparison: Comparison) -> str:
@@ -37,7 +33,7 @@ def section(comparison: Comparison) -> str:
         "research/comparison/section.md.j2",
         comparison=comparison,
         key=key_of(comparison),
-        which=_which(comparison),
+        jpeg=_measured(comparison, "flips"),
         listed=listed(comparison.sources, comparison.headline),
         swaps=_measured(comparison, "swap"),
         verdict=_verdict(comparison),
@@ -56,24 +52,15 @@ def summary(comparison: Comparison) -> str:
     return "\n".join([_headline(comparison), *lines, _verdict(comparison).replace("**", "")])
 
 
-def costs(answers: Mapping[str, Answers], command: Sequence[str]) -> str:
-    """The section on seconds, which no two runs share."""
-    return render("research/comparison/costs.md.j2", answers=answers, command=command)
-
-
 def predictions(pools: Mapping[str, Pooled], data: Data) -> bytes:
     """Every answer on the test, a row a method, seed and image, as Parquet."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     names = np.array(data.sources)
     tables = []
     for method, pooled in pools.items():
         rows = pooled.rows
-        seeds = np.concatenate([np.full(int(split.test.sum()), seed) for seed, split in enumerate(data.splits)])
         columns = {
             "method": pa.array([method] * len(rows), pa.string()).dictionary_encode(),
-            "seed": pa.array(seeds, pa.int32()),
+            "seed": pa.array(pooled.run, pa.int32()),
             "image_id": pa.array(data.images.image_id[rows].tolist()),
             "source": pa.array(data.images.source[rows].tolist()).dictionary_encode(),
             "origin": pa.array(data.images.origin[rows].tolist()).dictionary_encode(),
@@ -92,22 +79,19 @@ def predictions(pools: Mapping[str, Pooled], data: Data) -> bytes:
 
 def draw(comparison: Comparison, pools: Mapping[str, Pooled], data: Data) -> dict[str, bytes]:
     """The figures by their path below the output."""
-    from causalprint.pipelines.results.figures import bars, confusion, line
-
     rows = sorted((row for row in comparison.rows if row.figures), key=_rank)
     ours = [row.name.startswith("causal") for row in rows]
     lengths = line([row.figure("accuracy") for row in rows])
-    drawn = bars([row.title for row in rows], lengths, ours, _headline(comparison))
-    found = {f"{FIGURES}/{key_of(comparison)}-accuracy.png": drawn}
+    path = f"{FIGURES}/{key_of(comparison)}"
+    found = {f"{path}-accuracy.png": bars([row.title for row in rows], lengths, ours, _headline(comparison))}
     if comparison.best:
         pooled = pools[comparison.best]
         truth = data.ground.truth[pooled.rows]
         counts = np.zeros((len(data.sources), len(data.sources)), np.int64)
         np.add.at(counts, (truth[truth >= 0], pooled.found[truth >= 0]), 1)
-        title = next(row.title for row in rows if row.name == comparison.best)
-        found[f"{FIGURES}/{key_of(comparison)}-confusion.png"] = confusion(
-            data.sources, data.sources, counts, f"{title}: share of each source's test images, %"
-        )
+        best = next(row.title for row in rows if row.name == comparison.best)
+        title = f"{best}: share of each source's test images, %"
+        found[f"{path}-confusion.png"] = confusion(data.sources, data.sources, counts, title)
     return found
 
 
@@ -115,12 +99,6 @@ def _rank(row: ComparedMethod) -> float:
     """Sorts by the headline, the best first, those without one last."""
     accuracy = row.figure("accuracy").value
     return -accuracy if math.isfinite(accuracy) else 1.0
-
-
-def _which(comparison: Comparison) -> str:
-    track = "" if comparison.track == "png" else f", {comparison.track} track"
-    left_out = f", without {', '.join(comparison.leave_out)}" if comparison.leave_out else ""
-    return f"{track}{left_out}{', and after JPEG 75' if _measured(comparison, 'flips') else ''}"
 
 
 def _measured(comparison: Comparison, name: str) -> bool:

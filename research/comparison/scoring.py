@@ -11,17 +11,7 @@ from scipy.special import softmax
 
 from causalprint.models.evaluation.consistency import swap_holds
 from causalprint.models.labelled import STRANGER, LabelledImages
-from causalprint.models.statistics.metrics import (
-    ROUNDS,
-    area_under_curve,
-    bootstrap_each,
-    calibration_error,
-    fpr_at_tpr,
-    macro_f1,
-    macro_recall,
-    nll,
-    oscr,
-)
+from causalprint.models.statistics import metrics
 from causalprint.schemas.arrays import Labels, Mask, Scores, Text
 from causalprint.schemas.estimates import Estimate
 
@@ -30,17 +20,13 @@ class Ground(NamedTuple):
     """What is known of N images, whether tested or not.
 
     Attributes:
-        truth: labels, :data:`~causalprint.models.labelled.STRANGER` of sources that were left out, int64 (N,).
+        truth: labels, 0 that of ``real``, :data:`~causalprint.models.labelled.STRANGER` of sources left out, int64 (N,).
         contents: what an image shows, near-duplicates joined, (N,).
-        classes: K, how many sources there are to choose from.
-        real: the label of ``real``.
         several: labels of the sources with at least two origins, which the headline counts, int64.
     """
 
     truth: Labels
     contents: Text
-    classes: int
-    real: int
     several: Labels
 
 
@@ -48,7 +34,7 @@ def ground_of(images: LabelledImages, sources: Sequence[str]) -> Ground:
     """Of images by ``sources``, ``real`` first, and by others, whose contents are those of near-duplicates joined."""
     truth = images.labels(sources)
     several = [label for label in range(len(sources)) if len(np.unique(images.origin[truth == label])) > 1]
-    return Ground(truth, images.content, len(sources), 0, np.array(several, np.int64))
+    return Ground(truth, images.content, np.array(several, np.int64))
 
 
 class MethodRun(NamedTuple):
@@ -147,7 +133,7 @@ def judge(
     ground: Ground,
     best: str | None,
     recipe: str | None,
-    rounds: int = ROUNDS,
+    rounds: int = metrics.ROUNDS,
     audits: Sequence[str] = (),
     swaps: bool = False,
 ) -> dict[str, Figures]:
@@ -170,16 +156,16 @@ def judge(
         np.any([pools[name].found == ground.truth[rows] for name in audits], axis=0) if audits else np.ones(len(rows), np.bool_)
     )
     contents = np.unique(ground.contents[rows], return_inverse=True)[1] if swaps else None
-    metrics = [partial(_figures, one, ground, aided, contents) for one in pools.values()]
+    measures = [partial(_figures, one, ground, aided, contents) for one in pools.values()]
     names = list(pools)
 
     def all_figures(chosen: Labels) -> list[float]:
-        values = np.array([metric(chosen) for metric in metrics])
+        values = np.array([measure(chosen) for measure in measures])
         headline = values[:, 0]
         over = [headline - headline[names.index(other)] if other else headline * np.nan for other in (best, recipe)]
         return np.column_stack([values, *over]).flatten().tolist()
 
-    estimates = bootstrap_each(all_figures, ground.contents[rows].tolist(), rounds=rounds)
+    estimates = metrics.bootstrap_each(all_figures, ground.contents[rows].tolist(), rounds=rounds)
     width = len(Figures._fields)
     return {name: Figures(*estimates[place * width : (place + 1) * width]) for place, name in enumerate(names)}
 
@@ -193,7 +179,7 @@ def headline(runs: Sequence[MethodRun], ground: Ground) -> float:
 def recalls(pooled: Pooled, ground: Ground) -> list[float]:
     """The share of each source's test images that was attributed rightly, (K,); NaN where none was tested."""
     truth = ground.truth[pooled.rows]
-    members = [pooled.found[truth == label] == label for label in range(ground.classes)]
+    members = [pooled.found[truth == label] == label for label in range(pooled.chances.shape[1])]
     return [float(right.mean()) if len(right) else float("nan") for right in members]
 
 
@@ -209,20 +195,20 @@ def _figures(pooled: Pooled, ground: Ground, aided: Mask, contents: Labels | Non
     hard = ~aided[rows]
     return [
         accuracy,
-        macro_recall(truth_known, found),
-        macro_f1(truth_known, found),
-        area_under_curve(truth_known == ground.real, chances[:, ground.real]),
+        metrics.macro_recall(truth_known, found),
+        metrics.macro_f1(truth_known, found),
+        metrics.area_under_curve(truth_known == 0, chances[:, 0]),
         _headline(truth_known[hard], found[hard], ground.several),
         float("nan") if contents is None else _swap(truth_known, contents[rows], found, pooled.run[rows]),
-        calibration_error(before.max(axis=1), right),
-        calibration_error(chances.max(axis=1), right),
-        nll(before, truth_known),
-        nll(chances, truth_known),
+        metrics.calibration_error(before.max(axis=1), right),
+        metrics.calibration_error(chances.max(axis=1), right),
+        metrics.nll(before, truth_known),
+        metrics.nll(chances, truth_known),
         float("nan") if after is None else _headline(truth_known, after, ground.several) - accuracy,
         float("nan") if after is None else float(np.mean(after != found)),
-        area_under_curve(known, familiarity),
-        fpr_at_tpr(known, familiarity),
-        oscr(right, familiarity[known], familiarity[~known]),
+        metrics.area_under_curve(known, familiarity),
+        metrics.fpr_at_tpr(known, familiarity),
+        metrics.oscr(right, familiarity[known], familiarity[~known]),
     ]
 
 
@@ -234,4 +220,4 @@ def _swap(truth: Labels, contents: Labels, found: Labels, run: Labels) -> float:
 
 def _headline(truth: Labels, found: Labels, several: Labels) -> float:
     counted = np.isin(truth, several) if len(several) else truth != STRANGER
-    return macro_recall(truth[counted], found[counted]) if counted.any() else float("nan")
+    return metrics.macro_recall(truth[counted], found[counted]) if counted.any() else float("nan")

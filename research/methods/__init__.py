@@ -1,12 +1,9 @@
-"""Methods of the comparison. A new one is a file beside this, which exports one :class:`Method`, and a line in ``METHODS``."""
+"""Methods of the comparison. A new one is a file beside this, which exports one :class:`Method`, and a line in ``BASELINES``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from causalprint.research.methods.aedr import AEDR
 from causalprint.research.methods.aeroblade import AEROBLADE
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training, UnavailableError
 from causalprint.research.methods.causal import CAUSAL, CAUSAL_PAPER
 from causalprint.research.methods.clip_layers import CLIP_LAYERS
 from causalprint.research.methods.clip_linear import CLIP_LINEAR
@@ -24,32 +21,30 @@ from causalprint.research.methods.synthbuster import SYNTHBUSTER
 from causalprint.research.methods.wang20 import WANG20
 from causalprint.research.methods.yu19 import YU19
 
-__all__ = ["BASELINES", "METHODS", "Crops", "Kit", "Method", "Predict", "Training", "UnavailableError"]
-
-METHODS: tuple[Method, ...] = (
-    MCCLOSKEY18,
-    MARRA19,
-    NATARAJ19,
-    DURALL20,
-    DZANIC20,
-    FRANK20,
-    SYNTHBUSTER,
-    PRISM,
-    YU19,
-    WANG20,
-    DNA_DET,
-    DIRE_CNN,
-    MANIFPT_RGB,
-    MANIFPT_FREQ,
-    MANIFPT_LEARNED,
-    AEROBLADE,
-    AEDR,
-    CLIP_LINEAR,
-    CLIP_LAYERS,
-    CAUSAL_PAPER,
-    CAUSAL,
-)
-"""Every method, in the order of the comparison's table."""
-
-BASELINES: Mapping[str, Method] = {method.name: method for method in METHODS}
-"""Every method by name."""
+BASELINES = {
+    method.name: method
+    for method in (
+        MCCLOSKEY18,
+        MARRA19,
+        NATARAJ19,
+        DURALL20,
+        DZANIC20,
+        FRANK20,
+        SYNTHBUSTER,
+        PRISM,
+        YU19,
+        WANG20,
+        DNA_DET,
+        DIRE_CNN,
+        MANIFPT_RGB,
+        MANIFPT_FREQ,
+        MANIFPT_LEARNED,
+        AEROBLADE,
+        AEDR,
+        CLIP_LINEAR,
+        CLIP_LAYERS,
+        CAUSAL_PAPER,
+        CAUSAL,
+    )
+}
+"""Every method by name, in the order of the comparison's table."""

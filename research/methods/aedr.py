@@ -11,7 +11,6 @@ lie under each of the kit's autoencoders: a kernel density a source over log t, 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,13 @@ import torch
 from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
+from causalprint.models.lenses.fourier import grey
 from causalprint.models.residuals.base import Residual
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import best_of, every_source, flat
 from causalprint.research.methods.images import each_tensor
-from causalprint.research.methods.loaded import autoencoders_of
+from causalprint.research.methods.loaded import residual_of
+from causalprint.schemas.arrays import Crops, Floats, Scores
 
 BANDWIDTHS = (0.1, 0.2, 0.4, 0.8)
 """Of the kernels, in standard deviations of log t over all training images."""
@@ -35,10 +36,8 @@ def score(image: Tensor, autoencoder: Residual) -> Tensor:
     """The ratio t (N,) of images (N, 3, C, C), 0 to 1; mean squared errors below 1e-12 count as that."""
     first = autoencoder(image).reconstruction
     second = autoencoder(first).reconstruction
-    losses = [
-        (one - other).square().mean(dim=(1, 2, 3)).clamp(min=SMALLEST_LOSS) for one, other in ((image, first), (first, second))
-    ]
-    return losses[0] / losses[1] * homogeneity(image)
+    lost, lost_again = (error.square().mean(dim=(1, 2, 3)).clamp(min=SMALLEST_LOSS) for error in (image - first, first - second))
+    return lost / lost_again * homogeneity(image)
 
 
 def homogeneity(x: Tensor) -> Tensor:
@@ -47,21 +46,19 @@ def homogeneity(x: Tensor) -> Tensor:
     Σ p(i, j) / (1 + (i - j)²) over 256 levels of BT.601 luma, neighbours at distance 1 in four directions, averaged over
     the directions. A sum over the matrix of pairs is a mean over the pairs, so the matrix is never made.
     """
-    luma = (255 * (0.299 * x[:, 0] + 0.587 * x[:, 1] + 0.114 * x[:, 2])).round()
-    height, width = luma.shape[-2:]
-    pairs = (
-        (luma[:, :, : width - 1], luma[:, :, 1:]),
-        (luma[:, : height - 1, :], luma[:, 1:, :]),
-        (luma[:, : height - 1, : width - 1], luma[:, 1:, 1:]),
-        (luma[:, 1:, : width - 1], luma[:, : height - 1, 1:]),
+    luma = (255 * grey(x)[:, 0]).round()
+    steps = (
+        luma[:, :, 1:] - luma[:, :, :-1],
+        luma[:, 1:, :] - luma[:, :-1, :],
+        luma[:, 1:, 1:] - luma[:, :-1, :-1],
+        luma[:, :-1, 1:] - luma[:, 1:, :-1],
     )
-    directions = [(1 / (1 + (one - other).square())).mean(dim=(1, 2)) for one, other in pairs if one.numel()]
-    return torch.stack(directions).mean(dim=0) if directions else torch.ones_like(luma[:, 0, 0])
+    return torch.stack([(1 / (1 + step.square())).mean(dim=(1, 2)) for step in steps]).mean(dim=0)
 
 
-def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
+def features(crops: Crops, kit: Kit) -> Floats:
     """The logarithm of t under each of A autoencoders, float32 (N, A)."""
-    autoencoders = autoencoders_of(kit)
+    autoencoders = [residual_of(spec, kit.device) for spec in kit.autoencoders]
 
     def apply(image: Tensor) -> Tensor:
         return torch.stack([score(image, autoencoder) for autoencoder in autoencoders], dim=1).clamp(min=SMALLEST_LOSS).log()
@@ -79,13 +76,13 @@ def fit(training: Training, kit: Kit) -> Predict:
     def learn(bandwidth: float) -> Predict:
         fitted = [KernelDensity(bandwidth=bandwidth).fit((rows[labels == label] - mean) / scale) for label in known]
 
-        def predict(unknown: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        def predict(unknown: npt.NDArray[Any]) -> Scores:
             places = (flat(unknown) - mean) / scale
             return every_source(np.stack([source.score_samples(places) for source in fitted], axis=1), known, training.classes)
 
         return predict
 
-    return best_of(training, [partial(learn, bandwidth) for bandwidth in BANDWIDTHS])
+    return best_of(training, learn, BANDWIDTHS)
 
 
 AEDR = Method(

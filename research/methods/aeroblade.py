@@ -9,20 +9,17 @@ differences of neighbouring pixels, and 1 - SSIM (Wang et al. 2004: Gaussian win
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method
 from causalprint.research.methods.estimators import learn_best, load_library, logistic_regressions
 from causalprint.research.methods.images import each_tensor
-from causalprint.research.methods.loaded import autoencoders_of
+from causalprint.research.methods.loaded import residual_of
+from causalprint.schemas.arrays import Crops, Floats
 
 NOTHING = 1e-8
 """A distance that counts as none."""
-STRENGTHS = (0.01, 0.1, 1.0, 10.0)
-"""Inverse penalties of the logistic regression."""
 
 
 def distances(image: Tensor, reconstruction: Tensor) -> Tensor:
@@ -36,20 +33,15 @@ def distances(image: Tensor, reconstruction: Tensor) -> Tensor:
     return torch.stack([error.square().mean(), steps, error.new_tensor(1 - similarity)])
 
 
-def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
+def features(crops: Crops, kit: Kit) -> Floats:
     """Natural logarithms of the distances to each of A autoencoders, then of the least of each: float32 (N, A + 1, 3)."""
-    autoencoders = autoencoders_of(kit)
+    autoencoders = [residual_of(spec, kit.device) for spec in kit.autoencoders]
 
     def apply(image: Tensor) -> Tensor:
         each = torch.stack([distances(image, residual(image).reconstruction) for residual in autoencoders])
         return torch.cat([each, each.amin(dim=0, keepdim=True)]).clamp(min=NOTHING).log()[None]
 
     return each_tensor(crops, apply, kit.device)
-
-
-def fit(training: Training, kit: Kit) -> Predict:
-    """Logits (M, K) of a logistic regression on the standardised features."""
-    return learn_best(training, logistic_regressions(STRENGTHS, 2000))
 
 
 AEROBLADE = Method(
@@ -59,5 +51,5 @@ AEROBLADE = Method(
     published="mean average precision 0.992, detection of latent diffusion models by their own autoencoders",
     differs="attribution; the kit's autoencoders, none of which need be a source's own; three simple distances in place of LPIPS",
     features=features,
-    fit=fit,
+    fit=lambda training, _: learn_best(training, logistic_regressions((0.01, 0.1, 1, 10), 2000)),
 )

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
-from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.bundles.bundle import DEFAULT, load_bundle
+from causalprint.models.bundles.manifest import BundleError
+from causalprint.schemas.arrays import Crops, Labels, Mask, Scores, Text
+from causalprint.schemas.model_spec import LensError, ResidualError
 
-Crops = npt.NDArray[np.uint8]
-"""uint8 (N, C, C, 3)."""
+AUTOENCODERS = tuple(f"autoencoder:{DEFAULT.parent / name}" for name in ("autoencoder-nearest", "autoencoder-pixelshuffle"))
+"""Specs of the two in the package."""
 
-Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]
+Predict = Callable[[npt.NDArray[Any]], Scores]
 """Features (M, …) -> scores (M, K), finite; the largest is the answer. Monotone in log-probability where a method has one."""
 
 
@@ -23,8 +25,8 @@ class UnavailableError(RuntimeError):
     """A method cannot run here: what is missing, and the remedy, in one sentence."""
 
 
-def _default_residual() -> str:
-    return load_bundle().residual
+UNAVAILABLE = (UnavailableError, BundleError, LensError, ResidualError)
+"""What says that a method cannot run here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Kit:
     Attributes:
         device: where networks run.
         residual: residual spec of methods that read one; by default that of the package's bundle.
-        autoencoders: residual specs of autoencoders, for methods that reconstruct by several (AEROBLADE, AEDR).
+        autoencoders: residual specs of autoencoders, for methods that reconstruct by several (AEROBLADE, AEDR);
+            by default the two in the package.
         clip: spec of a learned lens, for methods on pretrained features: ``onnx:/path/model.onnx``, or
             ``transformers:`` and a path or a hub's name. ``None``: there is none, and they raise :class:`UnavailableError`.
         epochs: of networks that are learned from scratch or fine-tuned.
@@ -42,8 +45,8 @@ class Kit:
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    residual: str = field(default_factory=_default_residual)
-    autoencoders: tuple[str, ...] = ()
+    residual: str = field(default_factory=lambda: load_bundle().residual)
+    autoencoders: tuple[str, ...] = AUTOENCODERS
     clip: str | None = None
     epochs: int = 6
     threads: int = 2
@@ -54,9 +57,8 @@ class Training(NamedTuple):
 
     Attributes:
         features: (N, …), as of :attr:`Method.features`.
-        labels: int64 (N,), 0 … ``classes`` - 1.
+        labels: int64 (N,), 0 … ``classes`` - 1; 0 stands for ``real``.
         classes: K.
-        real: label of ``real``.
         origins: str (N,), the collection that an image is from.
         contents: str (N,), what images of one scene or prompt share.
         validation: bool (N,): rows for early stopping, choices and thresholds, never learned from.
@@ -64,12 +66,11 @@ class Training(NamedTuple):
     """
 
     features: npt.NDArray[Any]
-    labels: npt.NDArray[np.int64]
+    labels: Labels
     classes: int
-    real: int
-    origins: npt.NDArray[np.str_]
-    contents: npt.NDArray[np.str_]
-    validation: npt.NDArray[np.bool_]
+    origins: Text
+    contents: Text
+    validation: Mask
     seed: int
 
 
@@ -87,7 +88,7 @@ class Method:
             can be computed in chunks and kept.
         fit: training rows, kit -> the rule. Deterministic for ``Training.seed``.
 
-    ``features`` and ``fit`` raise :class:`UnavailableError` where the kit or the machine lacks what they need.
+    Both raise one of :data:`UNAVAILABLE` where the kit or the machine lacks what they need.
     """
 
     name: str

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.labelled import LabelledImages
 from causalprint.models.statistics.discriminant import Discriminants, discriminants
@@ -21,8 +20,8 @@ from causalprint.models.training.examples import THUMBNAIL, Labelled, thumbnail_
 from causalprint.models.training.interventions import Style
 from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.recipe import Recipe, load_recipe
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training, UnavailableError
-from causalprint.schemas.model_spec import LensError, ResidualError
+from causalprint.research.methods.base import Kit, Method, Predict, Training
+from causalprint.schemas.arrays import Crops, Doubles, Floats, Pixels, Scores
 
 STYLE = len(Style())
 CONTENT = 3 * THUMBNAIL**2
@@ -60,20 +59,20 @@ class Rule:
     discriminants: Discriminants
     width: int
 
-    def __call__(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def __call__(self, rows: npt.NDArray[Any]) -> Scores:
         """Scores (M, K)."""
         return self.trained.scores(self._fingerprints(rows)).astype(np.float64)
 
-    def novelty(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def novelty(self, rows: npt.NDArray[Any]) -> Scores:
         """(M,): the less familiar, the larger."""
-        largest: npt.NDArray[np.float64] = self.discriminants(self._fingerprints(rows)).max(axis=1)
+        largest: Doubles = self.discriminants(self._fingerprints(rows)).max(axis=1)
         return -largest
 
-    def _fingerprints(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _fingerprints(self, rows: npt.NDArray[Any]) -> Floats:
         return self.trained.fingerprints(rows[:, 0, : self.width])
 
 
-def _row(crop: npt.NDArray[np.uint8], recipe: Recipe, extractor: FeatureExtractor) -> npt.NDArray[np.float16]:
+def _row(crop: Pixels, recipe: Recipe, extractor: FeatureExtractor) -> npt.NDArray[np.float16]:
     seed = int.from_bytes(hashlib.sha256(crop.tobytes()).digest()[:8], "big")
     changed = [change(crop, crop.shape[0], (seed, version)) for version, change in enumerate(recipe.interventions, 1)]
     versions = np.stack([crop, *(one.pixels for one in changed)])
@@ -84,11 +83,8 @@ def _row(crop: npt.NDArray[np.uint8], recipe: Recipe, extractor: FeatureExtracto
 
 @lru_cache(maxsize=2)
 def _extractor(recipe: Recipe, kit: Kit) -> FeatureExtractor:
-    try:
-        uses = tuple(feature(use.lens, use.reading) for use in recipe.lenses)
-        return FeatureExtractor(recipe.residual or kit.residual, uses, kit.device, f"recipe {recipe.name}")
-    except (BundleError, LensError, ResidualError) as error:
-        raise UnavailableError(str(error)) from error
+    uses = tuple(feature(use.lens, use.reading) for use in recipe.lenses)
+    return FeatureExtractor(recipe.residual or kit.residual, uses, kit.device, f"recipe {recipe.name}")
 
 
 def _method(name: str, recipe: str, title: str, published: str, differs: str) -> Method:

@@ -10,7 +10,6 @@ against prototypes at length 1, by cosine at temperature 1/16; the prototypes th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,20 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training, UnavailableError
+from causalprint.research.methods.base import Kit, Method, Predict, Training, UnavailableError
 from causalprint.research.methods.cnn import judge, optimise, seeded, targets_of
 from causalprint.research.methods.estimators import every_source
 from causalprint.research.methods.images import each_tensor
 from causalprint.research.methods.loaded import clip_of
-from causalprint.schemas.model_spec import LensError
+from causalprint.schemas.arrays import Crops, Labels, Scores
 
 HIDDEN = 64
 SHARPNESS = 16.0
 PASSES = 5
 """Epochs for each of the kit's: they cost next to nothing beside a convolutional network's."""
-
-Tokens = npt.NDArray[Any]
-"""Class tokens after each block, (N, L, D)."""
 
 
 class Integration(nn.Module):
@@ -42,47 +38,14 @@ class Integration(nn.Module):
         """Standardises by ``mean`` and ``scale`` (L, D)."""
         super().__init__()
         depth, width = mean.shape
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
+        self.mean, self.scale = mean, scale
         self.weigh = nn.Sequential(nn.Flatten(), nn.Linear(depth * width, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, depth))
-
-    def weights(self, tokens: Tensor) -> Tensor:
-        """w, (N, L), each row positive with sum 1."""
-        logits: Tensor = self.weigh(self._standardise(tokens))
-        return torch.softmax(logits, dim=1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """See the class."""
-        weighted = self.weights(tokens)[:, :, None] * self._standardise(tokens)
-        return functional.normalize(weighted.sum(dim=1), dim=1)
-
-    def _standardise(self, tokens: Tensor) -> Tensor:
-        standardised: Tensor = (tokens - self.get_buffer("mean")) / self.get_buffer("scale")
-        return standardised
-
-
-@dataclass(frozen=True, slots=True)
-class Prototypes:
-    """Sources as directions in the space of z.
-
-    Attributes:
-        integration: learned on the first sources, fixed since.
-        directions: (K, D), each of length 1.
-    """
-
-    integration: Integration
-    directions: Tensor
-
-    def scores(self, tokens: Tensor) -> Tensor:
-        """Logits (N, K) of tokens (N, L, D): cosines over the temperature."""
-        cosines: Tensor = self.integration(tokens) @ self.directions.T
-        return SHARPNESS * cosines
-
-
-def prototype(integration: Integration, tokens: Tensor) -> Tensor:
-    """The mean z of images of one source, tokens (N, L, D), at length 1: (1, D)."""
-    with torch.no_grad():
-        return functional.normalize(integration(tokens).mean(dim=0, keepdim=True), dim=1)
+        standardised = (tokens - self.mean) / self.scale
+        weights = torch.softmax(self.weigh(standardised), dim=1)
+        return functional.normalize((weights[:, :, None] * standardised).sum(dim=1), dim=1)
 
 
 def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
@@ -90,46 +53,45 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
     lens = clip_of(kit)
     if lens.blocks is None:
         raise UnavailableError(f"lens {lens.name!r} has no transformer blocks: give a vision transformer")
-    try:
-        return each_tensor(crops, lens.blocks, kit.device).clip(-65504, 65504).astype(np.float16)
-    except LensError as error:
-        raise UnavailableError(str(error)) from error
+    return each_tensor(crops, lens.blocks, kit.device).clip(-65504, 65504).astype(np.float16)
 
 
 def fit(training: Training, kit: Kit) -> Predict:
-    """Logits (M, K)."""
+    """Logits (M, K): cosines between z and the prototypes over the temperature."""
     known, rows, targets, weights = targets_of(training, kit.device)
-    tokens = _tensor(training.features, kit.device)
-    learned = tokens[torch.from_numpy(rows)]
-    scale = learned.std(dim=0, correction=0) + 1e-3
-    integration = seeded(training.seed, lambda: Integration(learned.mean(dim=0), scale)).to(kit.device)
-    assert isinstance(integration, Integration)
+    learned = _tensor(training.features, kit.device)[torch.from_numpy(rows)]
+    mean, scale = learned.mean(dim=0), learned.std(dim=0, correction=0) + 1e-3
+    integration = seeded(training.seed, lambda: Integration(mean, scale)).to(kit.device)
 
-    def prototypes() -> Prototypes:
-        of_each = [prototype(integration, learned[targets == target]) for target in range(len(known))]
-        return Prototypes(integration, torch.cat(of_each))
+    def prototypes() -> Tensor:
+        """The mean z of each source's images at length 1, (K', D)."""
+        with torch.no_grad():
+            means = [integration(learned[targets == target]).mean(dim=0) for target in range(len(known))]
+            return functional.normalize(torch.stack(means), dim=1)
 
-    directions = nn.Parameter(prototypes().directions)
+    directions = nn.Parameter(prototypes())
     network = nn.ModuleList([integration, nn.ParameterList([directions])])
 
-    def loss(chosen: npt.NDArray[np.int64], _: np.random.Generator) -> Tensor:
-        current = Prototypes(integration, functional.normalize(directions, dim=1))
-        return functional.cross_entropy(current.scores(learned[torch.from_numpy(chosen)]), targets[chosen], weights)
+    def loss(chosen: Labels, _: np.random.Generator) -> Tensor:
+        cosines = integration(learned[torch.from_numpy(chosen)]) @ functional.normalize(directions, dim=1).T
+        return functional.cross_entropy(SHARPNESS * cosines, targets[chosen], weights)
 
-    def rule(current: Prototypes) -> Predict:
-        def predict(unknown: Tokens) -> npt.NDArray[np.float64]:
+    def rule() -> Predict:
+        chosen = prototypes()
+
+        def predict(unknown: npt.NDArray[Any]) -> Scores:
             with torch.inference_mode():
-                found = [current.scores(_tensor(row[None], kit.device)).double().cpu().numpy() for row in unknown]
-            return every_source(np.concatenate([np.zeros((0, len(known))), *found]), known, training.classes)
+                found = [SHARPNESS * (integration(_tensor(row[None], kit.device)) @ chosen.T) for row in unknown]
+            return every_source(torch.cat(found).double().cpu().numpy(), known, training.classes)
 
         return predict
 
-    judged = judge(lambda unknown: rule(prototypes())(unknown), training)  # noqa: PLW0108 - of the epoch's prototypes
+    judged = judge(lambda unknown: rule()(unknown), training)  # noqa: PLW0108 - of the epoch's prototypes
     optimise(network, loss, len(rows), PASSES * kit.epochs, training.seed, kit.device, judged)
-    return rule(prototypes())
+    return rule()
 
 
-def _tensor(tokens: Tokens, device: torch.device) -> Tensor:
+def _tensor(tokens: npt.NDArray[Any], device: torch.device) -> Tensor:
     return torch.tensor(tokens, device=device).float()
 
 

@@ -9,24 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from torch.nn.functional import normalize
 
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method
 from causalprint.research.methods.estimators import learn_best, logistic_regressions
 from causalprint.research.methods.images import each_tensor
 from causalprint.research.methods.loaded import clip_of
-
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)
-"""Inverse penalties of the logistic regression."""
+from causalprint.schemas.arrays import Crops
 
 
 def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
     """Embeddings of length 1, float16 (N, D)."""
     lens = clip_of(kit)
     return each_tensor(crops, lambda image: normalize(lens.apply(image), dim=1), kit.device).astype(np.float16)
-
-
-def fit(training: Training, kit: Kit) -> Predict:
-    """Logits (M, K)."""
-    return learn_best(training, logistic_regressions(STRENGTHS, 500))
 
 
 CLIP_LINEAR = Method(
@@ -36,5 +29,5 @@ CLIP_LINEAR = Method(
     published="not comparable: detection of unseen generators, trained on ProGAN alone",
     differs="attribution; the kit's encoder (by default ViT-B/16 in 8 bits instead of ViT-L/14), crops at native resolution",
     features=features,
-    fit=fit,
+    fit=lambda training, _: learn_best(training, logistic_regressions((0.001, 0.01, 0.1, 1), 500)),
 )

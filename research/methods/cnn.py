@@ -8,8 +8,8 @@ rows is kept, and where there are none the last. Everything random follows from 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from torch.nn import functional
 from causalprint.models.statistics.metrics import macro_recall
 from causalprint.research.methods.base import Kit, Predict, Training
 from causalprint.research.methods.estimators import every_source
+from causalprint.schemas.arrays import Labels, Pixels, Scores
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 BATCH = 32
 LEAST_STEPS = 8
@@ -29,8 +32,7 @@ PATCH = 128
 
 Patches = npt.NDArray[Any]
 """uint8 (levels 0 to 255) or floating (taken as they are), (N, P, P, channels)."""
-Rows = npt.NDArray[np.int64]
-Augment = Callable[[npt.NDArray[np.uint8], np.random.Generator], npt.NDArray[np.uint8]]
+Augment = Callable[[Pixels, np.random.Generator], Pixels]
 """One patch (P, P, 3) and the source of its randomness -> the patch that is learned from, of the same shape."""
 
 
@@ -49,7 +51,7 @@ def learn(training: Training, kit: Kit, make: Callable[[int, int], nn.Module], a
     known, rows, targets, weights = targets_of(training, kit.device)
     network = seeded(training.seed, lambda: make(training.features.shape[-1], len(known))).to(kit.device)
 
-    def loss(chosen: Rows, draw: np.random.Generator) -> Tensor:
+    def loss(chosen: Labels, draw: np.random.Generator) -> Tensor:
         patches = random_patches(training.features, rows[chosen], PATCH, draw)
         if augment is not None:
             patches = np.stack([augment(patch, draw) for patch in patches])
@@ -60,7 +62,7 @@ def learn(training: Training, kit: Kit, make: Callable[[int, int], nn.Module], a
     return predict
 
 
-def targets_of(training: Training, device: torch.device) -> tuple[Rows, Rows, Tensor, Tensor]:
+def targets_of(training: Training, device: torch.device) -> tuple[Labels, Labels, Tensor, Tensor]:
     """What is learned: sources with rows to learn from (K',), these rows (N',), targets 0 … K'-1 (N',), and weights (K',).
 
     Weights are such that sources weigh alike in a weighted mean.
@@ -73,7 +75,7 @@ def targets_of(training: Training, device: torch.device) -> tuple[Rows, Rows, Te
 
 def optimise(
     network: nn.Module,
-    loss: Callable[[Rows, np.random.Generator], Tensor],
+    loss: Callable[[Labels, np.random.Generator], Tensor],
     count: int,
     epochs: int,
     seed: int,
@@ -81,6 +83,8 @@ def optimise(
     judged: Callable[[], float] | None = None,
 ) -> None:
     """Trains ``network`` in place by AdamW over one cycle of rates (Smith & Topin, arXiv 1708.07120), bf16 on a GPU.
+
+    In an epoch each row comes once before any comes again.
 
     Args:
         network: on ``device``; left in evaluation mode.
@@ -101,7 +105,8 @@ def optimise(
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         for _ in range(epochs):
             network.train()
-            for rows in _batches(count, batch, steps, draw):
+            order = np.concatenate([draw.permutation(count) for _ in range(-(-steps * batch // count))])
+            for rows in order[: steps * batch].reshape(steps, batch):
                 with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                     value = loss(rows, draw)
                 optimiser.zero_grad()
@@ -119,16 +124,14 @@ def optimise(
     network.eval()
 
 
-def predictor(network: nn.Module, training: Training, known: Rows, side: int, device: torch.device) -> Predict:
+def predictor(network: nn.Module, training: Training, known: Labels, side: int, device: torch.device) -> Predict:
     """Scores by ``network`` as it then is: mean log-probabilities over a grid of patches, (M, K), one crop at a time."""
 
-    def predict(crops: Patches) -> npt.NDArray[np.float64]:
-        rows = [np.zeros((0, len(known)))]
+    def predict(crops: Patches) -> Scores:
         with torch.inference_mode():
-            for crop in crops:
-                logits = network(to_images(grid(crop, side), device)).double()
-                rows.append(functional.log_softmax(logits, dim=1).mean(dim=0, keepdim=True).cpu().numpy())
-        return every_source(np.concatenate(rows), known, training.classes)
+            logits = (network(to_images(grid(crop, side), device)).double() for crop in crops)
+            rows = torch.stack([functional.log_softmax(each, dim=1).mean(dim=0) for each in logits])
+        return every_source(rows.cpu().numpy(), known, training.classes)
 
     return predict
 
@@ -141,7 +144,7 @@ def judge(predict: Predict, training: Training) -> Callable[[], float] | None:
     return lambda: macro_recall(labels, predict(features).argmax(axis=1))
 
 
-def random_patches(crops: Patches, rows: Rows, side: int, draw: np.random.Generator) -> Patches:
+def random_patches(crops: Patches, rows: Labels, side: int, draw: np.random.Generator) -> Patches:
     """A random patch, mirrored at random, of each of ``rows`` of ``crops`` (N, C, C, channels), as (len(rows), P, P, channels).
 
     P is ``side``, or C where that is smaller.
@@ -150,11 +153,8 @@ def random_patches(crops: Patches, rows: Rows, side: int, draw: np.random.Genera
     side = min(side, size)
     places = draw.integers(0, size - side + 1, (len(rows), 2))
     mirrored = draw.random(len(rows)) < 0.5
-    patches = []
-    for row, (top, left), mirror in zip(rows, places, mirrored, strict=True):
-        patch = crops[row, top : top + side, left : left + side]
-        patches.append(patch[:, ::-1] if mirror else patch)
-    return np.stack(patches)
+    patches = (crops[row, top : top + side, left : left + side] for row, (top, left) in zip(rows, places, strict=True))
+    return np.stack([patch[:, ::-1] if mirror else patch for patch, mirror in zip(patches, mirrored, strict=True)])
 
 
 def grid(crop: Patches, side: int) -> Patches:
@@ -171,13 +171,11 @@ def to_images(patches: Patches, device: torch.device) -> Tensor:
     return images.float().div(255) if images.dtype == torch.uint8 else images.float()
 
 
-def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
+def seeded(seed: int, make: Callable[[], ModuleT]) -> ModuleT:
     """A module whose random initial weights follow from ``seed`` and leave torch's own generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module: Any = make()  # torch's overloads leave out what follows
-        placed: nn.Module = module.to(memory_format=torch.channels_last)
-        return placed
+        return make().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def standardisation(channels: int) -> nn.Module:
@@ -185,28 +183,14 @@ def standardisation(channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels, affine=False, momentum=None)
 
 
-def convolution(before: int, after: int, stride: int = 1) -> nn.Sequential:
-    """3 by 3 convolution, normalisation and ReLU."""
-    return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True))
+def convolution(before: int, after: int, stride: int = 1, activation: nn.Module | None = None) -> nn.Sequential:
+    """3 by 3 convolution, normalisation, and ReLU where no other activation is given."""
+    last = activation or nn.ReLU(inplace=True)
+    return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), last)
 
 
 def trunk(channels: int) -> nn.Sequential:
     """Half a million weights: float32 (N, channels, P, P), standardised here -> features (N, 192)."""
     widths = ((channels, 32, 2), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 192, 2))
-    return nn.Sequential(standardisation(channels), *(convolution(*width) for width in widths), Mean())
-
-
-class Mean(nn.Module):
-    """Maps (N, D, H, W) to their means (N, D)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return x.mean(dim=(2, 3))
-
-
-def _batches(count: int, batch: int, steps: int, draw: np.random.Generator) -> Iterator[Rows]:
-    """``steps`` batches of indices below ``count``, each index once before any comes again."""
-    rounds = -(-steps * batch // count)
-    order = np.concatenate([draw.permutation(count) for _ in range(rounds)])
-    for step in range(steps):
-        yield order[step * batch : (step + 1) * batch]
+    layers = [convolution(*width) for width in widths]
+    return nn.Sequential(standardisation(channels), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -6,14 +6,17 @@ kept in half precision and never as JPEG, since the published maps carry their o
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method
 from causalprint.research.methods.cnn import learn, trunk
 from causalprint.research.methods.images import each_tensor
 from causalprint.research.methods.loaded import residual_of
+from causalprint.schemas.arrays import Crops
 
 
 def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
@@ -28,11 +31,6 @@ def network(channels: int, sources: int) -> nn.Module:
     return nn.Sequential(trunk(channels), nn.Linear(192, sources))
 
 
-def fit(training: Training, kit: Kit) -> Predict:
-    """Log-probabilities (M, K) of the network."""
-    return learn(training, kit, network)
-
-
 DIRE_CNN = Method(
     name="dire_cnn",
     title="DIRE + CNN",
@@ -40,5 +38,5 @@ DIRE_CNN = Method(
     published="not comparable: detection, real against diffusion models; the released maps carry the codec of their originals",
     differs="attribution; the residual of the kit's small model instead of a 256-pixel ADM, a small network instead of ResNet50",
     features=features,
-    fit=fit,
+    fit=partial(learn, make=network),
 )

@@ -10,67 +10,54 @@ both losses with weight 1; a third as many epochs on transformations as on sourc
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.nn import functional
 
 from causalprint.models.encodings import recompress
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.cnn import (
-    PATCH,
-    judge,
-    optimise,
-    predictor,
-    random_patches,
-    seeded,
-    targets_of,
-    to_images,
-    trunk,
-)
+from causalprint.research.methods import cnn
+from causalprint.research.methods.base import Kit, Method, Predict, Training
+from causalprint.research.methods.images import pixels
+from causalprint.schemas.arrays import Labels, Pixels
 
 SIDE = 64
 PATCHES = 3
 TEMPERATURE = 0.07
 
-Pixels = npt.NDArray[np.uint8]
-Transformation = Callable[[Pixels, np.random.Generator], Pixels]
 
-
-def compress(pixels: Pixels, draw: np.random.Generator, quality: int) -> Pixels:
+def compress(quality: int, crop: Pixels, draw: np.random.Generator) -> Pixels:
     """JPEG of ``quality``."""
-    return recompress(pixels, quality)
+    return recompress(crop, quality)
 
 
-def blur(pixels: Pixels, draw: np.random.Generator, deviation: float) -> Pixels:
+def blur(deviation: float, crop: Pixels, draw: np.random.Generator) -> Pixels:
     """A Gaussian of ``deviation`` pixels."""
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(deviation)))
+    return np.asarray(Image.fromarray(crop).filter(ImageFilter.GaussianBlur(deviation)))
 
 
-def resample(pixels: Pixels, draw: np.random.Generator, factor: float) -> Pixels:
+def resample(factor: float, crop: Pixels, draw: np.random.Generator) -> Pixels:
     """Resized by ``factor`` and back."""
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(crop)
     size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC))
 
 
-def add_noise(pixels: Pixels, draw: np.random.Generator, deviation: float) -> Pixels:
+def add_noise(deviation: float, crop: Pixels, draw: np.random.Generator) -> Pixels:
     """Gaussian noise of ``deviation`` grey levels."""
-    noisy = pixels + draw.normal(0, deviation, pixels.shape)
+    noisy = crop + draw.normal(0, deviation, crop.shape)
     return noisy.round().clip(0, 255).astype(np.uint8)
 
 
-TRANSFORMATIONS: tuple[Transformation, ...] = (
-    lambda pixels, _: pixels,
-    *(partial(compress, quality=quality) for quality in (90, 70, 50)),
-    *(partial(blur, deviation=deviation) for deviation in (0.5, 1.0, 2.0)),
-    *(partial(resample, factor=factor) for factor in (0.5, 0.75, 1.5)),
-    *(partial(add_noise, deviation=deviation) for deviation in (2.0, 5.0, 10.0)),
+TRANSFORMATIONS: tuple[cnn.Augment, ...] = (
+    lambda crop, _: crop,
+    *(partial(compress, quality) for quality in (90, 70, 50)),
+    *(partial(blur, deviation) for deviation in (0.5, 1.0, 2.0)),
+    *(partial(resample, factor) for factor in (0.5, 0.75, 1.5)),
+    *(partial(add_noise, deviation) for deviation in (2.0, 5.0, 10.0)),
 )
 
 
@@ -102,40 +89,31 @@ def contrast(values: Tensor, targets: Tensor) -> Tensor:
     return -pulled.mean() if len(pulled) else values.sum() * 0
 
 
-def features(crops: Crops, kit: Kit) -> Crops:
-    """The crops themselves."""
-    return crops
-
-
 def fit(training: Training, kit: Kit) -> Predict:
     """Log-probabilities (M, K) of the network."""
-    known, rows, targets, weights = targets_of(training, kit.device)
+    known, rows, targets, weights = cnn.targets_of(training, kit.device)
     crops = training.features
-    body = seeded(training.seed, lambda: trunk(crops.shape[-1])).to(kit.device)
+    body = cnn.seeded(training.seed, lambda: cnn.trunk(crops.shape[-1])).to(kit.device)
 
-    def of_transformations(chosen: npt.NDArray[np.int64], draw: np.random.Generator) -> Tensor:
+    def of_transformations(chosen: Labels, draw: np.random.Generator) -> Tensor:
         kinds = draw.integers(0, len(TRANSFORMATIONS), len(chosen))
-        regions = random_patches(crops, rows[chosen], PATCH, draw)
+        regions = cnn.random_patches(crops, rows[chosen], cnn.PATCH, draw)
         changed = np.stack([TRANSFORMATIONS[kind](region, draw) for kind, region in zip(kinds, regions, strict=True)])
-        patches = random_patches(changed, np.repeat(np.arange(len(chosen)), PATCHES), SIDE, draw)
-        return first.loss(to_images(patches, kit.device), torch.tensor(np.repeat(kinds, PATCHES), device=kit.device))
+        patches = cnn.random_patches(changed, np.repeat(np.arange(len(chosen)), PATCHES), SIDE, draw)
+        return first.loss(cnn.to_images(patches, kit.device), torch.tensor(np.repeat(kinds, PATCHES), device=kit.device))
 
-    def of_sources(chosen: npt.NDArray[np.int64], draw: np.random.Generator) -> Tensor:
+    def of_sources(chosen: Labels, draw: np.random.Generator) -> Tensor:
         each = np.repeat(chosen, PATCHES)
-        patches = random_patches(crops, rows[each], SIDE, draw)
-        return second.loss(to_images(patches, kit.device), targets[each], weights)
+        patches = cnn.random_patches(crops, rows[each], SIDE, draw)
+        return second.loss(cnn.to_images(patches, kit.device), targets[each], weights)
 
-    first, second = (_network(body, count, training.seed, kit.device) for count in (len(TRANSFORMATIONS), len(known)))
-    optimise(first, of_transformations, len(rows), max(1, kit.epochs // 3), training.seed, kit.device)
-    predict = predictor(second, training, known, SIDE, kit.device)
-    optimise(second, of_sources, len(rows), kit.epochs, training.seed, kit.device, judge(predict, training))
+    first, second = (
+        cnn.seeded(training.seed, partial(_Network, body, count)).to(kit.device) for count in (len(TRANSFORMATIONS), len(known))
+    )
+    cnn.optimise(first, of_transformations, len(rows), max(1, kit.epochs // 3), training.seed, kit.device)
+    predict = cnn.predictor(second, training, known, SIDE, kit.device)
+    cnn.optimise(second, of_sources, len(rows), kit.epochs, training.seed, kit.device, cnn.judge(predict, training))
     return predict
-
-
-def _network(body: nn.Module, classes: int, seed: int, device: torch.device) -> _Network:
-    network = seeded(seed, lambda: _Network(body, classes)).to(device)
-    assert isinstance(network, _Network)
-    return network
 
 
 DNA_DET = Method(
@@ -144,6 +122,6 @@ DNA_DET = Method(
     reference="Yang, Huang, Cao, Li, Li: Deepfake network architecture attribution, AAAI 2022, arXiv 2202.13843",
     published="not comparable: architectures of GANs trained on CelebA and LSUN, across seeds, losses and data sets",
     differs="a smaller network, 13 transformations instead of 170, few epochs, diffusion models, other publishers in the test",
-    features=features,
+    features=pixels,
     fit=fit,
 )

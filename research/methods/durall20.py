@@ -11,29 +11,27 @@ of several costs, the best of them by validation rows.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import learn_best, logistic_regressions
-from causalprint.research.methods.images import azimuthal_mean, luma
+from causalprint.research.methods.images import azimuthal_mean, each_crop, luma
+from causalprint.schemas.arrays import Doubles, Pixels
 
 NOTHING = 1.0
 """Magnitude that counts as none: rounding to 8 bits alone leaves 0.3 a pixel of the side."""
 
 
-def profile(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Azimuthal mean of 20·log10 |FFT| of a crop's luma over its value at frequency 0, (R,); constant crop: 0 from ring 1 on."""
+def profile(crop: Pixels) -> Doubles:
+    """Azimuthal mean of 20·log10 |FFT| of a crop's luma over its value at frequency 0, (R,): R = 182 at 256 pixels.
+
+    At least 0, the first 1 unless the crop is black; 0 from ring 1 on where the crop is constant.
+    """
     decibels = azimuthal_mean(20 * np.log10(np.maximum(np.abs(np.fft.fft2(luma(crop))), NOTHING)))
-    scaled: npt.NDArray[np.float64] = decibels / max(decibels[0], 1.0)
+    scaled: Doubles = decibels / max(decibels[0], 1.0)
     return scaled
-
-
-def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
-    """float32 (N, R), at least 0, the first 1 unless the crop is black: R = 182 at 256 pixels."""
-    return np.stack([profile(crop) for crop in crops]).astype(np.float32)
 
 
 def fit(training: Training, kit: Kit) -> Predict:
@@ -49,6 +47,6 @@ DURALL20 = Method(
     reference="Durall, Keuper, Keuper: Watch your Up-Convolution, CVPR 2020, arXiv 2003.01826",
     published="not comparable: up to 100 %, real against generated faces, two collections of each",
     differs="many sources instead of two classes, contents of every kind, other publishers in the test",
-    features=features,
+    features=each_crop(profile, np.float32),
     fit=fit,
 )

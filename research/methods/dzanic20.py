@@ -13,8 +13,6 @@ released code, which repeats the images of small sources, where here a neighbour
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +20,10 @@ import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
 from causalprint.models.statistics.calibration import balanced
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import best_of, every_source, flat
-from causalprint.research.methods.images import azimuthal_mean, luma, rings
+from causalprint.research.methods.images import azimuthal_mean, each_crop, luma, rings
+from causalprint.schemas.arrays import Pixels, Scores
 
 FIRST = 0.75
 ENDS = 5
@@ -33,7 +32,7 @@ NOTHING = 1e-4
 NEIGHBOURS = (5, 11, 21, 41)
 
 
-def decay(crop: npt.NDArray[np.uint8]) -> tuple[float, float, float]:
+def decay(crop: Pixels) -> tuple[float, float, float]:
     """Exponent, and log10 of the magnitudes at the beginning and the end, of a crop uint8 (C, C, 3).
 
     Magnitudes are |FFT| / C of luma: white noise of standard deviation s has about 0.9·s.
@@ -50,32 +49,25 @@ def decay(crop: npt.NDArray[np.uint8]) -> tuple[float, float, float]:
     return float(slope), start, end
 
 
-def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
-    """float32 (N, 3)."""
-    return np.array([decay(crop) for crop in crops], np.float32)
-
-
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): log of the weighted share of the neighbours, each source weighing alike."""
     learned = ~training.validation
     rows, labels = flat(training.features[learned]), training.labels[learned]
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     found = NearestNeighbors(algorithm="kd_tree").fit((rows - mean) / scale)
+    known = np.unique(labels)
     votes = np.eye(training.classes)[labels] * balanced(labels)[:, None]
 
-    def predict(count: int, unknown: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        near = found.kneighbors((flat(unknown) - mean) / scale, count, return_distance=False)
-        shares = votes[near].mean(axis=1)
-        known = np.unique(labels)
-        # A vote for each, so that no share is 0: what was seen once more or less decides nothing.
-        return every_source(np.log(shares[:, known] + 1 / count), known, training.classes)
+    def learn(count: int) -> Predict:
+        def predict(unknown: npt.NDArray[Any]) -> Scores:
+            near = found.kneighbors((flat(unknown) - mean) / scale, count, return_distance=False)
+            shares = votes[near].mean(axis=1)
+            # A vote for each, so that no share is 0: what was seen once more or less decides nothing.
+            return every_source(np.log(shares[:, known] + 1 / count), known, training.classes)
 
-    counts = [count for count in NEIGHBOURS if count <= len(rows)] or [len(rows)]
-    return best_of(training, [_constant(partial(predict, count)) for count in counts])
+        return predict
 
-
-def _constant(rule: Predict) -> Callable[[], Predict]:
-    return lambda: rule
+    return best_of(training, learn, [count for count in NEIGHBOURS if count <= len(rows)] or [len(rows)])
 
 
 DZANIC20 = Method(
@@ -84,6 +76,6 @@ DZANIC20 = Method(
     reference="Dzanic, Shah, Witherden: Fourier Spectrum Discrepancies, NeurIPS 2020, arXiv 1911.06465",
     published="82.13 % over four generators without `real` (arXiv 2509.15406); its own: up to 99.2 %, real against generated",
     differs="logarithms fitted; more sources, `real` among them, native crops of equal encoding, other publishers in the test",
-    features=features,
+    features=each_crop(decay, np.float32),
     fit=fit,
 )

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from causalprint.models.statistics.metrics import macro_recall
-from causalprint.research.methods.base import Predict, Training, UnavailableError
+from causalprint.research.methods.base import Kit, Predict, Training, UnavailableError
+from causalprint.schemas.arrays import Floats, Labels, Scores
 
-Floats = npt.NDArray[np.float64]
+ChoiceT = TypeVar("ChoiceT")
 
 
 def load_library(name: str) -> Any:
@@ -35,20 +36,23 @@ def load_library(name: str) -> Any:
 def learn_best(training: Training, candidates: Sequence[Any]) -> Predict:
     """Fits scikit-learn classifiers to the rows that are not for validation and keeps the best of them.
 
-    The best has the highest macro recall on the validation rows, the first of equals; the first of all where there are none.
-
-    Args:
-        training: rows of features, flattened here.
-        candidates: not fitted; each must weigh classes alike, since sources differ in size.
+    Features are flattened here. Each of ``candidates`` must weigh classes alike, since sources differ in size.
     """
     learned = ~training.validation
     rows, labels = flat(training.features[learned]), training.labels[learned]
 
-    def fit(candidate: Any) -> Predict:
+    def learn(candidate: Any) -> Predict:
         fitted = candidate.fit(rows, labels)
-        return lambda features: every_source(decisions(fitted, flat(features)), fitted.classes_, training.classes)
 
-    return best_of(training, [partial(fit, candidate) for candidate in candidates])
+        def predict(features: npt.NDArray[Any]) -> Scores:
+            values = np.asarray(fitted.decision_function(flat(features)), np.float64)
+            # Of two classes scikit-learn gives one column.
+            scores = np.stack([-values / 2, values / 2], axis=1) if values.ndim == 1 else values
+            return every_source(scores, fitted.classes_, training.classes)
+
+        return predict
+
+    return best_of(training, learn, candidates)
 
 
 def logistic_regressions(strengths: Sequence[float], iterations: int) -> list[Any]:
@@ -59,29 +63,31 @@ def logistic_regressions(strengths: Sequence[float], iterations: int) -> list[An
     ]
 
 
-def best_of(training: Training, learners: Sequence[Callable[[], Predict]]) -> Predict:
-    """The rule of the highest :func:`macro_recall` on validation rows, the first of equals; the first where there are no rows."""
-    if len(learners) == 1 or not training.validation.any():
-        return learners[0]()
-    rules = [learner() for learner in learners]
+def linear_machine(training: Training, kit: Kit) -> Predict:
+    """Decision values (M, K) of a linear SVM, one source against the rest, its cost by validation rows."""
+    return learn_best(training, [LinearSVC(C=cost, class_weight="balanced", dual=False) for cost in (0.1, 1, 10, 100)])
+
+
+def best_of(training: Training, learn: Callable[[ChoiceT], Predict], choices: Sequence[ChoiceT]) -> Predict:
+    """What ``learn`` makes of one of ``choices``: the rule of the highest :func:`macro_recall` on the validation rows.
+
+    The first of equals; the first of all where there are no such rows.
+    """
+    if len(choices) == 1 or not training.validation.any():
+        return learn(choices[0])
+    rules = [learn(choice) for choice in choices]
     features, labels = training.features[training.validation], training.labels[training.validation]
     return rules[int(np.argmax([macro_recall(labels, rule(features).argmax(axis=1)) for rule in rules]))]
 
 
-def flat(features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def flat(features: npt.NDArray[Any]) -> Floats:
     """Features (N, …) as float32 (N, D)."""
     return features.reshape(len(features), -1).astype(np.float32)
 
 
-def decisions(fitted: Any, rows: npt.NDArray[np.float32]) -> Floats:
-    """``decision_function`` as (M, number of ``classes_``), also where scikit-learn gives one column for two classes."""
-    values = np.asarray(fitted.decision_function(rows), np.float64)
-    return np.stack([-values / 2, values / 2], axis=1) if values.ndim == 1 else values
-
-
-def every_source(scores: Floats, known: npt.NDArray[np.int64], classes: int) -> Floats:
+def every_source(scores: Scores, known: Labels, classes: int) -> Scores:
     """Scores (M, len(known)) of the labels ``known`` as (M, classes); a source without training rows is never the answer."""
     below = scores.min(axis=1, keepdims=True) - 1
-    spread: Floats = np.repeat(below, classes, axis=1)
+    spread: Scores = np.repeat(below, classes, axis=1)
     spread[:, known] = scores
     return spread

@@ -8,7 +8,7 @@ dual (images, not the C² coefficients) over blocks of coefficients, so that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,14 @@ from sklearn.kernel_ridge import KernelRidge
 from causalprint.models.lenses.dct import cosines
 from causalprint.models.lenses.fourier import grey, log_power
 from causalprint.models.statistics.calibration import balanced
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import best_of, every_source
 from causalprint.research.methods.images import each_tensor
+from causalprint.schemas.arrays import Crops, Floats, Scores
 
 BLOCK = 4096
 PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1)
 """In units of the mean squared norm of a standardised image."""
-
-Floats = npt.NDArray[np.float32]
 
 
 def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
@@ -39,7 +38,8 @@ def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): ridge regression onto indicators of the sources, each weighing alike."""
     learned = ~training.validation
-    rows, labels = _flat(training.features[learned]), training.labels[learned]
+    labels = training.labels[learned]
+    rows = training.features[learned].reshape(len(labels), -1)
     mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     scale = np.concatenate([block.std(axis=0) + 1e-3 for _, block in _blocks(rows, mean, np.ones_like(mean))])
     kernel = np.zeros((len(rows), len(rows)), np.float32)
@@ -48,28 +48,23 @@ def fit(training: Training, kit: Kit) -> Predict:
     known = np.unique(labels)
     targets = (labels[:, None] == known).astype(np.float32) - 1 / len(known)
 
-    def learner(penalty: float) -> Callable[[], Predict]:
-        def learn() -> Predict:
-            # A constant feature of the size of an image carries the intercept.
-            unit = float(kernel.diagonal().mean())
-            model = KernelRidge(alpha=penalty * unit, kernel="precomputed")
-            dual = model.fit(kernel + unit, targets, sample_weight=balanced(labels)).dual_coef_.astype(np.float32)
-            weights = np.concatenate([block.T @ dual for _, block in _blocks(rows, mean, scale)])
-            offset = unit * dual.sum(axis=0)
+    unit = float(kernel.diagonal().mean())
 
-            def predict(unknown: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-                parts = (block @ weights[place] for place, block in _blocks(_flat(unknown), mean, scale))
-                return every_source(sum(parts, offset).astype(np.float64), known, training.classes)
+    def learn(penalty: float) -> Predict:
+        # A constant feature of the size of an image carries the intercept.
+        model = KernelRidge(alpha=penalty * unit, kernel="precomputed")
+        dual = model.fit(kernel + unit, targets, sample_weight=balanced(labels)).dual_coef_.astype(np.float32)
+        weights = np.concatenate([block.T @ dual for _, block in _blocks(rows, mean, scale)])
+        offset = unit * dual.sum(axis=0)
 
-            return predict
+        def predict(unknown: npt.NDArray[Any]) -> Scores:
+            flat = unknown.reshape(len(unknown), -1)
+            parts = (block @ weights[place] for place, block in _blocks(flat, mean, scale))
+            return every_source(sum(parts, offset).astype(np.float64), known, training.classes)
 
-        return learn
+        return predict
 
-    return best_of(training, [learner(penalty) for penalty in PENALTIES])
-
-
-def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return values.reshape(len(values), -1)
+    return best_of(training, learn, PENALTIES)
 
 
 def _blocks(rows: npt.NDArray[Any], mean: Floats, scale: Floats) -> Iterator[tuple[slice, Floats]]:

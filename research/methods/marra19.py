@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from causalprint.models.lenses.fourier import grey
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import every_source, flat
 from causalprint.research.methods.images import each_tensor
+from causalprint.schemas.arrays import Crops, Doubles, Scores
 
 WINDOW = 5
 NOISE = 3 / 255
@@ -54,16 +55,16 @@ def fit(training: Training, kit: Kit) -> Predict:
     rows = [training.features[learned & (training.labels == label)] for label in known]
     fingerprints = _standardise(np.stack([of_source.mean(axis=0, dtype=np.float64).ravel() for of_source in rows]))
 
-    def predict(unknown: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def predict(unknown: npt.NDArray[Any]) -> Scores:
         return every_source(_standardise(flat(unknown).astype(np.float64)) @ fingerprints.T, known, training.classes)
 
     return predict
 
 
-def _standardise(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _standardise(rows: Doubles) -> Doubles:
     """Rows (N, D) less their mean, of norm 1; a constant row as zeros."""
     centred = rows - rows.mean(axis=1, keepdims=True)
-    unit: npt.NDArray[np.float64] = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    unit: Doubles = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
     return unit
 
 

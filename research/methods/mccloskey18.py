@@ -8,11 +8,11 @@ roots of the shares (Hellinger's distance), its cost from validation rows.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.svm import LinearSVC
 
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import learn_best
+from causalprint.research.methods.base import Method
+from causalprint.research.methods.estimators import linear_machine
+from causalprint.research.methods.images import each_crop
+from causalprint.schemas.arrays import Doubles, Pixels
 
 MARGINS = np.array([0, 1, 3, 7, 15, 31])
 """Grey levels from the end of the range within which a pixel counts as over- or under-exposed."""
@@ -20,8 +20,8 @@ BANDS = 32
 CHROMATICITIES = 16
 
 
-def cues(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Square roots of shares of pixels of a crop uint8 (C, C, 3), (24 + 24 + 96 + 256 = 400,).
+def cues(crop: Pixels) -> Doubles:
+    """Square roots of shares of pixels of a crop uint8 (C, C, 3), 0 to 1, (24 + 24 + 96 + 256 = 400,).
 
     Over-exposed within each of six margins, in each channel and in all three at once; under-exposed likewise; histograms of
     the channels in 32 bands; joint histogram of r = R / (R + G + B) and g = G / (R + G + B) in 16x16, black counting as grey.
@@ -41,22 +41,12 @@ def cues(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return np.sqrt(shares)
 
 
-def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
-    """float32 (N, 400), 0 to 1."""
-    return np.stack([cues(crop) for crop in crops]).astype(np.float32)
-
-
-def fit(training: Training, kit: Kit) -> Predict:
-    """Scores (M, K): decision values, one source against the rest."""
-    return learn_best(training, [LinearSVC(C=cost, class_weight="balanced", dual=False) for cost in (0.1, 1, 10, 100)])
-
-
 MCCLOSKEY18 = Method(
     name="mccloskey18",
     title="McCloskey18",
     reference="McCloskey, Albright: Detecting GAN-generated Imagery using Color Cues, arXiv 1812.08247",
     published="84.04 % over four generators without `real` (arXiv 2509.15406); its own: AUC 0.70, real against GAN",
     differs="more sources, `real` among them; colour is largely content, and the test has other publishers' contents",
-    features=features,
-    fit=fit,
+    features=each_crop(cues, np.float32),
+    fit=linear_machine,
 )

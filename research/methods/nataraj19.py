@@ -9,11 +9,11 @@ sixteenths of the range: sums of the full matrix's cells. Square roots of the sh
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.svm import LinearSVC
 
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.estimators import learn_best
+from causalprint.research.methods.base import Method
+from causalprint.research.methods.estimators import linear_machine
+from causalprint.research.methods.images import each_crop
+from causalprint.schemas.arrays import Doubles, Pixels
 
 REACH = 16
 DIFFERENCES = 2 * REACH + 1
@@ -21,7 +21,7 @@ LEVELS = 16
 CELLS = LEVELS * DIFFERENCES
 
 
-def cooccurrences(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def cooccurrences(crop: Pixels) -> Doubles:
     """Shares of horizontal neighbours, (3, 16, 33): channel, left value in sixteenths of the range, right less left + 16."""
     values = crop.astype(np.int64)
     left = values[:, :-1]
@@ -31,22 +31,12 @@ def cooccurrences(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return np.stack(shares).reshape(3, LEVELS, DIFFERENCES)
 
 
-def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float16]:
-    """float16 (N, 1584), 0 to 1: square roots of the shares."""
-    return np.stack([np.sqrt(cooccurrences(crop)).ravel() for crop in crops]).astype(np.float16)
-
-
-def fit(training: Training, kit: Kit) -> Predict:
-    """Scores (M, K): decision values, one source against the rest."""
-    return learn_best(training, [LinearSVC(C=cost, class_weight="balanced", dual=False) for cost in (0.1, 1, 10, 100)])
-
-
 NATARAJ19 = Method(
     name="nataraj19",
     title="Nataraj19 (linear)",
     reference="Nataraj et al.: Detecting GAN generated Fake Images, Electronic Imaging 2019, arXiv 1903.06836",
     published="not comparable: above 99 %, real against CycleGAN or StarGAN",
     differs="many sources instead of two classes, a linear model instead of a network, other publishers in the test",
-    features=features,
-    fit=fit,
+    features=each_crop(lambda crop: np.sqrt(cooccurrences(crop)).ravel(), np.float16),
+    fit=linear_machine,
 )

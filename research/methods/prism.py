@@ -8,21 +8,21 @@ frequent; the shrinkage of their covariance by validation rows.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from causalprint.models.lenses.fourier import RINGS, radial
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import learn_best
 from causalprint.research.methods.images import each_tensor
+from causalprint.schemas.arrays import Crops, Floats
 
 AMPLITUDES = 4 * RINGS
 PHASES = 2 * RINGS
 
 
-def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
+def features(crops: Crops, kit: Kit) -> Floats:
     """float32 (N, 270): 180 of amplitude, 90 of phase. The lens's cross-channel profiles are no part of the method."""
     return each_tensor(crops, lambda image: radial(image)[:, : AMPLITUDES + PHASES], kit.device)
 
@@ -31,14 +31,8 @@ def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): the discriminants, log-probabilities up to a constant."""
     known = len(np.unique(training.labels[~training.validation]))
     equal = np.full(known, 1 / known)
-    shrinkages = ("auto", 0.01, 0.1, 0.3)
-    return learn_best(
-        training,
-        [
-            make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage=value, priors=equal))
-            for value in shrinkages
-        ],
-    )
+    discriminants = [LinearDiscriminantAnalysis("lsqr", shrinkage=value, priors=equal) for value in ("auto", 0.01, 0.1, 0.3)]
+    return learn_best(training, [make_pipeline(StandardScaler(), each) for each in discriminants])
 
 
 PRISM = Method(

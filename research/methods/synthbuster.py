@@ -15,18 +15,19 @@ rounds, at least 50 images a leaf, multiples of 1/16).
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
+from causalprint.research.methods.base import Kit, Method, Predict, Training
 from causalprint.research.methods.estimators import learn_best
+from causalprint.research.methods.images import each_crop
+from causalprint.schemas.arrays import Doubles, Pixels
 
 PERIOD = 8
 NOTHING = 1e-3
 """Magnitude in grey levels that counts as none."""
 
 
-def peaks(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def peaks(crop: Pixels) -> Doubles:
     """Magnitudes in grey levels, (3, 8, 5), of a crop uint8 (C, C, 3).
 
     Channel; frequency down, 0 … 7 eighths of a cycle per pixel, those from 5 on the negative ones; across, 0 … 4 eighths.
@@ -38,14 +39,8 @@ def peaks(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return np.abs(np.fft.rfft2(blocks.mean(axis=(0, 2)), axes=(0, 1), norm="forward")).transpose(2, 0, 1)
 
 
-def features(crops: Crops, kit: Kit) -> npt.NDArray[np.float32]:
-    """log10 of the magnitudes, float32 (N, 120)."""
-    return np.stack([np.log10(peaks(crop) + NOTHING).ravel() for crop in crops]).astype(np.float32)
-
-
 def fit(training: Training, kit: Kit) -> Predict:
     """Scores (M, K): the trees' log-probabilities, up to a constant."""
-    sizes = ((50, 7), (100, 15))
     candidates = [
         HistGradientBoostingClassifier(
             max_iter=rounds,
@@ -55,7 +50,7 @@ def fit(training: Training, kit: Kit) -> Predict:
             early_stopping=False,
             random_state=training.seed,
         )
-        for rounds, leaves in sizes
+        for rounds, leaves in ((50, 7), (100, 15))
     ]
     return learn_best(training, candidates)
 
@@ -66,6 +61,6 @@ SYNTHBUSTER = Method(
     reference="Bammey: Synthbuster, IEEE Open Journal of Signal Processing 2024, doi 10.1109/OJSP.2023.3337714",
     published="not comparable: detection, real against nine diffusion models",
     differs="attribution; crops of 256 pixels, whose lines are weaker than those of whole images; fewer trees",
-    features=features,
+    features=each_crop(lambda crop: np.log10(peaks(crop) + NOTHING).ravel(), np.float32),
     fit=fit,
 )

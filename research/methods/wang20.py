@@ -7,15 +7,18 @@ train from nothing.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.nn import functional
 
 from causalprint.models.encodings import recompress
-from causalprint.research.methods.base import Crops, Kit, Method, Predict, Training
-from causalprint.research.methods.cnn import Mean, convolution, learn, standardisation
+from causalprint.research.methods.base import Method
+from causalprint.research.methods.cnn import convolution, learn, standardisation
+from causalprint.research.methods.images import pixels
+from causalprint.schemas.arrays import Pixels
 
 CHANCE = 0.5
 LARGEST_BLUR = 3.0
@@ -38,10 +41,17 @@ class _Block(nn.Module):
 def network(channels: int, sources: int) -> nn.Module:
     """A residual network of 0.7 million weights."""
     blocks = [_Block(before, after) for before, after in ((24, 48), (48, 96), (96, 160))]
-    return nn.Sequential(standardisation(channels), convolution(channels, 24, 2), *blocks, Mean(), nn.Linear(160, sources))
+    return nn.Sequential(
+        standardisation(channels),
+        convolution(channels, 24, 2),
+        *blocks,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(160, sources),
+    )
 
 
-def blur_and_compress(patch: npt.NDArray[np.uint8], draw: np.random.Generator) -> npt.NDArray[np.uint8]:
+def blur_and_compress(patch: Pixels, draw: np.random.Generator) -> Pixels:
     """The paper's augmentation of one patch uint8 (P, P, 3)."""
     image = Image.fromarray(patch)
     if draw.random() < CHANCE:
@@ -51,22 +61,12 @@ def blur_and_compress(patch: npt.NDArray[np.uint8], draw: np.random.Generator) -
     return np.asarray(image)
 
 
-def features(crops: Crops, kit: Kit) -> Crops:
-    """The crops themselves."""
-    return crops
-
-
-def fit(training: Training, kit: Kit) -> Predict:
-    """Log-probabilities (M, K) of the network."""
-    return learn(training, kit, network, blur_and_compress)
-
-
 WANG20 = Method(
     name="wang20",
     title="Wang20",
     reference="Wang, Wang, Zhang, Owens, Efros: CNN-generated images are surprisingly easy to spot, CVPR 2020, arXiv 1912.11035",
     published="accuracy 81.9 % on four generators of GM-GenImage without a real class (as rerun by arXiv 2509.15406)",
     differs="a small residual network from scratch instead of an ImageNet ResNet50, few crops, other publishers in the test",
-    features=features,
-    fit=fit,
+    features=pixels,
+    fit=partial(learn, make=network, augment=blur_and_compress),
 )

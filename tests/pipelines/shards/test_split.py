@@ -90,8 +90,8 @@ def split(shards: str, output: Path, seed: int = 0) -> Any:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_test_is_that_of_compare(shards: str, tmp_path: Path, seed: int) -> None:
     made = split(shards, tmp_path / "out", seed)
-    images = CompareConfig(inputs=(shards,), output=tmp_path, crop=SIDE)
-    data = read_data(images, seed + 1, tmp_path / "cache", False, lambda _: None)
+    compared = CompareConfig(inputs=(shards,), output=tmp_path, crop=SIDE, seeds=seed + 1)
+    data = read_data(compared, tmp_path / "cache", lambda _: None)
     test, contents = data.splits[seed].test, data.ground.contents
     free = ~np.isin(contents, contents[test])
     assert ids(read(tmp_path / "out" / "test")) == Counter(data.images.image_id[test].tolist())

@@ -17,7 +17,7 @@ from causalprint.schemas.estimates import Estimate
 
 CLASSES = 3
 TRUTH = np.tile([0, 1, 2, STRANGER], 30)
-GROUND = Ground(TRUTH, np.arange(120).astype(str), CLASSES, 0, np.array([0, 1]))
+GROUND = Ground(TRUTH, np.arange(120).astype(str), np.array([0, 1]))
 NONE = np.zeros((0, CLASSES))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.research.methods import Crops, Training
+from causalprint.research.methods.base import Training
+from causalprint.schemas.arrays import Crops
 
 SIDE = 64
 CLASSES = 3
@@ -40,7 +41,7 @@ def training_of(features: npt.NDArray[np.generic], labels: npt.NDArray[np.int64]
     place = np.arange(len(labels))
     origins = np.array([f"origin-{label}-{number % 2}" for label, number in zip(labels, place, strict=True)])
     contents = np.array([f"content-{number}" for number in place])
-    return Training(features, labels, classes, 0, origins, contents, place % 4 == 3, seed=5)
+    return Training(features, labels, classes, origins, contents, place % 4 == 3, seed=5)
 
 
 def _textures(count: int, side: int, seed: int) -> npt.NDArray[np.float64]:

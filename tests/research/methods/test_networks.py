@@ -9,16 +9,16 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from causalprint.models.bundles.bundle import DEFAULT
-from causalprint.research.methods import Crops, Kit
+from causalprint.research.methods.base import AUTOENCODERS, Kit
 from causalprint.research.methods.cnn import grid, learn, optimise, random_patches, to_images
 from causalprint.research.methods.dire_cnn import DIRE_CNN, network
 from causalprint.research.methods.dna_det import TRANSFORMATIONS, contrast
 from causalprint.research.methods.loaded import residual_of
 from causalprint.research.methods.wang20 import blur_and_compress
+from causalprint.schemas.arrays import Crops
 from tests.research.methods.sources import training_of
 
-KIT = Kit(residual=f"autoencoder:{DEFAULT.parent / 'autoencoder-nearest'}", epochs=3, threads=1)
+KIT = Kit(residual=AUTOENCODERS[0], epochs=3, threads=1)
 SIDE = 32
 
 

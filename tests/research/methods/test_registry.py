@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from causalprint.models.bundles.bundle import DEFAULT
-from causalprint.research.methods import BASELINES, Crops, Kit, Method, Predict, UnavailableError
+from causalprint.research.methods import BASELINES
+from causalprint.research.methods.base import AUTOENCODERS, UNAVAILABLE, Kit, Method, Predict
+from causalprint.schemas.arrays import Crops
 from tests.models.tiny_encoders import clip, save_encoder
 from tests.research.methods.sources import CLASSES, crops_of_each, training_of
 
 LEARNED, TESTED = 32, 10
 FEWER = {"causal": 16, "causal_paper": 16}
 """Crops a source that are enough for methods that compute many lenses of each."""
-AUTOENCODERS = tuple(f"autoencoder:{DEFAULT.parent / name}" for name in ("autoencoder-nearest", "autoencoder-pixelshuffle"))
 
 
 class Fitted(NamedTuple):
@@ -30,7 +30,7 @@ class Fitted(NamedTuple):
 @pytest.fixture(scope="module")
 def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     encoder = save_encoder(tmp_path_factory.mktemp("clip"), clip())
-    return Kit(residual=AUTOENCODERS[0], autoencoders=AUTOENCODERS, clip=encoder, epochs=3, threads=1)
+    return Kit(residual=AUTOENCODERS[0], clip=encoder, epochs=3, threads=1)
 
 
 @pytest.fixture(scope="module", params=list(BASELINES.values()), ids=list(BASELINES))
@@ -44,7 +44,7 @@ def fitted(request: pytest.FixtureRequest, kit: Kit) -> Fitted:
 def available(compute: Callable[[], Any]) -> Any:
     try:
         return compute()
-    except UnavailableError as error:
+    except UNAVAILABLE as error:
         pytest.skip(str(error))
 
 
