@@ -15,8 +15,8 @@ demo: $(INSTALLED)  ## the main job: build shards of real and generated images, 
 	$(BIN)/causalprint demo --output demo
 	@echo "To type the commands of README.md: . $(BIN)/activate"
 
-test: $(INSTALLED)  ## the whole suite, slow tests included
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## the whole suite, slow tests included, two files of tests at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 fast: $(INSTALLED)  ## the suite without its slow tests
 	$(BIN)/python -m pytest -m 'not slow'

@@ -68,6 +68,7 @@ setup(
             "polars>=2",
             "pytest>=9",
             "pytest-timeout>=2.4",
+            "pytest-xdist>=3.8",
             "ruff>=0.17",
         ],
         "demo": ["matplotlib>=3.10", "scikit-image>=0.26"],
