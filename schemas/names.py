@@ -1,7 +1,7 @@
 r"""Names as the world has them, bytes, and as tables, URIs and terminals can hold them.
 
-A store's names are bytes that are UTF-8 by custom only. :func:`text_of` is the one way from them to text, :func:`raw_path` the way
-back to the file that a text names, and :func:`printable` what may be shown of any text.
+A store's names are bytes that are UTF-8 by custom only. :func:`text_of` is the one way from them to text, :func:`raw_path` the
+way back to the file that a text names, and :func:`printable` what may be shown of any text.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def well_formed(text: str) -> str:
 
 
 def raw_path(path: str) -> str:
-    r"""The local path that ``path`` names: itself, or where only that is there, the one whose bytes :func:`text_of` wrote ``\xe9``."""
+    r"""The local path that ``path`` names: itself, or if only that is there, the one whose bytes are written ``\xe9`` in it."""
     if "\\x" not in path or os.path.lexists(path):
         return path
     raw = os.fsdecode(_ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), os.fsencode(path)))
@@ -53,7 +53,7 @@ def raw_path(path: str) -> str:
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""``text`` without what a terminal obeys or does not show: control characters and marks of direction become ``\x1b``, ``\u202e``.
+    r"""``text`` without what a terminal obeys or does not show: controls and marks of direction become ``\x1b``, ``\u202e``.
 
     Args:
         text: any.

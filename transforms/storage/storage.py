@@ -148,10 +148,10 @@ class ShardSource:
         self._list = list_files if shard.uri.endswith("/") else with_sidecars
         self.is_local = is_local(shard.uri)
 
-    def stream(self, start: int = 0) -> BlockStream:
+    def stream(self, start: int = 0, *, read_ahead: bool = True) -> BlockStream:
         """The shard's bytes in order from ``start``, fetched ahead."""
-        read_ahead = 0 if self.is_local else self._options.read_ahead
-        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, read_ahead, start)
+        blocks = 0 if self.is_local or not read_ahead else self._options.read_ahead
+        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, blocks, start)
 
     def file(self) -> RangeFile:
         """The shard as a file to seek in."""

@@ -140,8 +140,8 @@ def test_a_name_that_is_no_utf8_costs_nothing_and_can_be_fetched_again(tmp_path:
         b"b\xfe": JPEG,
     }.items():
         Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(data)
-    for given in (str(tmp_path), str(folder), f"{tmp_path}/p*", f"file://{tmp_path}/photos\\xff"):
-        (shard,) = match_shards([given], Storage())
+    for asked in (str(tmp_path), str(folder), f"{tmp_path}/p*", f"file://{tmp_path}/photos\\xff"):
+        (shard,) = match_shards([asked], Storage())
         assert shard.uri == f"file://{tmp_path}/photos\\xff/"
         (only,) = read_slices(shard, "bundle", Slicing(), Storage(), FAST)
         assert (only.damage, only.rejects) == (None, ())
