@@ -77,11 +77,14 @@ class Store:
     def below(self, folder: str) -> Iterator[list[StoredFile]]:
         """The files of each folder in and below ``folder``, ordered by name.
 
-        Left out are folders that begin with a dot, links to folders, and folders that this program wrote its output to.
+        Left out are folders that begin with a dot, links to folders and out of ``folder``, and folders that this program wrote
+        its output to.
         """
         infos: dict[str, dict[str, Any]] = self.ask(lambda: self.fs.find(folder, detail=True)) or {}
-        visible = (info for name, info in infos.items() if not _in_hidden(name, folder))
-        files = [found.file for found in map(self._found, visible) if found.file and not found.path.endswith("/")]
+        visible = [info for name, info in infos.items() if not _in_hidden(name, folder)]
+        files = [
+            found.file for found in (self._found(info, folder) for info in visible) if found.file and not found.path.endswith("/")
+        ]
         outputs = {file.parent for file in files if file.name == OUTPUT_MARK}
         for parent, group in groupby(sorted(files, key=lambda file: (file.parent, file.name)), key=lambda file: file.parent):
             if not any(f"{parent}/".startswith(f"{output}/") for output in outputs):
@@ -99,8 +102,8 @@ class Store:
             return None
         return {info["name"]: self._found(info) for info in infos}
 
-    def _found(self, info: dict[str, Any]) -> Found:
-        told = followed(self.fs, info)
+    def _found(self, info: dict[str, Any], within: str | None = None) -> Found:
+        told = followed(self.fs, info, within)
         return Found(info["name"], stored_file(told) if told["type"] == "file" else None)
 
 
