@@ -103,7 +103,7 @@ class BlockStream:
 
 
 class DecompressedStream:
-    """A gzip or zstd stream, decompressed as it is read, frame after frame.
+    """A gzip, zstd or zlib stream, decompressed as it is read, frame after frame.
 
     A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
 
@@ -213,4 +213,14 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
             raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
         # Its frames have checksums only if their writer wished so.
         return DecompressedStream(raw, "zstd", lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+    if is_plain(_of_zlib(head)):
+        return DecompressedStream(raw, "zlib", zlib.decompressobj, zlib.error)
     return raw
+
+
+def _of_zlib(head: bytes) -> bytes:
+    """What ``head`` decompresses to as the beginning of a zlib stream; nothing where it is none."""
+    try:
+        return zlib.decompressobj().decompress(head, 512) if head[:1] == b"\x78" else b""
+    except zlib.error:
+        return b""
