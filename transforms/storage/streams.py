@@ -122,7 +122,7 @@ class BlockStream:
 
 
 class DecompressedStream:
-    """A gzip or zstd stream, decompressed as it is read, frame after frame.
+    """A gzip, zstd or zlib stream, decompressed as it is read, frame after frame.
 
     A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
 
@@ -251,6 +251,8 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
             raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
         # Its frames have checksums only if their writer wished so.
         return DecompressedStream(raw, "zstd", partial(_zstd_frame, zstandard), zstandard.ZstdError)
+    if is_plain(_of_zlib(head)):
+        return DecompressedStream(raw, "zlib", lambda _: zlib.decompressobj(), zlib.error)
     return raw
 
 
@@ -262,3 +264,11 @@ def _zstd_frame(zstandard: Any, head: bytes) -> Any:
         need = f"{window / 2**30:g} GiB" if window >= 2**30 else f"{-(-window // 2**20)} MiB"
         raise FrameError(f"needs a window of {need}, more than {MAX_WINDOW // 2**20} MiB; recompress without --long")
     return zstandard.ZstdDecompressor().decompressobj()
+
+
+def _of_zlib(head: bytes) -> bytes:
+    """What ``head`` decompresses to as the beginning of a zlib stream; nothing where it is none."""
+    try:
+        return zlib.decompressobj().decompress(head, 512) if head[:1] == b"\x78" else b""
+    except zlib.error:
+        return b""
