@@ -14,7 +14,7 @@ from causalprint.schemas.names import printable
 
 
 class SafeConsole(Console):
-    r"""A console that writes what is not printable as ``\x1b`` and ``\u202e``, wherever it stands; what is printed is one line."""
+    r"""A console that writes what is not printable as ``\x1b`` and ``\u202e``, wherever it stands; a print is one line."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, highlight=False)
