@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
+from causalprint.schemas.names import well_formed
 from causalprint.transforms.formats import folder, parquet, tar, tfrecord
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
@@ -58,7 +59,7 @@ def shard_of(store: Store, file: StoredFile, columns: tuple[str, ...] = ()) -> S
     Raises:
         InputError: the store did not answer, or the file holds images and none in one of ``columns``.
     """
-    uri, kind = store.fs.unstrip_protocol(file.path), format_of(file.name)
+    uri, kind = well_formed(store.fs.unstrip_protocol(file.path)), format_of(file.name)
     is_image = is_image_name(file.name)
     if not (kind or is_image or is_sidecar_name(file.name) or is_other_name(file.name)):
         head = store.head(file, SNIFFED_BYTES)
