@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -258,3 +260,30 @@ def test_another_choice_of_columns_is_other_slices() -> None:
         assert len({shard.slice_id("b", 0) for shard in shards}) == len({shard.shard_id("b") for shard in shards}) == 4
         (turned,) = match_shards([str(path)], Storage(), columns=("edited_image", "image"))
         assert turned.slice_id("b", 0) == shards[3].slice_id("b", 0)
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "brotli", "lz4"])
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("shape", ["binary", "fixed", "hugging face", "struct of data"])
+def test_looking_at_a_table_costs_little(
+    shape: str, compression: str, *, dictionary: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.transforms.formats.test_columns.SIZE", 20_000)
+    noise = np.random.default_rng(0).bytes(16_000)
+    cells = [IMAGES[0] + noise + bytes([n]) for n in range(200)]
+    options = {"compression": compression, "use_dictionary": dictionary}
+    path = write(tmp_path / "a.parquet", {"image": SINGLE[shape](cells), "phash": [b"\1" * 8] * 200}, **options)
+    read: list[int] = []
+    cat = LocalFileSystem.cat_file
+
+    def counted(self: LocalFileSystem, *args: Any, **keywords: Any) -> bytes:
+        data: bytes = cat(self, *args, **keywords)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", counted)
+    assert len(list(match_shards([str(path)], Storage()))) == 1
+    if compression not in ("brotli", "lz4"):
+        assert sum(read) < 200_000
+    (whole,) = read_shard(path)
+    assert [len(image.data) for image in whole.images] == [20_000 if shape == "fixed" else len(cell) for cell in cells]
