@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Skipped
 from causalprint.schemas.reasons import Reason, Stage
+from causalprint.transforms.formats.beside import with_table
 from causalprint.transforms.formats.items import Damage, Item, Sidecar, group_samples, too_large
 from causalprint.transforms.formats.tar_headers import (
     BLOCK,
@@ -60,7 +61,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     damage = Damage()
     index = TarIndex(lambda: decompressed(source.stream(read_ahead=False), is_tar), lambda again: _places(again, options))
     try:
-        yield from group_samples(_TarReader(stream, options, damage, index).entries(), options)
+        yield from with_table(group_samples(_TarReader(stream, options, damage, index).entries(), options), source)
     finally:
         index.close()
         stream.close()
