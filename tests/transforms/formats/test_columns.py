@@ -24,7 +24,7 @@ from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_shards
 from causalprint.transforms.storage.lookup import InputError
-from tests.shards import make_samples
+from tests.shards import make_samples, write_shard
 
 IMAGES = [sample.data for sample in make_samples(12, kinds=("JPEG", "PNG", "WEBP", "GIF"), width=16, height=16)]
 HUGGING_FACE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -184,15 +184,18 @@ def test_a_null_beside_an_image_is_nothing_and_a_row_of_nulls_one_reject() -> No
     assert [(each.member, each.offset, each.reason) for each in whole.rejects] == [("2", 2, Reason.NO_BYTES)]
 
 
-def test_a_column_whose_first_image_comes_late_is_read() -> None:
+@pytest.mark.parametrize("compression", ["snappy", "brotli"])
+def test_a_column_whose_first_image_comes_late_is_read(compression: str, tmp_path: Path) -> None:
     late: list[bytes | None] = [None] * 3000
     late[2500] = IMAGES[1]
-    whole = read_table(
-        {"jpg": [IMAGES[0] if each is None else None for each in late], "png": late, "text": pa.nulls(3000, pa.binary())}
-    )
+    columns = {"jpg": [IMAGES[0] if each is None else None for each in late], "png": late, "text": pa.nulls(3000, pa.binary())}
+    path = write(tmp_path / "a.parquet", columns, compression=compression)
+    (whole,) = read_shard(path)
     assert len(whole.images) == 3000
-    assert [(image.member, image.data) for image in whole.images if "/" in image.member] == [("2500/png", IMAGES[1])]
+    assert [(image.member, image.data) for image in whole.images if image.member.endswith("png")] == [("2500/png", IMAGES[1])]
     assert not whole.rejects
+    for image in whole.images[2499:2502]:
+        assert read_member(path.as_uri(), image.member, image.offset).image_id == image.image_id
 
 
 def test_some_first_values_that_are_no_images_do_not_hide_a_column() -> None:
@@ -249,6 +252,20 @@ def test_a_column_that_is_not_there_is_an_error_that_lists_those_that_are() -> N
         InputError, match=r"a.parquet: image column 'imge' is not there .* columns are image, n, and of bytes image$"
     ):
         read_table({"image": IMAGES[:1], "n": [1]}, "image", "imge")
+
+
+def test_a_choice_of_columns_is_of_formats_that_have_them(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", {"image": IMAGES[:1]})
+    for kind in ("tar", "tfrecord"):
+        write_shard(kind, make_samples(1), tmp_path / f"b.{kind}")
+    write_shard("folder", make_samples(1), tmp_path / "photos")
+    shards = match_shards([str(tmp_path)], Storage(), columns=("image",))
+    assert {shard.format: shard.columns for shard in shards} == {
+        "parquet": ("image",),
+        "tfrecord": ("image",),
+        "tar": (),
+        "folder": (),
+    }
 
 
 def test_another_choice_of_columns_is_other_slices() -> None:
