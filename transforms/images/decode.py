@@ -45,7 +45,7 @@ from causalprint.transforms.images.tiff import read_tiff, tiff_ends_early, tiff_
 MAX_PIXELS = 89_478_485
 """About 256 MiB of RGB: Pillow's own limit for a warning."""
 
-_ROWS = 512  # compared at once
+_ROWS = 512  # of a large image, copied or compared at once
 
 
 class DecodedImage(NamedTuple):
@@ -235,7 +235,13 @@ def to_rgb(image: Image.Image) -> Pixels:
     """
     mode = image.mode
     if mode in ("RGB", "RGBA", "RGBX"):
-        return np.array(image)[..., :3]
+        if image.height <= _ROWS:
+            return np.array(image)[..., :3]
+        pixels = np.empty((image.height, image.width, 3), np.uint8)  # a few rows at once: Pillow copies what it hands over
+        for top in range(0, image.height, _ROWS):
+            rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+            pixels[top : top + _ROWS] = np.asarray(rows)[..., :3]
+        return pixels
     if mode in ("CMYK", "YCbCr", "HSV", "RGBa"):
         return np.array(image.convert("RGBA" if mode == "RGBa" else "RGB"))[..., :3]
     if mode == "LAB":

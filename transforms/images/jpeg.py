@@ -25,7 +25,7 @@ MAX_SCANS = 100
 MAX_SCANNED_PIXELS = 1_000_000_000
 """Scans times pixels: a progressive file of 89 megapixels may have 11 scans, and takes seconds."""
 HOLE_AT_END = 16
-"""As many are one at a scan's end: a scan ends in ones."""
+"""As many at a scan's end are padding or one: a scan ends in ones. The pixels must be there without them."""
 SURPLUS = 256
 """So many bytes, and more, that no coefficient is read from are no padding but a scan that went wrong before."""
 ENDS = b"\xff\0" * 8
@@ -57,6 +57,7 @@ _VARIANTS = {
 _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _FILL = re.compile(rb"\xff*")
+_HOLE_FOUND = "zero bytes stand where coefficients should"
 _TAIL = 512  # pairs of ones that are put behind a scan whose pixels are compared
 
 
@@ -141,6 +142,8 @@ class _Segments:
         body = data[begin + 4 : end]
         if marker == _SOS:
             self.number -= 1
+            if not self.scans:
+                self.kept.append(data[begin:end])
             return self._scan(body, end)
         if marker in _FRAMES and not self.frame and 6 <= len(body) == end - begin - 4:
             self.frame, self.frame_marker = body, marker
@@ -173,8 +176,6 @@ class _Segments:
     def _scan(self, body: bytes, end: int) -> int:
         data = self.data
         count = body[0] if body else 0
-        if not self.scans:
-            self.kept.append(data[end - len(body) - 4 : end])
         components = [
             (part[0], part[1] >> 4, part[1] & 15) for at in range(count) if len(part := body[1 + 2 * at : 3 + 2 * at]) == 2
         ]
@@ -192,33 +193,29 @@ class _Segments:
 def read_jpeg(data: bytes) -> Jpeg:
     """What a JPEG file says before it is decoded."""
     file = _Segments(data)
-    width, height = file.size
-    costly = variant = truncated = None
-    if file.number > MAX_SEGMENTS:
-        costly = f"more than {MAX_SEGMENTS:,} segments"
-    elif len(file.scans) > MAX_SCANS:
-        costly = f"more than {MAX_SCANS} scans"
-    elif len(file.scans) * width * height > MAX_SCANNED_PIXELS and len(file.scans) > 1:
-        costly = f"{len(file.scans)} scans of {width} x {height} pixels"
-    if file.frame:
-        variant = _variant(file)
-    if any(scan.coefficients and _has_hole(data, scan) for scan in file.scans):
-        truncated = "zero bytes stand where coefficients should"
-    if file.scans and file.is_single():
-        scan = file.scans[0]
-        ends = ENDS if scan.end < len(data) else b""  # without a mark the file is cut, and Pillow says so
-        decodable = b"".join((*file.kept, data[scan.begin : scan.end], ends))
-        return Jpeg(Found(decodable, costly, variant, truncated, _restarts(file)), file.size, True, b"")
+    found = Found(data, _cost(file), _variant(file) if file.frame else None)
     if not file.scans:
-        return Jpeg(Found(data, costly, variant), file.size, False, b"")
-    begin = file.scans[0].begin
-    parts, at = [*file.kept], begin
+        return Jpeg(found, file.size, False, b"")
+    if file.is_single():
+        scan = file.scans[0]
+        pixels = data[scan.begin : scan.end]
+        filled_up = scan.coefficients and len(pixels) > HOLE_AT_END and not pixels[-HOLE_AT_END:].strip(b"\0")
+        if filled_up:
+            pixels = pixels.rstrip(b"\0")
+        hole = _HOLE_FOUND if scan.coefficients and bytes(HOLE) in pixels else None
+        ends = ENDS if scan.end < len(data) or filled_up else b""  # without a mark the file is cut, and Pillow says so
+        decodable = b"".join((*file.kept, pixels, ends))
+        return Jpeg(found._replace(data=decodable, truncated=hole, damaged=_restarts(file)), file.size, True, b"")
+    hole = _HOLE_FOUND if any(scan.coefficients and _has_hole(data, scan) for scan in file.scans) else None
+    begin = at = file.scans[0].begin
+    parts = [*file.kept]
     for scan in file.scans:
         parts += [data[at : scan.end], b"\xff\0" * _TAIL]
         at = scan.end
-    decodable = b"".join((*file.kept, data[begin : file.end], data[file.end : file.end + 2]))
-    marked = b"".join((*parts, data[at : file.end], data[file.end : file.end + 2]))
-    return Jpeg(Found(decodable, costly, variant, truncated, _restarts(file) or _missing_bits(file)), file.size, False, marked)
+    end = file.end + 2
+    decodable, marked = (b"".join(each) for each in ((*file.kept, data[begin:end]), (*parts, data[at:end])))
+    damaged = _restarts(file) or _missing_bits(file)
+    return Jpeg(found._replace(data=decodable, truncated=hole, damaged=damaged), file.size, False, marked)
 
 
 @cache
@@ -245,6 +242,18 @@ def quality_of(table: Sequence[int]) -> int:
     distances = np.minimum(*(np.abs(tables - found).sum(axis=1) for tables in (ijg_tables(255), ijg_tables(32767))))
     nearest = 100 - int(np.argmin(distances[::-1]))
     return nearest if distances[nearest - 1] == 0 else -nearest
+
+
+def _cost(file: _Segments) -> str | None:
+    """Why it would cost too much."""
+    if file.number > MAX_SEGMENTS:
+        return f"more than {MAX_SEGMENTS:,} segments"
+    scans, (width, height) = len(file.scans), file.size
+    if scans > MAX_SCANS:
+        return f"more than {MAX_SCANS} scans"
+    if scans > 1 and scans * width * height > MAX_SCANNED_PIXELS:
+        return f"{scans} scans of {width} x {height} pixels"
+    return None
 
 
 def _variant(file: _Segments) -> str | None:
@@ -293,8 +302,8 @@ def _missing_bits(file: _Segments) -> str | None:
 
 
 def _has_hole(data: bytes, scan: Scan) -> bool:
-    filled_up = scan.end - scan.begin > HOLE_AT_END and not data[scan.end - HOLE_AT_END : scan.end].strip(b"\0")
-    return filled_up or data.find(bytes(HOLE), scan.begin, scan.end) >= 0
+    tail = data[max(scan.begin, scan.end - HOLE_AT_END) : scan.end]
+    return (len(tail) == HOLE_AT_END and not tail.strip(b"\0")) or data.find(bytes(HOLE), scan.begin, scan.end) >= 0
 
 
 def _after_fill(data: bytes, at: int) -> int:

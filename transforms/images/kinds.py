@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _ALLOWED = "jpg jpeg jpe jfif png apng webp gif bmp dib tif tiff avif"
-_REFUSED = "heic heif svg psd jp2 j2k jxl ico cr2 nef dng arw raf exr hdr ppm pgm pbm pnm tga qoi"  # images, off the allow-list
+_REFUSED = "heic heif svg psd jp2 j2k jxl ico cr2 nef dng arw raf exr hdr ppm pgm pbm pnm tga qoi dds icns"
+# _REFUSED: images, off the allow-list
 _SIDECARS = "json txt text caption cls cls2 index inx id url html xml yaml yml csv tsv md"
 _OTHERS = (
     "npy npz pt pth pkl pickle bin safetensors mp4 mov avi mkv webm mp3 wav flac ogg pdf zip gz bz2 xz zst tar tgz tzst "

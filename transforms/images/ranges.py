@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_ROWS = 256  # at once, so that floats of a large image are never held twice
+_ROWS = 256  # at once, so that a large image is never held twice
 
 
 def integers_to_eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
@@ -26,11 +26,12 @@ def integers_to_eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
         offset = 1 << 15 if smallest >= -(1 << 15) and largest < 1 << 15 else -smallest
         largest = max(largest + offset, 4096)  # a signed range is whole
     bits = next((bits for bits in (8, 10, 12, 16) if largest < 1 << bits), largest.bit_length())
-    if largest >= 256 and bits < 16 and any(not (samples % step).any() for step in (256, 257)):
+    if largest >= 256 and bits < 16 and any(all(not (rows % step).any() for rows in _blocks(samples)) for step in (256, 257)):
         bits = 16
-    if offset:
-        return ((samples.astype(np.int64) + offset) >> bits - 8).astype(np.uint8)
-    return (samples >> bits - 8).astype(np.uint8)
+    found = np.empty(samples.shape, np.uint8)
+    for rows, out in zip(_blocks(samples), _blocks(found), strict=True):
+        out[...] = ((rows.astype(np.int64) + offset) if offset else rows) >> bits - 8
+    return found
 
 
 def floats_to_eight_bits(samples: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

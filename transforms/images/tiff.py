@@ -53,8 +53,8 @@ class _Directory:
             tag, kind, count = self._at("HHQ" if big else "HHI", at)
             size = count * _SIZES.get(kind, 1)
             if size > width:
-                self.value_bytes += size
                 (value,) = self._at("Q" if big else "I", at + step - width)
+                self.value_bytes += max(0, min(size, len(data) - value))  # as much of it as there is
             else:
                 value = at + step - width
             self.entries.setdefault(tag, _Entry(kind, count, value))
@@ -79,7 +79,7 @@ def read_tiff(data: bytes) -> Found:
         directory = _Directory(data)
         if directory.number > MAX_TAGS:
             return Found(data, f"{directory.number:,} tags are more than {MAX_TAGS:,}")
-        if directory.value_bytes > len(data):
+        if directory.value_bytes > 2 * len(data):  # one broken tag may claim all
             return Found(data, f"its tags hold {directory.value_bytes:,} bytes in a file of {len(data):,}")
         # Of plain samples Pillow reads just what it needs, and says where that is not there; zeros may be black.
         plain = directory.number_of(_COMPRESSION, 1) in _PLAIN

@@ -104,6 +104,14 @@ def test_segments_that_are_no_pixels_change_nothing(coding: str) -> None:
     assert (found.orientation, found.jpeg_quality, found.damage) == (6, expected.jpeg_quality, None)
 
 
+@pytest.mark.parametrize("padding", [1, 15, 16, 200, 5000])
+def test_zeros_that_pad_a_whole_scan_are_no_hole(padding: int) -> None:
+    data = saved(PICTURE, quality=90)
+    found = decode(data[:-2] + bytes(padding) + END)
+    assert np.array_equal(found.pixels, decode(data).pixels)
+    assert found.damage is None
+
+
 @pytest.mark.parametrize("coding", sorted(CODINGS))
 def test_a_cut_jpeg_gets_no_verdict_whatever_stands_in_place_of_the_rest(coding: str) -> None:
     data = saved(PICTURE, **CODINGS[coding])
