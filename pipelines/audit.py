@@ -87,7 +87,8 @@ def plan(config: AuditConfig) -> Plan:
         residual_digests=digests,
         device=device,
     )
-    return Plan(run, Output(config.output, bundle.bundle_id, bundle.digest, config.storage), settings.slicing, shards)
+    output = Output(config.output, bundle.bundle_id, bundle.digest, config.storage, slicing=settings.slicing)
+    return Plan(run, output, settings.slicing, shards)
 
 
 def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
