@@ -180,6 +180,15 @@ class AuditConfig(Command):
         int | None, Option("Cut slices at so many encoded bytes, where that is less.", "N", RUNS, least=1, usual=str(SLICE_BYTES))
     ] = None
     limit: Limit = None
+    retry_rejects: Annotated[
+        str | None,
+        Option(
+            "Compute slices again of which images were rejected at this stage.",
+            "STAGE",
+            RUNS,
+            choices=("read", "decode", "compute"),
+        ),
+    ] = None
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.

@@ -152,8 +152,8 @@ class Slice:
         shard: the shard it was cut from.
         index: its place in the shard, from 0.
         last: whether the shard ends with this slice.
-        damage: on the last slice, what is missing from the shard, in one sentence; ``None`` where nothing is.
-        retryable: on the last slice, whether another run may read more. Such a slice holds no images and is never written.
+        damage: on the last slice, and where it is ``retryable``, what is missing from the shard, in one sentence; else ``None``.
+        retryable: whether another run may read or compute it. Such a slice holds no images and is never written.
         skipped: members that are no images.
     """
 
