@@ -113,6 +113,11 @@ class Attributor:
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.FLAT.value)
         probabilities = self.probabilities(fingerprint)
         novelty = self.novelty(fingerprint)
+        if not (np.isfinite(probabilities).all() and np.isfinite(novelty)):  # what is no number is no verdict
+            return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNDECIDED.value)
+        return self._decide(probabilities, novelty)
+
+    def _decide(self, probabilities: npt.NDArray[np.float32], novelty: float) -> Attribution:
         candidates = self._candidates(probabilities)
         best = candidates[0]
         computed = Attribution(Verdict.UNKNOWN.value, None, best.probability, novelty, candidates)

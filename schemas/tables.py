@@ -10,7 +10,10 @@ SCHEMA_VERSION = 1
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
 RECORD = "causalprint_record"
-"""The key in a file's footer of the receipt or account that travels in it, as JSON."""
+"""The key in a file's footer of the receipt or account that travels in it, as JSON. Earlier versions, which did not seal."""
+
+SEALED_RECORD = "causalprint_sealed_record"
+"""The same of a file whose seal (``causalprint.transforms.tables.seals``) is checked before its record is believed."""
 
 FINGERPRINT_DIM = 128
 

@@ -25,6 +25,7 @@ from PIL.ImageFile import ImageFile
 
 from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.reasons import Abstention, Reason, Stage
+from causalprint.transforms.faults import MachineFaultError, settled
 from causalprint.transforms.images.headers import (
     Found,
     bmp_variant,
@@ -46,6 +47,11 @@ MAX_PIXELS = 89_478_485
 """About 256 MiB of RGB: Pillow's own limit for a warning."""
 
 _ROWS = 512  # of a large image, copied or compared at once
+
+
+ROOM = 64 * 1024 * 1024
+BYTES_A_PIXEL = 16
+"""Memory that decoding takes: a part that any image needs, and the decoder's own planes, Pillow's image and ours."""
 
 
 class DecodedImage(NamedTuple):
@@ -202,6 +208,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     Raises:
         ImageRejectError: stage ``decode``; ``empty``, ``unsupported-format``, ``unsupported-variant``, ``too-many-pixels``,
             ``too-costly``, ``truncated-image`` (never padded) or ``corrupt-image``.
+        MachineFaultError: memory, or another part of the machine, failed; nothing is known of the image.
     """
     if not data:
         raise _reject(Reason.EMPTY, "0 bytes")
@@ -210,11 +217,9 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
         found = other_format(data[:TEXT_BYTES]) or "content of an unknown kind"
         raise _reject(Reason.UNSUPPORTED_FORMAT, f"{found} is none of {', '.join(_PLUGINS)}")
     try:
-        return _decode(data, name, max_pixels)
-    except ImageRejectError:
+        return settled(lambda: _decode(data, name, max_pixels), (ImageRejectError,), lambda: _room(data, name, max_pixels))
+    except (ImageRejectError, MachineFaultError):
         raise
-    except MemoryError as error:
-        raise _reject(Reason.CORRUPT_IMAGE, f"{name}: it asks for more memory than there is") from error
     except Exception as error:  # decoders raise anything
         text = re.sub(r" at 0x[0-9a-f]+", "", str(error)) or type(error).__name__
         ended = isinstance(error, EOFError) or isinstance(error.__cause__, EOFError)  # Pillow's own, as SyntaxError, too
@@ -368,6 +373,16 @@ def _is_marked_too(plugin: type[_Marked], data: bytes) -> bool:
         image.mark = tuple(255 - value for value in image.mark)
         image.load()
         return image.is_marked()
+
+
+def _room(data: bytes, name: str, max_pixels: int) -> int:
+    """Bytes that decoding a sound image of that header would take, at most."""
+    try:
+        with _PLUGINS[name](BytesIO(data)) as image:
+            pixels = image.width * image.height
+    except Exception:  # noqa: BLE001 - a header that cannot be read asks for nothing
+        pixels = 0
+    return ROOM + BYTES_A_PIXEL * (pixels if pixels <= max_pixels else 0)
 
 
 def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:
