@@ -51,7 +51,7 @@ def is_machine_fault(error: BaseException, *, by_text: bool = True) -> bool:
         isinstance(one, MemoryError | MachineFaultError | BrokenMachineError)
         or (isinstance(one, OSError) and one.errno in _ERRNOS)
         or type(one).__name__ in _KINDS
-        or (by_text and isinstance(one, RuntimeError | OSError | ValueError) and _TEXT.search(str(one)) is not None)
+        or (by_text and _TEXT.search(str(one)) is not None)
         for one in _chain(error)
     )
 
@@ -62,7 +62,7 @@ def is_shortage(error: BaseException) -> bool:
         isinstance(one, MemoryError | MachineFaultError)
         or (isinstance(one, OSError) and one.errno == errno.ENOMEM)
         or type(one).__name__ == "OutOfMemoryError"
-        or (_SHORT.search(str(one)) is not None and isinstance(one, RuntimeError))
+        or _SHORT.search(str(one)) is not None
         for one in _chain(error)
     )
 

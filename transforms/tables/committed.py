@@ -103,14 +103,15 @@ def stored_account(output: Output, shard: Shard, size: int | None) -> ShardAccou
         shard: of which.
         size: of the account's file; ``None`` where there is none.
     """
-    path = output.path("shards", shard.shard_id(output.bundle_id))
+    shard_id = shard.shard_id(output.bundle_id)
+    path = output.path("shards", shard_id)
     try:
         record = None if size is None else read_sealed(output, path, size)
         account = None if record is None else from_json(ShardAccount, record.text, path)
     except ValueError as error:
         _log.warning("the shard is read again: %s", error)
         return None
-    return account if account is not None and account.limit == shard.limit else None
+    return account if account is not None and (account.shard_id, account.limit) == (shard_id, shard.limit) else None
 
 
 def committed_from(output: Output, shard: Shard, index: int, stored: Stored | None = None) -> Iterator[SliceReceipt]:

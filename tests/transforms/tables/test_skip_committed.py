@@ -18,8 +18,10 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from causalprint.schemas.elements import ImageSlice, ShardAccount, SliceReceipt
 from causalprint.transforms.counting import FOLDER, Tally, read_tally
+from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.skip_committed import DONE, TO_DO, pass_shard, pass_slice, skip_shard, skip_slice
+from causalprint.transforms.tables.verify import verify
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.outputs import BUNDLE_ID, accounts_in, audit, files_below, output_at, receipts_in, shards, slices_of
 from tests.samples import sample_shard, sample_slice
@@ -194,6 +196,8 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next_which_computes_no_comm
         assert sorted(again) == sorted(set(everything) - committed), f"killed at step {step}"
         assert files_below(tmp_path / str(step)) == expected, f"killed at step {step}"
         assert not list((tmp_path / str(step)).rglob("*.part")), f"killed at step {step}"
+        found = verify(str(tmp_path / str(step)), output.storage, deep=True).findings
+        assert {finding.path for finding in found} <= {OUTPUT_MARK}, "these runs agree on no settings"
 
 
 @pytest.mark.slow
