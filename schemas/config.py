@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from causalprint.schemas.options import DATA, RUNS, Command, Option, Stated, argument, output
+from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
 
 MEBIBYTE = 1024 * 1024
 SLICE_IMAGES = 4096
@@ -43,6 +43,14 @@ class Slicing:
 
     images: int = SLICE_IMAGES
     bytes: int = SLICE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """So many images in all, drawn at random by a seed."""
+
+    images: int
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +188,33 @@ class AuditConfig(Command):
         int | None, Option("Cut slices at so many encoded bytes, where that is less.", "N", RUNS, least=1, usual=str(SLICE_BYTES))
     ] = None
     limit: Limit = None
+    sample: Annotated[
+        int | None,
+        Option(
+            "Read a sample of so many images, each as likely as any other, from every shard in proportion. All shards are read "
+            "once more, to count them.",
+            "N",
+            DATA,
+            least=1,
+        ),
+    ] = None
+    seed: Annotated[Seed, Stated.IF_GIVEN] = 0
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.
     beam_options: tuple[str, ...] = ()
     # That decode and compute in one worker process; None shares the cores among the workers.
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        Command.__post_init__(self)  # super() finds no class that slots were added to
+        if self.limit is not None and self.sample is not None:
+            raise OptionError("--limit reads the first images and --sample some of all: give one of them")
+
+    @property
+    def sampling(self) -> Sample | None:
+        """The images to draw; ``None`` reads all, or the first."""
+        return None if self.sample is None else Sample(self.sample, self.seed)
 
     @property
     def slicing(self) -> Slicing | None:

@@ -12,8 +12,10 @@ from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.lookup import Store
 from causalprint.transforms.storage.storage import ShardSource, StoredFile, folder_generation, with_sidecars
+from causalprint.transforms.storage.streams import compression_of, decompressed_head
 
 SNIFFED_BYTES = 512
+PACKED_BYTES = 256 * 1024
 
 Reader = Callable[[ShardSource, ReadOptions], Iterator[Item]]
 OneReader = Callable[[ShardSource, str, int, ReadOptions], EncodedImage | None]
@@ -49,15 +51,29 @@ def shard_of(store: Store, file: StoredFile) -> Shard | None:
     Raises:
         InputError: the store did not answer.
     """
-    uri, kind = store.fs.unstrip_protocol(file.path), format_of(file.name)
-    is_image = is_image_name(file.name)
+    uri, kind = store.fs.unstrip_protocol(file.path), format_at(store, file)
+    if kind == "folder":
+        files = store.ask(lambda: with_sidecars(store.fs, file.path))
+        return Shard(uri, file.size, folder_generation(files), "folder") if files else None
+    return Shard(uri, file.size, file.generation, kind) if kind else None
+
+
+def format_at(store: Store, file: StoredFile) -> str | None:
+    """The format of a file by its suffix, else by its first bytes, also where these are compressed; of an image ``folder``.
+
+    Raises:
+        InputError: the store did not answer.
+    """
+    if file.absent:
+        return None
+    kind, is_image = format_of(file.name), is_image_name(file.name)
     if not (kind or is_image or is_sidecar_name(file.name) or is_other_name(file.name)):
         head = store.head(file, SNIFFED_BYTES)
-        kind, is_image = sniff_format(head), looks_like_image(head)
-    if kind:
-        return Shard(uri, file.size, file.generation, kind)
-    files = store.ask(lambda: with_sidecars(store.fs, file.path)) if is_image else None
-    return Shard(uri, file.size, folder_generation(files), "folder") if files else None
+        kind = sniff_format(head)
+        if kind is None and compression_of(head):
+            kind = sniff_format(decompressed_head(store.head(file, PACKED_BYTES), SNIFFED_BYTES))
+        is_image = kind is None and looks_like_image(head)
+    return kind or ("folder" if is_image else None)
 
 
 def format_of(uri: str) -> str | None:

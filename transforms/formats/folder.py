@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.items import Item, checked_image, sidecar_metadata, too_large
+from causalprint.transforms.formats.items import Damage, Item, checked_image, sidecar_metadata, too_large
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import SIDECARS, ShardSource, StoredFile, folder_generation
 
@@ -24,7 +24,8 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     whose suffix says nothing is an image if its first bytes are one's.
 
     Raises:
-        ShardDamageError: retryable; a file could not be read, or is no longer there.
+        ShardDamageError: an image has a name and no bytes, after everything else was given (a link that leads nowhere). Or
+            (retryable) a file could not be read, or is no longer there.
     """
     files = source.files()
     sidecars = _sidecars(files, options)
@@ -38,6 +39,11 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     for item in _ahead(files, load, 1 if source.is_local else FETCHED_TOGETHER, options.max_sample_bytes):
         if item is not None:
             yield item
+    damage = Damage()
+    for file in files:
+        if file.absent and is_image_name(file.name):
+            damage.note(f"{file.name!r} has no bytes: it is a {file.absent}")
+    damage.raise_if_any()
 
 
 def folder_shard(uri: str, files: list[StoredFile]) -> Shard:
@@ -56,6 +62,9 @@ def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions
 
 def _load(source: ShardSource, file: StoredFile, sidecars: list[StoredFile], options: ReadOptions) -> Item:
     image = is_image_name(file.name)
+    if file.absent:
+        detail = f"a {file.absent} has none"
+        return Reject(file.name, 0, Stage.READ, Reason.NO_BYTES, detail) if image else Skipped(file.name, 0)
     if not image and not is_sidecar_name(file.name) and not is_other_name(file.name):
         image = looks_like_image(source.fetch(0, min(file.size, SNIFFED_BYTES), file))
     if not image:
@@ -76,7 +85,7 @@ def _sidecars(files: list[StoredFile], options: ReadOptions) -> dict[str, list[S
             images[_stem(file.name)].append(file.name)
     found: dict[str, list[StoredFile]] = defaultdict(list)
     for file in files:
-        if file.name.lower().endswith(SIDECARS) and file.size <= options.max_sidecar_bytes:
+        if not file.absent and file.name.lower().endswith(SIDECARS) and file.size <= options.max_sidecar_bytes:
             for name in images.get(_stem(file.name), []):
                 found[name].append(file)
     return found

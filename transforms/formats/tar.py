@@ -34,7 +34,7 @@ from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, 
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import Stream, decompressed
 
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
+SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 MAX_EXTENDED_BYTES = 1024 * 1024
 SNIFFED_BYTES = 64
 FEW_BYTES = 16  # set in a block that was all zeros before it was damaged

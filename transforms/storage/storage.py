@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,11 +32,15 @@ FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryErr
 
 
 class StoredFile(NamedTuple):
-    """One object or file: its path for the filesystem, bytes, and what tells this version of it from others."""
+    """One object or file: its path for the filesystem, bytes, and what tells this version of it from others.
+
+    What has a name and no bytes to read says in ``absent`` what it is: ``link that leads nowhere``, ``named pipe``.
+    """
 
     path: str
     size: int
     generation: str
+    absent: str | None = None
 
     @property
     def name(self) -> str:
@@ -86,10 +91,12 @@ def is_local(uri: str) -> bool:
 
 
 def stored_file(info: dict[str, Any]) -> StoredFile:
-    """One entry of an fsspec listing.
+    """One entry of an fsspec listing that is no folder, links followed.
 
     The generation is the object's generation number or etag; of stores that have neither, size and time of modification.
     """
+    if info["type"] != "file":
+        return StoredFile(info["name"], 0, "", _absent(info))
     size = int(info["size"] or 0)
     for key in ("generation", "ETag", "etag"):
         if info.get(key):
@@ -201,9 +208,9 @@ class ShardSource:
 
 
 def list_files(fs: Any, path: str) -> list[StoredFile]:
-    """Files directly in folder ``path``; links to files are followed, links to folders are not."""
+    """Files directly in folder ``path``; links to files are followed, links to folders are not and are left out."""
     entries = [followed(fs, info) for info in fs.ls(path, detail=True)]
-    return [stored_file(info) for info in entries if info["type"] == "file" and not info["name"].endswith("/")]
+    return [stored_file(info) for info in entries if not is_folder(info) and not info["name"].endswith("/")]
 
 
 def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
@@ -228,6 +235,11 @@ def sidecar_paths(path: str) -> list[str]:
     return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS]
 
 
+def is_folder(info: dict[str, Any]) -> bool:
+    """Whether an entry of a listing, its link followed, is a folder or a link to one."""
+    return info["type"] == "directory" or (bool(info.get("islink")) and os.path.isdir(info["name"]))  # noqa: PTH112 - any text
+
+
 def folder_generation(files: list[StoredFile]) -> str:
     """The generation of a folder, or of a file with its sidecars: a digest over the files' names, sizes and generations."""
     parts = [part for file in sorted(files) for part in (file.name, file.size, file.generation)]
@@ -243,6 +255,14 @@ def followed(fs: Any, info: dict[str, Any]) -> dict[str, Any]:
     except OSError:  # a link that leads nowhere
         return info
     return target if target["type"] == "file" else info
+
+
+def _absent(info: dict[str, Any]) -> str:
+    if info.get("islink"):
+        return "link out of the folder" if os.path.exists(info["name"]) else "link that leads nowhere"  # noqa: PTH110 - any text
+    mode = int(info.get("mode", 0))
+    kinds = {"named pipe": stat.S_ISFIFO, "socket": stat.S_ISSOCK}
+    return next((kind for kind, does in kinds.items() if does(mode)), "device or other special file")
 
 
 def _straight(path: str) -> str:

@@ -6,7 +6,9 @@ stream ended before its end, with the byte of the shard; ``None`` while nothing 
 
 from __future__ import annotations
 
+import bz2
 import logging
+import lzma
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +24,10 @@ PIECE_BYTES = 512
 """Compressed bytes given to a decompressor at once: at zstd's highest ratio they become 16 MiB."""
 DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
+XZ_MEMORY = 256 * 1024 * 1024
+"""Bytes that an xz decompressor may take; the highest preset needs 65 MiB."""
+
+_STARTS = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh", "xz": b"\xfd7zXZ\0"}
 
 
 class BlockStream:
@@ -103,7 +109,7 @@ class BlockStream:
 
 
 class DecompressedStream:
-    """A gzip or zstd stream, decompressed as it is read, frame after frame.
+    """A stream of gzip, zstd, bzip2 or xz, decompressed as it is read, frame after frame.
 
     A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
 
@@ -202,15 +208,32 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
         ImportError: zstd, and the package ``zstandard`` is not installed.
     """
     head = raw.peek(512)
-    if is_plain(head):
+    name = None if is_plain(head) else compression_of(head)
+    if name is None:
         return raw
-    if head.startswith(b"\x1f\x8b\x08"):
-        return DecompressedStream(raw, "gzip", partial(zlib.decompressobj, wbits=31), zlib.error)
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
+    if name == "zstd":
         try:
             import zstandard  # noqa: PLC0415 - needed by few
         except ImportError as error:
             raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
         # Its frames have checksums only if their writer wished so.
-        return DecompressedStream(raw, "zstd", lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
-    return raw
+        return DecompressedStream(raw, name, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+    if name == "bzip2":
+        return DecompressedStream(raw, name, bz2.BZ2Decompressor, OSError)
+    if name == "xz":
+        return DecompressedStream(raw, name, partial(lzma.LZMADecompressor, memlimit=XZ_MEMORY), lzma.LZMAError)
+    return DecompressedStream(raw, name, partial(zlib.decompressobj, wbits=31), zlib.error)
+
+
+def compression_of(head: bytes) -> str | None:
+    """What the first bytes of a file say it is compressed with, in a way that is read; else ``None``."""
+    return next((name for name, start in _STARTS.items() if head.startswith(start)), None)
+
+
+def decompressed_head(data: bytes, size: int) -> bytes:
+    """The first ``size`` bytes of what a file that begins with ``data`` decompresses to, as far as these tell them."""
+
+    def fetch(start: int, end: int) -> bytes:
+        return data[start:end]
+
+    return decompressed(BlockStream(fetch, fetch, len(data), len(data) or 1, 0), lambda _: False).read(size)
