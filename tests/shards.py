@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -172,6 +173,15 @@ def tfrecord_bytes(samples: Sequence[Sample], compression: str = "") -> bytes:
     return compress(b"".join(record_bytes(sample_example(sample)) for sample in samples), compression)
 
 
+def zip_of(members: Sequence[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip of members ``(name, data)``."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(zipfile.ZipInfo(name), data, method)
+    return buffer.getvalue()
+
+
 def write_folder(samples: Sequence[Sample], path: Path) -> Path:
     """A folder of image files and their sidecars."""
     path.mkdir(parents=True)
@@ -189,6 +199,7 @@ MAKERS: dict[str, Callable[[Sequence[Sample]], bytes]] = {
     "parquet": parquet_bytes,
     "tfrecord": tfrecord_bytes,
     "tfrecord.gz": lambda samples: tfrecord_bytes(samples, "gz"),
+    "zip": lambda samples: zip_of(tar_members(samples), zipfile.ZIP_DEFLATED),
 }
 """Bytes of a shard by its suffix."""
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Shard
-from causalprint.transforms.formats import folder, parquet, tar, tfrecord
+from causalprint.transforms.formats import folder, parquet, tar, tfrecord, zip_archive
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.lookup import Store
@@ -41,6 +41,7 @@ FORMATS: dict[str, Format] = {
     "tar": Format(tar.SUFFIXES, tar.is_tar, tar.read, tar.read_one),
     "parquet": Format(parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one),
     "tfrecord": Format(tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
+    "zip": Format(zip_archive.SUFFIXES, zip_archive.is_zip, zip_archive.read, zip_archive.read_one),
     "folder": Format((), lambda _head: False, folder.read, folder.read_one),
 }
 
