@@ -87,7 +87,7 @@ class _Pending:
         elif isinstance(item, Reject):
             self._rejects.append(item)
         else:
-            self._skipped[skipped_kind(item.member)] += 1
+            self._skipped[item.kind or skipped_kind(item.member)] += 1
             return
         self._bytes += _bytes_of(item)
 

@@ -96,7 +96,7 @@ def stored_file(info: dict[str, Any]) -> StoredFile:
     The generation is the object's generation number or etag; of stores that have neither, size and time of modification.
     """
     if info["type"] != "file":
-        return StoredFile(info["name"], 0, "", _absent(info))
+        return StoredFile(info["name"], 0, "", absent=_absent(info))
     size = int(info["size"] or 0)
     for key in ("generation", "ETag", "etag"):
         if info.get(key):
