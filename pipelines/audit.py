@@ -74,7 +74,7 @@ def plan(config: AuditConfig) -> Plan:
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import agree
 
-    matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling)
+    matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
     settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling)
     now = datetime.now(UTC)
     run = Run(

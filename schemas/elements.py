@@ -50,6 +50,7 @@ class Shard:
         format: a key of ``causalprint.transforms.formats.FORMATS``.
         limit: read no more than this many images (``--limit``, ``--sample``); ``None`` reads all.
         drawn: which ones: the first where it is ``None``.
+        columns: read the images of these Parquet columns or TFRecord features alone (``--image-column``); of all where empty.
     """
 
     uri: str
@@ -58,6 +59,7 @@ class Shard:
     format: str
     limit: int | None = None
     drawn: Drawn | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def collection(self) -> str:
@@ -66,23 +68,26 @@ class Shard:
 
     def shard_id(self, bundle_id: str) -> str:
         """The name of this shard's account: 32 hex digits, the same on every run over the same bytes."""
-        return digest(self.uri, self.generation, bundle_id, *self._limits)[:32]
+        return digest(self.uri, self.generation, bundle_id, *self._part)[:32]
 
     def slice_id(self, bundle_id: str, index: int) -> str:
         """The name of slice ``index`` (from 0): 32 hex digits, the same on every run over the same bytes."""
-        return digest(self.uri, self.generation, bundle_id, index, *self._limits)[:32]
+        return digest(self.uri, self.generation, bundle_id, index, *self._part)[:32]
 
     @property
-    def _limits(self) -> tuple[object, ...]:
+    def _part(self) -> tuple[object, ...]:
         """What tells slices of a part of the shard from those of the whole, and of other parts."""
-        return () if self.limit is None else ("limit", self.limit, *(self.drawn or ()))
+        columns = ("columns", *sorted(set(self.columns))) if self.columns else ()
+        limits = ("limit", self.limit, *(self.drawn or ())) if self.limit is not None else ()
+        return (*columns, *limits)
 
 
 class EncodedImage(NamedTuple):
     """One image as the shard holds it.
 
     Attributes:
-        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number).
+        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number); where a row
+            or record may have several images, with the column and the place in its list: ``row/column/index``.
         offset: where it is: tar and TFRecord, the byte at which its data or record begins (in the decompressed
             stream); Parquet, its row; folder, 0.
         data: the encoded bytes.

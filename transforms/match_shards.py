@@ -11,7 +11,7 @@ from typing import NamedTuple
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Sample, Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.losses import LeftOut, left_out_by_kind
-from causalprint.transforms.formats import FORMATS, format_at, shard_of
+from causalprint.transforms.formats import FORMATS, format_at, shard_of, why_no_shard
 from causalprint.transforms.formats.chosen import first_shards, sampled_shards
 from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.formats.left_out import left_out_file, table_folder
@@ -35,11 +35,22 @@ class Matched(NamedTuple):
     left_out: tuple[LeftOut, ...]
 
 
+class _ByUri(NamedTuple):
+    """What an input, or a folder, comes to: by URI."""
+
+    shards: dict[str, Shard]
+    left_out: dict[str, LeftOut]
+
+
 def match_shards(
-    inputs: Iterable[str], storage: Storage, limit: int | None = None, options: ReadOptions = DEFAULT_READING
+    inputs: Iterable[str],
+    storage: Storage,
+    limit: int | None = None,
+    options: ReadOptions = DEFAULT_READING,
+    columns: tuple[str, ...] = (),
 ) -> Iterator[Shard]:
     """The shards of ``inputs``, as of :func:`match_inputs`; warns of what is left out."""
-    matched = match_inputs(inputs, storage, limit, options=options)
+    matched = match_inputs(inputs, storage, limit, options=options, columns=columns)
     for each in matched.left_out:
         logger.warning("left out %s", each)
     yield from matched.shards
@@ -51,6 +62,7 @@ def match_inputs(
     limit: int | None = None,
     sample: Sample | None = None,
     options: ReadOptions = DEFAULT_READING,
+    columns: tuple[str, ...] = (),
 ) -> Matched:
     """The shards of ``inputs``, ordered by URI, each once, and what is left out.
 
@@ -64,7 +76,8 @@ def match_inputs(
       given too. It has sidecars by the rules of folders (``a.json`` or ``a.jpg.json`` of ``a.jpg``, in lower case). A shard
       costs a few small files of output and, on an object store, about ten requests, so folders are the way for many images.
 
-    A format is told by its suffix, else (``train-00000-of-00100``, ``latest``) by its first bytes.
+    A format is told by its suffix, else (``train-00000-of-00100``, ``latest``) by its first bytes. A Parquet file without image
+    bytes is no shard, but metadata of others.
 
     Everything that an input matches is read or counted: as a member of a shard, or here by kind. What is left out and looks like
     a shard or an image (an archive that cannot be read, a link that leads nowhere) is marked as ``missing``.
@@ -76,15 +89,18 @@ def match_inputs(
             with its share as :attr:`Shard.limit`.
         sample: so many images in all, drawn at random. All shards are read to count them.
         options: of reading, for the retries and for the counting.
+        columns: that hold the images of Parquet and TFRecord files; all that do where none is given.
 
     Raises:
-        InputError: an input matches nothing.
+        InputError: an input matches nothing, or a file has images and none in one of ``columns``.
         ImportError: an input needs a package that is not installed.
     """
     found: dict[str, Shard] = {}
     left: dict[str, LeftOut] = {}
     for each in inputs:
-        _match(each, storage, options, found, left)
+        own = _match(each, storage, options, columns)
+        found |= own.shards
+        left |= own.left_out
     shards = [shard for uri, shard in sorted(found.items()) if shard.collection == uri or shard.collection not in found]
     if (alone := sum(shard.collection != shard.uri for shard in shards)) > MANY_FILES:
         logger.warning("%d image files are a shard each, which is slow; give their folders instead", alone)
@@ -119,8 +135,8 @@ def expand_braces(text: str) -> list[str]:
     return [each for value in values for each in expand_braces(before + value + after)]
 
 
-def _match(given: str, storage: Storage, options: ReadOptions, shards: dict[str, Shard], left: dict[str, LeftOut]) -> None:
-    """Adds what one input comes to, by URI."""
+def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[str, ...]) -> _ByUri:
+    """What one input comes to."""
     fs, path = filesystem(given, storage)
     store = Store(given, fs, options)
     literal = store.info(path) if is_local(given) else None  # first, since the name of a file may hold braces and stars
@@ -132,33 +148,36 @@ def _match(given: str, storage: Storage, options: ReadOptions, shards: dict[str,
     matches |= {pattern: store.glob(pattern) for pattern in patterns if WILD.search(pattern)}
     if missing := [pattern for pattern, found in matches.items() if not found]:
         raise InputError(_gaps(given, missing, len(matches)))
-    own: dict[str, Shard] = {}
+    shards: dict[str, Shard] = {}
     others: dict[str, LeftOut] = {}
     described: set[str] = set()
     for found in (found for several in matches.values() for found in several):
         if found.file is None:
-            _below(store, found.path, own, others)
+            below = _below(store, found.path, columns)
+            shards |= below.shards
+            others |= below.left_out
             continue
-        shard = shard_of(store, found.file)
+        shard = shard_of(store, found.file, columns)
         uri = fs.unstrip_protocol(found.path)
         if shard is None:
             others[uri] = left_out_file(found.file, uri)
             if found.path in matches:
-                raise InputError(f"input {given!r}: {found.path} is no shard {_formats_read()}")
+                why = why_no_shard(store, found.file, format_at(store, found.file), columns)
+                raise InputError(f"input {given!r}: {found.path} is no shard{f': {why}' if why else f' {_formats_read()}'}")
             continue
-        own[uri] = shard
+        shards[uri] = shard
         if shard.format == "folder":
             described.update(map(fs.unstrip_protocol, sidecar_paths(found.path)))
-    if not own:
+    if not shards:
         raise InputError(f"input {given!r}: nothing there is a shard {_formats_read()}{_there(others.values())}")
-    shards |= own
-    left |= {uri: each for uri, each in others.items() if uri not in described}
+    return _ByUri(shards, {uri: each for uri, each in others.items() if uri not in described})
 
 
-def _below(store: Store, folder: str, shards: dict[str, Shard], left: dict[str, LeftOut]) -> None:
-    """Adds what is in and below a folder."""
+def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
+    """What is in and below a folder."""
     below = store.below(folder)
-    left |= {each.example: each for each in below.left_out}
+    shards: dict[str, Shard] = {}
+    left = {each.example: each for each in below.left_out}
     for files in below.folders:
         parent = f"{store.fs.unstrip_protocol(files[0].parent)}/"
         whole = table_folder(files[0].path, folder)
@@ -170,13 +189,14 @@ def _below(store: Store, folder: str, shards: dict[str, Shard], left: dict[str, 
         is_shard = any(kind == "folder" or is_image_name(file.name) for file, kind in zip(files, formats, strict=True))
         for file, kind in zip(files, formats, strict=True):
             uri = store.fs.unstrip_protocol(file.path)
-            shard = shard_of(store, file) if kind not in (None, "folder") else None
+            shard = shard_of(store, file, columns) if kind not in (None, "folder") else None
             if shard:
                 shards[uri] = shard
             elif kind != "folder" and not (is_shard and is_image_name(file.name)):
                 left[uri] = left_out_file(file, uri)
         if is_shard:
             shards[parent] = folder_shard(parent, files)
+    return _ByUri(shards, left)
 
 
 def _formats(store: Store, files: Sequence[StoredFile]) -> list[str | None]:

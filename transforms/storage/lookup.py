@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.losses import LeftOut
-from causalprint.transforms.storage.storage import StoredFile, followed, is_folder, retried, stored_file
+from causalprint.transforms.storage.storage import RangeFile, StoredFile, followed, is_folder, retried, stored_file
 
 OUTPUT_MARK = "_causalprint.json"
 LISTED_TOGETHER = 8
@@ -110,6 +110,17 @@ class Store:
         """The first ``size`` bytes of a file, fewer where it is shorter."""
         end = min(size, file.size)
         return self.ask(lambda: self.fs.cat_file(file.path, start=0, end=end)) or b""
+
+    def file(self, file: StoredFile) -> RangeFile:
+        """``file`` to seek in; its reads raise a retryable ``ShardDamageError`` where the store does not give them."""
+        what = f"{self.fs.unstrip_protocol(file.path)} could not be read"
+        return RangeFile(lambda start, end: retried(lambda: self._range(file, start, end), what, self.options), file.size)
+
+    def _range(self, file: StoredFile, start: int, end: int) -> bytes:
+        data: bytes = self.fs.cat_file(file.path, start=start, end=end) if start < end else b""
+        if len(data) != end - start:
+            raise EOFError(f"got {len(data)} of {end - start} bytes")
+        return data
 
     def _everything(self, folder: str, left_out: dict[str, LeftOut]) -> Iterator[tuple[str, dict[str, Any]]]:
         """All files, and links to folders, below ``folder`` with their entries in the listing."""

@@ -139,7 +139,7 @@ class ShardSource:
     """The stored bytes of one shard, read with retries.
 
     Attributes:
-        uri, size, generation: as of :class:`~causalprint.schemas.elements.Shard`.
+        uri, size, generation, columns: as of :class:`~causalprint.schemas.elements.Shard`.
         is_local: whether it lies on a local disk, so that fetching ahead gains nothing.
     """
 
@@ -147,6 +147,7 @@ class ShardSource:
         self.uri = shard.uri
         self.size = shard.size
         self.generation = shard.generation
+        self.columns = shard.columns
         self._fs, self._path = filesystem(shard.uri, storage)
         self._options = options
         self._is_folder = shard.format == "folder"

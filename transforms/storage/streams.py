@@ -109,7 +109,7 @@ class BlockStream:
 
 
 class DecompressedStream:
-    """A stream of gzip, zstd, bzip2 or xz, decompressed as it is read, frame after frame.
+    """A stream of gzip, zlib, zstd, bzip2 or xz, decompressed as it is read, frame after frame.
 
     A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
 
@@ -209,7 +209,7 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
     """
     head = raw.peek(512)
     name = None if is_plain(head) else compression_of(head)
-    if name is None:
+    if name is None or (name == "zlib" and not is_plain(_of_zlib(head))):  # two bytes that text may begin with
         return raw
     if name == "zstd":
         try:
@@ -222,12 +222,23 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
         return DecompressedStream(raw, name, bz2.BZ2Decompressor, OSError)
     if name == "xz":
         return DecompressedStream(raw, name, partial(lzma.LZMADecompressor, memlimit=XZ_MEMORY), lzma.LZMAError)
+    if name == "zlib":
+        return DecompressedStream(raw, name, zlib.decompressobj, zlib.error)
     return DecompressedStream(raw, name, partial(zlib.decompressobj, wbits=31), zlib.error)
+
+
+def _of_zlib(head: bytes) -> bytes:
+    """What ``head`` decompresses to as the beginning of a zlib stream; nothing where it is none."""
+    try:
+        return zlib.decompressobj().decompress(head, 512) if head[:1] == b"\x78" else b""
+    except zlib.error:
+        return b""
 
 
 def compression_of(head: bytes) -> str | None:
     """What the first bytes of a file say it is compressed with, in a way that is read; else ``None``."""
-    return next((name for name, start in _STARTS.items() if head.startswith(start)), None)
+    name = next((name for name, start in _STARTS.items() if head.startswith(start)), None)
+    return "zlib" if name is None and _of_zlib(head) else name
 
 
 def decompressed_head(data: bytes, size: int) -> bytes:
@@ -236,4 +247,6 @@ def decompressed_head(data: bytes, size: int) -> bytes:
     def fetch(start: int, end: int) -> bytes:
         return data[start:end]
 
+    if compression_of(data) == "zlib":
+        return _of_zlib(data)[:size]
     return decompressed(BlockStream(fetch, fetch, len(data), len(data) or 1, 0), lambda _: False).read(size)
