@@ -57,7 +57,7 @@ def stored_account(output: Output, shard: Shard) -> ShardAccount | None:
     except ValueError as error:
         _log.warning("the shard is read again: %s", error)
         return None
-    return account if account is not None and account.limit == shard.limit else None
+    return account if account is not None and (account.limit, account.drawn) == (shard.limit, shard.drawn) else None
 
 
 def committed_from(output: Output, shard: Shard, index: int) -> Iterator[SliceReceipt]:
