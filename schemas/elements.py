@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
+from causalprint.schemas.names import well_formed
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -19,7 +21,7 @@ def digest(*parts: object) -> str:
     """Lower-case hex SHA-256 over ``parts``, each as text, unambiguously separated."""
     hasher = hashlib.sha256()
     for part in parts:
-        text = str(part).encode()
+        text = well_formed(str(part)).encode()
         hasher.update(f"{len(text)}:".encode())
         hasher.update(text)
     return hasher.hexdigest()
@@ -86,8 +88,8 @@ class EncodedImage(NamedTuple):
     """One image as the shard holds it.
 
     Attributes:
-        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number); where
-            a row or record may have several images, with the column and the place in its list: ``row/column/index``.
+        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number); where a
+            row or record may have several images, with the column and the place in its list: ``row/column/index``.
         offset: where it is: tar and TFRecord, the byte at which its data or record begins (in the decompressed
             stream); Parquet, its row; folder, 0.
         data: the encoded bytes.
@@ -147,7 +149,7 @@ class ShardDamageError(Exception):
     """
 
     def __init__(self, message: str, *, retryable: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(well_formed(message))
         self.retryable = retryable
 
 

@@ -46,7 +46,7 @@ def _key_columns(*, image_id_nullable: bool = False) -> tuple[pa.Field, ...]:
         column(
             "member",
             pa.string(),
-            "name within the shard, `row/column` or `row/column/index` where a row has several; empty where damage hides it",
+            "name within the shard, `row/column[/index]` where a row has several images; empty where damage hides it",
         ),
         column(
             "offset",

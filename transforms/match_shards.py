@@ -158,7 +158,7 @@ def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[st
             others |= below.left_out
             continue
         shard = shard_of(store, found.file, columns)
-        uri = fs.unstrip_protocol(found.path)
+        uri = store.uri(found.path)
         if shard is None:
             others[uri] = left_out_file(found.file, uri)
             if found.path in matches:
@@ -167,7 +167,7 @@ def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[st
             continue
         shards[uri] = shard
         if shard.format == "folder":
-            described.update(map(fs.unstrip_protocol, sidecar_paths(found.path)))
+            described.update(map(store.uri, sidecar_paths(found.path)))
     if not shards:
         raise InputError(f"input {given!r}: nothing there is a shard {_formats_read()}{_there(others.values())}")
     return _ByUri(shards, {uri: each for uri, each in others.items() if uri not in described})
@@ -179,16 +179,16 @@ def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
     shards: dict[str, Shard] = {}
     left = {each.example: each for each in below.left_out}
     for files in below.folders:
-        parent = f"{store.fs.unstrip_protocol(files[0].parent)}/"
+        parent = f"{store.uri(files[0].parent)}/"
         whole = table_folder(files[0].path, folder)
         if whole is not None:
-            uri = store.fs.unstrip_protocol(whole)
+            uri = store.uri(whole)
             left[uri] = LeftOut(f".{whole.rpartition('.')[2].lower()} folder", 1, uri, missing=True)
             continue
         formats = _formats(store, files)
         is_shard = any(kind == "folder" or is_image_name(file.name) for file, kind in zip(files, formats, strict=True))
         for file, kind in zip(files, formats, strict=True):
-            uri = store.fs.unstrip_protocol(file.path)
+            uri = store.uri(file.path)
             shard = shard_of(store, file, columns) if kind not in (None, "folder") else None
             if shard:
                 shards[uri] = shard

@@ -62,7 +62,7 @@ def shard_of(store: Store, file: StoredFile, columns: tuple[str, ...] = ()) -> S
     Raises:
         InputError: the store did not answer, or the file holds images and none in one of ``columns``.
     """
-    uri, kind = store.fs.unstrip_protocol(file.path), format_at(store, file)
+    uri, kind = store.uri(file.path), format_at(store, file)
     if kind == "folder":
         files = store.ask(lambda: with_sidecars(store.fs, file.path))
         return Shard(uri, file.size, folder_generation(files), "folder") if files else None

@@ -12,6 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.losses import LeftOut
+from causalprint.schemas.names import well_formed
 from causalprint.transforms.storage.storage import RangeFile, StoredFile, followed, is_folder, retried, stored_file
 
 OUTPUT_MARK = "_causalprint.json"
@@ -51,6 +52,10 @@ class Store:
     given: str
     fs: Any
     options: ReadOptions
+
+    def uri(self, path: str) -> str:
+        """The URI of what is at ``path``, as tables hold it."""
+        return well_formed(self.fs.unstrip_protocol(path))
 
     def ask(self, call: Callable[[], Result]) -> Result | None:
         """What ``call`` says, or ``None`` where there is no such object.
@@ -147,7 +152,7 @@ class Store:
                     waiting.append(info["name"])
 
     def _left_out(self, kind: str, path: str, *, missing: bool = False) -> LeftOut:
-        return LeftOut(kind, 1, self.fs.unstrip_protocol(path), missing)
+        return LeftOut(kind, 1, self.uri(path), missing)
 
     def _listing(self, folder: str) -> dict[str, Found] | None:
         try:

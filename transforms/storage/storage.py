@@ -18,6 +18,7 @@ from fsspec.utils import get_protocol
 
 from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, digest
+from causalprint.schemas.names import raw_path, text_of
 from causalprint.transforms.storage.streams import BlockStream
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ class StoredFile(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rsplit("/", 1)[-1]
+        """The last part of the path, as text; the path itself is what opens it."""
+        return text_of(self.path.rsplit("/", 1)[-1])
 
     @property
     def parent(self) -> str:
@@ -57,6 +58,7 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
     """The fsspec filesystem of ``uri``, without a cache of listings, and the path of ``uri`` in it.
 
     A local path is absolute and without ``.`` and ``..``, so that one file has one URI; remote ones may mean those literally.
+    Where a local name is no UTF-8, the path is its bytes as Python has them, and ``uri`` may be the text that tables hold.
 
     Raises:
         ImportError: the package that speaks the protocol is not installed.
@@ -73,7 +75,7 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
     except ValueError as error:
         raise ValueError(f"no filesystem for {protocol}:// of {uri!r}; use file://, s3:// or gs://: {error}") from error
     path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
-    return fs, _straight(path) if is_local(uri) else path
+    return fs, _straight(raw_path(path)) if is_local(uri) else path
 
 
 def _options(storage: Storage, protocol: str) -> dict[str, Any]:
@@ -154,10 +156,10 @@ class ShardSource:
         self._list = list_files if shard.uri.endswith("/") else with_sidecars
         self.is_local = is_local(shard.uri)
 
-    def stream(self, start: int = 0) -> BlockStream:
+    def stream(self, start: int = 0, *, read_ahead: bool = True) -> BlockStream:
         """The shard's bytes in order from ``start``, fetched ahead."""
-        read_ahead = 0 if self.is_local else self._options.read_ahead
-        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, read_ahead, start)
+        blocks = 0 if self.is_local or not read_ahead else self._options.read_ahead
+        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, blocks, start)
 
     def file(self) -> RangeFile:
         """The shard as a file to seek in."""
@@ -180,7 +182,7 @@ class ShardSource:
             ShardDamageError: retryable; the store did not list them.
         """
         found = retried(lambda: self._list(self._fs, self._path), f"{self.uri} could not be listed", self._options)
-        return sorted(found, key=lambda file: file.name)
+        return sorted(found, key=lambda file: (file.name, file.path))
 
     def check_generation(self) -> None:
         """Makes sure that the store still holds the version that was matched.
