@@ -88,8 +88,8 @@ class EncodedImage(NamedTuple):
     """One image as the shard holds it.
 
     Attributes:
-        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number); where
-            a row or record may have several images, with the column and the place in its list: ``row/column/index``.
+        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number); where a
+            row or record may have several images, with the column and the place in its list: ``row/column/index``.
         offset: where it is: tar and TFRecord, the byte at which its data or record begins (in the decompressed
             stream); Parquet, its row; folder, 0.
         data: the encoded bytes.

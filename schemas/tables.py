@@ -46,7 +46,7 @@ def _key_columns(*, image_id_nullable: bool = False) -> tuple[pa.Field, ...]:
         column(
             "member",
             pa.string(),
-            "name within the shard, `row/column` or `row/column/index` where a row has several; empty where damage hides it",
+            "name within the shard, `row/column[/index]` where a row has several images; empty where damage hides it",
         ),
         column(
             "offset",
@@ -129,7 +129,7 @@ SHARDS = _table(
     column("uri", pa.string(), "where the shard is"),
     column("generation", pa.string(), "the version that was read: etag, or size and modification time"),
     column("size", pa.int64(), "of the shard", "byte"),
-    column("format", pa.string(), "tar, zip, parquet, tfrecord or folder"),
+    column("format", pa.string(), "tar, zip, parquet, arrow, tfrecord or folder"),
     column("slices", pa.int64(), "slices of it that are committed", "slice"),
     column(
         "slice_ids",

@@ -133,15 +133,29 @@ def tar_spans(tar: bytes) -> list[Span]:
 
 
 def parquet_bytes(samples: Sequence[Sample], *, struct: bool = True, group: int = 16, checksums: bool = True) -> bytes:
-    """A Parquet file: column ``image`` (``struct<bytes, path>``, or plain bytes) and a column for each key of the metadata."""
+    """A Parquet file of :func:`sample_table`."""
+    buffer = io.BytesIO()
+    table = sample_table(samples, struct=struct)
+    pq.write_table(table, buffer, row_group_size=group, compression="none", write_page_checksum=checksums)
+    return buffer.getvalue()
+
+
+def arrow_bytes(samples: Sequence[Sample], *, stream: bool = True, group: int = 16) -> bytes:
+    """An Arrow IPC stream of :func:`sample_table`, or a file."""
+    buffer = io.BytesIO()
+    table = sample_table(samples)
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(buffer, table.schema) as writer:
+        writer.write_table(table, max_chunksize=group)
+    return buffer.getvalue()
+
+
+def sample_table(samples: Sequence[Sample], *, struct: bool = True) -> pa.Table:
+    """Column ``image`` (``struct<bytes, path>``, or plain bytes) and a column for each key of the metadata."""
     images = [{"bytes": sample.data, "path": sample.member} if struct else sample.data for sample in samples]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())]) if struct else pa.binary()
     keys = sorted({key for sample in samples for key in sample.metadata or {}})
     columns = {key: [(sample.metadata or {}).get(key) for sample in samples] for key in keys}
-    table = pa.table({"image": pa.array(images, kind), **columns})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, row_group_size=group, compression="none", write_page_checksum=checksums)
-    return buffer.getvalue()
+    return pa.table({"image": pa.array(images, kind), **columns})
 
 
 def example_bytes(features: Mapping[str, Sequence[bytes] | Sequence[float] | Sequence[int]]) -> bytes:
@@ -197,6 +211,7 @@ MAKERS: dict[str, Callable[[Sequence[Sample]], bytes]] = {
     "tar.bz2": lambda samples: tar_bytes(samples, "bz2"),
     "tar.xz": lambda samples: tar_bytes(samples, "xz"),
     "parquet": parquet_bytes,
+    "arrow": arrow_bytes,
     "tfrecord": tfrecord_bytes,
     "tfrecord.gz": lambda samples: tfrecord_bytes(samples, "gz"),
     "zip": lambda samples: zip_of(tar_members(samples), zipfile.ZIP_DEFLATED),

@@ -90,7 +90,7 @@ FOLDERS = ("", "x/", "x/y/", "z/")
 
 
 @given(files=st.dictionaries(st.tuples(st.sampled_from(FOLDERS), st.sampled_from(sorted(CONTENTS))), st.none(), min_size=1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_every_file_of_a_folder_is_read_or_counted(files: dict[tuple[str, str], None]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         put(Path(temporary), **{folder + name: CONTENTS[name][0] for folder, name in files})

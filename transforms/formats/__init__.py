@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
-from causalprint.transforms.formats import folder, parquet, tar, tfrecord, zip_archive
+from causalprint.transforms.formats import arrow, folder, parquet, tar, tfrecord, zip_archive
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.lookup import InputError, Store
@@ -42,6 +42,7 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "tar": Format(tar.SUFFIXES, tar.is_tar, tar.read, tar.read_one),
     "parquet": Format(parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one, parquet.why_no_images),
+    "arrow": Format(arrow.SUFFIXES, arrow.is_arrow, arrow.read, arrow.read_one, arrow.why_no_images),
     "tfrecord": Format(tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
     "zip": Format(zip_archive.SUFFIXES, zip_archive.is_zip, zip_archive.read, zip_archive.read_one),
     "folder": Format((), lambda _head: False, folder.read, folder.read_one),

@@ -14,7 +14,7 @@ _OTHERS = (
     "docx xlsx pptx odt ods odp epub jar apk whl"  # which begin like a zip
 )
 _PACKED = "gz bz2 xz zst zstd lz4 br"
-_ARCHIVES = "7z rar lz4 tlz4 lzma tlz lzo mds lance h5 hdf5 lmdb mdb beton rec arrow feather cpio cab"  # that are not read
+_ARCHIVES = "7z rar lz4 tlz4 lzma tlz lzo mds lance h5 hdf5 lmdb mdb beton rec cpio cab"  # that are not read
 IMAGE_SUFFIXES = frozenset(f"{_ALLOWED} {_REFUSED}".split())
 SIDECAR_SUFFIXES = frozenset(_SIDECARS.split())
 OTHER_SUFFIXES = frozenset(_OTHERS.split())

@@ -53,6 +53,10 @@ class Store:
     fs: Any
     options: ReadOptions
 
+    def uri(self, path: str) -> str:
+        """The URI of what is at ``path``, as tables hold it."""
+        return well_formed(self.fs.unstrip_protocol(path))
+
     def ask(self, call: Callable[[], Result]) -> Result | None:
         """What ``call`` says, or ``None`` where there is no such object.
 
@@ -122,10 +126,6 @@ class Store:
         if len(data) != end - start:
             raise EOFError(f"got {len(data)} of {end - start} bytes")
         return data
-
-    def uri(self, path: str) -> str:
-        """The URI of a path, as tables have it."""
-        return well_formed(self.fs.unstrip_protocol(path))
 
     def _everything(self, folder: str, left_out: dict[str, LeftOut]) -> Iterator[tuple[str, dict[str, Any]]]:
         """All files, and links to folders, below ``folder`` with their entries in the listing."""

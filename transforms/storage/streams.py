@@ -24,17 +24,18 @@ PIECE_BYTES = 512
 """Compressed bytes given to a decompressor at once: at zstd's highest ratio they become 16 MiB."""
 DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
+XZ_MEMORY = 256 * 1024 * 1024
+"""Bytes that an xz decompressor may take; the highest preset needs 65 MiB."""
 FRAME_HEAD_BYTES = 32
 """More than any frame's header has."""
 MAX_WINDOW = 128 * 1024 * 1024
 """What zstd itself decompresses unless it is asked for more memory."""
-XZ_MEMORY = 256 * 1024 * 1024
-"""Bytes that an xz decompressor may take; the highest preset needs 65 MiB."""
+SKIPPABLE = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))
+"""Frames of zstd that hold no data: pzstd and the seekable format begin or end with one."""
 
-_SKIPPABLE = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))  # of zstd: pzstd's and the seekable format's
 _STARTS = {
     "gzip": (b"\x1f\x8b\x08",),
-    "zstd": (b"\x28\xb5\x2f\xfd", *_SKIPPABLE),
+    "zstd": (b"\x28\xb5\x2f\xfd", *SKIPPABLE),
     "bzip2": (b"BZh",),
     "xz": (b"\xfd7zXZ\0",),
 }
