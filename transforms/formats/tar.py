@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Skipped
 from causalprint.schemas.reasons import Reason, Stage
+from causalprint.transforms.formats.beside import with_table
 from causalprint.transforms.formats.items import Damage, FarSidecar, Item, Listed, Sidecar, group_samples, too_large
 from causalprint.transforms.formats.sidecars import match_sidecars, stem
 from causalprint.transforms.formats.tar_headers import (
@@ -65,7 +66,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     try:
         entries = _TarReader(stream, options, damage, index).entries()
         far = _far_sidecars(source, options) if isinstance(stream, BlockStream) else None
-        yield from group_samples(entries, options, far)
+        yield from with_table(group_samples(entries, options, far), source)
     finally:
         index.close()
         stream.close()

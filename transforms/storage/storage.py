@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import stat
 import time
 from collections.abc import Callable
@@ -167,6 +168,26 @@ class ShardSource:
     def file(self) -> RangeFile:
         """The shard as a file to seek in."""
         return RangeFile(self.fetch, self.size)
+
+    def beside(self, suffix: str) -> RangeFile | None:
+        """The file beside an archive that has its stem and ``suffix``, to seek in; ``None`` where there is none, or it is a link.
+
+        Raises:
+            ShardDamageError: retryable; the store did not answer.
+        """
+        stem = re.sub(r"\.(tar(\.\w+)?|tgz|tzst)$", "", self._path, flags=re.IGNORECASE)
+        if stem == self._path:
+            return None
+        try:
+            info = retried(lambda: self._fs.info(f"{stem}{suffix}"), f"{stem}{suffix} could not be looked up", self._options)
+        except ShardDamageError as error:
+            if isinstance(error.__cause__, FINAL):
+                return None
+            raise
+        if info["type"] != "file" or info.get("islink"):
+            return None
+        file = stored_file(info)
+        return RangeFile(lambda start, end: self.fetch(start, end, file), file.size)
 
     def fetch(self, start: int, end: int, file: StoredFile | None = None) -> bytes:
         """Bytes ``start`` to ``end`` (not included) of the shard, or of a ``file`` that :meth:`files` named.
