@@ -70,12 +70,12 @@ def plan(config: AuditConfig) -> Plan:
     # Elsewhere only what was asked is known.
     device = str(pick_device(config.device)) if RUNNERS[config.runner].local else config.device
 
-    from causalprint.transforms.match_shards import match_shards
+    from causalprint.transforms.match_shards import match_inputs
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import agree
 
-    shards = tuple(match_shards(config.inputs, config.storage, config.limit, columns=config.image_column))
-    settings = agree(config.output, config.storage, config.slicing, config.limit)
+    matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
+    settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling)
     now = datetime.now(UTC)
     run = Run(
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
@@ -86,9 +86,10 @@ def plan(config: AuditConfig) -> Plan:
         residual=bundle.residual,
         residual_digests=digests,
         device=device,
+        left_out=matched.left_out,
     )
     output = Output(config.output, bundle.bundle_id, bundle.digest, config.storage, slicing=settings.slicing)
-    return Plan(run, output, settings.slicing, shards)
+    return Plan(run, output, settings.slicing, matched.shards)
 
 
 def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:

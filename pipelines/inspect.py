@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalprint.pipelines.report import NAMED
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import Sample, Slicing, Storage
 from causalprint.schemas.elements import RejectCount, VerdictCount, summed
+from causalprint.schemas.losses import LeftOut
 from causalprint.schemas.runs import IncompleteShard
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ class PartitionSummary:
 
 @dataclass(frozen=True, slots=True)
 class OutputSummary:
-    """An audit's output: its settings, its finished runs by name, and its bundles."""
+    """An audit's output: its settings, its finished runs by name, what the last of them left out, and its bundles."""
 
     output: str
     slicing: Slicing
     limit: int | None
+    sample: Sample | None
     runs: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
     bundles: tuple[PartitionSummary, ...]
 
 
@@ -93,7 +96,15 @@ class ShardSummary:
     damage: str | None
 
 
-def summarise(what: str, storage: Storage) -> OutputSummary | Bundle | tuple[ShardSummary, ...]:
+@dataclass(frozen=True, slots=True)
+class InputSummary:
+    """Shards, and by kind what lies beside them and is none."""
+
+    shards: tuple[ShardSummary, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def summarise(what: str, storage: Storage) -> OutputSummary | Bundle | InputSummary:
     """Finds out what lies at ``what`` and sums it up.
 
     Raises:
@@ -109,9 +120,10 @@ def summarise(what: str, storage: Storage) -> OutputSummary | Bundle | tuple[Sha
     settings = None if "://" not in what and Path(what).is_file() else read_settings(what, storage)
     if settings is not None:
         return summarise_output(what, settings, storage)
-    from causalprint.transforms.match_shards import match_shards
+    from causalprint.transforms.match_shards import match_inputs
 
-    return tuple(summarise_shard(shard, storage) for shard in match_shards((what,), storage, None))
+    matched = match_inputs((what,), storage)
+    return InputSummary(tuple(summarise_shard(shard, storage) for shard in matched.shards), matched.left_out)
 
 
 def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
@@ -150,7 +162,26 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
 
     fs, base = filesystem(root, storage)
     partitions = tuple(_summarise_partition(fs, base, bundle_id) for bundle_id in bundle_ids(root, storage))
-    return OutputSummary(root, settings.slicing, settings.limit, tuple(run_ids(root, storage)), partitions)
+    runs = tuple(run_ids(root, storage))
+    return OutputSummary(
+        output=root,
+        slicing=settings.slicing,
+        limit=settings.limit,
+        sample=settings.sample,
+        runs=runs,
+        left_out=_left_out(root, runs, storage),
+        bundles=partitions,
+    )
+
+
+def _left_out(root: str, runs: tuple[str, ...], storage: Storage) -> tuple[LeftOut, ...]:
+    from causalprint.transforms.tables.write_manifest import read_manifest
+
+    try:
+        manifest = read_manifest(root, runs[-1], storage) if runs else None
+    except ValueError:  # of another version
+        return ()
+    return manifest.run.left_out if manifest else ()
 
 
 def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary:

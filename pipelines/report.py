@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
-from causalprint.schemas.elements import RejectCount, VerdictCount, spread
+from causalprint.schemas.elements import RejectCount, SkippedCount, VerdictCount, spread
+from causalprint.schemas.losses import LeftOut
 from causalprint.schemas.reasons import Stage
 from causalprint.schemas.runs import IncompleteShard, RunManifest
 
@@ -29,11 +30,13 @@ class AuditReport:
         manifest: URL of the run's manifest.
         run_id, bundle_id, residual, device: those of the manifest's run.
         seconds: that the command took.
-        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, skipped: as of
+        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, skipped,
+            skipped_kinds: as of
             :class:`causalprint.schemas.runs.Totals`.
         verdicts: images by verdict and source.
         rejects: images by stage and reason.
         incomplete_shards: the first of them by URI, with what is missing.
+        left_out: what the inputs match and what is no shard, by kind; what looks like one is ``missing``.
     """
 
     exit_code: int
@@ -55,9 +58,11 @@ class AuditReport:
     attributed: int
     rejected: int
     skipped: int
+    skipped_kinds: tuple[SkippedCount, ...]
     verdicts: tuple[VerdictCount, ...]
     rejects: tuple[RejectCount, ...]
     incomplete_shards: tuple[IncompleteShard, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def report(manifest: RunManifest, seconds: float) -> AuditReport:
@@ -65,7 +70,7 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
     run, totals = manifest.run, manifest.totals
     shown = {field.name for field in fields(AuditReport)}
     return AuditReport(
-        exit_code=ExitCode.INCOMPLETE if totals.incomplete or not_computed(totals.reasons) else ExitCode.COMPLETE,
+        exit_code=ExitCode.INCOMPLETE if totals.incomplete or not_computed(totals.reasons) or run.unread else ExitCode.COMPLETE,
         output=run.config.output,
         manifest=f"{run.config.output.rstrip('/')}/runs/{run.run_id}.json",
         run_id=run.run_id,
@@ -75,6 +80,7 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
         seconds=round(seconds, 3),
         rejects=totals.reasons,
         incomplete_shards=totals.named,
+        left_out=run.left_out,
         **{name: value for name, value in spread(totals).items() if name in shown},
     )
 
@@ -95,11 +101,15 @@ def print_report(found: AuditReport, console: Console) -> None:
     )
     _line(console, f"{accounted}, in {found.shards:,} shards and {duration(found.seconds)}{kept}")
     if found.limited:
-        _line(console, f"{found.limited:,} shards were not read to their end, as --limit asks")
+        _line(console, f"{found.limited:,} shards were not read whole, as --limit or --sample asks")
     if found.incomplete:
         _print_incomplete(found, console)
     if failed := not_computed(found.rejects):
         _line(console, f"{failed:,} images were rejected at compute; --retry-rejects compute computes their slices again")
+    if found.skipped:
+        kinds = ", ".join(f"{each.members:,} {each.kind}" for each in found.skipped_kinds)
+        _line(console, f"{found.skipped:,} members of shards are neither images nor their sidecars: {kinds}")
+    print_left_out(found.left_out, console)
     _line(console, f"tables: {found.output}   manifest: {found.manifest}")
     if found.retryable:
         _line(console, "next: the same command again, to read what could not be read this time")
@@ -117,6 +127,12 @@ def print_counts(verdicts: tuple[VerdictCount, ...], rejects: tuple[RejectCount,
             table.add_row(what, detail or "", f"{images:,}", share(images, whole))
         if counts:
             console.print(table)
+
+
+def print_left_out(left_out: tuple[LeftOut, ...], console: Console) -> None:
+    """What was left out of the inputs, a line a kind."""
+    for each in left_out:
+        _line(console, f"{'NOT READ' if each.missing else 'left out'}: {each}")
 
 
 def new_table(*names: str, numbers: tuple[str, ...] = ()) -> Table:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from causalprint.schemas.options import DATA, RUNS, Command, Option, Stated, argument, output
+from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
 
 MEBIBYTE = 1024 * 1024
 SLICE_IMAGES = 4096
@@ -46,14 +46,22 @@ class Slicing:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """So many images in all, drawn at random by a seed."""
+
+    images: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """Limits and retries of reading; the defaults suit object stores.
 
     Attributes:
         max_encoded_bytes: an image of more bytes is rejected as ``too-large`` and skipped over by streaming.
-        max_sidecar_bytes: a sidecar of more bytes is skipped; so are those of one sample beyond this sum.
-        max_sample_bytes: images of one WebDataset sample that wait for a sidecar hold no more than this; beyond it
-            they go on with the sidecars that came before them.
+        max_sidecar_bytes: a sidecar of more bytes is skipped; so are those of one image beyond this sum.
+        max_sample_bytes: images that wait for sidecars, and sidecars that wait for images, hold no more than this each; beyond it
+            a tar's headers are read once more to find what is far away, and in a compressed one images go on without it.
         block_bytes: bytes fetched by one request of a stream.
         read_ahead: blocks fetched ahead of a stream, in the background; local files are read as they come.
         attempts: times that a request is tried before the shard is given up as retryable damage.
@@ -187,6 +195,17 @@ class AuditConfig(Command):
         int | None, Option("Cut slices at so many encoded bytes, where that is less.", "N", RUNS, least=1, usual=str(SLICE_BYTES))
     ] = None
     limit: Limit = None
+    sample: Annotated[
+        int | None,
+        Option(
+            "Read a sample of so many images, each as likely as any other, from every shard in proportion. All shards are read "
+            "once more, to count them.",
+            "N",
+            DATA,
+            least=1,
+        ),
+    ] = None
+    seed: Annotated[Seed, Stated.IF_GIVEN] = 0
     image_column: ImageColumn = ()
     retry_rejects: Annotated[
         str | None,
@@ -203,6 +222,16 @@ class AuditConfig(Command):
     beam_options: tuple[str, ...] = ()
     # That decode and compute in one worker process; None shares the cores among the workers.
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        Command.__post_init__(self)  # super() finds no class that slots were added to
+        if self.limit is not None and self.sample is not None:
+            raise OptionError("--limit reads the first images and --sample some of all: give one of them")
+
+    @property
+    def sampling(self) -> Sample | None:
+        """The images to draw; ``None`` reads all, or the first."""
+        return None if self.sample is None else Sample(self.sample, self.seed)
 
     @property
     def slicing(self) -> Slicing | None:

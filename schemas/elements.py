@@ -28,6 +28,13 @@ def digest(*parts: object) -> str:
     return hasher.hexdigest()
 
 
+class Drawn(NamedTuple):
+    """That the images of a shard to be read were drawn at random: from ``of`` images, by ``seed`` (``--sample``)."""
+
+    of: int
+    seed: int
+
+
 def add_digests(digests: Iterable[str]) -> str:
     """The sum of digests of 32 hex digits modulo 2 to the 128, as 32 hex digits: no order changes it."""
     return f"{sum(int(one, 16) for one in digests) % 2**128:032x}"
@@ -38,9 +45,9 @@ def footprint(slice_id: str, sizes: Iterable[int]) -> str:
     return digest(slice_id, *sizes)[:32]
 
 
-def limit_damage(limit: int) -> str:
+def limit_damage(limit: int, drawn: Drawn | None = None) -> str:
     """What is missing from a shard of which no more than ``limit`` images were to be read."""
-    return f"stopped at --limit {limit}"
+    return f"{limit} of {drawn.of} images drawn by --sample" if drawn else f"stopped at --limit {limit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,8 @@ class Shard:
         size: bytes; of a folder, those of its image files together.
         generation: what tells this version of the object from any other: etag, or size and modification time.
         format: a key of ``causalprint.transforms.formats.FORMATS``.
-        limit: read no more than this many images (``--limit``); ``None`` reads all.
+        limit: read no more than this many images (``--limit``, ``--sample``); ``None`` reads all.
+        drawn: which ones: the first where it is ``None``.
         columns: read the images of these Parquet columns or TFRecord features alone (``--image-column``); of all where empty.
     """
 
@@ -63,6 +71,7 @@ class Shard:
     generation: str
     format: str
     limit: int | None = None
+    drawn: Drawn | None = None
     columns: tuple[str, ...] = ()
 
     @property
@@ -72,15 +81,18 @@ class Shard:
 
     def shard_id(self, bundle_id: str) -> str:
         """The name of this shard's account: 32 hex digits, the same on every run over the same bytes."""
-        return digest(self.uri, self.generation, bundle_id, *self._chosen)[:32]
+        return digest(self.uri, self.generation, bundle_id, *self._part)[:32]
 
     def slice_id(self, bundle_id: str, index: int) -> str:
         """The name of slice ``index`` (from 0): 32 hex digits, the same on every run over the same bytes."""
-        return digest(self.uri, self.generation, bundle_id, index, *self._chosen)[:32]
+        return digest(self.uri, self.generation, bundle_id, index, *self._part)[:32]
 
     @property
-    def _chosen(self) -> tuple[str, ...]:
-        return ("columns", *sorted(set(self.columns))) if self.columns else ()
+    def _part(self) -> tuple[object, ...]:
+        """What tells slices of a part of the shard from those of the whole, and of other parts."""
+        columns = ("columns", *sorted(set(self.columns))) if self.columns else ()
+        limits = ("limit", self.limit, *(self.drawn or ())) if self.limit is not None else ()
+        return (*columns, *limits)
 
 
 class EncodedImage(NamedTuple):
@@ -152,6 +164,13 @@ class ShardDamageError(Exception):
         self.retryable = retryable
 
 
+class SkippedCount(NamedTuple):
+    """So many members that are no images, by what their names say: a known suffix (``.json``), or a word for the others."""
+
+    kind: str
+    members: int
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """What tells a slice from others, and how the shard went on after it.
@@ -164,6 +183,7 @@ class Slice:
         damage: on the last slice, and where it is ``retryable``, what is missing from the shard, in one sentence; else ``None``.
         retryable: whether another run may read or compute it. Such a slice holds no images and is never written.
         skipped: members that are no images.
+        skipped_kinds: see :class:`Counts`.
     """
 
     slice_id: str
@@ -173,6 +193,7 @@ class Slice:
     damage: str | None = field(default=None, kw_only=True)
     retryable: bool = field(default=False, kw_only=True)
     skipped: int = field(default=0, kw_only=True)
+    skipped_kinds: tuple[SkippedCount, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +296,7 @@ class Counts:
         slices: committed ones; ``computed`` of them by this run, the others by an earlier one.
         seen, attributed, rejected: images; ``seen == attributed + rejected``.
         skipped: members that are no images.
+        skipped_kinds: how these divide, sorted; sums to ``skipped``.
         verdicts: how the attributed images divide, sorted; sums to ``attributed``. Features have none: there,
             ``attributed`` counts the images that have them.
         reasons: how the rejected ones do, sorted; sums to ``rejected``.
@@ -286,13 +308,14 @@ class Counts:
     attributed: int = 0
     rejected: int = 0
     skipped: int = 0
+    skipped_kinds: tuple[SkippedCount, ...] = ()
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
 
     def plus(self, other: Self) -> Self:
-        """The sum: of numbers, and of images by verdict and by reason."""
+        """The sum: of numbers, and of counts by verdict, by reason and by kind."""
         sums = {name: value + getattr(other, name) for name, value in spread(self).items()}
-        return replace(self, **sums | {"verdicts": summed(sums["verdicts"]), "reasons": summed(sums["reasons"])})
+        return replace(self, **sums | {name: summed(sums[name]) for name in ("skipped_kinds", "verdicts", "reasons")})
 
 
 def spread(record: Any, kind: type | None = None) -> dict[str, Any]:
@@ -300,15 +323,15 @@ def spread(record: Any, kind: type | None = None) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(kind or record)}
 
 
-CountT = TypeVar("CountT", VerdictCount, RejectCount)
+CountT = TypeVar("CountT", VerdictCount, RejectCount, SkippedCount)
 
 
 def summed(counts: Iterable[CountT]) -> tuple[CountT, ...]:
-    """Counts of the same verdict and source, or of the same stage and reason, added up, sorted."""
+    """Counts of the same verdict and source, of the same stage and reason, or of the same kind, added up, sorted."""
     total: dict[tuple[Any, ...], CountT] = {}
     for count in counts:
         before = total.get(count[:-1])
-        total[count[:-1]] = count._replace(images=before.images + count.images) if before else count
+        total[count[:-1]] = type(count)(*count[:-1], before[-1] + count[-1]) if before else count
     return tuple(sorted(total.values(), key=lambda count: tuple(word or "" for word in count[:-1])))
 
 
@@ -352,6 +375,7 @@ class SliceReceipt(Slice):
             attributed=self.attributed,
             rejected=self.rejected,
             skipped=self.skipped,
+            skipped_kinds=self.skipped_kinds,
             verdicts=self.verdicts,
             reasons=self.reasons,
         )
@@ -370,7 +394,7 @@ class ShardAccount:
         complete: whether every member was read to the shard's own end mark and size, and every slice is committed.
         damage: what is missing, in one sentence; ``None`` where nothing is.
         retryable: whether another run may read more.
-        limit: see :class:`Shard` (column ``image_limit``).
+        limit, drawn: see :class:`Shard` (columns ``image_limit`` and ``drawn_from``).
         slice_ids: the slices that are committed, in order: ``len(slice_ids) == slices``.
         footprint: sum of the footprints of its slices, modulo 2 to the 128, as hex: which files must be there, and how large.
         seal: likewise of digests of each slice's id and its seal: what these files hold. Both are kept in the footer of the
@@ -391,8 +415,10 @@ class ShardAccount:
     damage: str | None
     retryable: bool
     limit: int | None = None
+    drawn: Drawn | None = None
     slice_ids: tuple[str, ...] = ()
     computed: int = 0
+    skipped_kinds: tuple[SkippedCount, ...] = ()
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
     footprint: str | None = None
@@ -400,5 +426,10 @@ class ShardAccount:
 
     @property
     def limited(self) -> bool:
-        """Whether nothing is missing but what ``--limit`` left out."""
-        return self.limit is not None and self.damage == limit_damage(self.limit)
+        """Whether nothing is missing but what ``--limit`` or ``--sample`` left out."""
+        return self.limit is not None and self.damage == limit_damage(self.limit, self.drawn)
+
+    @property
+    def drawn_from(self) -> int | None:
+        """From how many images those that were read were drawn; ``None`` where they were not drawn."""
+        return self.drawn.of if self.drawn else None

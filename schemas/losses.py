@@ -1,9 +1,55 @@
-"""What a reading of labelled shards had to leave out, so that none of it is lost silently."""
+"""What a reading of shards had to leave out, so that none of it is lost silently."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What an input matches and what is not read, all of one kind.
+
+    Attributes:
+        kind: what it is, of one: ``.mds file``, ``link to a folder``.
+        count: how many there are.
+        example: URI of the first of them.
+        missing: whether it looks like a shard or an image, so that images may be missing from the tables.
+    """
+
+    kind: str
+    count: int
+    example: str
+    missing: bool
+
+    def __str__(self) -> str:
+        """In words: ``3 .mds files, such as s3://…``."""
+        if self.count == 1:
+            return f"1 {self.kind}: {self.example}"
+        kinds = _NOUN.sub(r"\1s", self.kind, count=1)
+        return f"{self.count:,} {kinds}, such as {self.example}"
+
+
+MAX_KINDS = 30
+OTHER_KINDS = "file of another kind"
+_NOUN = re.compile(r"\b(file|folder|link|shard|output|pipe|socket|device)\b")
+
+
+def left_out_by_kind(several: Iterable[LeftOut]) -> tuple[LeftOut, ...]:
+    """One for each kind: those that may hold images first, then by kind; the example is the first by URI.
+
+    Of more than :data:`MAX_KINDS` kinds the last ones are put together.
+    """
+    kinds: dict[tuple[str, bool], LeftOut] = {}
+    for each in several:
+        other = kinds.get((each.kind, each.missing))
+        total = each if other is None else replace(each, count=each.count + other.count, example=min(each.example, other.example))
+        kinds[each.kind, each.missing] = total
+    in_order = sorted(kinds.values(), key=lambda each: (not each.missing, each.kind))
+    rest = [replace(each, kind=OTHER_KINDS) for each in in_order[MAX_KINDS:]]
+    return (*in_order[:MAX_KINDS], *(left_out_by_kind(rest) if rest else ()))
 
 
 class ReasonCount(NamedTuple):

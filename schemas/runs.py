@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import Counts, add_digests
+from causalprint.schemas.losses import LeftOut
 
 NAMED = 100
 """At most so many incomplete shards are named in a manifest; table ``shards`` has them all."""
@@ -38,6 +39,7 @@ class Run:
         residual: ``kind:location?option=value``.
         residual_digests: its weights.
         device: what computed it.
+        left_out: what the inputs match and what is no shard, by kind.
     """
 
     run_id: str
@@ -48,6 +50,12 @@ class Run:
     residual: str
     residual_digests: tuple[FileDigest, ...] = ()
     device: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def unread(self) -> int:
+        """How many of what was left out look like shards or images."""
+        return sum(each.count for each in self.left_out if each.missing)
 
 
 class ClosedShard(NamedTuple):
@@ -73,7 +81,7 @@ class Totals(Counts):
     Attributes:
         shards: ``complete + limited + incomplete``.
         complete: of which nothing is missing.
-        limited: of which nothing is missing but what ``--limit`` left out.
+        limited: of which nothing is missing but what ``--limit`` or ``--sample`` left out.
         incomplete: of which anything else is missing; of these ``retryable`` may come out better in another run.
         shard_bytes: sizes of the shards.
         named: the first :data:`NAMED` incomplete shards by URI.

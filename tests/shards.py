@@ -7,10 +7,13 @@ tar, expected = damaged_tar(samples, {3: "bomb", 7: "flipped header"})
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -105,15 +108,20 @@ def tar_of(members: Sequence[tuple[str, bytes]], kind: int = tarfile.PAX_FORMAT)
 
 
 def tar_bytes(samples: Sequence[Sample], compression: str = "") -> bytes:
-    """A WebDataset tar; ``compression`` is empty, ``gz`` or ``zst``."""
+    """A WebDataset tar; ``compression`` as of :func:`compress`."""
     return compress(tar_of(tar_members(samples)), compression)
 
 
 def compress(data: bytes, compression: str) -> bytes:
-    """``data`` as it is, or as ``gz`` or ``zst``."""
-    if compression == "gz":
-        return gzip.compress(data, mtime=0)
-    return zstandard.ZstdCompressor(write_checksum=True).compress(data) if compression == "zst" else data
+    """``data`` as it is, or as ``gz``, ``bz2``, ``xz`` or ``zst``."""
+    ways: dict[str, Callable[[bytes], bytes]] = {
+        "": lambda plain: plain,
+        "gz": lambda plain: gzip.compress(plain, mtime=0),
+        "bz2": lambda plain: bz2.compress(plain, 1),  # blocks of 100 kB
+        "xz": lzma.compress,
+        "zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+    }
+    return ways[compression](data)
 
 
 def tar_spans(tar: bytes) -> list[Span]:
@@ -125,15 +133,29 @@ def tar_spans(tar: bytes) -> list[Span]:
 
 
 def parquet_bytes(samples: Sequence[Sample], *, struct: bool = True, group: int = 16, checksums: bool = True) -> bytes:
-    """A Parquet file: column ``image`` (``struct<bytes, path>``, or plain bytes) and a column for each key of the metadata."""
+    """A Parquet file of :func:`sample_table`."""
+    buffer = io.BytesIO()
+    table = sample_table(samples, struct=struct)
+    pq.write_table(table, buffer, row_group_size=group, compression="none", write_page_checksum=checksums)
+    return buffer.getvalue()
+
+
+def arrow_bytes(samples: Sequence[Sample], *, stream: bool = True, group: int = 16) -> bytes:
+    """An Arrow IPC stream of :func:`sample_table`, or a file."""
+    buffer = io.BytesIO()
+    table = sample_table(samples)
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(buffer, table.schema) as writer:
+        writer.write_table(table, max_chunksize=group)
+    return buffer.getvalue()
+
+
+def sample_table(samples: Sequence[Sample], *, struct: bool = True) -> pa.Table:
+    """Column ``image`` (``struct<bytes, path>``, or plain bytes) and a column for each key of the metadata."""
     images = [{"bytes": sample.data, "path": sample.member} if struct else sample.data for sample in samples]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())]) if struct else pa.binary()
     keys = sorted({key for sample in samples for key in sample.metadata or {}})
     columns = {key: [(sample.metadata or {}).get(key) for sample in samples] for key in keys}
-    table = pa.table({"image": pa.array(images, kind), **columns})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, row_group_size=group, compression="none", write_page_checksum=checksums)
-    return buffer.getvalue()
+    return pa.table({"image": pa.array(images, kind), **columns})
 
 
 def example_bytes(features: Mapping[str, Sequence[bytes] | Sequence[float] | Sequence[int]]) -> bytes:
@@ -165,6 +187,15 @@ def tfrecord_bytes(samples: Sequence[Sample], compression: str = "") -> bytes:
     return compress(b"".join(record_bytes(sample_example(sample)) for sample in samples), compression)
 
 
+def zip_of(members: Sequence[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip of members ``(name, data)``."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(zipfile.ZipInfo(name), data, method)
+    return buffer.getvalue()
+
+
 def write_folder(samples: Sequence[Sample], path: Path) -> Path:
     """A folder of image files and their sidecars."""
     path.mkdir(parents=True)
@@ -177,9 +208,13 @@ MAKERS: dict[str, Callable[[Sequence[Sample]], bytes]] = {
     "tar": tar_bytes,
     "tar.gz": lambda samples: tar_bytes(samples, "gz"),
     "tar.zst": lambda samples: tar_bytes(samples, "zst"),
+    "tar.bz2": lambda samples: tar_bytes(samples, "bz2"),
+    "tar.xz": lambda samples: tar_bytes(samples, "xz"),
     "parquet": parquet_bytes,
+    "arrow": arrow_bytes,
     "tfrecord": tfrecord_bytes,
     "tfrecord.gz": lambda samples: tfrecord_bytes(samples, "gz"),
+    "zip": lambda samples: zip_of(tar_members(samples), zipfile.ZIP_DEFLATED),
 }
 """Bytes of a shard by its suffix."""
 

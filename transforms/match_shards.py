@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Storage
-from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
-from causalprint.transforms.formats import FORMATS, format_of, shard_of, why_no_shard
+from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Sample, Storage
+from causalprint.schemas.elements import Shard
+from causalprint.schemas.losses import LeftOut, left_out_by_kind
+from causalprint.transforms.formats import FORMATS, format_at, shard_of, why_no_shard
+from causalprint.transforms.formats.chosen import first_shards, sampled_shards
 from causalprint.transforms.formats.folder import folder_shard
+from causalprint.transforms.formats.left_out import left_out_file, table_folder
 from causalprint.transforms.images.kinds import is_image_name
 from causalprint.transforms.storage.lookup import Found, InputError, Store
-from causalprint.transforms.storage.storage import ShardSource, StoredFile, filesystem, is_local, sidecar_paths
+from causalprint.transforms.storage.storage import filesystem, is_local, sidecar_paths
 
 logger = logging.getLogger(__name__)
 
 WILD = re.compile(r"[*?\[]")
 BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
-NUMBERED = re.compile(r"-\d+-of-\d+$")
 MAX_NAMED = 5
 MANY_FILES = 1000
+
+
+class Matched(NamedTuple):
+    """What inputs come to: their shards, ordered by URI, and by kind what they match besides."""
+
+    shards: tuple[Shard, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+class _ByUri(NamedTuple):
+    """What an input, or a folder, comes to: by URI."""
+
+    shards: dict[str, Shard]
+    left_out: dict[str, LeftOut]
 
 
 def match_shards(
@@ -31,7 +47,22 @@ def match_shards(
     options: ReadOptions = DEFAULT_READING,
     columns: tuple[str, ...] = (),
 ) -> Iterator[Shard]:
-    """The shards of ``inputs``, ordered by URI, each once.
+    """The shards of ``inputs``, as of :func:`match_inputs`; warns of what is left out."""
+    matched = match_inputs(inputs, storage, limit, options=options, columns=columns)
+    for each in matched.left_out:
+        logger.warning("left out %s", each)
+    yield from matched.shards
+
+
+def match_inputs(
+    inputs: Iterable[str],
+    storage: Storage,
+    limit: int | None = None,
+    sample: Sample | None = None,
+    options: ReadOptions = DEFAULT_READING,
+    columns: tuple[str, ...] = (),
+) -> Matched:
+    """The shards of ``inputs``, ordered by URI, each once, and what is left out.
 
     An input is a URL or a local path of
 
@@ -40,17 +71,21 @@ def match_shards(
     - a folder: every shard in and below it, and every folder there that holds image files, as one shard of format ``folder``.
       Left out are folders that begin with a dot, links to folders, and outputs of this program;
     - an image file, or several by braces and globs: each is a shard of its own, also of format ``folder``, unless its folder is
-      given too. It has sidecars by the rules of folders (``a.json`` or ``a.jpg.json`` of ``a.jpg``, in lower case). A shard
+      given too. Its sidecars are ``a.json`` and ``a.jpg.json`` of ``a.jpg``, or ``.txt``, in lower case. A shard
       costs a few small files of output and, on an object store, about ten requests, so folders are the way for many images.
 
-    A format is told by its suffix, else (``train-00000-of-00100``) by its first bytes. A Parquet file without image bytes is no
-    shard, but metadata of others.
+    A format is told by its suffix, else (``train-00000-of-00100``, ``latest``) by its first bytes. A Parquet file without image
+    bytes is no shard, but metadata of others.
+
+    Everything that an input matches is read or counted: as a member of a shard, or here by kind. What is left out and looks like
+    a shard or an image (an archive that cannot be read, a link that leads nowhere) is marked as ``missing``.
 
     Args:
         inputs: what to audit.
         storage: fsspec options.
         limit: at most this many images in all. They are counted by reading; the shard in which the limit is reached is the last,
             with its share as :attr:`Shard.limit`.
+        sample: so many images in all, drawn at random. All shards are read to count them.
         options: of reading, for the retries and for the counting.
         columns: that hold the images of Parquet and TFRecord files; all that do where none is given.
 
@@ -58,11 +93,29 @@ def match_shards(
         InputError: an input matches nothing, or a file has images and none in one of ``columns``.
         ImportError: an input needs a package that is not installed.
     """
-    shards = {shard.uri: shard for each in inputs for shard in _match(each, storage, options, columns)}
-    in_order = [shard for uri, shard in sorted(shards.items()) if shard.collection == uri or shard.collection not in shards]
-    if (alone := sum(shard.collection != shard.uri for shard in in_order)) > MANY_FILES:
+    found: dict[str, Shard] = {}
+    left: dict[str, LeftOut] = {}
+    for each in inputs:
+        own = _match(each, storage, options, columns)
+        found |= own.shards
+        left |= own.left_out
+    shards = [shard for uri, shard in sorted(found.items()) if shard.collection == uri or shard.collection not in found]
+    if (alone := sum(shard.collection != shard.uri for shard in shards)) > MANY_FILES:
         logger.warning("%d image files are a shard each, which is slow; give their folders instead", alone)
-    yield from in_order if limit is None else _up_to(limit, in_order, storage, options)
+    # What lies in a folder that is a shard is counted there, as a member that is no image.
+    others = [
+        each for uri, each in left.items() if uri not in found and (each.missing or f"{uri.rpartition('/')[0]}/" not in found)
+    ]
+    chosen = shards
+    if limit is not None:
+        chosen = list(first_shards(limit, shards, storage, options))
+    if sample is not None:
+        chosen = sampled_shards(sample.images, sample.seed, shards, storage, options)
+    if len(chosen) < len(shards):
+        uris = {shard.uri for shard in chosen}
+        beyond = [shard.uri for shard in shards if shard.uri not in uris]
+        others.append(LeftOut(f"shard beyond {'--sample' if sample else '--limit'}", len(beyond), beyond[0], missing=False))
+    return Matched(tuple(chosen), left_out_by_kind(others))
 
 
 def expand_braces(text: str) -> list[str]:
@@ -80,7 +133,8 @@ def expand_braces(text: str) -> list[str]:
     return [each for value in values for each in expand_braces(before + value + after)]
 
 
-def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[str, ...]) -> list[Shard]:
+def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[str, ...]) -> _ByUri:
+    """What one input comes to."""
     fs, path = filesystem(given, storage)
     store = Store(given, fs, options)
     literal = store.info(path) if is_local(given) else None  # first, since the name of a file may hold braces and stars
@@ -90,66 +144,73 @@ def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[st
         name: [found] if found else [] for name, found in store.infos([each for each in patterns if not WILD.search(each)])
     }
     matches |= {pattern: store.glob(pattern) for pattern in patterns if WILD.search(pattern)}
-    missing = [pattern for pattern, found in matches.items() if not found]
-    if missing:
-        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
-        raise InputError(f"input {given!r} matches nothing: there is no {', '.join(missing[:MAX_NAMED])}{more}")
-    shards: list[Shard] = []
-    others: list[StoredFile] = []
+    if missing := [pattern for pattern, found in matches.items() if not found]:
+        raise InputError(_gaps(given, missing, len(matches)))
+    shards: dict[str, Shard] = {}
+    others: dict[str, LeftOut] = {}
     described: set[str] = set()
     every = [found for several in matches.values() for found in several]
-    for found, there in zip(every, store.each(lambda found: list(_shards_at(store, found, columns)), every), strict=True):
-        shards += there
-        if found.file and not there:
-            others.append(found.file)
-        elif found.file and there[0].format == "folder":
-            described.update(sidecar_paths(found.path))
-    asked = [file for file in others if file.path in matches]
-    why = [why for file in asked if (why := why_no_shard(store, file, format_of(file.name), columns))]
-    if why:
-        raise InputError(f"input {given!r}: {asked[0].path} is no shard: {why[0]}")
-    if asked or not shards:
-        what = f"{asked[0].path} is no shard" if asked else "nothing there is a shard"
-        suffixes = " ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
-        raise InputError(f"input {given!r}: {what} ({suffixes}) and no image file; give images, or their folder")
-    if others := [file for file in others if file.path not in described]:
-        logger.warning("input %r: left out %d files that are no shards, such as %s", given, len(others), others[0].path)
-    return shards
+    made = store.each(lambda found: shard_of(store, found.file, columns) if found.file else None, every)
+    for found, shard in zip(every, made, strict=True):
+        if found.file is None:
+            below = _below(store, found.path, columns)
+            shards |= below.shards
+            others |= below.left_out
+            continue
+        uri = store.uri(found.path)
+        if shard is None:
+            others[uri] = left_out_file(found.file, uri)
+            if found.path in matches:
+                why = why_no_shard(store, found.file, format_at(store, found.file), columns)
+                raise InputError(f"input {given!r}: {found.path} is no shard{f': {why}' if why else f' {_formats_read()}'}")
+            continue
+        shards[uri] = shard
+        if shard.format == "folder":
+            described.update(map(store.uri, sidecar_paths(found.path)))
+    if not shards:
+        raise InputError(f"input {given!r}: nothing there is a shard {_formats_read()}{_there(others.values())}")
+    return _ByUri(shards, {uri: each for uri, each in others.items() if uri not in described})
 
 
-def _shards_at(store: Store, found: Found, columns: tuple[str, ...]) -> Iterator[Shard]:
-    if found.file is not None:
-        shard = shard_of(store, found.file, columns)
-        yield from [shard] if shard else []
-        return
-    for files in store.below(found.path):
-        able = [file for file in files if format_of(file.name) or NUMBERED.search(file.name)]
-        named = store.each(lambda file: shard_of(store, file, columns), able)
-        yield from (shard for shard in named if shard and shard.format != "folder")
-        if any(is_image_name(file.name) for file in files):
-            yield folder_shard(f"{store.fs.unstrip_protocol(files[0].parent)}/", files)
+def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
+    """What is in and below a folder."""
+    below = store.below(folder)
+    shards: dict[str, Shard] = {}
+    left = {each.example: each for each in below.left_out}
+    for files in below.folders:
+        parent = f"{store.uri(files[0].parent)}/"
+        whole = table_folder(files[0].path, folder)
+        if whole is not None:
+            uri = store.uri(whole)
+            left[uri] = LeftOut(f".{whole.rpartition('.')[2].lower()} folder", 1, uri, missing=True)
+            continue
+        formats = list(store.each(lambda file: format_at(store, file), files))
+        able = [file for file, kind in zip(files, formats, strict=True) if kind not in (None, "folder")]
+        made = dict(zip(able, store.each(lambda file: shard_of(store, file, columns), able), strict=True))
+        is_shard = any(kind == "folder" or is_image_name(file.name) for file, kind in zip(files, formats, strict=True))
+        for file, kind in zip(files, formats, strict=True):
+            uri = store.uri(file.path)
+            if shard := made.get(file):
+                shards[uri] = shard
+            elif kind != "folder" and not (is_shard and is_image_name(file.name)):
+                left[uri] = left_out_file(file, uri)
+        if is_shard:
+            shards[parent] = folder_shard(parent, files)
+    return _ByUri(shards, left)
 
 
-def _up_to(limit: int, shards: Iterable[Shard], storage: Storage, options: ReadOptions) -> Iterator[Shard]:
-    """The first shards, up to the one in which the ``limit``-th image is, counted by reading them."""
-    left = limit
-    for shard in shards:
-        if left <= 0:
-            return
-        seen = _count(shard, left, storage, options)
-        yield replace(shard, limit=left) if seen == left else shard
-        left -= seen
+def _gaps(given: str, missing: Sequence[str], asked: int) -> str:
+    named = ", ".join(missing[:MAX_NAMED]) + (f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else "")
+    if len(missing) == asked:
+        return f"input {given!r} matches nothing: there is no {named}"
+    return f"input {given!r}: {asked - len(missing)} of {asked} are there; there is no {named}"
 
 
-def _count(shard: Shard, most: int, storage: Storage, options: ReadOptions) -> int:
-    """Images and rejects in the shard, counted up to ``most``."""
-    seen = 0
-    source = ShardSource(shard, storage, options)
-    try:
-        for item in FORMATS[shard.format].read(source, options):
-            seen += not isinstance(item, Skipped)
-            if seen == most:
-                break
-    except ShardDamageError as error:
-        logger.info("counting images of %s ended early: %s", shard.uri, error)
-    return seen
+def _formats_read() -> str:
+    suffixes = " ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
+    return f"({suffixes}) and no image file; give images, or their folder"
+
+
+def _there(others: Iterable[LeftOut]) -> str:
+    kinds = left_out_by_kind(others)
+    return f"; there {'is' if kinds[0].count == 1 else 'are'} {'; '.join(map(str, kinds[:MAX_NAMED]))}" if kinds else ""

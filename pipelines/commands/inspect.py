@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
-from causalprint.pipelines.inspect import MEMBERS, OutputSummary, ShardSummary, summarise
-from causalprint.pipelines.report import new_table, print_counts
+from causalprint.pipelines.inspect import MEMBERS, InputSummary, OutputSummary, summarise
+from causalprint.pipelines.report import new_table, print_counts, print_left_out
 from causalprint.schemas.config import NO_OPTIONS, StorageOptions
 from causalprint.schemas.options import Command, argument
 from causalprint.schemas.records import to_json
@@ -47,22 +47,22 @@ def inspect(config: InspectConfig, session: Session) -> int:
     return session.present(summarise(str(DEFAULT) if packaged else config.what, config.storage), show, as_json)
 
 
-def show(found: OutputSummary | Bundle | tuple[ShardSummary, ...], out: Console) -> None:
+def show(found: OutputSummary | Bundle | InputSummary, out: Console) -> None:
     """Prints the summary as tables."""
     if isinstance(found, OutputSummary):
         _show_output(found, out)
-    elif isinstance(found, tuple):
+    elif isinstance(found, InputSummary):
         _show_shards(found, out)
     else:
         _show_bundle(found, out)
 
 
-def as_json(found: OutputSummary | Bundle | tuple[ShardSummary, ...]) -> str:
+def as_json(found: OutputSummary | Bundle | InputSummary) -> str:
     """One JSON object, with ``kind`` (output, bundle, shards) first."""
     if isinstance(found, OutputSummary):
         about = {"kind": "output"} | json.loads(to_json(found))
-    elif isinstance(found, tuple):
-        about = {"kind": "shards", "shards": json.loads(to_json(found))}
+    elif isinstance(found, InputSummary):
+        about = {"kind": "shards"} | json.loads(to_json(found))
     else:
         from causalprint.models.bundles.trust import voiding_audits, warnings
 
@@ -79,10 +79,13 @@ def as_json(found: OutputSummary | Bundle | tuple[ShardSummary, ...]) -> str:
 
 def _show_output(found: OutputSummary, out: Console) -> None:
     limit = "" if found.limit is None else f", at most {found.limit:,} images"
+    if found.sample is not None:
+        limit = f", a sample of {found.sample.images:,} images by seed {found.sample.seed}"
     cut = f"slices of {found.slicing.images:,} images or {found.slicing.bytes:,} bytes"
     out.print(f"output {found.output}: {cut}{limit}; {len(found.runs)} finished runs", soft_wrap=True)
     if found.runs:
         out.print(f"last run: {found.runs[-1]}", soft_wrap=True)
+    print_left_out(found.left_out, out)
     for partition in found.bundles:
         out.print(f"\nbundle {partition.bundle_id}", soft_wrap=True)
         table = new_table("table", numbers=("rows", "files", "bytes"))
@@ -98,22 +101,23 @@ def _show_output(found: OutputSummary, out: Console) -> None:
             out.print(shards)
 
 
-def _show_shards(found: tuple[ShardSummary, ...], out: Console) -> None:
+def _show_shards(found: InputSummary, out: Console) -> None:
     table = new_table("shard", "format", numbers=("bytes", "images", "rejects", "skipped"))
-    for shard in found:
+    for shard in found.shards:
         rejects = sum(count.images for count in shard.rejects)
         table.add_row(shard.uri, shard.format, f"{shard.size:,}", f"{shard.images:,}", f"{rejects:,}", f"{shard.skipped:,}")
     out.print(table)
-    for shard in found:
+    for shard in found.shards:
         for count in shard.rejects:
             out.print(f"{shard.uri}: {count.images:,} rejected at {count.stage}: {count.reason}", soft_wrap=True)
         if shard.damage is not None:
             out.print(f"{shard.uri}: incomplete: {shard.damage}", soft_wrap=True)
-    if len(found) == 1:
-        for member in found[0].members:
+    if len(found.shards) == 1:
+        for member in found.shards[0].members:
             out.print(f"  {member}", soft_wrap=True)
-        if found[0].images > MEMBERS:
-            out.print(f"  and {found[0].images - MEMBERS:,} more", soft_wrap=True)
+        if found.shards[0].images > MEMBERS:
+            out.print(f"  and {found.shards[0].images - MEMBERS:,} more", soft_wrap=True)
+    print_left_out(found.left_out, out)
 
 
 def _show_bundle(bundle: Bundle, out: Console) -> None:

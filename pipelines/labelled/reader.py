@@ -181,7 +181,7 @@ class LabelledReader:
             shard = part.shard
             if part.retryable:
                 raise ConnectionError(f"{shard.uri}: {part.damage}; give the same command again")
-            if part.damage and (shard.limit is None or part.damage != limit_damage(shard.limit)):
+            if part.damage and (shard.limit is None or part.damage != limit_damage(shard.limit, shard.drawn)):
                 self._damage.append(f"{shard.uri}: {part.damage}")
                 self.lost(shard.uri, part.damage)
             opened.append((slices, begin + len(part.images)))

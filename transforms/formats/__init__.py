@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
-from causalprint.schemas.names import well_formed
-from causalprint.transforms.formats import folder, parquet, tar, tfrecord
+from causalprint.transforms.formats import arrow, folder, parquet, tar, tfrecord, zip_archive
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.lookup import InputError, Store
 from causalprint.transforms.storage.storage import RangeFile, ShardSource, StoredFile, folder_generation, with_sidecars
+from causalprint.transforms.storage.streams import compression_of, decompressed_head
 
 SNIFFED_BYTES = 512
+PACKED_BYTES = 256 * 1024
 
 Reader = Callable[[ShardSource, ReadOptions], Iterator[Item]]
 OneReader = Callable[[ShardSource, str, int, ReadOptions], EncodedImage | None]
@@ -50,7 +51,11 @@ FORMATS: dict[str, Format] = {
         has_columns=True,
         why_no_images=parquet.why_no_images,
     ),
+    "arrow": Format(
+        arrow.SUFFIXES, arrow.is_arrow, arrow.read, arrow.read_one, has_columns=True, why_no_images=arrow.why_no_images
+    ),
     "tfrecord": Format(tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one, has_columns=True),
+    "zip": Format(zip_archive.SUFFIXES, zip_archive.is_zip, zip_archive.read, zip_archive.read_one),
     "folder": Format((), lambda _head: False, folder.read, folder.read_one),
 }
 
@@ -68,16 +73,31 @@ def shard_of(store: Store, file: StoredFile, columns: tuple[str, ...] = ()) -> S
     Raises:
         InputError: the store did not answer, or the file holds images and none in one of ``columns``.
     """
-    uri, kind = well_formed(store.fs.unstrip_protocol(file.path)), format_of(file.name)
-    is_image = is_image_name(file.name)
+    uri, kind = store.uri(file.path), format_at(store, file)
+    if kind == "folder":
+        files = store.ask(lambda: with_sidecars(store.fs, file.path))
+        return Shard(uri, file.size, folder_generation(files), "folder") if files else None
+    if kind is None or why_no_shard(store, file, kind, columns):
+        return None
+    return Shard(uri, file.size, file.generation, kind, columns=columns if FORMATS[kind].has_columns else ())
+
+
+def format_at(store: Store, file: StoredFile) -> str | None:
+    """The format of a file by its suffix, else by its first bytes, also where these are compressed; of an image ``folder``.
+
+    Raises:
+        InputError: the store did not answer.
+    """
+    if file.absent:
+        return None
+    kind, is_image = format_of(file.name), is_image_name(file.name)
     if not (kind or is_image or is_sidecar_name(file.name) or is_other_name(file.name)):
         head = store.head(file, SNIFFED_BYTES)
-        kind, is_image = sniff_format(head), looks_like_image(head)
-    if kind:
-        chosen = columns if FORMATS[kind].has_columns else ()
-        return None if why_no_shard(store, file, kind, columns) else Shard(uri, file.size, file.generation, kind, columns=chosen)
-    files = store.ask(lambda: with_sidecars(store.fs, file.path)) if is_image else None
-    return Shard(uri, file.size, folder_generation(files), "folder") if files else None
+        kind = sniff_format(head)
+        if kind is None and compression_of(head):
+            kind = sniff_format(decompressed_head(store.head(file, PACKED_BYTES), SNIFFED_BYTES))
+        is_image = kind is None and looks_like_image(head)
+    return kind or ("folder" if is_image else None)
 
 
 def why_no_shard(store: Store, file: StoredFile, kind: str | None, columns: tuple[str, ...] = ()) -> str | None:

@@ -16,6 +16,7 @@ from causalprint.schemas.names import well_formed
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.formats.items import (
     ORPHAN,
+    Damage,
     Item,
     checked_image,
     parsed_json,
@@ -40,7 +41,8 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     image if its first bytes are one's. What is a link describes nothing.
 
     Raises:
-        ShardDamageError: retryable; a file could not be read, or is no longer there.
+        ShardDamageError: an image has a name and no bytes, after everything else was given (a link that leads nowhere). Or
+            (retryable) a file could not be read, or is no longer there.
     """
     files = source.files()
     sidecars = _sidecars(files, options)
@@ -60,6 +62,11 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     for item in _ahead(files, load, 1 if source.is_local else FETCHED_TOGETHER, options.max_sample_bytes):
         if item is not None:
             yield item
+    damage = Damage()
+    for file in files:
+        if file.absent and is_image_name(file.name):
+            damage.note(f"{file.name!r} has no bytes: it is a {file.absent}")
+    damage.raise_if_any()
 
 
 def folder_shard(uri: str, files: list[StoredFile]) -> Shard:
@@ -80,6 +87,9 @@ def _load(
     source: ShardSource, file: StoredFile, sidecars: list[tuple[str, StoredFile]], line: bytes | None, options: ReadOptions
 ) -> Item:
     image = is_image_name(file.name)
+    if file.absent:
+        detail = f"a {file.absent} has none"
+        return Reject(file.name, 0, Stage.READ, Reason.NO_BYTES, detail) if image else Skipped(file.name, 0)
     if not image and _is_silent(file.name):
         image = looks_like_image(source.fetch(0, min(file.size, SNIFFED_BYTES), file))
     if not image:

@@ -30,7 +30,7 @@ from causalprint.transforms.formats.columns import (
     values_of,
 )
 from causalprint.transforms.formats.items import Damage, Item, checked_image, metadata_json
-from causalprint.transforms.formats.parquet_file import UNREADABLE, Group, TableFile, open_table
+from causalprint.transforms.formats.parquet_file import UNREADABLE, Group, ParquetTable, TableFile, open_table
 from causalprint.transforms.images.kinds import looks_like_image
 from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
@@ -62,10 +62,8 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """
     damage = Damage()
     with _open(source) as file:
-        table = _table(file, source.columns, damage)
-        for group in table.groups:
-            yield from _rows(table, group, damage, options)
-        total, listed = table.file.parquet.metadata.num_rows, sum(group.rows for group in table.groups)
+        yield from items_of(file, source.columns, damage, options)
+        total, listed = file.parquet.metadata.num_rows, sum(group.rows for group in file.groups)
         if total != listed:
             damage.note(f"the footer counts {total} rows, but its row groups hold {listed}")
     damage.raise_if_any()
@@ -74,19 +72,31 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
     """The image ``member`` in row ``offset``, whatever columns were chosen when it was found; reads its row group up to there."""
     with _open(source) as file:
-        leaves = [leaf for leaf in leaves_of(file.schema) if not leaf.text]
-        table = _table(file, (), Damage())
-        named = [leaf for leaf in leaves if f"{member}/".startswith(f"{offset}/{leaf.name}/")]
-        ways = [table, table._replace(images=named, maybe=[], plain=False)]
-        ways += [table._replace(images=[leaf], maybe=[], plain=True) for leaf in usual_first(table.images)]
-        for way in ways:
-            for group in way.groups:
-                if group.first <= offset < group.first + group.rows and way.images:
-                    for item in _rows(way, group, Damage(), options):
-                        if item.offset > offset:
-                            break
-                        if isinstance(item, EncodedImage) and (item.member, item.offset) == (member, offset):
-                            return item
+        return image_in(file, member, offset, options)
+
+
+def items_of(file: TableFile, columns: Sequence[str], damage: Damage, options: ReadOptions) -> Iterator[Item]:
+    """Every row of an open file; see :func:`read`."""
+    table = _table(file, columns, damage)
+    for group in table.groups:
+        yield from _rows(table, group, damage, options)
+
+
+def image_in(file: TableFile, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
+    """The image ``member`` in row ``offset`` of an open file."""
+    leaves = [leaf for leaf in leaves_of(file.schema) if not leaf.text]
+    table = _table(file, (), Damage())
+    named = [leaf for leaf in leaves if f"{member}/".startswith(f"{offset}/{leaf.name}/")]
+    ways = [table, table._replace(images=named, maybe=[], plain=False)]
+    ways += [table._replace(images=[leaf], maybe=[], plain=True) for leaf in usual_first(table.images)]
+    for way in ways:
+        for group in way.groups:
+            if group.first <= offset < group.first + group.rows and way.images:
+                for item in _rows(way, group, Damage(), options):
+                    if item.offset > offset:
+                        break
+                    if isinstance(item, EncodedImage) and (item.member, item.offset) == (member, offset):
+                        return item
     return None
 
 
@@ -106,17 +116,22 @@ def why_no_images(stored: RangeFile, columns: Sequence[str]) -> str | None:
     """
     try:
         with open_table(stored) as file:
-            found = _found(file, encoded=False)
-            if found.images or found.unseen:
-                _chosen(file, columns, InputError)
-                return None
-            if columns and all(any(leaf.is_called(name) for leaf in found.leaves) for name in columns):
-                return None
-            return None if found.encoded else _no_images(file, found)
+            return why_none(file, columns)
     except UNREADABLE as error:
         if isinstance(error, InputError):
             raise
         return None
+
+
+def why_none(file: TableFile, columns: Sequence[str]) -> str | None:
+    """Why an open file is no shard of images; see :func:`why_no_images`."""
+    found = _found(file, encoded=False)
+    if found.images or found.unseen:
+        _chosen(file, columns, InputError)
+        return None
+    if columns and all(any(leaf.is_called(name) for leaf in found.leaves) for name in columns):
+        return None
+    return None if found.encoded else _no_images(file, found)
 
 
 class _Found(NamedTuple):
@@ -187,7 +202,7 @@ class _UnreadableError(Exception):
 
 
 @contextmanager
-def _open(source: ShardSource) -> Iterator[TableFile]:
+def _open(source: ShardSource) -> Iterator[ParquetTable]:
     with ExitStack() as stack:
         try:
             file = stack.enter_context(open_table(source.file()))
@@ -205,7 +220,9 @@ def _table(file: TableFile, asked: Sequence[str], damage: Damage) -> _Table:
         chosen = _chosen(file, asked, ShardDamageError)
         images, maybe, plain = chosen, [], plain and chosen == images
     elif not images:
-        raise ShardDamageError(f"{_no_images(file, found)}, so none of {file.parquet.metadata.num_rows} rows can be read")
+        raise ShardDamageError(
+            f"{_no_images(file, found)}, so none of {sum(group.rows for group in file.groups)} rows can be read"
+        )
     elif found.encoded:
         damage.note(_encoded(found.encoded))
     taken = {leaf.column for leaf in (*images, *found.images, *found.unseen)}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,8 +37,34 @@ class Group(NamedTuple):
     rows: int
 
 
+class TableFile(Protocol):
+    """An open file of rows in groups.
+
+    Attributes:
+        stored: its bytes.
+        schema: the columns.
+        groups: the groups of rows, in order.
+    """
+
+    @property
+    def stored(self) -> RangeFile: ...  # noqa: D102 - see above
+    @property
+    def schema(self) -> pa.Schema: ...  # noqa: D102
+    @property
+    def groups(self) -> list[Group]: ...  # noqa: D102
+
+    def batches(self, group: Group, columns: Sequence[str], most: int = ...) -> Iterator[pa.RecordBatch]:
+        """The rows of a group in order, at most so many together."""
+
+    def begins_image(self, path: tuple[str | None, ...]) -> bool:
+        """Whether the first value of the column or field at ``path`` certainly begins an image, if that is cheap to tell."""
+
+    def too_costly(self, group: Group, column: str) -> str | None:
+        """Why a column of a group is not read; ``None`` where it is."""
+
+
 @dataclass(frozen=True, slots=True)
-class TableFile:
+class ParquetTable:
     """An open file.
 
     Attributes:
@@ -140,7 +166,7 @@ class TableFile:
 
 
 @contextmanager
-def open_table(stored: RangeFile) -> Iterator[TableFile]:
+def open_table(stored: RangeFile) -> Iterator[ParquetTable]:
     """Opens a Parquet file.
 
     Raises:
@@ -167,4 +193,4 @@ def open_table(stored: RangeFile) -> Iterator[TableFile]:
         stored.raise_failure()
         raise
     with file:
-        yield TableFile(file, stored, chunks_of(tail))
+        yield ParquetTable(file, stored, chunks_of(tail))

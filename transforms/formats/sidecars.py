@@ -53,7 +53,7 @@ def match_sidecars(images: Sequence[str], sidecars: Sequence[str]) -> list[list[
         samples[sample_key(name)[0]].append(image)
     left = []
     for sidecar, (name, time) in enumerate(_numbered(sidecars)):
-        whole = _NUMBERED.sub(r"\1\4\2\3.json", name)
+        whole = _NUMBERED.sub(r"\1\4\2\3.json", name) if ")" in name else name
         owner = next((each for each in _beginnings(whole) if (each, time) in owners), "")
         for image in owners.get((owner, time), ()):
             rest = whole.rpartition(".")[2] if images[image] == owner else whole[len(owner) + 1 :]

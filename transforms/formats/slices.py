@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Slicing, Storage
-from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, limit_damage
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, SkippedCount
 from causalprint.transforms.formats import FORMATS
+from causalprint.transforms.formats.chosen import chosen_items
 from causalprint.transforms.formats.items import Item
+from causalprint.transforms.images.kinds import skipped_kind
 from causalprint.transforms.storage.storage import ShardSource
 
 logger = logging.getLogger(__name__)
@@ -21,7 +24,7 @@ def read_slices(
 
     A slice is cut before the image or reject that would be one more than ``slicing.images``, or that would bring its encoded
     bytes, names, details and metadata above ``slicing.bytes`` (an image that is larger stands alone). Where it is cut and all
-    that it holds depends on the shard's bytes, the slicing and the limit alone, so that a slice is the same on every run:
+    that it holds depends on the shard's bytes, the slicing and the shard's limit alone, so that a slice is the same on every run:
 
     - Damage of the bytes themselves ends the last slice, which keeps what it has.
     - A broken connection, and a shard that changed since it was matched, would cut anywhere. The slice under construction is
@@ -39,7 +42,7 @@ def read_slices(
     try:
         source = ShardSource(shard, storage, options)
         source.check_generation()
-        for item in stop_at_limit(FORMATS[shard.format].read(source, options), shard.limit):
+        for item in chosen_items(FORMATS[shard.format].read(source, options), shard):
             if pending.is_full_for(item, slicing):
                 source.check_generation()
                 yield pending.as_slice(shard, bundle_id, index)
@@ -63,28 +66,13 @@ def read_slices(
     yield pending.as_slice(shard, bundle_id, index, last=True, end=end)
 
 
-def stop_at_limit(items: Iterable[Item], limit: int | None) -> Iterator[Item]:
-    """``items`` up to ``limit`` images and rejects.
-
-    Raises:
-        ShardDamageError: there are more; not retryable.
-    """
-    seen = 0
-    for item in items:
-        if not isinstance(item, Skipped):
-            if seen == limit:
-                raise ShardDamageError(limit_damage(seen))
-            seen += 1
-        yield item
-
-
 class _Pending:
     """A slice under construction."""
 
     def __init__(self) -> None:
         self._images: list[EncodedImage] = []
         self._rejects: list[Reject] = []
-        self._skipped = 0
+        self._skipped: Counter[str] = Counter()
         self._bytes = 0
 
     def is_full_for(self, item: Item, slicing: Slicing) -> bool:
@@ -99,7 +87,7 @@ class _Pending:
         elif isinstance(item, Reject):
             self._rejects.append(item)
         else:
-            self._skipped += 1
+            self._skipped[item.kind or skipped_kind(item.member)] += 1
             return
         self._bytes += _bytes_of(item)
 
@@ -112,7 +100,8 @@ class _Pending:
             index=index,
             images=tuple(self._images),
             rejects=tuple(self._rejects),
-            skipped=self._skipped,
+            skipped=self._skipped.total(),
+            skipped_kinds=tuple(SkippedCount(*each) for each in sorted(self._skipped.items())),
             last=last,
             damage=None if end is None else str(end),
             retryable=end is not None and end.retryable,

@@ -39,7 +39,7 @@ from causalprint.transforms.images.kinds import is_image_name, is_other_name, is
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import BlockStream, Stream, decompressed
 
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
+SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 MAX_LISTED_BYTES = 64 * 1024 * 1024
 MAX_NAME_READ = 1024 * 1024
 SNIFFED_BYTES = 64

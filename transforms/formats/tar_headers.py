@@ -57,7 +57,7 @@ def parse_header(block: bytes) -> Header | None:
         return None
     rest = block[:148] + b" " * 8 + block[156:]
     unsigned = sum(rest)
-    if stated not in (unsigned, unsigned - 256 * sum(byte > 127 for byte in rest)):
+    if stated != unsigned and stated != unsigned - 256 * sum(byte > 127 for byte in rest):
         return None
     size = _number(block[124:136])
     if size is None:
@@ -91,7 +91,7 @@ def _octal(field: bytes) -> int | None:
     digits = field.replace(b"\0", b" ").strip(b" ")
     if not digits:
         return 0
-    if any(digit not in b"01234567" for digit in digits):
+    if digits.strip(b"01234567"):
         return None
     return int(digits, 8)
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import re
 
-_ALLOWED = "jpg jpeg jpe jfif png apng webp gif bmp dib tif tiff avif"
-_REFUSED = "heic heif svg psd jp2 j2k jxl ico cr2 nef dng arw raf exr hdr ppm pgm pbm pnm tga qoi dds icns"
-# _REFUSED: images, off the allow-list
+_ALLOWED = "jpg jpeg jpe jfif pjpeg mpo png apng webp gif bmp dib tif tiff avif"
+_REFUSED = (  # images, off the allow-list
+    "heic heif hif svg svgz psd psb xcf jp2 j2k j2c jpf jpx jxl jxr ico cur icns dds cr2 cr3 nef dng arw raf orf rw2 pef "
+    "srw exr hdr ppm pgm pbm pnm pam pcx tga qoi flif bpg xbm xpm dcm emf wmf"
+)
 _SIDECARS = "json txt text caption cls cls2 index inx id url html xml yaml yml csv tsv md"
 _OTHERS = (
-    "npy npz pt pth pkl pickle bin safetensors mp4 mov avi mkv webm mp3 wav flac ogg pdf zip gz bz2 xz zst tar tgz tzst "
-    "parquet arrow tfrecord tfrecords idx log py sh lock sha256 md5 ini toml cfg jsonl"
+    "npy npz pt pth pkl pickle bin safetensors mp4 mov avi mkv webm mp3 wav flac ogg pdf zip tar tgz tzst "
+    "parquet arrow tfrecord tfrecords idx log py sh lock sha256 md5 ini toml cfg jsonl crc sha1 sha512 md5sum asc sig "
+    "docx xlsx pptx odt ods odp epub jar apk whl"  # which begin like a zip
 )
+_PACKED = "gz bz2 xz zst zstd lz4 br"
+_ARCHIVES = "7z rar lz4 tlz4 lzma tlz lzo mds lance h5 hdf5 lmdb mdb beton rec cpio cab"  # that are not read
 IMAGE_SUFFIXES = frozenset(f"{_ALLOWED} {_REFUSED}".split())
 SIDECAR_SUFFIXES = frozenset(_SIDECARS.split())
 OTHER_SUFFIXES = frozenset(_OTHERS.split())
+PACKED_SUFFIXES = frozenset(_PACKED.split())
+ARCHIVE_SUFFIXES = frozenset(_ARCHIVES.split())
+_KNOWN = IMAGE_SUFFIXES | SIDECAR_SUFFIXES | OTHER_SUFFIXES | PACKED_SUFFIXES | ARCHIVE_SUFFIXES
+
+OTHER_FILE = "file without a suffix that says what it is"
+MAX_CALLED = 20
 
 _BMP_HEADERS = (12, *range(16, 65, 4), 108, 124)  # OS/2 may leave out the end of its own
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
@@ -109,8 +120,11 @@ def sample_key(name: str) -> tuple[str, str]:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether the name says that this is an image. ``._0001.jpg`` (a macOS resource fork) does not."""
-    return suffix(name) in IMAGE_SUFFIXES and not name.rsplit("/", 1)[-1].startswith(".")
+    """Whether the name says that this is an image, ``a.jpg.gz`` too. ``._0001.jpg`` (a macOS resource fork) does not."""
+    last = suffix(name)
+    if last in PACKED_SUFFIXES:
+        last = suffix(name[: -len(last) - 1])
+    return last in IMAGE_SUFFIXES and not name.rsplit("/", 1)[-1].startswith(".")
 
 
 def is_sidecar_name(name: str) -> bool:
@@ -121,6 +135,37 @@ def is_sidecar_name(name: str) -> bool:
 def is_other_name(name: str) -> bool:
     """Whether the name says that this is something else."""
     return suffix(name) in OTHER_SUFFIXES
+
+
+def is_unread_archive(name: str) -> bool:
+    """Whether the name says that this holds many images, in a format that is not read: ``a.7z``, ``shard.00000.mds.zstd``."""
+    last = suffix(name)
+    inner = suffix(name[: -len(last) - 1]) if last in PACKED_SUFFIXES else ""
+    return bool({last, inner} & ARCHIVE_SUFFIXES)
+
+
+def called(name: str) -> str:
+    """What to call a file by its name, of one: ``.mds file``, ``hidden file``, ``file without a suffix``."""
+    base = name.rsplit("/", 1)[-1]
+    if base.startswith("."):
+        return "hidden file"
+    last = suffix(base)
+    if last in PACKED_SUFFIXES and (inner := suffix(base[: -len(last) - 1])):
+        last = f"{inner}.{last}"
+    return f".{last} file" if last and len(last) <= MAX_CALLED and last.isprintable() and not last.isdigit() else OTHER_FILE
+
+
+def skipped_kind(name: str) -> str:
+    """What to count a member under that is no image, by its name: ``.json``, ``folder``, ``other``, …: one of few words."""
+    base = name.rsplit("/", 1)[-1]
+    if not base:
+        return "folder"
+    if base.startswith("."):
+        return "hidden"
+    last = suffix(base)
+    if not last:
+        return "no suffix"
+    return f".{last}" if last in _KNOWN else "other"
 
 
 def image_format(head: bytes) -> str | None:

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
+from fsspec.implementations.local import LocalFileSystem
+
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
-from causalprint.transforms.storage.storage import RangeFile, StoredFile, followed, is_local, retried, stored_file
+from causalprint.schemas.losses import LeftOut
+from causalprint.schemas.names import well_formed
+from causalprint.transforms.storage.storage import RangeFile, StoredFile, followed, is_folder, is_local, retried, stored_file
 
 OUTPUT_MARK = "_causalprint.json"
 LISTED_TOGETHER = 8
@@ -31,6 +35,13 @@ class Found(NamedTuple):
     file: StoredFile | None
 
 
+class Below(NamedTuple):
+    """What lies in and below a folder: the files of each folder, ordered by name, and what was left out."""
+
+    folders: list[list[StoredFile]]
+    left_out: list[LeftOut]
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """The store of one input.
@@ -44,6 +55,10 @@ class Store:
     given: str
     fs: Any
     options: ReadOptions
+
+    def uri(self, path: str) -> str:
+        """The URI of what is at ``path``, as tables hold it."""
+        return well_formed(self.fs.unstrip_protocol(path))
 
     def ask(self, call: Callable[[], Result]) -> Result | None:
         """What ``call`` says, or ``None`` where there is no such object.
@@ -77,21 +92,27 @@ class Store:
         matches: dict[str, dict[str, Any]] = self.ask(lambda: self.fs.glob(pattern, detail=True)) or {}
         return [self._found(info) for _, info in sorted(matches.items())]
 
-    def below(self, folder: str) -> Iterator[list[StoredFile]]:
-        """The files of each folder in and below ``folder``, ordered by name.
+    def below(self, folder: str) -> Below:
+        """What lies in and below ``folder``.
 
-        Left out are folders that begin with a dot, links to folders and out of ``folder``, and folders that this program wrote
-        its output to.
+        Left out are folders that begin with a dot, links to folders and out of ``folder``, folders that this program wrote its
+        output to, and on a local disk folders that cannot be listed.
         """
-        infos: dict[str, dict[str, Any]] = self.ask(lambda: self.fs.find(folder, detail=True)) or {}
-        visible = [info for name, info in infos.items() if not _in_hidden(name, folder)]
-        files = [
-            found.file for found in (self._found(info, folder) for info in visible) if found.file and not found.path.endswith("/")
-        ]
-        outputs = {file.parent for file in files if file.name == OUTPUT_MARK}
-        for parent, group in groupby(sorted(files, key=lambda file: (file.parent, file.name)), key=lambda file: file.parent):
-            if not any(f"{parent}/".startswith(f"{output}/") for output in outputs):
-                yield list(group)
+        found: list[Found] = []
+        left_out: dict[str, LeftOut] = {}
+        for path, info in self._everything(folder, left_out):
+            hidden = _hidden_folder(path, folder)
+            if hidden:
+                left_out[hidden] = self._left_out("hidden folder", hidden)
+            elif not path.endswith("/"):
+                found.append(self._found(info, folder))
+        outputs = {each.file.parent for each in found if each.file and each.file.name == OUTPUT_MARK}
+        left_out |= {output: self._left_out("output of this program", output) for output in outputs}
+        left_out |= {each.path: self._left_out("link to a folder", each.path) for each in found if each.file is None}
+        files = [each.file for each in found if each.file and not _is_below(each.file.parent, outputs)]
+        files.sort(key=lambda file: (file.parent, file.name))
+        folders = [list(group) for _, group in groupby(files, key=lambda file: file.parent)]
+        return Below(folders, [each for path, each in left_out.items() if not _is_below(path.rpartition("/")[0], outputs)])
 
     def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """``call`` of each item, in order; of some at once where the store is not a local disk."""
@@ -117,6 +138,33 @@ class Store:
             raise EOFError(f"got {len(data)} of {end - start} bytes")
         return data
 
+    def _everything(self, folder: str, left_out: dict[str, LeftOut]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All files, and links to folders, below ``folder`` with their entries in the listing."""
+        if not isinstance(self.fs, LocalFileSystem):
+            infos: dict[str, dict[str, Any]] = self.ask(lambda: self.fs.find(folder, detail=True)) or {}
+            yield from infos.items()
+            return
+        waiting = [folder]  # find() of fsspec passes over folders that cannot be listed
+        while waiting:
+            path = waiting.pop()
+            try:
+                listed = self.fs.ls(path, detail=True)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                left_out[path] = self._left_out("folder that cannot be listed", path, missing=True)
+                continue
+            for info in listed:
+                if info["type"] != "directory":
+                    yield info["name"], info
+                elif _hidden_folder(f"{info['name']}/", folder):
+                    left_out[info["name"]] = self._left_out("hidden folder", info["name"])
+                else:
+                    waiting.append(info["name"])
+
+    def _left_out(self, kind: str, path: str, *, missing: bool = False) -> LeftOut:
+        return LeftOut(kind, 1, self.uri(path), missing)
+
     def _listing(self, folder: str) -> dict[str, Found] | None:
         try:
             infos = self.ask(lambda: self.fs.ls(folder, detail=True)) or []
@@ -126,8 +174,14 @@ class Store:
 
     def _found(self, info: dict[str, Any], within: str | None = None) -> Found:
         told = followed(self.fs, info, within)
-        return Found(info["name"], stored_file(told) if told["type"] == "file" else None)
+        return Found(info["name"], None if is_folder(told) else stored_file(told))
 
 
-def _in_hidden(path: str, folder: str) -> bool:
-    return "/." in path.removeprefix(folder).rpartition("/")[0]
+def _hidden_folder(path: str, folder: str) -> str | None:
+    """The first folder below ``folder`` on the way to ``path`` whose name begins with a dot."""
+    parts = path.removeprefix(folder).split("/")[:-1]
+    return next((folder + "/".join(parts[: index + 1]) for index, part in enumerate(parts) if part.startswith(".")), None)
+
+
+def _is_below(folder: str, outputs: set[str]) -> bool:
+    return any(f"{folder}/".startswith(f"{output}/") for output in outputs)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,12 +35,16 @@ FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryErr
 
 
 class StoredFile(NamedTuple):
-    """One object or file: its path for the filesystem, bytes, what tells this version of it from others, whether it is a link."""
+    """One object or file: its path for the filesystem, bytes, what tells this version of it from others, whether it is a link.
+
+    What has a name and no bytes to read says in ``absent`` what it is: ``link that leads nowhere``, ``named pipe``.
+    """
 
     path: str
     size: int
     generation: str
     link: bool = False
+    absent: str | None = None
 
     @property
     def name(self) -> str:
@@ -91,11 +96,14 @@ def is_local(uri: str) -> bool:
 
 
 def stored_file(info: dict[str, Any]) -> StoredFile:
-    """One entry of an fsspec listing.
+    """One entry of an fsspec listing that is no folder, links followed.
 
     The generation is the object's generation number or etag; of stores that have neither, size and time of modification.
     """
-    size, link = int(info["size"] or 0), bool(info.get("islink"))
+    link = bool(info.get("islink"))
+    if info["type"] != "file":
+        return StoredFile(info["name"], 0, "", link, _absent(info))
+    size = int(info["size"] or 0)
     for key in ("generation", "ETag", "etag"):
         if info.get(key):
             return StoredFile(info["name"], size, str(info[key]).strip('"'), link=link)
@@ -227,9 +235,9 @@ class ShardSource:
 
 
 def list_files(fs: Any, path: str) -> list[StoredFile]:
-    """Files directly in folder ``path``; links to files in and below it are followed, other links are not."""
+    """Files directly in folder ``path``; links to files in and below it are followed, links to folders are left out."""
     entries = [followed(fs, info, within=path) for info in fs.ls(path, detail=True)]
-    return [stored_file(info) for info in entries if info["type"] == "file" and not info["name"].endswith("/")]
+    return [stored_file(info) for info in entries if not is_folder(info) and not info["name"].endswith("/")]
 
 
 def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
@@ -253,6 +261,11 @@ def sidecar_paths(path: str) -> list[str]:
     """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``; Takeout's)."""
     stem = path[: -len(ending)] if (ending := PurePosixPath(path).suffix) else path
     return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS] + [f"{path}{TAKEOUT}"]
+
+
+def is_folder(info: dict[str, Any]) -> bool:
+    """Whether an entry of a listing, its link followed, is a folder or a link to one."""
+    return info["type"] == "directory" or (bool(info.get("islink")) and os.path.isdir(info["name"]))  # noqa: PTH112 - any text
 
 
 def folder_generation(files: list[StoredFile]) -> str:
@@ -280,6 +293,14 @@ def followed(fs: Any, info: dict[str, Any], within: str | None = None) -> dict[s
 
 def _leads_into(link: str, folder: str) -> bool:
     return os.path.realpath(link).startswith(os.path.join(os.path.realpath(folder), ""))  # noqa: PTH118 - any text
+
+
+def _absent(info: dict[str, Any]) -> str:
+    if info.get("islink"):
+        return "link out of the folder" if os.path.exists(info["name"]) else "link that leads nowhere"  # noqa: PTH110 - any text
+    mode = int(info.get("mode", 0))
+    kinds = {"named pipe": stat.S_ISFIFO, "socket": stat.S_ISSOCK}
+    return next((kind for kind, does in kinds.items() if does(mode)), "device or other special file")
 
 
 def _straight(path: str) -> str:

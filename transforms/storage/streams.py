@@ -6,7 +6,9 @@ stream ended before its end, with the byte of the shard; ``None`` while nothing 
 
 from __future__ import annotations
 
+import bz2
 import logging
+import lzma
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,12 +24,21 @@ PIECE_BYTES = 512
 """Compressed bytes given to a decompressor at once: at zstd's highest ratio they become 16 MiB."""
 DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
+XZ_MEMORY = 256 * 1024 * 1024
+"""Bytes that an xz decompressor may take; the highest preset needs 65 MiB."""
 FRAME_HEAD_BYTES = 32
 """More than any frame's header has."""
 MAX_WINDOW = 128 * 1024 * 1024
 """What zstd itself decompresses unless it is asked for more memory."""
 SKIPPABLE = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))
 """Frames of zstd that hold no data: pzstd and the seekable format begin or end with one."""
+
+_STARTS = {
+    "gzip": (b"\x1f\x8b\x08",),
+    "zstd": (b"\x28\xb5\x2f\xfd", *SKIPPABLE),
+    "bzip2": (b"BZh",),
+    "xz": (b"\xfd7zXZ\0",),
+}
 
 
 class FrameError(Exception):
@@ -122,7 +133,7 @@ class BlockStream:
 
 
 class DecompressedStream:
-    """A gzip, zstd or zlib stream, decompressed as it is read, frame after frame.
+    """A stream of gzip, zlib, zstd, bzip2 or xz, decompressed as it is read, frame after frame.
 
     A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
 
@@ -240,20 +251,23 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
         ImportError: zstd, and the package ``zstandard`` is not installed.
     """
     head = raw.peek(512)
-    if is_plain(head):
+    name = None if is_plain(head) else compression_of(head)
+    if name is None or (name == "zlib" and not is_plain(_of_zlib(head))):  # two bytes that text may begin with
         return raw
-    if head.startswith(b"\x1f\x8b\x08"):
-        return DecompressedStream(raw, "gzip", lambda _: zlib.decompressobj(wbits=31), zlib.error)
-    if head.startswith((b"\x28\xb5\x2f\xfd", *SKIPPABLE)):
+    if name == "zstd":
         try:
             import zstandard  # noqa: PLC0415 - needed by few
         except ImportError as error:
             raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
         # Its frames have checksums only if their writer wished so.
-        return DecompressedStream(raw, "zstd", partial(_zstd_frame, zstandard), zstandard.ZstdError)
-    if is_plain(_of_zlib(head)):
-        return DecompressedStream(raw, "zlib", lambda _: zlib.decompressobj(), zlib.error)
-    return raw
+        return DecompressedStream(raw, name, partial(_zstd_frame, zstandard), zstandard.ZstdError)
+    if name == "bzip2":
+        return DecompressedStream(raw, name, lambda _: bz2.BZ2Decompressor(), OSError)
+    if name == "xz":
+        return DecompressedStream(raw, name, lambda _: lzma.LZMADecompressor(memlimit=XZ_MEMORY), lzma.LZMAError)
+    if name == "zlib":
+        return DecompressedStream(raw, name, lambda _: zlib.decompressobj(), zlib.error)
+    return DecompressedStream(raw, name, lambda _: zlib.decompressobj(wbits=31), zlib.error)
 
 
 def _zstd_frame(zstandard: Any, head: bytes) -> Any:
@@ -272,3 +286,20 @@ def _of_zlib(head: bytes) -> bytes:
         return zlib.decompressobj().decompress(head, 512) if head[:1] == b"\x78" else b""
     except zlib.error:
         return b""
+
+
+def compression_of(head: bytes) -> str | None:
+    """What the first bytes of a file say it is compressed with, in a way that is read; else ``None``."""
+    name = next((name for name, start in _STARTS.items() if head.startswith(start)), None)
+    return "zlib" if name is None and _of_zlib(head) else name
+
+
+def decompressed_head(data: bytes, size: int) -> bytes:
+    """The first ``size`` bytes of what a file that begins with ``data`` decompresses to, as far as these tell them."""
+
+    def fetch(start: int, end: int) -> bytes:
+        return data[start:end]
+
+    if compression_of(data) == "zlib":
+        return _of_zlib(data)[:size]
+    return decompressed(BlockStream(fetch, fetch, len(data), len(data) or 1, 0), lambda _: False).read(size)

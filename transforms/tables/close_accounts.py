@@ -22,6 +22,7 @@ def write_account(account: ShardAccount, output: Output) -> ShardAccount:
     """Writes the account's file and returns the account; that of an earlier run, which could not read all, is replaced."""
     record = to_json(replace(account, computed=0))  # who computed it differs between runs; the file must not
     row = {name: getattr(account, "limit" if name == "image_limit" else name) for name in SHARDS.names}
+    row["skipped_kinds"] = [each._asdict() for each in account.skipped_kinds]
     rows = pa.RecordBatch.from_pylist([row], schema=SHARDS)
     output.put(output.path("shards", account.shard_id), encode(stored_table("shards", rows, output), record))
     return account

@@ -111,7 +111,8 @@ def stored_account(output: Output, shard: Shard, size: int | None) -> ShardAccou
     except ValueError as error:
         _log.warning("the shard is read again: %s", error)
         return None
-    return account if account is not None and (account.shard_id, account.limit) == (shard_id, shard.limit) else None
+    asked = (shard_id, shard.limit, shard.drawn)
+    return account if account is not None and (account.shard_id, account.limit, account.drawn) == asked else None
 
 
 def committed_from(output: Output, shard: Shard, index: int, stored: Stored | None = None) -> Iterator[SliceReceipt]:

@@ -84,6 +84,7 @@ class Ledger:
             damage=damage,
             retryable=self.retryable or gap is not None,  # what is not there may be there after another run
             limit=self.shard.limit,
+            drawn=self.shard.drawn,
             slice_ids=ids,
             footprint=self.footprint,
             seal=self.seal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import Sample, Slicing, Storage
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
@@ -25,16 +25,18 @@ class Settings:
         schema_version: of the tables.
         slicing: where slices are cut.
         limit: at most this many images in all; ``None``: no limit.
+        sample: the images that were drawn; ``None``: none were.
         digest: SHA-256 of the above, lower-case hex; empty in outputs of earlier versions.
     """
 
     schema_version: int
     slicing: Slicing
     limit: int | None = None
+    sample: Sample | None = None
     digest: str = ""
 
 
-def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | None) -> Settings:
+def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | None, sample: Sample | None = None) -> Settings:
     """The settings of the output at ``root``: an earlier run's where there was one, else those asked for, which are written.
 
     Args:
@@ -42,6 +44,7 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
         storage: fsspec options.
         slicing: ``None`` takes an earlier run's, else the default.
         limit: must be an earlier run's.
+        sample: must be an earlier run's.
 
     Raises:
         OutputSettingsError: they differ from an earlier run's, or the file is none of ours; or it is lost, and what was written
@@ -51,9 +54,9 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
     if found is None:
         lost = lost_slicing(root, storage)
         if lost is not None:
-            put(root, OUTPUT_MARK, to_json(sealed(Settings(SCHEMA_VERSION, lost, limit)), indent=1).encode(), storage)
+            put(root, OUTPUT_MARK, to_json(sealed(Settings(SCHEMA_VERSION, lost, limit, sample)), indent=1).encode(), storage)
             found = read_settings(root, storage)
-    asked = sealed(Settings(SCHEMA_VERSION, slicing or Slicing(), limit))
+    asked = sealed(Settings(SCHEMA_VERSION, slicing or Slicing(), limit, sample))
     if found is None:
         try:
             put(root, OUTPUT_MARK, to_json(asked, indent=1).encode(), storage, exclusive=True)
@@ -64,17 +67,23 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
     if found is None:
         raise OutputSettingsError(f"{root}/{OUTPUT_MARK} was there and is gone; is something else deleting files in the output?")
     limit_option = "leave out --limit" if found.limit is None else f"give --limit {found.limit}"
+    sample_option = f"give --sample {found.sample.images} --seed {found.sample.seed}" if found.sample else "leave out --sample"
     for what, theirs, ours, remedy in (
         ("schema version", found.schema_version, asked.schema_version, "write to another output, or install the older version"),
         ("images a slice", found.slicing.images, asked.slicing.images, "leave out --slice-images, or write to another output"),
         ("bytes a slice", found.slicing.bytes, asked.slicing.bytes, "leave out --slice-bytes, or write to another output"),
         ("limit of images", found.limit, asked.limit, f"{limit_option}, or write to another output"),
+        ("sampled images", _drawn(found.sample), _drawn(asked.sample), f"{sample_option}, or write to another output"),
     ):
         given = slicing is not None or not what.endswith("a slice")
         if given and theirs != ours:
             begun, asks = ("none" if value is None else value for value in (theirs, ours))
             raise OutputSettingsError(f"the output {root} was begun with {what} {begun}, this run asks for {asks}: {remedy}")
     return found
+
+
+def _drawn(sample: Sample | None) -> str | None:
+    return f"{sample.images} by seed {sample.seed}" if sample else None
 
 
 def read_settings(root: str, storage: Storage) -> Settings | None:

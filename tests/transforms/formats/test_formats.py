@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import ShardDamageError
 from causalprint.transforms.formats import FORMATS, format_of, sniff_format
-from causalprint.transforms.formats.members import read_member
+from causalprint.transforms.formats.members import open_shard, read_member
+from causalprint.transforms.storage.storage import ShardSource, StoredFile
 from tests.shards import MAKERS, Sample, make_samples, write_shard
-from tests.transforms.formats.reading import read_all
+from tests.transforms.formats.reading import FAST, read_all
 
 KINDS = [*MAKERS, "folder"]
 ENCODED = {"jpg": b"\xff\xd8\xff\xe0", "png": b"\x89PNG\r\n\x1a\n", "gif": b"GIF89a", "webp": b"RIFF\0\0\0\0WEBPVP8 "}
@@ -93,3 +97,25 @@ def test_arbitrary_bytes_give_an_account_and_no_crash(kind: str, data: bytes) ->
         path = Path(folder, f"shard.{kind}")
         path.write_bytes(data)
         assert read_all(path).damage is not None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("calls", [0, 1])
+def test_what_the_store_does_not_give_is_retryable_and_no_damage(
+    kind: str, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_shard(kind, make_samples(40, width=200, height=200), tmp_path / f"shard.{kind}")
+    shard = open_shard(path.as_uri(), Storage())
+    source = ShardSource(shard, Storage(), replace(FAST, block_bytes=4096))
+    fetch, left = source.fetch, [calls]
+
+    def failing(start: int, end: int, file: StoredFile | None = None) -> bytes:
+        left[0] -= 1
+        if left[0] < 0:
+            raise ShardDamageError("the store is gone", retryable=True)
+        return fetch(start, end, file)
+
+    monkeypatch.setattr(source, "fetch", failing)
+    with pytest.raises(ShardDamageError, match="the store is gone") as caught:
+        list(FORMATS[shard.format].read(source, FAST))
+    assert caught.value.retryable

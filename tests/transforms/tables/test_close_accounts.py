@@ -160,6 +160,7 @@ def test_a_row_of_shards_is_the_account_and_its_file_gives_it_back(tmp_path: Pat
     assert list(row) == TABLES["shards"].names
     assert row.pop("image_limit") == 38
     assert row.pop("slice_ids") == list(account.slice_ids)
+    assert row.pop("skipped_kinds") == [count._asdict() for count in account.skipped_kinds]
     assert row == {name: getattr(account, name) for name in row}
     assert list(accounts_in(output)) == [replace(account, computed=0)]
 

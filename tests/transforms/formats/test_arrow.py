@@ -1,0 +1,90 @@
+"""Arrow IPC files and streams: the tables that ``datasets`` keeps."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from causalprint.schemas.config import Storage
+from causalprint.transforms.formats.members import read_member
+from causalprint.transforms.match_shards import match_inputs
+from tests.servers import ObjectStore, breaking_proxy
+from tests.shards import arrow_bytes, make_samples
+from tests.transforms.formats.reading import Account, read_all
+
+SAMPLES = make_samples(10)
+WAYS = {"stream": arrow_bytes(SAMPLES, group=4), "file": arrow_bytes(SAMPLES, stream=False, group=4)}
+ORIGINALS = [sample.data for sample in SAMPLES]
+
+
+def read_arrow(data: bytes) -> Account:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.arrow")
+        path.write_bytes(data)
+        return read_all(path)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_come_in_order_with_their_other_columns_and_are_found_again(way: str, tmp_path: Path) -> None:
+    path = tmp_path / "data-00000-of-00001.arrow"
+    path.write_bytes(WAYS[way])
+    account = read_all(path)
+    assert [image.data for image in account.images] == ORIGINALS
+    assert [image.offset for image in account.images] == list(range(10))
+    assert [json.loads(image.metadata or "") for image in account.images] == [sample.metadata for sample in SAMPLES]
+    assert (account.rejects, account.skipped, account.damage) == ([], [], None)
+    for image in account.images[::3]:
+        assert read_member(path.as_uri(), image.member, image.offset).data == image.data
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(share=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=40, deadline=None)
+def test_one_that_is_cut_gives_what_was_before_and_is_incomplete(way: str, share: float) -> None:
+    whole = WAYS[way]
+    account = read_arrow(whole[: int(share * len(whole))])
+    assert account.damage is not None
+    assert [image.data for image in account.images] == ORIGINALS[: len(account.images)]
+    if way == "stream":
+        assert len(account.images) >= 4 * ((share > 0.55) + (share > 0.92)), "whole record batches, of 4, 4 and 2 rows"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(at=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+@settings(max_examples=100, deadline=None)
+def test_whatever_byte_is_flipped_the_account_closes(way: str, at: float, flip: int) -> None:
+    whole = bytearray(WAYS[way])
+    whole[int(at * len(whole))] ^= flip
+    account = read_arrow(bytes(whole))
+    assert len(account.images) + len(account.rejects) + len(account.skipped) >= 10 or account.damage is not None
+
+
+def test_a_table_without_images_is_left_out_by_name(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    table = pa.table({"indices": pa.array(range(5), pa.uint64())})
+    with pa.ipc.new_stream(buffer, table.schema) as writer:
+        writer.write_table(table)
+    (tmp_path / "cache-1.arrow").write_bytes(buffer.getvalue())
+    (tmp_path / "data.arrow").write_bytes(WAYS["stream"])
+    (tmp_path / "state.json").write_text("{}")
+    matched = match_inputs([str(tmp_path)], Storage())
+    assert [shard.uri.rpartition("/")[2] for shard in matched.shards] == ["data.arrow"]
+    assert [(each.kind, each.count, each.missing) for each in matched.left_out] == [
+        (".json file", 1, False),
+        ("Arrow file without images", 1, False),
+    ]
+
+
+def test_a_connection_that_breaks_once_costs_nothing(object_store: ObjectStore) -> None:
+    uri = object_store.put("a.arrow", WAYS["stream"])
+    with breaking_proxy(object_store.port, after=10_000, times=1) as (port, breaks):
+        account = read_all(uri, storage=object_store.through(port).storage)
+    assert breaks.done == 1
+    assert ([image.data for image in account.images], account.damage) == (ORIGINALS, None)

@@ -1,0 +1,131 @@
+"""Zip archives: whatever is wrong with one member costs that member."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tempfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from causalprint.schemas.reasons import Reason
+from tests.servers import ObjectStore, breaking_proxy
+from tests.shards import make_samples, tar_members, zip_of
+from tests.transforms.formats.reading import FAST, Account, read_all
+
+SAMPLES = make_samples(8)
+JPEG = SAMPLES[0].data
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+ZIP = zip_of(tar_members(SAMPLES))
+ORIGINALS = {sample.member: sample.data for sample in SAMPLES}
+
+
+def read_zip(data: bytes) -> Account:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.zip")
+        path.write_bytes(data)
+        return read_all(path)
+
+
+def patched(data: bytes, name: str, *, central: int, local: int, value: bytes) -> bytes:
+    """``data`` with bytes of the member's two headers replaced."""
+    whole = bytearray(data)
+    for start, offset, header in ((b"PK\x01\x02", central, 46), (b"PK\x03\x04", local, 30)):
+        at = whole.find(start)
+        while whole[at + header : at + header + len(name)] != name.encode():
+            at = whole.find(start, at + 1)
+        whole[at + offset : at + offset + len(value)] = value
+    return bytes(whole)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_members_come_in_order_with_their_sidecars_whatever_the_method(method: int) -> None:
+    extra = [("readme.md", b"#"), ("x/", b""), ("no-suffix", JPEG), ("a.npy", b"\x93NUMPY"), ("empty.jpg", b"")]
+    account = read_zip(zip_of([*tar_members(SAMPLES), *extra], method))
+    assert [(image.member, image.data) for image in account.images] == [*ORIGINALS.items(), ("no-suffix", JPEG)]
+    assert [json.loads(image.metadata or "null") for image in account.images[:-1]] == [sample.metadata for sample in SAMPLES]
+    assert sorted(each.member for each in account.skipped) == ["a.npy", "readme.md", "x/"]
+    assert [(each.member, each.reason) for each in account.rejects] == [("empty.jpg", Reason.EMPTY)]
+    assert account.damage is None
+
+
+@pytest.mark.parametrize(
+    ("central", "local", "value", "detail"),
+    [(8, 6, b"\x01\0", "encrypted"), (10, 8, b"\x0e\x01", "compressed by method 270"), (10, 8, b"\x60\0", "method 96")],
+)
+def test_a_member_that_cannot_be_undone_is_rejected_by_name(central: int, local: int, value: bytes, detail: str) -> None:
+    account = read_zip(patched(ZIP, SAMPLES[3].member, central=central, local=local, value=value))
+    (reject,) = account.rejects
+    assert (reject.member, reject.reason) == (SAMPLES[3].member, Reason.UNSUPPORTED_FORMAT)
+    assert detail in reject.detail
+    assert (len(account.images), account.damage) == (7, None)
+    assert json.loads(reject.metadata or "")["number"] == 3
+
+
+@given(at=st.integers(0, len(ZIP) - 1), flip=st.integers(1, 255))
+@settings(max_examples=250, deadline=None)
+def test_whatever_byte_is_flipped_no_wrong_byte_is_given(at: int, flip: int) -> None:
+    account = read_zip(ZIP[:at] + bytes([ZIP[at] ^ flip]) + ZIP[at + 1 :])
+    assert {image.data for image in account.images} <= set(ORIGINALS.values())
+    if at < ZIP.index(b"PK\x01\x02"):  # in a member: the others are whole
+        assert len(account.images) >= 7
+    assert len(account.images) + len(account.rejects) + len(account.skipped) >= 8 or account.damage is not None
+
+
+@given(size=st.integers(0, len(ZIP) - 1))
+@settings(max_examples=60, deadline=None)
+def test_an_archive_that_is_cut_is_incomplete(size: int) -> None:
+    account = read_zip(ZIP[:size])
+    assert "empty file" in (account.damage or "") if size == 0 else "no central directory" in (account.damage or "")
+
+
+def test_two_archives_in_a_row_are_not_taken_for_one() -> None:
+    account = read_zip(ZIP + zip_of([("second.jpg", JPEG)]))
+    assert [image.member for image in account.images] == ["second.jpg"]
+    assert f"bytes 0 to {len(ZIP)} are another archive" in (account.damage or "")
+    assert read_zip(b"#!/bin/sh\n" + ZIP).damage is None
+
+
+def test_a_link_is_no_image(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        link = zipfile.ZipInfo("a.jpg")
+        link.create_system = 3
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "../b.jpg")
+        archive.writestr("c.jpg", JPEG)
+    account = read_all(tmp_path / "a.zip")
+    assert [(each.member, each.reason) for each in account.rejects] == [("a.jpg", Reason.NO_BYTES)]
+    assert len(account.images) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bomb_is_bounded_by_what_it_may_be_and_by_what_it_says(method: int, tmp_path: Path) -> None:
+    import tracemalloc
+
+    zeros = bytes(64 * 1024 * 1024)
+    data = zip_of([("a.jpg", zeros), ("b.jpg", zeros), ("c.jpg", JPEG)], method)
+    (tmp_path / "a.zip").write_bytes(patched(data, "b.jpg", central=24, local=22, value=(1000).to_bytes(4, "little")))
+    del zeros, data
+    tracemalloc.start()
+    account = read_all(tmp_path / "a.zip", replace(FAST, max_encoded_bytes=100_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(each.member, each.reason) for each in account.rejects] == [
+        ("a.jpg", Reason.TOO_LARGE),
+        ("b.jpg", Reason.CORRUPT_RECORD),
+    ]
+    assert [image.data for image in account.images] == [JPEG]
+    assert peak < 200 * 1024 * 1024
+
+
+def test_a_connection_that_breaks_once_costs_nothing(object_store: ObjectStore) -> None:
+    uri = object_store.put("a.zip", ZIP)
+    with breaking_proxy(object_store.port, after=10_000, times=1) as (port, breaks):
+        account = read_all(uri, storage=object_store.through(port).storage)
+    assert breaks.done == 1
+    assert [image.data for image in account.images] == list(ORIGINALS.values())

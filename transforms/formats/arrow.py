@@ -1,0 +1,172 @@
+"""Arrow IPC files and streams, as ``datasets`` of Hugging Face keeps its tables; their columns are those of Parquet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from causalprint.schemas.config import MEBIBYTE, ReadOptions
+from causalprint.schemas.elements import EncodedImage, ShardDamageError
+from causalprint.transforms.formats.items import Damage, Item
+from causalprint.transforms.formats.parquet import image_in, items_of, why_none
+from causalprint.transforms.formats.parquet_file import MOST_ROWS, UNREADABLE, Group
+from causalprint.transforms.storage.lookup import InputError
+from causalprint.transforms.storage.storage import RangeFile, ShardSource
+
+SUFFIXES = (".arrow", ".feather")
+FILE_MARK = b"ARROW1"
+STREAM_MARK = b"\xff\xff\xff\xff"
+MAX_SCHEMA = 16 * MEBIBYTE
+
+
+class ArrowFile:
+    """An open file or stream: what :class:`~causalprint.transforms.formats.parquet_file.TableFile` is of Parquet.
+
+    A record batch is a group, and is held as a whole.
+
+    Attributes:
+        stored: its bytes.
+        schema: the columns.
+        groups: its record batches, as far as they can be read, which is found out by reading them; or the first of them.
+        damage: what is wrong, in one sentence; ``None`` where nothing is.
+    """
+
+    def __init__(self, stored: RangeFile, most: int | None = None) -> None:
+        self.stored = stored
+        self.damage: str | None = None
+        buffered = io.BufferedReader(stored, MEBIBYTE)  # else each length that is read would be a request
+        self._source = pa.PythonFile(buffered, mode="r")
+        self._is_file = buffered.read(len(FILE_MARK)) == FILE_MARK
+        self._reader = self._open()
+        self._next = 0  # the batch of a stream that comes next
+        self._held: tuple[int, pa.RecordBatch] | None = None
+        self.schema: pa.Schema = self._reader.schema
+        self.groups = list(islice(self._listed(), most))
+        if not self._is_file and self.damage is None and most is None:
+            buffered.seek(max(0, stored.size - 4))
+            if buffered.read(4) != b"\0\0\0\0":
+                self.damage = f"no end mark: the stream ends at byte {stored.size} after {len(self.groups)} record batches"
+
+    def batches(self, group: Group, columns: Sequence[str], most: int = MOST_ROWS) -> Iterator[pa.RecordBatch]:
+        """The rows of a group in order, at most so many together.
+
+        Raises:
+            pa.ArrowException, OSError, ValueError: they cannot be read.
+            ShardDamageError: retryable; the store did not give them.
+        """
+        batch = self._batch(group.number).select(list(columns))
+        for start in range(0, batch.num_rows, most):
+            yield batch.slice(start, most)
+
+    def begins_image(self, path: tuple[str | None, ...]) -> bool:
+        """That is told by reading its first rows."""
+        del path
+        return False
+
+    def too_costly(self, group: Group, column: str) -> str | None:
+        """Nothing is: what a column takes in memory it takes in the file."""
+        del group, column
+        return None
+
+    def _listed(self) -> Iterator[Group]:
+        number = first = 0
+        while not self._is_file or number < self._reader.num_record_batches:
+            try:
+                rows = self._batch(number).num_rows
+            except StopIteration:
+                return
+            except UNREADABLE as error:
+                self.damage = self.damage or f"record batch {number} could not be read ({' '.join(str(error).split())})"
+                if not self._is_file:
+                    self.damage += ", nor what follows it"
+                    return
+            else:
+                yield Group(number, first, rows)
+                first += rows
+            number += 1
+
+    def _batch(self, number: int) -> pa.RecordBatch:
+        """The record batch; of a stream, those before it are passed over."""
+        if self._held is None or self._held[0] != number:
+            self._held = None
+            try:
+                batch = self._read(number)
+                batch.validate(full=True)
+            except UNREADABLE:
+                self.stored.raise_failure()
+                raise
+            self._held = number, batch
+        return self._held[1]
+
+    def _read(self, number: int) -> pa.RecordBatch:
+        if self._is_file:
+            return self._reader.get_batch(number)
+        if number < self._next:
+            self._reader, self._next = self._open(), 0
+        while self._next < number:
+            self._reader.read_next_batch()
+            self._next += 1
+        batch = self._reader.read_next_batch()
+        self._next += 1
+        return batch
+
+    def _open(self) -> Any:
+        self._source.seek(0)
+        return pa.ipc.open_file(self._source) if self._is_file else pa.ipc.open_stream(self._source)
+
+
+def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
+    """Every row of the shard, in order, as of :func:`causalprint.transforms.formats.parquet.read`.
+
+    Memory is bounded by a record batch, which writers cut as they like.
+
+    Raises:
+        ShardDamageError: there is no schema, or no column of images, or a record batch could not be read, after everything
+            else was given; or a stream has no end mark. Or the connection broke (retryable).
+    """
+    damage = Damage()
+    with _open(source) as file:
+        yield from items_of(file, source.columns, damage, options)
+        if file.damage:
+            damage.note(file.damage)
+    damage.raise_if_any()
+
+
+def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
+    """The image ``member`` in row ``offset``."""
+    with _open(source) as file:
+        return image_in(file, member, offset, options)
+
+
+def is_arrow(head: bytes) -> bool:
+    """Whether ``head`` begins an Arrow IPC file or stream."""
+    size = int.from_bytes(head[4:8], "little")
+    return head.startswith(FILE_MARK + b"\0\0") or (head.startswith(STREAM_MARK) and 0 < size < MAX_SCHEMA and size % 8 == 0)
+
+
+def why_no_images(stored: RangeFile, columns: Sequence[str]) -> str | None:
+    """Why a whole file is no shard of images; as of :func:`causalprint.transforms.formats.parquet.why_no_images`."""
+    try:
+        return why_none(ArrowFile(stored, most=1), columns)
+    except InputError:
+        raise
+    except UNREADABLE:
+        stored.raise_failure()
+        return None
+
+
+@contextmanager
+def _open(source: ShardSource) -> Iterator[ArrowFile]:
+    stored = source.file()
+    try:
+        file = ArrowFile(stored)
+    except UNREADABLE as error:
+        stored.raise_failure()
+        what = f"no schema can be read from {source.size} bytes" if source.size else "the shard is an empty file"
+        raise ShardDamageError(f"{what}, so none of its rows can: {error}") from error
+    yield file
