@@ -288,3 +288,18 @@ def test_everything_that_a_slice_holds_counts_towards_its_bound(long: int, count
         held = sum(len(image.data) + len(image.member) for image in each.images)
         held += sum(len(reject.member) + len(reject.detail) for reject in each.rejects)
         assert each.seen == 1 or held <= most
+
+
+def test_sidecars_of_no_image_and_links_that_lead_out_stand_in_the_account(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (tmp_path / "elsewhere.jpg").write_bytes(JPEG)
+    for name in ("a.jpg", "a.json", "b.json", "c.txt"):
+        (photos / name).write_bytes(contents(name))
+    (photos / "gone.jpg").symlink_to(".git/annex/objects/xx/yy.jpg")
+    (photos / "out.jpg").symlink_to("../elsewhere.jpg")
+    (only,) = read_slices(open_shard(photos.as_uri(), Storage()), "b", Slicing(), Storage())
+    assert [(each.kind, each.members) for each in only.skipped_kinds] == [(ORPHAN, 2)]
+    assert [(each.member, each.reason) for each in only.rejects] == [("gone.jpg", "no-bytes"), ("out.jpg", "no-bytes")]
+    assert "gone.jpg" in (only.damage or "")
+    assert "link out of the folder" in (only.damage or "")
