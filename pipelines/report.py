@@ -9,6 +9,7 @@ from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
 from causalprint.schemas.elements import RejectCount, SkippedCount, VerdictCount, spread
 from causalprint.schemas.losses import LeftOut
+from causalprint.schemas.reasons import Stage
 from causalprint.schemas.runs import IncompleteShard, RunManifest
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
     run, totals = manifest.run, manifest.totals
     shown = {field.name for field in fields(AuditReport)}
     return AuditReport(
-        exit_code=ExitCode.INCOMPLETE if totals.incomplete or run.unread else ExitCode.COMPLETE,
+        exit_code=ExitCode.INCOMPLETE if totals.incomplete or run.unread or not_computed(totals.reasons) else ExitCode.COMPLETE,
         output=run.config.output,
         manifest=f"{run.config.output.rstrip('/')}/runs/{run.run_id}.json",
         run_id=run.run_id,
@@ -82,6 +83,11 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
         left_out=run.left_out,
         **{name: value for name, value in spread(totals).items() if name in shown},
     )
+
+
+def not_computed(rejects: tuple[RejectCount, ...]) -> int:
+    """Images that were decoded and on which the model failed: another version, or another machine, may compute them."""
+    return sum(count.images for count in rejects if count.stage == Stage.COMPUTE)
 
 
 def print_report(found: AuditReport, console: Console) -> None:
@@ -102,6 +108,8 @@ def print_report(found: AuditReport, console: Console) -> None:
         kinds = ", ".join(f"{each.members:,} {each.kind}" for each in found.skipped_kinds)
         _line(console, f"{found.skipped:,} members of shards are neither images nor their sidecars: {kinds}")
     print_left_out(found.left_out, console)
+    if failed := not_computed(found.rejects):
+        _line(console, f"{failed:,} images were rejected at compute; --retry-rejects compute computes their slices again")
     _line(console, f"tables: {found.output}   manifest: {found.manifest}")
     if found.retryable:
         _line(console, "next: the same command again, to read what could not be read this time")
@@ -129,15 +137,9 @@ def print_left_out(left_out: tuple[LeftOut, ...], console: Console) -> None:
 
 def new_table(*names: str, numbers: tuple[str, ...] = ()) -> Table:
     """An empty table: columns of text, then columns of numbers."""
-    from rich import box
-    from rich.table import Table
+    from causalprint.pipelines.console import new_table as safe_table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+    return safe_table(*names, numbers=numbers)
 
 
 def share(part: int, whole: int) -> str:

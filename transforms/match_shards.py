@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Sample, Storage
@@ -17,7 +16,7 @@ from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.formats.left_out import left_out_file, table_folder
 from causalprint.transforms.images.kinds import is_image_name
 from causalprint.transforms.storage.lookup import Found, InputError, Store
-from causalprint.transforms.storage.storage import StoredFile, filesystem, is_local, sidecar_paths
+from causalprint.transforms.storage.storage import filesystem, is_local, sidecar_paths
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +24,6 @@ WILD = re.compile(r"[*?\[]")
 BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 MAX_NAMED = 5
 MANY_FILES = 1000
-SNIFFED_TOGETHER = 32
 
 
 class Matched(NamedTuple):
@@ -151,13 +149,14 @@ def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[st
     shards: dict[str, Shard] = {}
     others: dict[str, LeftOut] = {}
     described: set[str] = set()
-    for found in (found for several in matches.values() for found in several):
+    every = [found for several in matches.values() for found in several]
+    told = store.each(lambda found: shard_of(store, found.file, columns) if found.file else None, every)
+    for found, shard in zip(every, told, strict=True):
         if found.file is None:
             below = _below(store, found.path, columns)
             shards |= below.shards
             others |= below.left_out
             continue
-        shard = shard_of(store, found.file, columns)
         uri = store.uri(found.path)
         if shard is None:
             others[uri] = left_out_file(found.file, uri)
@@ -185,11 +184,12 @@ def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
             uri = store.uri(whole)
             left[uri] = LeftOut(f".{whole.rpartition('.')[2].lower()} folder", 1, uri, missing=True)
             continue
-        formats = _formats(store, files)
+        formats = list(store.each(lambda file: format_at(store, file), files))
         is_shard = any(kind == "folder" or is_image_name(file.name) for file, kind in zip(files, formats, strict=True))
-        for file, kind in zip(files, formats, strict=True):
+        pairs = list(zip(files, formats, strict=True))
+        told = store.each(lambda pair: None if pair[1] in (None, "folder") else shard_of(store, pair[0], columns), pairs)
+        for (file, kind), shard in zip(pairs, told, strict=True):
             uri = store.uri(file.path)
-            shard = shard_of(store, file, columns) if kind not in (None, "folder") else None
             if shard:
                 shards[uri] = shard
             elif kind != "folder" and not (is_shard and is_image_name(file.name)):
@@ -197,13 +197,6 @@ def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
         if is_shard:
             shards[parent] = folder_shard(parent, files)
     return _ByUri(shards, left)
-
-
-def _formats(store: Store, files: Sequence[StoredFile]) -> list[str | None]:
-    if is_local(store.given):
-        return [format_at(store, file) for file in files]
-    with ThreadPoolExecutor(SNIFFED_TOGETHER, thread_name_prefix="sniff") as pool:
-        return list(pool.map(lambda file: format_at(store, file), files))
 
 
 def _gaps(given: str, missing: Sequence[str], asked: int) -> str:

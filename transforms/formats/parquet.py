@@ -242,8 +242,9 @@ def _found(file: TableFile, *, encoded: bool = True) -> _Found:
     """What the first values of every column of bytes are; of text where none are images, or ``encoded`` asks."""
     leaves = leaves_of(file.schema)
     able = [leaf for leaf in leaves if not leaf.text]
-    seen = _sampled(file, able)
-    what = {leaf: holds(value for value in seen[leaf] if isinstance(value, bytes)) for leaf in able}
+    certain = {leaf for leaf in able if file.begins_image(leaf.steps)}
+    seen = _sampled(file, [leaf for leaf in able if leaf not in certain])
+    what = dict.fromkeys(certain, Holds.IMAGES) | {leaf: holds(values) for leaf, values in seen.items()}
     images = [leaf for leaf in able if what[leaf] is Holds.IMAGES]
     unseen = [leaf for leaf in able if what[leaf] is Holds.UNSEEN]
     texts = _sampled(file, [leaf for leaf in leaves if leaf.text and (encoded or not (images or unseen))], SAMPLED_ROWS)

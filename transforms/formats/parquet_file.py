@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from causalprint.schemas.config import MEBIBYTE
 from causalprint.transforms.formats.parquet_footer import Chunk, chunks_of, page_at, tail_of
+from causalprint.transforms.formats.parquet_head import first_values
+from causalprint.transforms.images.kinds import image_format
 from causalprint.transforms.storage.storage import RangeFile
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError)  # ValueError: text in a broken footer that is no UTF-8
@@ -53,6 +55,9 @@ class TableFile(Protocol):
 
     def batches(self, group: Group, columns: Sequence[str], most: int = ...) -> Iterator[pa.RecordBatch]:
         """The rows of a group in order, at most so many together."""
+
+    def begins_image(self, path: tuple[str | None, ...]) -> bool:
+        """Whether the first value of the column or field at ``path`` certainly begins an image, if that costs little to tell."""
 
     def too_costly(self, group: Group, column: str) -> str | None:
         """Why a column of a group is not read; ``None`` where it is."""
@@ -97,6 +102,13 @@ class ParquetTable:
         except UNREADABLE:
             self.stored.raise_failure()
             raise
+
+    def begins_image(self, path: tuple[str | None, ...]) -> bool:
+        """Whether the first value of the column or field at ``path`` certainly begins an image; reads its first bytes alone."""
+        group = next((group for group in self.groups if group.rows), None)
+        chunks = self._chunks(group, [str(path[0])]) if group else []
+        values = [value for chunk in chunks if chunk.path == path for value in first_values(self._fetch, chunk)]
+        return any(image_format(value[:64].ljust(64, b"\0")) for value in values)
 
     def too_costly(self, group: Group, column: str) -> str | None:
         """Why a column of a group is not read, by what its footer and its pages say of sizes; ``None`` where it is."""

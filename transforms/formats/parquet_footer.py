@@ -22,7 +22,9 @@ class Chunk(NamedTuple):
     """A column within a row group.
 
     Attributes:
-        column: of the table, the first of its path.
+        path: the column of the table, and the fields within it.
+        kind: the physical type's number.
+        codec: the compression's number.
         values: nulls and those of lists among them.
         packed: bytes in the file.
         size: bytes once decompressed.
@@ -30,12 +32,19 @@ class Chunk(NamedTuple):
         dictionary: whether that is one of a dictionary, whose values may be repeated for nothing.
     """
 
-    column: str
+    path: tuple[str, ...]
+    kind: int
+    codec: int
     values: int
     packed: int
     size: int
     offset: int
     dictionary: bool
+
+    @property
+    def column(self) -> str:
+        """The column of the table."""
+        return self.path[0]
 
 
 class Page(NamedTuple):
@@ -82,7 +91,8 @@ def _chunk(told: dict[int, Any]) -> Chunk:
     values, packed, size = (int(told[number]) for number in (5, 7, 6))
     if min(values, packed, size) < 0:
         raise ValueError((values, packed, size))
-    return Chunk(bytes(told[3][0]).decode(), values, packed, size, int(min(first, told[9])), bool(told.get(11)))
+    path = tuple(bytes(name).decode() for name in told[3])
+    return Chunk(path, int(told[1]), int(told[4]), values, packed, size, int(min(first, told[9])), bool(told.get(11)))
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -13,11 +14,13 @@ from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.losses import LeftOut
 from causalprint.schemas.names import well_formed
-from causalprint.transforms.storage.storage import RangeFile, StoredFile, followed, is_folder, retried, stored_file
+from causalprint.transforms.storage.storage import RangeFile, StoredFile, followed, is_folder, is_local, retried, stored_file
 
 OUTPUT_MARK = "_causalprint.json"
 LISTED_TOGETHER = 8
+ASKED_TOGETHER = 16
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -102,7 +105,7 @@ class Store:
             if hidden:
                 left_out[hidden] = self._left_out("hidden folder", hidden)
             elif not path.endswith("/"):
-                found.append(self._found(info))
+                found.append(self._found(info, folder))
         outputs = {each.file.parent for each in found if each.file and each.file.name == OUTPUT_MARK}
         left_out |= {output: self._left_out("output of this program", output) for output in outputs}
         left_out |= {each.path: self._left_out("link to a folder", each.path) for each in found if each.file is None}
@@ -110,6 +113,14 @@ class Store:
         files.sort(key=lambda file: (file.parent, file.name))
         folders = [list(group) for _, group in groupby(files, key=lambda file: file.parent)]
         return Below(folders, [each for path, each in left_out.items() if not _is_below(path.rpartition("/")[0], outputs)])
+
+    def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """``call`` of each item, in order; of some at once where the store is not a local disk."""
+        if is_local(self.given) or len(items) == 1:
+            yield from map(call, items)
+            return
+        with ThreadPoolExecutor(ASKED_TOGETHER, thread_name_prefix="look-up") as pool:
+            yield from pool.map(call, items)
 
     def head(self, file: StoredFile, size: int) -> bytes:
         """The first ``size`` bytes of a file, fewer where it is shorter."""
@@ -161,8 +172,8 @@ class Store:
             return None
         return {info["name"]: self._found(info) for info in infos}
 
-    def _found(self, info: dict[str, Any]) -> Found:
-        told = followed(self.fs, info)
+    def _found(self, info: dict[str, Any], within: str | None = None) -> Found:
+        told = followed(self.fs, info, within)
         return Found(info["name"], None if is_folder(told) else stored_file(told))
 
 

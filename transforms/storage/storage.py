@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import stat
 import time
 from collections.abc import Callable
@@ -29,11 +30,12 @@ PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": 
 MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, ImportError, AssertionError)
 """Errors of a program and not of a connection: no attempt would end otherwise."""
 SIDECARS = (".json", ".txt")
+TAKEOUT = ".supplemental-metadata.json"
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 class StoredFile(NamedTuple):
-    """One object or file: its path for the filesystem, bytes, and what tells this version of it from others.
+    """One object or file: its path for the filesystem, bytes, what tells this version of it from others, whether it is a link.
 
     What has a name and no bytes to read says in ``absent`` what it is: ``link that leads nowhere``, ``named pipe``.
     """
@@ -41,6 +43,7 @@ class StoredFile(NamedTuple):
     path: str
     size: int
     generation: str
+    link: bool = False
     absent: str | None = None
 
     @property
@@ -98,13 +101,13 @@ def stored_file(info: dict[str, Any]) -> StoredFile:
     The generation is the object's generation number or etag; of stores that have neither, size and time of modification.
     """
     if info["type"] != "file":
-        return StoredFile(info["name"], 0, "", absent=_absent(info))
-    size = int(info["size"] or 0)
+        return StoredFile(info["name"], 0, "", link=bool(info.get("islink")), absent=_absent(info))
+    size, link = int(info["size"] or 0), bool(info.get("islink"))
     for key in ("generation", "ETag", "etag"):
         if info.get(key):
-            return StoredFile(info["name"], size, str(info[key]).strip('"'))
+            return StoredFile(info["name"], size, str(info[key]).strip('"'), link=link)
     modified = next((info[key] for key in ("mtime", "LastModified", "updated", "modified", "created") if key in info), "")
-    return StoredFile(info["name"], size, f"{size}-{modified}")
+    return StoredFile(info["name"], size, f"{size}-{modified}", link=link)
 
 
 def retried(call: Callable[[], Result], what: str, options: ReadOptions) -> Result:
@@ -165,6 +168,26 @@ class ShardSource:
         """The shard as a file to seek in."""
         return RangeFile(self.fetch, self.size)
 
+    def beside(self, suffix: str) -> RangeFile | None:
+        """The file beside an archive that has its stem and ``suffix``, to seek in; ``None`` where there is none, or it is a link.
+
+        Raises:
+            ShardDamageError: retryable; the store did not answer.
+        """
+        stem = re.sub(r"\.(tar(\.\w+)?|tgz|tzst)$", "", self._path, flags=re.IGNORECASE)
+        if stem == self._path:
+            return None
+        try:
+            info = retried(lambda: self._fs.info(f"{stem}{suffix}"), f"{stem}{suffix} could not be looked up", self._options)
+        except ShardDamageError as error:
+            if isinstance(error.__cause__, FINAL):
+                return None
+            raise
+        if info["type"] != "file" or info.get("islink"):
+            return None
+        file = stored_file(info)
+        return RangeFile(lambda start, end: self.fetch(start, end, file), file.size)
+
     def fetch(self, start: int, end: int, file: StoredFile | None = None) -> bytes:
         """Bytes ``start`` to ``end`` (not included) of the shard, or of a ``file`` that :meth:`files` named.
 
@@ -211,8 +234,8 @@ class ShardSource:
 
 
 def list_files(fs: Any, path: str) -> list[StoredFile]:
-    """Files directly in folder ``path``; links to files are followed, links to folders are not and are left out."""
-    entries = [followed(fs, info) for info in fs.ls(path, detail=True)]
+    """Files directly in folder ``path``; links to files in and below it are followed, other links are not."""
+    entries = [followed(fs, info, within=path) for info in fs.ls(path, detail=True)]
     return [stored_file(info) for info in entries if not is_folder(info) and not info["name"].endswith("/")]
 
 
@@ -225,7 +248,8 @@ def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
     infos = [fs.info(path)]
     for beside in sidecar_paths(path):
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            infos.append(fs.info(beside))
+            info = fs.info(beside)
+            infos += [] if info.get("islink") else [info]  # what a link would bring into the tables, nobody has named
     files = [stored_file(info) for info in (followed(fs, info) for info in infos) if info["type"] == "file"]
     if not files or files[0].path != infos[0]["name"]:
         raise FileNotFoundError(f"{path} is no file")
@@ -233,9 +257,9 @@ def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
 
 
 def sidecar_paths(path: str) -> list[str]:
-    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``)."""
+    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``; Takeout's)."""
     stem = path[: -len(ending)] if (ending := PurePosixPath(path).suffix) else path
-    return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS]
+    return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS] + [f"{path}{TAKEOUT}"]
 
 
 def is_folder(info: dict[str, Any]) -> bool:
@@ -249,9 +273,15 @@ def folder_generation(files: list[StoredFile]) -> str:
     return digest(*parts)[:32]
 
 
-def followed(fs: Any, info: dict[str, Any]) -> dict[str, Any]:
-    """The file that a local link leads to, under the link's own name; anything else as it is."""
-    if not info.get("islink"):
+def followed(fs: Any, info: dict[str, Any], within: str | None = None) -> dict[str, Any]:
+    """The file that a local link leads to, under the link's own name; anything else as it is.
+
+    Args:
+        fs: the filesystem.
+        info: an entry of a listing.
+        within: a folder: links that lead out of it are left as they are, for they may lead anywhere on this machine.
+    """
+    if not info.get("islink") or (within is not None and not _leads_into(info["name"], within)):
         return info
     try:
         target: dict[str, Any] = fs.info(info["name"])
@@ -266,6 +296,10 @@ def _absent(info: dict[str, Any]) -> str:
     mode = int(info.get("mode", 0))
     kinds = {"named pipe": stat.S_ISFIFO, "socket": stat.S_ISSOCK}
     return next((kind for kind, does in kinds.items() if does(mode)), "device or other special file")
+
+
+def _leads_into(link: str, folder: str) -> bool:
+    return os.path.realpath(link).startswith(os.path.join(os.path.realpath(folder), ""))  # noqa: PTH118 - any text
 
 
 def _straight(path: str) -> str:

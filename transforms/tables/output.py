@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,8 +14,11 @@ from typing import BinaryIO
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import Slicing, Storage
 from causalprint.transforms.storage.storage import filesystem
+
+MARK = "attributions"
+"""The table of an audit whose file commits a slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,20 @@ class Output:
         bundle_digest: SHA-256 of the bundle, lower-case hex, for the files' metadata.
         storage: fsspec options.
         mark: the table whose file is written last of a slice's: with it, and its receipt in the footer, the slice is committed.
+        slicing: where shards are cut, for the receipts; only slices that were cut alike count as committed. ``None``: not told.
     """
 
     root: str
     bundle_id: str
     bundle_digest: str
     storage: Storage
-    mark: str = "attributions"
+    mark: str = MARK
+    slicing: Slicing | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables in which a slice has a file, in the order in which these are written: that of the mark last."""
+        return ("images", "embeddings", "rejects", MARK) if self.mark == MARK else (self.mark,)
 
     def path(self, table: str, name: str) -> str:
         """Where file ``name`` (a slice's or shard's id) of ``table`` lies below the root."""
@@ -45,9 +55,15 @@ class Output:
         """Writes one file below the root; see :func:`put`."""
         put(self.root, path, data, self.storage)
 
-    def get(self, path: str, *, tail: int | None = None) -> bytes | None:
+    def get(self, path: str, *, tail: int | None = None, size: int | None = None) -> bytes | None:
         """Reads one file below the root; see :func:`get`."""
-        return get(self.root, path, self.storage, tail=tail)
+        return get(self.root, path, self.storage, tail=tail, size=size)
+
+    def remove(self, path: str) -> None:
+        """Removes one file below the root; one that is gone already is no error."""
+        fs, base = filesystem(self.root, self.storage)
+        with suppress(FileNotFoundError):
+            fs.rm_file(f"{base}/{path}")
 
 
 def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool = False, part: str | None = None) -> None:
@@ -78,11 +94,15 @@ def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool 
         fs.pipe_file(target, data)
 
 
-def get(root: str, path: str, storage: Storage, *, tail: int | None = None) -> bytes | None:
-    """Reads ``root/path``, or its last ``tail`` bytes (all of it where it is shorter); ``None`` where there is no such file."""
+def get(root: str, path: str, storage: Storage, *, tail: int | None = None, size: int | None = None) -> bytes | None:
+    """Reads ``root/path``, or its last ``tail`` bytes (all of it where it is shorter); ``None`` where there is no such file.
+
+    Where the file's ``size`` is known, a store need not be asked for it first.
+    """
     fs, base = filesystem(root, storage)
+    start = None if tail is None else -tail if size is None else max(0, size - tail)
     try:
-        data: bytes = fs.cat_file(f"{base}/{path}", start=None if tail is None else -tail)
+        data: bytes = fs.cat_file(f"{base}/{path}", start=start, end=size) if size != 0 else b""
     except FileNotFoundError:
         return None
     return data if tail is None else data[-tail:]  # a server may answer a range with everything
@@ -97,6 +117,21 @@ def folder_names(root: str, folder: str, storage: Storage) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(name.rpartition("/")[2] for name in found if name != path)
+
+
+def listed(root: str, folder: str, storage: Storage) -> dict[str, int | None]:
+    """Names in ``root/folder`` and the bytes of each file, ``None`` of a folder; none where there is no such folder.
+
+    One listing, whatever it holds: on an object store a request for every thousand names.
+    """
+    fs, base = filesystem(root, storage)
+    path = f"{base}/{folder}".rstrip("/")
+    try:
+        found = fs.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    names = {str(info["name"]).rstrip("/").rpartition("/")[2]: info for info in found if str(info["name"]).rstrip("/") != path}
+    return {name: None if info["type"] == "directory" else int(info["size"] or 0) for name, info in names.items()}
 
 
 def _create(fs: AbstractFileSystem, target: str, data: bytes) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms.formats import parquet, parquet_file
-from causalprint.transforms.formats.parquet_footer import chunks_of, page_at, tail_of
+from causalprint.transforms.formats.parquet_footer import Chunk, chunks_of, page_at, tail_of
+from causalprint.transforms.formats.parquet_head import first_values
 from tests.shards import make_samples, parquet_bytes
 from tests.transforms.formats.reading import Account, read_all
 
@@ -66,6 +67,14 @@ def test_sizes_are_read_of_the_footer_and_of_pages() -> None:
 def test_a_footer_of_any_bytes_says_something_or_nothing(data: bytes) -> None:
     chunks_of(data + len(data).to_bytes(4, "little") + b"PAR1")
     page_at(lambda start, end: data[start:end], 0)
+
+
+@given(data=st.binary(min_size=1, max_size=200), codec=st.integers(0, 8), kind=st.sampled_from([6, 7]))
+@settings(max_examples=300)
+def test_a_page_of_any_bytes_begins_with_something_or_nothing(data: bytes, codec: int, kind: int) -> None:
+    header = b"\x15\x04\x15" + bytes([2 * (len(data) % 64)]) + b"\x15" + bytes([2 * (len(data) % 64)]) + b"\x00"
+    chunk = Chunk(("image",), kind, codec, 1, len(data), len(data), 0, dictionary=False)
+    first_values(lambda start, end: (header + data)[start:end], chunk)
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), HUGGING_FACE, pa.list_(pa.binary())])
