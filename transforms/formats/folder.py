@@ -49,7 +49,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     used = {each.path for several in sidecars.values() for _, each in several}
     lines: dict[str, bytes] = {}
     for file in files:
-        if file.name.lower() in LISTS and not file.link and file.size <= options.max_sample_bytes:
+        if file.name.lower() in LISTS and not (file.link or file.absent) and file.size <= options.max_sample_bytes:
             told = file_lines(file.name, source.fetch(0, file.size, file))
             lines |= told
             used |= {file.path} if told else set()
@@ -104,7 +104,11 @@ def _load(
 def _sidecars(files: list[StoredFile], options: ReadOptions) -> dict[str, list[tuple[str, StoredFile]]]:
     """The sidecars of each image file, by its path, and the keys of each."""
     images = [file for file in files if is_image_name(file.name) or _is_silent(file.name)]
-    others = [file for file in files if is_sidecar_name(file.name) and not file.link and file.size <= options.max_sidecar_bytes]
+    others = [
+        file
+        for file in files
+        if is_sidecar_name(file.name) and not (file.link or file.absent) and file.size <= options.max_sidecar_bytes
+    ]
     found = match_sidecars([file.name for file in images], [file.name for file in others])
     sidecars = {}
     for image, told in zip(images, found, strict=True):
