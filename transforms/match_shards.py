@@ -188,9 +188,7 @@ def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
         able = [file for file, kind in zip(files, formats, strict=True) if kind not in (None, "folder")]
         made = dict(zip(able, store.each(lambda file: shard_of(store, file, columns), able), strict=True))
         is_shard = any(kind == "folder" or is_image_name(file.name) for file, kind in zip(files, formats, strict=True))
-        pairs = list(zip(files, formats, strict=True))
-        told = store.each(lambda pair: None if pair[1] in (None, "folder") else shard_of(store, pair[0], columns), pairs)
-        for (file, kind), shard in zip(pairs, told, strict=True):
+        for file, kind in zip(files, formats, strict=True):
             uri = store.uri(file.path)
             if shard := made.get(file):
                 shards[uri] = shard
