@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from fsspec.utils import get_protocol
 
 from causalprint.schemas.config import ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, digest
+from causalprint.schemas.names import raw_path, text_of
 from causalprint.transforms.storage.streams import BlockStream
 
 logger = logging.getLogger(__name__)
@@ -27,20 +29,22 @@ PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": 
 MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, ImportError, AssertionError)
 """Errors of a program and not of a connection: no attempt would end otherwise."""
 SIDECARS = (".json", ".txt")
+TAKEOUT = ".supplemental-metadata.json"
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 class StoredFile(NamedTuple):
-    """One object or file: its path for the filesystem, bytes, and what tells this version of it from others."""
+    """One object or file: its path for the filesystem, bytes, what tells this version of it from others, whether it is a link."""
 
     path: str
     size: int
     generation: str
+    link: bool = False
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rsplit("/", 1)[-1]
+        """The last part of the path, as text; the path itself is what opens it."""
+        return text_of(self.path.rsplit("/", 1)[-1])
 
     @property
     def parent(self) -> str:
@@ -52,6 +56,7 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
     """The fsspec filesystem of ``uri``, without a cache of listings, and the path of ``uri`` in it.
 
     A local path is absolute and without ``.`` and ``..``, so that one file has one URI; remote ones may mean those literally.
+    Where a local name is no UTF-8, the path is its bytes as Python has them, and ``uri`` may be the text that tables hold.
 
     Raises:
         ImportError: the package that speaks the protocol is not installed.
@@ -68,7 +73,7 @@ def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
     except ValueError as error:
         raise ValueError(f"no filesystem for {protocol}:// of {uri!r}; use file://, s3:// or gs://: {error}") from error
     path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
-    return fs, _straight(path) if is_local(uri) else path
+    return fs, _straight(raw_path(path)) if is_local(uri) else path
 
 
 def _options(storage: Storage, protocol: str) -> dict[str, Any]:
@@ -90,12 +95,12 @@ def stored_file(info: dict[str, Any]) -> StoredFile:
 
     The generation is the object's generation number or etag; of stores that have neither, size and time of modification.
     """
-    size = int(info["size"] or 0)
+    size, link = int(info["size"] or 0), bool(info.get("islink"))
     for key in ("generation", "ETag", "etag"):
         if info.get(key):
-            return StoredFile(info["name"], size, str(info[key]).strip('"'))
+            return StoredFile(info["name"], size, str(info[key]).strip('"'), link=link)
     modified = next((info[key] for key in ("mtime", "LastModified", "updated", "modified", "created") if key in info), "")
-    return StoredFile(info["name"], size, f"{size}-{modified}")
+    return StoredFile(info["name"], size, f"{size}-{modified}", link=link)
 
 
 def retried(call: Callable[[], Result], what: str, options: ReadOptions) -> Result:
@@ -132,7 +137,7 @@ class ShardSource:
     """The stored bytes of one shard, read with retries.
 
     Attributes:
-        uri, size, generation: as of :class:`~causalprint.schemas.elements.Shard`.
+        uri, size, generation, columns: as of :class:`~causalprint.schemas.elements.Shard`.
         is_local: whether it lies on a local disk, so that fetching ahead gains nothing.
     """
 
@@ -140,20 +145,41 @@ class ShardSource:
         self.uri = shard.uri
         self.size = shard.size
         self.generation = shard.generation
+        self.columns = shard.columns
         self._fs, self._path = filesystem(shard.uri, storage)
         self._options = options
         self._is_folder = shard.format == "folder"
         self._list = list_files if shard.uri.endswith("/") else with_sidecars
         self.is_local = is_local(shard.uri)
 
-    def stream(self, start: int = 0) -> BlockStream:
+    def stream(self, start: int = 0, *, read_ahead: bool = True) -> BlockStream:
         """The shard's bytes in order from ``start``, fetched ahead."""
-        read_ahead = 0 if self.is_local else self._options.read_ahead
-        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, read_ahead, start)
+        blocks = 0 if self.is_local or not read_ahead else self._options.read_ahead
+        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, blocks, start)
 
     def file(self) -> RangeFile:
         """The shard as a file to seek in."""
         return RangeFile(self.fetch, self.size)
+
+    def beside(self, suffix: str) -> RangeFile | None:
+        """The file beside an archive that has its stem and ``suffix``, to seek in; ``None`` where there is none, or it is a link.
+
+        Raises:
+            ShardDamageError: retryable; the store did not answer.
+        """
+        stem = re.sub(r"\.(tar(\.\w+)?|tgz|tzst)$", "", self._path, flags=re.IGNORECASE)
+        if stem == self._path:
+            return None
+        try:
+            info = retried(lambda: self._fs.info(f"{stem}{suffix}"), f"{stem}{suffix} could not be looked up", self._options)
+        except ShardDamageError as error:
+            if isinstance(error.__cause__, FINAL):
+                return None
+            raise
+        if info["type"] != "file" or info.get("islink"):
+            return None
+        file = stored_file(info)
+        return RangeFile(lambda start, end: self.fetch(start, end, file), file.size)
 
     def fetch(self, start: int, end: int, file: StoredFile | None = None) -> bytes:
         """Bytes ``start`` to ``end`` (not included) of the shard, or of a ``file`` that :meth:`files` named.
@@ -172,7 +198,7 @@ class ShardSource:
             ShardDamageError: retryable; the store did not list them.
         """
         found = retried(lambda: self._list(self._fs, self._path), f"{self.uri} could not be listed", self._options)
-        return sorted(found, key=lambda file: file.name)
+        return sorted(found, key=lambda file: (file.name, file.path))
 
     def check_generation(self) -> None:
         """Makes sure that the store still holds the version that was matched.
@@ -201,8 +227,8 @@ class ShardSource:
 
 
 def list_files(fs: Any, path: str) -> list[StoredFile]:
-    """Files directly in folder ``path``; links to files are followed, links to folders are not."""
-    entries = [followed(fs, info) for info in fs.ls(path, detail=True)]
+    """Files directly in folder ``path``; links to files in and below it are followed, other links are not."""
+    entries = [followed(fs, info, within=path) for info in fs.ls(path, detail=True)]
     return [stored_file(info) for info in entries if info["type"] == "file" and not info["name"].endswith("/")]
 
 
@@ -215,7 +241,8 @@ def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
     infos = [fs.info(path)]
     for beside in sidecar_paths(path):
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            infos.append(fs.info(beside))
+            info = fs.info(beside)
+            infos += [] if info.get("islink") else [info]  # what a link would bring into the tables, nobody has named
     files = [stored_file(info) for info in (followed(fs, info) for info in infos) if info["type"] == "file"]
     if not files or files[0].path != infos[0]["name"]:
         raise FileNotFoundError(f"{path} is no file")
@@ -223,9 +250,9 @@ def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
 
 
 def sidecar_paths(path: str) -> list[str]:
-    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``)."""
+    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``; Takeout's)."""
     stem = path[: -len(ending)] if (ending := PurePosixPath(path).suffix) else path
-    return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS]
+    return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS] + [f"{path}{TAKEOUT}"]
 
 
 def folder_generation(files: list[StoredFile]) -> str:
@@ -234,15 +261,25 @@ def folder_generation(files: list[StoredFile]) -> str:
     return digest(*parts)[:32]
 
 
-def followed(fs: Any, info: dict[str, Any]) -> dict[str, Any]:
-    """The file that a local link leads to, under the link's own name; anything else as it is."""
-    if not info.get("islink"):
+def followed(fs: Any, info: dict[str, Any], within: str | None = None) -> dict[str, Any]:
+    """The file that a local link leads to, under the link's own name; anything else as it is.
+
+    Args:
+        fs: the filesystem.
+        info: an entry of a listing.
+        within: a folder: links that lead out of it are left as they are, for they may lead anywhere on this machine.
+    """
+    if not info.get("islink") or (within is not None and not _leads_into(info["name"], within)):
         return info
     try:
         target: dict[str, Any] = fs.info(info["name"])
     except OSError:  # a link that leads nowhere
         return info
     return target if target["type"] == "file" else info
+
+
+def _leads_into(link: str, folder: str) -> bool:
+    return os.path.realpath(link).startswith(os.path.join(os.path.realpath(folder), ""))  # noqa: PTH118 - any text
 
 
 def _straight(path: str) -> str:
