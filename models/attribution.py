@@ -138,6 +138,11 @@ class Attributor:
         return tuple(Candidate(self._manifest.sources[index], float(probabilities[index])) for index in chosen)
 
 
+def damaged() -> Attribution:
+    """The verdict on an image some of whose pixels may be the decoder's invention."""
+    return Attribution(Verdict.ABSTAIN.value, reason=Abstention.DAMAGED.value)
+
+
 def too_small() -> Attribution:
     """The verdict on an image that is smaller than the crop and therefore has no fingerprint."""
     return Attribution(Verdict.ABSTAIN.value, reason=Abstention.TOO_SMALL.value)

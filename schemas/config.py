@@ -187,6 +187,7 @@ class AuditConfig(Command):
         int | None, Option("Cut slices at so many encoded bytes, where that is less.", "N", RUNS, least=1, usual=str(SLICE_BYTES))
     ] = None
     limit: Limit = None
+    image_column: ImageColumn = ()
     retry_rejects: Annotated[
         str | None,
         Option(
@@ -196,7 +197,6 @@ class AuditConfig(Command):
             choices=("read", "decode", "compute"),
         ),
     ] = None
-    image_column: ImageColumn = ()
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.

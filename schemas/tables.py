@@ -76,11 +76,12 @@ IMAGES = _table(
         "libjpeg quality, 1 to 100, that gives the file's luminance table; negative: the nearest, where none gives it exactly",
         nullable=True,
     ),
+    column("damage", pa.string(), "why some of its pixels may be the decoder's invention; such an image abstains", nullable=True),
     column("metadata", pa.string(), "the image's sidecar (crawl URL, caption, licence, …) as JSON text", nullable=True),
 )
 
 EMBEDDINGS = _table(
-    "The causal fingerprint and one scalar a lens: a row for every row of images but those too small to analyse.",
+    "The causal fingerprint and one scalar a lens: a row for every row of images but those too small to analyse, or damaged.",
     *_key_columns(),
     column(
         "fingerprint",
@@ -114,7 +115,7 @@ ATTRIBUTIONS = _table(
         list_of(pa.struct([pa.field(name, kind, nullable=False) for name, kind in _CANDIDATE])),
         "the five most probable sources, `real` among them, best first; empty where nothing was computed",
     ),
-    column("reason", pa.string(), "why the system abstained: too-small, undecided, flat, uncalibrated", nullable=True),
+    column("reason", pa.string(), "why the system abstained: too-small, damaged, undecided, flat, uncalibrated", nullable=True),
 )
 
 REJECTS = _table(

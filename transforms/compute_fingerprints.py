@@ -42,7 +42,7 @@ class Computed(NamedTuple):
         image: as the shard holds it.
         image_id: SHA-256 of its bytes, lower-case hex.
         decoded: what its headers say; its pixels are gone.
-        crops: how many voted; 0 where the image is smaller than the crop.
+        crops: how many voted; 0 where the image is smaller than the crop, or damaged.
         fingerprints: their vote, N = 1; ``None`` where there are no crops.
     """
 
@@ -156,6 +156,8 @@ def _open(fingerprinter: Fingerprinter, image: EncodedImage) -> tuple[Computed |
         return image.rejected(error.stage, error.reason, error.detail, image_id), nothing
     except MachineFaultError as error:
         raise MachineFaultError(f"decoding {image.member}: {error}") from error
+    if decoded.damage:
+        return Computed(image, image_id, decoded._replace(pixels=nothing), 0), nothing
     crops = fingerprinter.crops(decoded.pixels)
     # Only the crops live on: a slice of large photographs would not fit.
     return Computed(image, image_id, decoded._replace(pixels=nothing), len(crops)), crops
