@@ -81,7 +81,7 @@ def fingerprint_slice(
 def contained(
     images: ImageSlice, fingerprinter: Fingerprinter, pool: ThreadPoolExecutor, batch_size: int = BATCH_SIZE
 ) -> FingerprintedSlice:
-    """:func:`fingerprint_slice`, once more one image after another where the machine fails, and then without that slice.
+    """:func:`fingerprint_slice`, once more one image after another where it or the machine fails, and then without that slice.
 
     What cannot be computed is left out whole, as ``retryable``: it is not written, the run goes on, and the next one tries again.
 
@@ -90,16 +90,21 @@ def contained(
     """
     try:
         return fingerprint_slice(images, fingerprinter, pool, batch_size)
-    except MachineFaultError as fault:
-        _log.warning("slice %d of %s is tried again, one image at a time: %s", images.index, images.shard.uri, fault)
+    except (BrokenMachineError, ImportError):
+        raise
+    except Exception as error:  # noqa: BLE001 - told below, where it comes again
+        _log.warning("slice %d of %s is tried again, one image at a time: %s", images.index, images.shard.uri, told(error))
     try:
         return fingerprint_slice(images, fingerprinter, pool, batch_size=1)
+    except (BrokenMachineError, ImportError):
+        raise
     except MachineFaultError as fault:
         damage = f"slice {images.index} was not computed, for the machine failed ({fault}); no image is to blame"
-        source = replace(images.without_bytes(), damage=damage, retryable=True, skipped=0)
-        return FingerprintedSlice(
-            source, 0, *(pa.RecordBatch.from_pylist([], schema) for schema in (IMAGES, EMBEDDINGS, REJECTS))
-        )
+    except Exception as error:  # noqa: BLE001 - an unforeseen error costs its slice, not the run
+        _log.exception("computing slice %d of %s failed", images.index, images.shard.uri)
+        damage = f"slice {images.index} was not computed: {told(error)}; please report this"
+    source = replace(images.without_bytes(), damage=damage, retryable=True, skipped=0, skipped_kinds=())
+    return FingerprintedSlice(source, 0, *(pa.RecordBatch.from_pylist([], schema) for schema in (IMAGES, EMBEDDINGS, REJECTS)))
 
 
 @beam.typehints.with_input_types(ImageSlice)

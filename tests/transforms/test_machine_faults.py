@@ -178,6 +178,18 @@ def test_a_fault_that_stays_leaves_the_slice_to_another_run(
     assert source.damage.startswith("slice 3 was not computed, for the machine failed (")
 
 
+def test_an_error_that_nobody_foresaw_costs_its_slice_and_not_the_run(
+    bundle: Bundle, images: tuple[EncodedImage, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise LookupError("a fault of ours")
+
+    monkeypatch.setattr("causalprint.transforms.compute_fingerprints._embedding_row", failing)
+    found = compute(images, Fingerprinter(bundle, "cpu"))
+    assert (found.seen, len(found.images), found.source.retryable) == (0, 0, True)
+    assert found.source.damage == "slice 3 was not computed: LookupError: a fault of ours; please report this"
+
+
 @pytest.mark.parametrize("error", [*DEVICE, ValueError("no")], ids=name_of)
 def test_a_device_that_is_broken_for_good_ends_the_run(
     bundle: Bundle, images: tuple[EncodedImage, ...], error: BaseException
