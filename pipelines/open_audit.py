@@ -73,7 +73,7 @@ class AuditTables:
 
     def __init__(self, output: str, storage: Storage) -> None:
         self._connection = duckdb.connect()
-        fs, base = filesystem(output, storage)
+        fs, base = filesystem(output, storage, patient=True)
         if not isinstance(fs, LocalFileSystem):
             self._connection.register_filesystem(fs)
             base = fs.unstrip_protocol(base)

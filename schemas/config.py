@@ -58,7 +58,9 @@ class ReadOptions:
         block_bytes: bytes fetched by one request of a stream.
         read_ahead: blocks fetched ahead of a stream, in the background; local files are read as they come.
         attempts: times that a request is tried before the shard is given up as retryable damage.
-        backoff: seconds before the second attempt; doubled before each further one.
+        backoff: seconds before the second attempt; doubled before each further one, less up to a half by chance.
+        answer_seconds: seconds within which one attempt is answered, besides those for its bytes.
+        least_rate: bytes a second; a slower answer is given up.
     """
 
     max_encoded_bytes: int = 256 * MEBIBYTE
@@ -69,6 +71,12 @@ class ReadOptions:
     read_ahead: int = 2
     attempts: int = 5
     backoff: float = 0.5
+    answer_seconds: float = 60.0
+    least_rate: int = 64 * 1024
+
+    def seconds_for(self, size: int) -> float:
+        """How long one attempt to read or write ``size`` bytes may take."""
+        return self.answer_seconds + size / self.least_rate
 
 
 DEFAULT_READING = ReadOptions()

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
+from causalprint.schemas.records import SECRET
+from causalprint.schemas.urls import public
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -42,6 +45,7 @@ class Shard:
         generation: what tells this version of the object from any other: etag, or size and modification time.
         format: a key of ``causalprint.transforms.formats.FORMATS``.
         limit: read no more than this many images (``--limit``); ``None`` reads all.
+        opens: the URL with the secrets that open it, where ``uri`` lacks them; in memory only, and no part of what it is.
     """
 
     uri: str
@@ -49,6 +53,18 @@ class Shard:
     generation: str
     format: str
     limit: int | None = None
+    opens: str = field(default="", repr=False, compare=False, metadata=SECRET)
+
+    @classmethod
+    def at(cls, url: str, size: int, generation: str, kind: str) -> Self:
+        """The shard of format ``kind`` that is read from ``url``, known by it without its signatures and tokens."""
+        uri = public(url)
+        return cls(uri, size, generation, kind, opens="" if uri == url else url)
+
+    @property
+    def location(self) -> str:
+        """The URL to read it from."""
+        return self.opens or self.uri
 
     @property
     def collection(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
+from causalprint.schemas.urls import bare, public
 from causalprint.transforms.formats import FORMATS, format_of, shard_of
 from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.images.kinds import is_image_name
@@ -52,7 +53,13 @@ def match_shards(
         InputError: an input matches nothing.
         ImportError: an input needs a package that is not installed.
     """
-    shards = {shard.uri: shard for each in inputs for shard in _match(each, storage, options)}
+    shards: dict[str, Shard] = {}
+    for shard in (shard for each in inputs for shard in _match(each, storage, options)):
+        known = shards.setdefault(shard.uri, shard)
+        if known.opens and shard.opens and known.opens != shard.opens:
+            raise InputError(f"two inputs are the same file but for what signs them, or are told apart by a secret: {shard.uri}")
+        if shard.opens:
+            shards[shard.uri] = shard
     in_order = [shard for uri, shard in sorted(shards.items()) if shard.collection == uri or shard.collection not in shards]
     if (alone := sum(shard.collection != shard.uri for shard in in_order)) > MANY_FILES:
         logger.warning("%d image files are a shard each, which is slow; give their folders instead", alone)
@@ -80,14 +87,10 @@ def _match(given: str, storage: Storage, options: ReadOptions) -> list[Shard]:
     literal = store.info(path) if is_local(given) else None  # first, since the name of a file may hold braces and stars
     patterns = [] if literal else expand_braces(path)
     matches: dict[str, list[Found]] = {path: [literal]} if literal else {}
-    matches |= {
-        name: [found] if found else [] for name, found in store.infos([each for each in patterns if not WILD.search(each)])
-    }
-    matches |= {pattern: store.glob(pattern) for pattern in patterns if WILD.search(pattern)}
-    missing = [pattern for pattern, found in matches.items() if not found]
-    if missing:
-        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
-        raise InputError(f"input {given!r} matches nothing: there is no {', '.join(missing[:MAX_NAMED])}{more}")
+    matches |= {name: [found] if found else [] for name, found in store.infos([each for each in patterns if not _is_wild(each)])}
+    matches |= {pattern: store.glob(pattern) for pattern in patterns if _is_wild(pattern)}
+    if missing := [public(pattern) for pattern, found in matches.items() if not found]:
+        raise InputError(_gaps(public(given), missing, len(matches)))
     shards: list[Shard] = []
     others: list[str] = []
     described: set[str] = set()
@@ -100,12 +103,28 @@ def _match(given: str, storage: Storage, options: ReadOptions) -> list[Shard]:
             described.update(sidecar_paths(found.path))
     asked = [path for path in others if path in matches]
     if asked or not shards:
-        what = f"{asked[0]} is no shard" if asked else "nothing there is a shard"
+        what = f"{public(asked[0])} is no shard" if asked else "nothing there is a shard"
         suffixes = " ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
-        raise InputError(f"input {given!r}: {what} ({suffixes}) and no image file; give images, or their folder")
+        raise InputError(f"input {public(given)!r}: {what} ({suffixes}) and no image file; give images, or their folder")
     if others := [path for path in others if path not in described]:
-        logger.warning("input %r: left out %d files that are no shards, such as %s", given, len(others), others[0])
+        logger.warning(
+            "input %r: left out %d files that are no shards, such as %s", public(given), len(others), public(others[0])
+        )
     return shards
+
+
+def _is_wild(pattern: str) -> bool:
+    """Whether it is a glob. In a URL of the web a question mark begins the query."""
+    return bool(WILD.search(bare(pattern)))
+
+
+def _gaps(given: str, missing: list[str], asked: int) -> str:
+    """What is not there, of so many that were asked for."""
+    named = ", ".join(missing[:MAX_NAMED]) + (f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else "")
+    if len(missing) == asked:
+        return f"input {given!r} matches nothing: there is no {named}"
+    verb = "is" if len(missing) == 1 else "are"
+    return f"input {given!r}: {named} {verb} not there ({asked - len(missing)} of {asked} are); mend the range, or bring it back"
 
 
 def _shards_at(store: Store, found: Found) -> Iterator[Shard]:

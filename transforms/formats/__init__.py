@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Shard
+from causalprint.schemas.urls import bare
 from causalprint.transforms.formats import folder, parquet, tar, tfrecord
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
@@ -55,14 +56,14 @@ def shard_of(store: Store, file: StoredFile) -> Shard | None:
         head = store.head(file, SNIFFED_BYTES)
         kind, is_image = sniff_format(head), looks_like_image(head)
     if kind:
-        return Shard(uri, file.size, file.generation, kind)
+        return Shard.at(uri, file.size, file.generation, kind)
     files = store.ask(lambda: with_sidecars(store.fs, file.path)) if is_image else None
-    return Shard(uri, file.size, folder_generation(files), "folder") if files else None
+    return Shard.at(uri, file.size, folder_generation(files), "folder") if files else None
 
 
 def format_of(uri: str) -> str | None:
     """The format that the suffix of ``uri`` says, or ``None``."""
-    name = uri.rsplit("/", 1)[-1].lower()
+    name = bare(uri).rsplit("/", 1)[-1].lower()
     return next((kind for kind, each in FORMATS.items() if name.endswith(each.suffixes)), None)
 
 

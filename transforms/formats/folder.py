@@ -43,7 +43,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
 def folder_shard(uri: str, files: list[StoredFile]) -> Shard:
     """The shard that a folder of ``files`` is; its size is that of those named as images."""
     size = sum(file.size for file in files if is_image_name(file.name))
-    return Shard(uri, size, folder_generation(files), "folder")
+    return Shard.at(uri, size, folder_generation(files), "folder")
 
 
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:

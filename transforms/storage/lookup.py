@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
-from causalprint.transforms.storage.storage import StoredFile, followed, retried, stored_file
+from causalprint.schemas.urls import is_web, public, query_of, scrubbed
+from causalprint.transforms.storage.retries import LIST_SECONDS, StoreRefusalError, is_unreachable, remedy, retried, timed, told
+from causalprint.transforms.storage.storage import StoredFile, asked, followed, sized, stored_file
 
 OUTPUT_MARK = "_causalprint.json"
 LISTED_TOGETHER = 8
@@ -54,16 +57,25 @@ class Store:
             cause = error.__cause__
             if isinstance(cause, FileNotFoundError | NotADirectoryError):
                 return None
-            message = f"cannot look up {self.given!r}, {type(cause).__name__}: {cause}; check URL, credentials, --storage-options"
-            raise InputError(message) from cause
+            if cause is None or isinstance(cause, StoreRefusalError):
+                raise InputError(scrubbed(f"input {self.given!r}: {cause}")) from cause
+            what = "reach" if is_unreachable(cause) else "look up"
+            otherwise = "check URL, credentials, --storage-options, or run the same command again later"
+            message = f"cannot {what} {self.given!r}, {told(cause)}; {remedy(cause, otherwise)}"
+            raise InputError(scrubbed(message)) from cause
 
     def info(self, path: str) -> Found | None:
         """What is at ``path``."""
-        info = self.ask(lambda: self.fs.info(path))
+        info = self.ask(lambda: asked(self.fs, "info", path))
         return None if info is None else self._found(info)
 
     def infos(self, paths: Sequence[str]) -> Iterator[tuple[str, Found | None]]:
-        """What is at each path; where many are in one folder, it is listed once, if it may be."""
+        """What is at each path; where many are in one folder, it is listed once, if it may be, and if a listing tells all."""
+        if any(map(is_web, paths)):  # pages of web servers may leave files out, and have no sizes
+            with ThreadPoolExecutor(LISTED_TOGETHER, thread_name_prefix="lookup") as pool:
+                wanted = sorted(set(paths))
+                yield from zip(wanted, pool.map(self.info, wanted), strict=True)
+            return
         for parent, group in groupby(sorted(set(paths)), key=lambda path: path.rpartition("/")[0]):
             together = list(group)
             listing = self._listing(parent) if len(together) > LISTED_TOGETHER else None
@@ -71,16 +83,28 @@ class Store:
 
     def glob(self, pattern: str) -> list[Found]:
         """What matches ``pattern``."""
-        matches: dict[str, dict[str, Any]] = self.ask(lambda: self.fs.glob(pattern, detail=True)) or {}
-        return [self._found(info) for _, info in sorted(matches.items())]
+        if query_of(pattern):
+            raise InputError(
+                f"input {public(self.given)!r}: a glob takes no query; name the shards, as in a range: {{00000..00099}}"
+            )
+
+        def globbed() -> list[dict[str, Any]]:
+            matches = timed(self.fs, "glob", pattern, detail=True, seconds=LIST_SECONDS)
+            return sized(self.fs, [info for _, info in sorted(matches.items())])
+
+        return [self._found(info) for info in self.ask(globbed) or []]
 
     def below(self, folder: str) -> Iterator[list[StoredFile]]:
         """The files of each folder in and below ``folder``, ordered by name.
 
         Left out are folders that begin with a dot, links to folders, and folders that this program wrote its output to.
         """
-        infos: dict[str, dict[str, Any]] = self.ask(lambda: self.fs.find(folder, detail=True)) or {}
-        visible = (info for name, info in infos.items() if not _in_hidden(name, folder))
+
+        def found_below() -> list[dict[str, Any]]:
+            infos = timed(self.fs, "find", folder, detail=True, seconds=LIST_SECONDS)
+            return sized(self.fs, [info for name, info in infos.items() if not _in_hidden(name, folder)])
+
+        visible = self.ask(found_below) or []
         files = [found.file for found in map(self._found, visible) if found.file and not found.path.endswith("/")]
         outputs = {file.parent for file in files if file.name == OUTPUT_MARK}
         for parent, group in groupby(sorted(files, key=lambda file: (file.parent, file.name)), key=lambda file: file.parent):
@@ -90,11 +114,11 @@ class Store:
     def head(self, file: StoredFile, size: int) -> bytes:
         """The first ``size`` bytes of a file, fewer where it is shorter."""
         end = min(size, file.size)
-        return self.ask(lambda: self.fs.cat_file(file.path, start=0, end=end)) or b""
+        return self.ask(lambda: asked(self.fs, "cat_file", file.path, start=0, end=end)) or b""
 
     def _listing(self, folder: str) -> dict[str, Found] | None:
         try:
-            infos = self.ask(lambda: self.fs.ls(folder, detail=True)) or []
+            infos = self.ask(lambda: sized(self.fs, timed(self.fs, "ls", folder, detail=True, seconds=LIST_SECONDS))) or []
         except InputError:  # objects of a bucket may be open to those who may not list it
             return None
         return {info["name"]: self._found(info) for info in infos}
