@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from causalprint.pipelines.scratch import scratch
 from causalprint.transforms.counting import FOLDER, Tally, read_tally
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Follower:
 @contextmanager
 def watched(shards: Sequence[Shard], *, local: bool) -> Iterator[Follower]:
     """What follows a run over ``shards``, for the time of that run: workers that share this machine (``local``) count for it."""
-    with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
+    with scratch() as folder:
         if local:
             os.environ[FOLDER] = folder
         try:
