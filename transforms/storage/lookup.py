@@ -53,6 +53,10 @@ class Store:
         """
         try:
             return retried(call, self.given, self.options)
+        except TypeError as error:
+            if "unexpected keyword" not in str(error):
+                raise
+            raise InputError(scrubbed(f"input {self.given!r}: its store takes other --storage-options: {error}")) from error
         except ShardDamageError as error:
             cause = error.__cause__
             if isinstance(cause, FileNotFoundError | NotADirectoryError):
