@@ -103,7 +103,7 @@ def test_options_go_to_the_store_that_they_are_for(options: dict[str, Any], prot
 @pytest.mark.parametrize("url", ["s3://bucket/0.tar", "http://127.0.0.1:9/0.tar"])
 def test_an_option_that_a_store_does_not_take_is_named_and_its_value_not(url: str) -> None:
     storage = Storage(json.dumps({url.partition(":")[0]: {"secretkey": "S3CR3TS3CR3T"}}))
-    with pytest.raises(InputError, match="takes other --storage-options: .*'secretkey'") as caught:
+    with pytest.raises(InputError, match=r"takes other --storage-options: .*'secretkey'") as caught:
         list(match_shards([url], storage))
     assert "S3CR3T" not in str(caught.value)
 
