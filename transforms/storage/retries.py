@@ -34,6 +34,7 @@ WORTH_ANOTHER = (408, 425, 429)
 UNREACHABLE = ("ClientConnectorError", "EndpointConnectionError", "ConnectionRefusedError", "ConnectTimeoutError", "gaierror")
 LONGEST_PAUSE = 30.0
 LONGEST_LINE = 400
+LOOK_UPS = ("info", "ls", "find", "glob")
 LIST_SECONDS = 3600.0
 """For listings, which may have millions of entries."""
 
@@ -117,6 +118,8 @@ def timed(fs: Any, method: str, *args: Any, seconds: float, **kwargs: Any) -> An
     Raises:
         TimeoutError: there was no whole answer in time.
     """
+    if method in LOOK_UPS and "hf" in fs.protocol:
+        fs.invalidate_cache()  # it cannot be told to keep none
     if not isinstance(fs, AsyncFileSystem) or fs.asynchronous or not hasattr(fs, f"_{method}"):
         return getattr(fs, method)(*args, **kwargs)
     try:
