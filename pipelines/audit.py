@@ -74,7 +74,7 @@ def plan(config: AuditConfig) -> Plan:
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import agree
 
-    shards = tuple(match_shards(config.inputs, config.storage, config.limit))
+    shards = tuple(match_shards(config.inputs, config.storage, config.limit, columns=config.image_column))
     settings = agree(config.output, config.storage, config.slicing, config.limit)
     now = datetime.now(UTC)
     run = Run(

@@ -59,7 +59,6 @@ class ReadOptions:
         max_sidecar_bytes: a sidecar of more bytes is skipped; so are those of one sample beyond this sum.
         max_sample_bytes: images of one WebDataset sample that wait for a sidecar hold no more than this; beyond it
             they go on with the sidecars that came before them.
-        image_column: the Parquet column or TFRecord feature that holds the images; ``None`` finds it.
         block_bytes: bytes fetched by one request of a stream.
         read_ahead: blocks fetched ahead of a stream, in the background; local files are read as they come.
         attempts: times that a request is tried before the shard is given up as retryable damage.
@@ -71,7 +70,6 @@ class ReadOptions:
     max_encoded_bytes: int = 256 * MEBIBYTE
     max_sidecar_bytes: int = 4 * MEBIBYTE
     max_sample_bytes: int = 64 * MEBIBYTE
-    image_column: str | None = None
     block_bytes: int = 4 * MEBIBYTE
     read_ahead: int = 2
     attempts: int = 5
@@ -133,6 +131,15 @@ LabelField = Annotated[
     str,
     Option(
         "Take the source from this key of the sidecar, or column; where it is missing, the image's folder names it.", "KEY", DATA
+    ),
+]
+ImageColumn = Annotated[
+    tuple[str, ...],
+    Option(
+        "Read the images of this Parquet column or TFRecord feature, and of no other; may be given again. Without it, of all "
+        "whose first values begin an image.",
+        "NAME",
+        DATA,
     ),
 ]
 Limit = Annotated[int | None, Option("Read at most so many images in all.", "N", DATA, least=1)]
@@ -214,6 +221,7 @@ class AuditConfig(Command):
         int | None, Option("Cut slices at so many encoded bytes, where that is less.", "N", RUNS, least=1, usual=str(SLICE_BYTES))
     ] = None
     limit: Limit = None
+    image_column: ImageColumn = ()
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.

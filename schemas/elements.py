@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
+from causalprint.schemas.names import well_formed
 from causalprint.schemas.records import SECRET
 from causalprint.schemas.urls import public
 
@@ -22,7 +23,7 @@ def digest(*parts: object) -> str:
     """Lower-case hex SHA-256 over ``parts``, each as text, unambiguously separated."""
     hasher = hashlib.sha256()
     for part in parts:
-        text = str(part).encode()
+        text = well_formed(str(part)).encode()
         hasher.update(f"{len(text)}:".encode())
         hasher.update(text)
     return hasher.hexdigest()
@@ -45,6 +46,7 @@ class Shard:
         generation: what tells this version of the object from any other: etag, or size and modification time.
         format: a key of ``causalprint.transforms.formats.FORMATS``.
         limit: read no more than this many images (``--limit``); ``None`` reads all.
+        columns: read the images of these Parquet columns or TFRecord features alone (``--image-column``); of all where empty.
         opens: the URL with the secrets that open it, where ``uri`` lacks them; in memory only, and no part of what it is.
     """
 
@@ -53,13 +55,14 @@ class Shard:
     generation: str
     format: str
     limit: int | None = None
+    columns: tuple[str, ...] = ()
     opens: str = field(default="", repr=False, compare=False, metadata=SECRET)
 
     @classmethod
-    def at(cls, url: str, size: int, generation: str, kind: str) -> Self:
+    def at(cls, url: str, size: int, generation: str, kind: str, columns: tuple[str, ...] = ()) -> Self:
         """The shard of format ``kind`` that is read from ``url``, known by it without its signatures and tokens."""
         uri = public(url)
-        return cls(uri, size, generation, kind, opens="" if uri == url else url)
+        return cls(uri, size, generation, kind, columns=columns, opens="" if uri == url else url)
 
     @property
     def location(self) -> str:
@@ -73,18 +76,23 @@ class Shard:
 
     def shard_id(self, bundle_id: str) -> str:
         """The name of this shard's account: 32 hex digits, the same on every run over the same bytes."""
-        return digest(self.uri, self.generation, bundle_id)[:32]
+        return digest(self.uri, self.generation, bundle_id, *self._chosen)[:32]
 
     def slice_id(self, bundle_id: str, index: int) -> str:
         """The name of slice ``index`` (from 0): 32 hex digits, the same on every run over the same bytes."""
-        return digest(self.uri, self.generation, bundle_id, index)[:32]
+        return digest(self.uri, self.generation, bundle_id, index, *self._chosen)[:32]
+
+    @property
+    def _chosen(self) -> tuple[str, ...]:
+        return ("columns", *sorted(set(self.columns))) if self.columns else ()
 
 
 class EncodedImage(NamedTuple):
     """One image as the shard holds it.
 
     Attributes:
-        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number).
+        member: its name within the shard (tar member, file name, Parquet ``path`` or row number, TFRecord key or number); where a
+            row or record may have several images, with the column and the place in its list: ``row/column/index``.
         offset: where it is: tar and TFRecord, the byte at which its data or record begins (in the decompressed
             stream); Parquet, its row; folder, 0.
         data: the encoded bytes.
@@ -143,7 +151,7 @@ class ShardDamageError(Exception):
     """
 
     def __init__(self, message: str, *, retryable: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(well_formed(message))
         self.retryable = retryable
 
 

@@ -8,6 +8,8 @@ import typing
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
 
+from causalprint.schemas.names import well_formed
+
 RecordT = TypeVar("RecordT")
 
 SECRET = types.MappingProxyType({"secret": True})
@@ -72,7 +74,7 @@ def _plain(value: object) -> object:
         names = getattr(value, "_fields", None)
         items = [_plain(item) for item in value]
         return items if names is None else dict(zip(names, items, strict=True))
-    return value
+    return well_formed(value) if isinstance(value, str) else value
 
 
 _WORDS = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}

@@ -43,7 +43,11 @@ def _key_columns(*, image_id_nullable: bool = False) -> tuple[pa.Field, ...]:
             nullable=image_id_nullable,
         ),
         column("shard", pa.string(), "URI of the shard that the image was read from"),
-        column("member", pa.string(), "name within the shard; empty where damage hides it"),
+        column(
+            "member",
+            pa.string(),
+            "name within the shard, `row/column[/index]` where a row has several images; empty where damage hides it",
+        ),
         column(
             "offset",
             pa.int64(),

@@ -24,7 +24,7 @@ import zstandard
 from PIL import Image
 
 from causalprint.schemas.reasons import Reason
-from causalprint.transforms.formats.example import example_class
+from tests.examples import example_class
 
 BLOCK = 512
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff", "AVIF": "avif"}

@@ -57,12 +57,12 @@ def command(line: str) -> str:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which ``make demo`` was typed, so to speak, with a third of its images: CI makes the whole demo besides."""
+    """The folder in which ``make demo`` was typed, so to speak, with a sixth of its images: CI makes the whole demo besides."""
     folder = tmp_path_factory.mktemp("readme")
-    crops = list(shards.native_crops())[::3]
+    crops = list(shards.native_crops())[::6]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "native_crops", lambda: iter(crops))
-        patch.setattr(shards, "SAMPLES", shards.SAMPLES // 3)
+        patch.setattr(shards, "SAMPLES", shards.SAMPLES // 6)
         shards.build_shards(folder / "demo" / "shards")
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "examples").symlink_to(ROOT / "examples")

@@ -10,11 +10,11 @@ from dataclasses import replace
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, Skipped
 from causalprint.schemas.urls import bare, public
-from causalprint.transforms.formats import FORMATS, format_of, shard_of
+from causalprint.transforms.formats import FORMATS, format_of, shard_of, why_no_shard
 from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.images.kinds import is_image_name
 from causalprint.transforms.storage.lookup import Found, InputError, Store
-from causalprint.transforms.storage.storage import ShardSource, filesystem, is_local, sidecar_paths
+from causalprint.transforms.storage.storage import ShardSource, StoredFile, filesystem, is_local, sidecar_paths
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,11 @@ MANY_FILES = 1000
 
 
 def match_shards(
-    inputs: Iterable[str], storage: Storage, limit: int | None = None, options: ReadOptions = DEFAULT_READING
+    inputs: Iterable[str],
+    storage: Storage,
+    limit: int | None = None,
+    options: ReadOptions = DEFAULT_READING,
+    columns: tuple[str, ...] = (),
 ) -> Iterator[Shard]:
     """The shards of ``inputs``, ordered by URI, each once.
 
@@ -40,7 +44,8 @@ def match_shards(
       given too. It has sidecars by the rules of folders (``a.json`` or ``a.jpg.json`` of ``a.jpg``, in lower case). A shard
       costs a few small files of output and, on an object store, about ten requests, so folders are the way for many images.
 
-    A format is told by its suffix, else (``train-00000-of-00100``) by its first bytes.
+    A format is told by its suffix, else (``train-00000-of-00100``) by its first bytes. A Parquet file without image bytes is no
+    shard, but metadata of others.
 
     Args:
         inputs: what to audit.
@@ -48,13 +53,14 @@ def match_shards(
         limit: at most this many images in all. They are counted by reading; the shard in which the limit is reached is the last,
             with its share as :attr:`Shard.limit`.
         options: of reading, for the retries and for the counting.
+        columns: that hold the images of Parquet and TFRecord files; all that do where none is given.
 
     Raises:
-        InputError: an input matches nothing.
+        InputError: an input matches nothing, or a file has images and none in one of ``columns``.
         ImportError: an input needs a package that is not installed.
     """
     shards: dict[str, Shard] = {}
-    for shard in (shard for each in inputs for shard in _match(each, storage, options)):
+    for shard in (shard for each in inputs for shard in _match(each, storage, options, columns)):
         known = shards.setdefault(shard.uri, shard)
         if known.opens and shard.opens and known.opens != shard.opens:
             raise InputError(f"two inputs are the same file but for what signs them, or are told apart by a secret: {shard.uri}")
@@ -81,7 +87,7 @@ def expand_braces(text: str) -> list[str]:
     return [each for value in values for each in expand_braces(before + value + after)]
 
 
-def _match(given: str, storage: Storage, options: ReadOptions) -> list[Shard]:
+def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[str, ...]) -> list[Shard]:
     fs, path = filesystem(given, storage)
     store = Store(given, fs, options)
     literal = store.info(path) if is_local(given) else None  # first, since the name of a file may hold braces and stars
@@ -92,23 +98,26 @@ def _match(given: str, storage: Storage, options: ReadOptions) -> list[Shard]:
     if missing := [public(pattern) for pattern, found in matches.items() if not found]:
         raise InputError(_gaps(public(given), missing, len(matches)))
     shards: list[Shard] = []
-    others: list[str] = []
+    others: list[StoredFile] = []
     described: set[str] = set()
     for found in (found for several in matches.values() for found in several):
-        there = list(_shards_at(store, found))
+        there = list(_shards_at(store, found, columns))
         shards += there
         if found.file and not there:
-            others.append(found.path)
+            others.append(found.file)
         elif found.file and there[0].format == "folder":
             described.update(sidecar_paths(found.path))
-    asked = [path for path in others if path in matches]
+    asked = [file for file in others if file.path in matches]
+    why = [why for file in asked if (why := why_no_shard(store, file, format_of(file.name), columns))]
+    if why:
+        raise InputError(f"input {public(given)!r}: {public(asked[0].path)} is no shard: {why[0]}")
     if asked or not shards:
-        what = f"{public(asked[0])} is no shard" if asked else "nothing there is a shard"
+        what = f"{public(asked[0].path)} is no shard" if asked else "nothing there is a shard"
         suffixes = " ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
         raise InputError(f"input {public(given)!r}: {what} ({suffixes}) and no image file; give images, or their folder")
-    if others := [path for path in others if path not in described]:
+    if others := [file for file in others if file.path not in described]:
         logger.warning(
-            "input %r: left out %d files that are no shards, such as %s", public(given), len(others), public(others[0])
+            "input %r: left out %d files that are no shards, such as %s", public(given), len(others), public(others[0].path)
         )
     return shards
 
@@ -127,13 +136,13 @@ def _gaps(given: str, missing: list[str], asked: int) -> str:
     return f"input {given!r}: {named} {verb} not there ({asked - len(missing)} of {asked} are); mend the range, or bring it back"
 
 
-def _shards_at(store: Store, found: Found) -> Iterator[Shard]:
+def _shards_at(store: Store, found: Found, columns: tuple[str, ...]) -> Iterator[Shard]:
     if found.file is not None:
-        shard = shard_of(store, found.file)
+        shard = shard_of(store, found.file, columns)
         yield from [shard] if shard else []
         return
     for files in store.below(found.path):
-        named = (shard_of(store, file) for file in files if format_of(file.name) or NUMBERED.search(file.name))
+        named = (shard_of(store, file, columns) for file in files if format_of(file.name) or NUMBERED.search(file.name))
         yield from (shard for shard in named if shard and shard.format != "folder")
         if any(is_image_name(file.name) for file in files):
             yield folder_shard(f"{store.fs.unstrip_protocol(files[0].parent)}/", files)

@@ -12,6 +12,7 @@ from causalprint.pipelines.commands.session import Session
 from causalprint.schemas.config import (
     NO_OPTIONS,
     Device,
+    ImageColumn,
     LabelField,
     LabelledInputs,
     Resume,
@@ -52,6 +53,7 @@ class TrainConfig(Command):
         ),
     ] = ()
     label_field: LabelField = "source"
+    image_column: ImageColumn = ()
     # The files of a local path are copied into the bundle.
     residual: Annotated[
         str | None,

@@ -41,6 +41,7 @@ class FeatureConfig:
         runner: a key of ``causalprint.pipelines.runners.RUNNERS``.
         beam_options: passed to Beam as they are.
         storage: fsspec options, of the inputs and of the folder.
+        columns: that hold the images of Parquet and TFRecord files; all that do where none is given.
     """
 
     extraction: Extraction
@@ -51,6 +52,7 @@ class FeatureConfig:
     runner: str = "direct"
     beam_options: tuple[str, ...] = ()
     storage: Storage = field(default_factory=Storage)
+    columns: tuple[str, ...] = ()
 
 
 class LabelledExamples(NamedTuple):
@@ -104,7 +106,7 @@ def labelled_examples(
     from causalprint.transforms.tables.committed import stored_account
 
     RUNNERS[config.runner].create(pipeline_options(config.runner, config.beam_options))
-    learned, held_out = (list(match_shards(several, config.storage)) for several in (inputs, validation))
+    learned, held_out = (list(match_shards(several, config.storage, columns=config.columns)) for several in (inputs, validation))
     if both := {shard.uri for shard in learned} & {shard.uri for shard in held_out}:
         raise FeatureError(f"{min(both)} is among the inputs and in --val; what is learned from cannot validate")
     key = feature_key(config.extraction, load_residual(config.extraction.residual, torch.device("cpu")), config.slicing)

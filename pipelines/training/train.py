@@ -61,6 +61,7 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
         runner=config.runner,
         beam_options=config.beam_options,
         storage=config.storage,
+        columns=config.image_column,
     )
     training, validation = labelled_examples(config.inputs, config.validation, features, report)
     examples = training if validation is None else training.join(validation)

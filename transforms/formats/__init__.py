@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
-from causalprint.schemas.elements import EncodedImage, Shard
-from causalprint.schemas.urls import bare
+from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
+from causalprint.schemas.names import well_formed
+from causalprint.schemas.urls import bare, public
 from causalprint.transforms.formats import folder, parquet, tar, tfrecord
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
-from causalprint.transforms.storage.lookup import Store
-from causalprint.transforms.storage.storage import ShardSource, StoredFile, folder_generation, with_sidecars
+from causalprint.transforms.storage.lookup import InputError, Store
+from causalprint.transforms.storage.storage import RangeFile, ShardSource, StoredFile, folder_generation, with_sidecars
 
 SNIFFED_BYTES = 512
 
@@ -28,37 +29,64 @@ class Format(NamedTuple):
         begins: whether the first 512 bytes of a file, fewer where it is shorter, are those of a shard of this format.
         read: all members of a shard in order; raises ``ShardDamageError`` when all that can be given was given.
         read_one: one image again, by member and offset, without reading all before it; ``None`` where it cannot tell.
+        why_no_images: why a file holds no images, or not in the columns that are asked for; of formats that have columns.
     """
 
     suffixes: tuple[str, ...]
     begins: Callable[[bytes], bool]
     read: Reader
     read_one: OneReader
+    why_no_images: Callable[[RangeFile, tuple[str, ...]], str | None] | None = None
 
 
 FORMATS: dict[str, Format] = {
     "tar": Format(tar.SUFFIXES, tar.is_tar, tar.read, tar.read_one),
-    "parquet": Format(parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one),
+    "parquet": Format(parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one, parquet.why_no_images),
     "tfrecord": Format(tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
     "folder": Format((), lambda _head: False, folder.read, folder.read_one),
 }
 
 
-def shard_of(store: Store, file: StoredFile) -> Shard | None:
+def shard_of(store: Store, file: StoredFile, columns: tuple[str, ...] = ()) -> Shard | None:
     """The shard that a file given by itself is, or ``None`` where it is none: by its suffix, else by its first bytes.
 
+    A Parquet file is none where no column holds image bytes: :func:`why_no_shard` says so.
+
+    Args:
+        store: that has it.
+        file: what is there.
+        columns: that hold the images, where the format has columns.
+
     Raises:
-        InputError: the store did not answer.
+        InputError: the store did not answer, or the file holds images and none in one of ``columns``.
     """
-    uri, kind = store.fs.unstrip_protocol(file.path), format_of(file.name)
+    uri, kind = well_formed(store.fs.unstrip_protocol(file.path)), format_of(file.name)
     is_image = is_image_name(file.name)
     if not (kind or is_image or is_sidecar_name(file.name) or is_other_name(file.name)):
         head = store.head(file, SNIFFED_BYTES)
         kind, is_image = sniff_format(head), looks_like_image(head)
     if kind:
-        return Shard.at(uri, file.size, file.generation, kind)
+        chosen = columns if FORMATS[kind].why_no_images else ()
+        return None if why_no_shard(store, file, kind, columns) else Shard.at(uri, file.size, file.generation, kind, chosen)
     files = store.ask(lambda: with_sidecars(store.fs, file.path)) if is_image else None
     return Shard.at(uri, file.size, folder_generation(files), "folder") if files else None
+
+
+def why_no_shard(store: Store, file: StoredFile, kind: str | None, columns: tuple[str, ...] = ()) -> str | None:
+    """Why a file of format ``kind`` is no shard though its name or its first bytes say so; ``None`` where it is one.
+
+    Raises:
+        InputError: it holds images, and none in one of ``columns``.
+    """
+    reads = FORMATS[kind].why_no_images if kind else None
+    if reads is None:
+        return None
+    try:
+        return reads(store.file(file), columns)
+    except InputError as error:
+        raise InputError(f"{public(store.fs.unstrip_protocol(file.path))}: {error}") from error
+    except ShardDamageError:  # reading it will tell
+        return None
 
 
 def format_of(uri: str) -> str | None:

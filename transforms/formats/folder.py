@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
+from causalprint.schemas.names import well_formed
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.formats.items import Item, checked_image, sidecar_metadata, too_large
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
@@ -43,7 +44,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
 def folder_shard(uri: str, files: list[StoredFile]) -> Shard:
     """The shard that a folder of ``files`` is; its size is that of those named as images."""
     size = sum(file.size for file in files if is_image_name(file.name))
-    return Shard.at(uri, size, folder_generation(files), "folder")
+    return Shard.at(well_formed(uri), size, folder_generation(files), "folder")
 
 
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:

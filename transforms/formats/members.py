@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from causalprint.schemas.config import DEFAULT_READING, NO_OPTIONS, ReadOptions, Storage
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
-from causalprint.transforms.formats import FORMATS, shard_of
+from causalprint.transforms.formats import FORMATS, format_of, shard_of, why_no_shard
 from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.storage.lookup import InputError, Store
 from causalprint.transforms.storage.storage import ShardSource, filesystem, list_files
@@ -62,6 +62,8 @@ def open_shard(uri: str, storage: Storage) -> Shard:
     if found.file is None:
         return folder_shard(f"{uri.rstrip('/')}/", list_files(fs, path))
     shard = shard_of(store, found.file)
+    if shard is None and (why := why_no_shard(store, found.file, format_of(found.file.name))):
+        raise InputError(f"{uri}: {why}")
     if shard is None:
         raise InputError(f"{uri} is in none of the formats {', '.join(FORMATS)}, and no image file")
     return shard

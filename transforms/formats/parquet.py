@@ -1,8 +1,8 @@
-"""Parquet files with a column of encoded images: plain bytes, or Hugging Face's ``struct<bytes, path>``."""
+"""Parquet files with images in columns, nested fields or lists of bytes: plain, or Hugging Face's ``struct<bytes, path>``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
@@ -11,27 +11,44 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
-from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError
+from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.items import Damage, checked_image, metadata_json
+from causalprint.transforms.formats.columns import (
+    HEAD_BYTES,
+    Holds,
+    Leaf,
+    Value,
+    holds,
+    is_base64_image,
+    is_url,
+    leaves_of,
+    usual_first,
+    values_of,
+)
+from causalprint.transforms.formats.items import Damage, Item, checked_image, metadata_json
+from causalprint.transforms.images.kinds import looks_like_image
+from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 BATCH_ROWS = 32
 SAMPLED_ROWS = 8
+PROBED_ROWS = 1024
+PROBED_BYTES = 4 * MEBIBYTE
+PROBED_GROUPS = 8
 UNREADABLE = (pa.ArrowException, OSError, ValueError)  # ValueError: text in a broken footer that is no UTF-8
 BUFFER_BYTES = 4 * MEBIBYTE
-_NAMES = "image images img jpg jpeg png webp image_bytes image_data bytes content data encoded"
-IMAGE_COLUMNS = tuple(_NAMES.split())
 
 
-def read(source: ShardSource, options: ReadOptions) -> Iterator[EncodedImage | Reject]:
+def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """Every row of the shard, in order; the footer tells how many there are.
 
-    The images are the column ``options.image_column``; else that of the usual names, else the first that is a
-    ``struct<bytes, path>``, else the first of bytes. The member is its ``path``, or the row's number; the offset is the
-    row. Other columns become metadata where their values are small. Where one of them cannot be read, the images go on
-    without any; where the images cannot, the rest of the row group is rejected row by row.
+    The images are those of all columns, nested fields and lists of bytes whose first values begin an image, or of
+    ``source.columns`` where those are given. Where that is one field of bytes, the member is the ``path`` beside it, or the
+    row's number; else ``row/column``, in a list ``row/column/index``. The offset is the row. A row without bytes is one
+    reject; a null beside an image of the same row is nothing, and a row whose list is empty is skipped. Other columns become
+    metadata where their values are small. Where one of them cannot be read, the images go on without any; where the images
+    cannot, the rest of the row group is rejected row by row.
 
     Memory is bounded by a page of each column, which writers cut as they like, and a few rows.
 
@@ -40,7 +57,8 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[EncodedImage | R
             was given. Or the connection broke (retryable).
     """
     damage = Damage()
-    with _open(source, options) as table:
+    with _open(source) as file:
+        table = _table(file, source.columns, damage)
         for group in table.groups:
             yield from _rows(table, group, damage, options)
         total, listed = table.file.metadata.num_rows, sum(group.rows for group in table.groups)
@@ -50,12 +68,22 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[EncodedImage | R
 
 
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
-    """The image ``member`` in row ``offset``; reads its row group up to there."""
-    with _open(source, options) as table:
-        groups = [group for group in table.groups if group.first <= offset < group.first + group.rows]
-        rows = (row for group in groups for row in _rows(table, group, Damage(), options) if row.offset >= offset)
-        row = next(rows, None)
-        return row if isinstance(row, EncodedImage) and row.member == member else None
+    """The image ``member`` in row ``offset``, whatever columns were chosen when it was found; reads its row group up to there."""
+    with _open(source) as file:
+        leaves = [leaf for leaf in leaves_of(file.schema) if not leaf.text]
+        table = _table(file, (), Damage())
+        named = [leaf for leaf in leaves if f"{member}/".startswith(f"{offset}/{leaf.name}/")]
+        ways = [table, table._replace(images=named, maybe=[], plain=False)]
+        ways += [table._replace(images=[leaf], maybe=[], plain=True) for leaf in usual_first(table.images)]
+        for way in ways:
+            for group in way.groups:
+                if group.first <= offset < group.first + group.rows and way.images:
+                    for item in _rows(way, group, Damage(), options):
+                        if item.offset > offset:
+                            break
+                        if isinstance(item, EncodedImage) and (item.member, item.offset) == (member, offset):
+                            return item
+    return None
 
 
 def is_parquet(head: bytes) -> bool:
@@ -63,14 +91,29 @@ def is_parquet(head: bytes) -> bool:
     return head.startswith(b"PAR1")
 
 
-def image_column(schema: pa.Schema, asked: str | None) -> str | None:
-    """The name of the column that holds the images; see :func:`read`."""
-    able = [field.name for field in schema if _holds_images(field.type) and schema.names.count(field.name) == 1]
-    if asked:
-        return asked if asked in able else None
-    usual = [name for wanted in IMAGE_COLUMNS for name in able if name.lower() == wanted]
-    structs = [name for name in able if pa.types.is_struct(schema.field(name).type)]
-    return next(iter(usual + structs + able), None)
+def why_no_images(stored: RangeFile, columns: Sequence[str]) -> str | None:
+    """Why a whole Parquet file is no shard of images; ``None`` where it is one, or where reading it will tell.
+
+    Reads the footer, and of the columns of bytes the first values.
+
+    Raises:
+        InputError: it holds images, but not in one of ``columns``.
+        ShardDamageError: retryable; the store did not give it.
+    """
+    try:
+        with _opened(stored) as file:
+            found = _found(file, encoded=False)
+            if found.images or found.unseen:
+                _chosen(file, columns, InputError)
+                return None
+            if columns and all(any(leaf.is_called(name) for leaf in found.leaves) for name in columns):
+                return None
+            return None if found.encoded else _no_images(file, found)
+    except UNREADABLE as error:
+        if isinstance(error, InputError):
+            raise
+        stored.raise_failure()
+        return None
 
 
 class _Group(NamedTuple):
@@ -81,14 +124,49 @@ class _Group(NamedTuple):
     rows: int
 
 
+class _File(NamedTuple):
+    """An open file, and its columns."""
+
+    parquet: pq.ParquetFile
+    stored: RangeFile
+    schema: pa.Schema
+
+
+class _Found(NamedTuple):
+    """What the first values of a file's columns are: ``encoded`` and ``linked`` are names of columns of text."""
+
+    leaves: list[Leaf]
+    images: list[Leaf]
+    unseen: list[Leaf]
+    encoded: list[str]
+    linked: list[str]
+
+
 class _Table(NamedTuple):
-    """An open file: its groups of rows, the column of images and those of metadata."""
+    """What is read of an open file.
+
+    Attributes:
+        file, stored: the file.
+        groups: its groups of rows.
+        images: whose values are images.
+        maybe: of which no value was seen yet: those that begin an image are.
+        plain: whether a row has one image at most, so that its member is the row.
+        others: columns of metadata.
+        texts: columns of text, of which the first row is looked at.
+    """
 
     file: pq.ParquetFile
     stored: RangeFile
     groups: list[_Group]
-    image: str
+    images: list[Leaf]
+    maybe: list[Leaf]
+    plain: bool
     others: list[str]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that hold images."""
+        return list(dict.fromkeys(leaf.column for leaf in (*self.images, *self.maybe)))
 
 
 class _UnreadableError(Exception):
@@ -96,44 +174,137 @@ class _UnreadableError(Exception):
 
 
 @contextmanager
-def _open(source: ShardSource, options: ReadOptions) -> Iterator[_Table]:
+def _open(source: ShardSource) -> Iterator[_File]:
     stored = source.file()
     try:
-        file = pq.ParquetFile(
-            pa.PythonFile(stored, mode="r"), pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True
-        )
+        opened = _opened(stored)
+        file = opened.__enter__()
     except UNREADABLE as error:
         stored.raise_failure()
         what = f"no Parquet footer can be read from {source.size} bytes" if source.size else "the shard is an empty file"
         raise ShardDamageError(f"{what}, so none of its rows can: {error}") from error
-    with file:
-        image = image_column(file.schema_arrow, options.image_column)
-        if image is None:
-            wanted = f"column {options.image_column!r} is not there or holds no" if options.image_column else "no column holds"
-            names = ", ".join(file.schema_arrow.names)
-            raise ShardDamageError(
-                f"{wanted} image bytes, so none of {file.metadata.num_rows} rows can be read; there are {names}"
-            )
-        rows = [max(0, file.metadata.row_group(number).num_rows) for number in range(file.num_row_groups)]
-        firsts = accumulate(rows, initial=0)
-        groups = [_Group(number, first, count) for number, (first, count) in enumerate(zip(firsts, rows, strict=False))]
-        yield _Table(file, stored, groups, image, _small_columns(file, image))
+    try:
+        yield file
+    finally:
+        opened.__exit__(None, None, None)
 
 
-def _rows(table: _Table, group: _Group, damage: Damage, options: ReadOptions) -> Iterator[EncodedImage | Reject]:
+@contextmanager
+def _opened(stored: RangeFile) -> Iterator[_File]:
+    with pq.ParquetFile(
+        pa.PythonFile(stored, mode="r"), pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True
+    ) as file:
+        yield _File(file, stored, file.schema_arrow)
+
+
+def _groups(file: _File) -> list[_Group]:
+    rows = [max(0, file.parquet.metadata.row_group(number).num_rows) for number in range(file.parquet.num_row_groups)]
+    firsts = accumulate(rows, initial=0)
+    return [_Group(number, first, count) for number, (first, count) in enumerate(zip(firsts, rows, strict=False))]
+
+
+def _table(file: _File, asked: Sequence[str], damage: Damage) -> _Table:
+    found = _found(file)
+    images, maybe = (found.images, found.unseen) if found.images else (found.unseen, [])
+    plain = len(images) == 1 and not images[0].in_list
+    if asked:
+        chosen = _chosen(file, asked, ShardDamageError)
+        images, maybe, plain = chosen, [], plain and chosen == images
+    elif not images:
+        raise ShardDamageError(f"{_no_images(file, found)}, so none of {file.parquet.metadata.num_rows} rows can be read")
+    elif found.encoded:
+        damage.note(_encoded(found.encoded))
+    taken = {leaf.column for leaf in (*images, *found.images, *found.unseen)}
+    return _Table(file.parquet, file.stored, _groups(file), images, maybe, plain, _small_columns(file, taken))
+
+
+def _chosen(file: _File, asked: Sequence[str], kind: type[Exception]) -> list[Leaf]:
+    leaves = [leaf for leaf in leaves_of(file.schema) if not leaf.text]
+    for name in asked:
+        if not any(leaf.is_called(name) for leaf in leaves):
+            able = ", ".join(leaf.name for leaf in leaves) or "none"
+            raise kind(f"image column {name!r} is not there or holds no bytes; columns are {_names(file)}, and of bytes {able}")
+    return [leaf for leaf in leaves if any(leaf.is_called(name) for name in asked)]
+
+
+def _found(file: _File, *, encoded: bool = True) -> _Found:
+    """What the first values of every column of bytes are; of text where none are images, or ``encoded`` asks."""
+    leaves = leaves_of(file.schema)
+    able = [leaf for leaf in leaves if not leaf.text]
+    seen = _sampled(file, able)
+    what = {leaf: holds(value for value in seen[leaf] if isinstance(value, bytes)) for leaf in able}
+    images = [leaf for leaf in able if what[leaf] is Holds.IMAGES]
+    unseen = [leaf for leaf in able if what[leaf] is Holds.UNSEEN]
+    texts = _sampled(file, [leaf for leaf in leaves if leaf.text and (encoded or not (images or unseen))], SAMPLED_ROWS)
+    seen |= texts
+    in_base64 = [leaf.name for leaf in leaves if any(map(is_base64_image, seen.get(leaf, ())))]
+    linked = [leaf.name for leaf in texts if any(map(is_url, seen[leaf]))]
+    return _Found(able, images, unseen, in_base64, linked)
+
+
+def _sampled(file: _File, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -> dict[Leaf, list[bytes | str]]:
+    """The first values of each leaf: those of up to ``rows`` rows, until each leaf of a column has some."""
+    seen: dict[Leaf, list[bytes | str]] = {leaf: [] for leaf in leaves}
+    for column in dict.fromkeys(leaf.column for leaf in leaves):
+        within = [leaf for leaf in leaves if leaf.column == column]
+        passed = size = 0
+        for group in range(min(file.parquet.num_row_groups, PROBED_GROUPS)):
+            try:
+                for batch in file.parquet.iter_batches(4, row_groups=[group], columns=[column], use_threads=False):
+                    values = batch.column(0)
+                    for row in range(batch.num_rows):
+                        for leaf in within:
+                            seen[leaf] += _present(leaf, values[row])
+                    passed, size = passed + batch.num_rows, size + batch.nbytes
+                    if passed >= rows or size > PROBED_BYTES or all(len(seen[leaf]) >= SAMPLED_ROWS for leaf in within):
+                        break
+                else:
+                    continue
+                break
+            except UNREADABLE:
+                file.stored.raise_failure()
+    return seen
+
+
+def _present(leaf: Leaf, scalar: Any) -> list[bytes | str]:
+    try:
+        return [value.data for value in islice(values_of(leaf, scalar), SAMPLED_ROWS) if value.data]
+    except ValueError:  # text that is no UTF-8
+        return []
+
+
+def _no_images(file: _File, found: _Found) -> str:
+    if found.encoded:
+        return _encoded(found.encoded)
+    if found.linked:
+        what = f"no column holds image bytes, but {', '.join(map(repr, found.linked))} links"
+        return f"{what} (download the images first, for example with img2dataset); there are {_names(file)}"
+    return f"no column holds image bytes; there are {_names(file)}"
+
+
+def _encoded(names: Sequence[str]) -> str:
+    held = ", ".join(map(repr, names))
+    return f"images in base64 are not read: decode {held} to bytes first, or choose other columns with --image-column"
+
+
+def _names(file: _File) -> str:
+    return ", ".join(file.schema.names) or "none"
+
+
+def _rows(table: _Table, group: _Group, damage: Damage, options: ReadOptions) -> Iterator[Item]:
     """All rows of a group: as many as the footer says, read or rejected."""
     done = 0
     why = "the group ends early"
-    for columns in ([table.image, *table.others], [table.image]):
+    for columns in ([*table.columns, *table.others], table.columns):
         try:
-            for value, metadata in islice(_values(table, group, columns, done), group.rows - done):
-                yield _item(value, group.first + done, metadata, options)
+            for values, metadata in islice(_values(table, group, columns, done), group.rows - done):
+                yield from _items(table, values, group.first + done, metadata, options)
                 done += 1
             break
         except _UnreadableError as error:
             why = str(error)
             span = f"from row {group.first + done} to the end of row group {group.number}"
-            if columns != [table.image]:
+            if columns != table.columns:
                 damage.note(f"metadata {span} could not be read ({why})")
     if done < group.rows:
         first, end = group.first + done, group.first + group.rows
@@ -142,30 +313,55 @@ def _rows(table: _Table, group: _Group, damage: Damage, options: ReadOptions) ->
             yield Reject(str(row), row, Stage.READ, Reason.CORRUPT_RECORD, why)
 
 
-def _values(table: _Table, group: _Group, columns: list[str], start: int) -> Iterator[tuple[Any, str | None]]:
-    """What the column of images holds in each row of a group from its ``start``-th on, and the row's metadata."""
+def _values(table: _Table, group: _Group, columns: list[str], start: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """What the columns of images hold in each row of a group from its ``start``-th on, as scalars, and the row's other values."""
     passed = 0
     try:
         for batch in table.file.iter_batches(BATCH_ROWS, row_groups=[group.number], columns=columns, use_threads=False):
-            images = batch.column(batch.schema.get_field_index(table.image))
-            others = {name: _plain(batch.column(batch.schema.get_field_index(name))) for name in columns if name != table.image}
+            by_name = {name: batch.column(batch.schema.get_field_index(name)) for name in columns}
+            images = {name: by_name.pop(name) for name in table.columns}
+            others = {name: _plain(column) for name, column in by_name.items()}
             for row in range(max(0, start - passed), batch.num_rows):
-                metadata = metadata_json({name: values[row] for name, values in others.items()})
-                yield images[row].as_py(), metadata
+                yield {name: each[row] for name, each in images.items()}, {name: each[row] for name, each in others.items()}
             passed += batch.num_rows
     except UNREADABLE as error:
         table.stored.raise_failure()
         raise _UnreadableError(" ".join(str(error).split())) from error
 
 
-def _item(value: Any, row: int, metadata: str | None, options: ReadOptions) -> EncodedImage | Reject:
-    path = value.get("path") if isinstance(value, dict) else None
-    data = value.get("bytes") if isinstance(value, dict) else value
-    member = str(path or row)
-    if data is None and path:
-        detail = f"no bytes, only the path {path!r}, which is not opened"
-        return Reject(member, row, Stage.READ, Reason.NO_BYTES, detail, metadata=metadata)
-    return checked_image(member, row, data, metadata, options)
+def _items(table: _Table, scalars: dict[str, Any], row: int, told: dict[str, Any], options: ReadOptions) -> Iterator[Item]:
+    """The images of one row; where there are none, why."""
+    metadata = metadata_json(told)
+    nulls, empty = 0, True
+    for leaf in (*table.images, *table.maybe):
+        for value in values_of(leaf, scalars[leaf.column]):
+            beside = {name: _as_python(each) for name, each in value.beside.items()}
+            path = beside.get("path")
+            member = str(path or row) if table.plain and leaf in table.images else _member(row, leaf, value)
+            if value.data is None and not path:
+                nulls += 1
+            elif value.data is None:
+                empty = False
+                detail = f"no bytes, only the path {path!r}, which is not opened"
+                yield Reject(member, row, Stage.READ, Reason.NO_BYTES, detail, metadata=metadata)
+            elif isinstance(value.data, bytes) and (leaf in table.images or looks_like_image(value.data[:HEAD_BYTES])):
+                empty = False
+                own = {f"{leaf.name}.{name}": each for name, each in beside.items() if each is not None}
+                if table.plain:
+                    own.pop(f"{leaf.name}.path", None)
+                yield checked_image(member, row, value.data, metadata_json(told | own) if own else metadata, options)
+    if empty and nulls:
+        yield checked_image(str(row), row, None, metadata, options)
+    elif empty:
+        yield Skipped(str(row), row)
+
+
+def _member(row: int, leaf: Leaf, value: Value) -> str:
+    return "/".join([str(row), leaf.name, *map(str, value.places)])
+
+
+def _as_python(scalar: Any) -> Any:
+    return _plain(pa.array([scalar], scalar.type))[0]
 
 
 def _plain(column: pa.Array) -> list[Any]:
@@ -188,16 +384,17 @@ def _as_text(column: pa.Array) -> list[str | None]:
     return values
 
 
-def _small_columns(file: pq.ParquetFile, image: str) -> list[str]:
-    """Columns other than ``image`` that become metadata: all but those of long bytes, lists or structs.
+def _small_columns(file: _File, taken: set[str]) -> list[str]:
+    """Columns other than those ``taken`` that become metadata: all but those of long bytes, lists or structs.
 
     How long those are is told by the first rows. The footer would tell of all, but pyarrow ends the process where what the footer
     says of a column's sizes is broken.
     """
-    schema = file.schema_arrow
-    others = [name for name in schema.names if name != image and schema.names.count(name) == 1]
-    long = {field.name for field in schema if pa.types.is_nested(field.type) or _holds_images(field.type)}
-    return [name for name in others if name not in long or _is_short(file, name)]
+    schema = file.schema
+    others = [name for name in schema.names if name not in taken and schema.names.count(name) == 1]
+    held = {leaf.column for leaf in leaves_of(schema) if not leaf.text}
+    long = held | {field.name for field in schema if pa.types.is_nested(field.type)}
+    return [name for name in others if name not in long or _is_short(file.parquet, name)]
 
 
 def _is_short(file: pq.ParquetFile, name: str) -> bool:
@@ -207,12 +404,3 @@ def _is_short(file: pq.ParquetFile, name: str) -> bool:
         return True  # where it is read, it is told that it cannot be
     values = [] if batch is None else _plain(batch.column(0))
     return all(metadata_json({name: value}) for value in values)
-
-
-def _holds_images(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        index = kind.get_field_index("bytes")
-        return index >= 0 and _holds_images(kind.field(index).type)
-    if pa.types.is_dictionary(kind):
-        return _holds_images(kind.value_type)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))

@@ -18,9 +18,11 @@ from causalprint.transforms.formats.tar_headers import (
     BLOCK,
     DATALESS_KINDS,
     EXTENDED_KINDS,
+    LINK_KINDS,
     MAX_PLAIN_SIZE,
     SPARSE_KIND,
     SPECIAL_KINDS,
+    SYMBOLIC_LINK,
     ZERO_BLOCK,
     Extended,
     Header,
@@ -28,15 +30,17 @@ from causalprint.transforms.formats.tar_headers import (
     describes_next,
     guess_name,
     parse_header,
-    parse_pax,
 )
-from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.formats.tar_index import Place, TarIndex, target_of
+from causalprint.transforms.formats.tar_pax import PaxError, read_pax
+from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import Stream, decompressed
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
-MAX_EXTENDED_BYTES = 1024 * 1024
+MAX_NAME_READ = 1024 * 1024
 SNIFFED_BYTES = 64
+MAX_LINKED = 16 * 1024**3
 FEW_BYTES = 16  # set in a block that was all zeros before it was damaged
 
 Entries = Generator[Item | Sidecar, None, bytes | None]
@@ -54,9 +58,11 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """
     stream = decompressed(source.stream(), is_tar)
     damage = Damage()
+    index = TarIndex(lambda: decompressed(source.stream(read_ahead=False), is_tar), lambda again: _places(again, options))
     try:
-        yield from group_samples(_TarReader(stream, options, damage).entries(), options)
+        yield from group_samples(_TarReader(stream, options, damage, index).entries(), options)
     finally:
+        index.close()
         stream.close()
     damage.raise_if_any()
 
@@ -71,7 +77,12 @@ def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions
     header = parse_header(source.fetch(offset - BLOCK, offset))
     if header is None or header.name != member or not 0 < header.size <= min(options.max_encoded_bytes, source.size - offset):
         return None
-    return EncodedImage(member, offset, source.fetch(offset, offset + header.size))
+    padded = header.size + -header.size % BLOCK
+    data = source.fetch(offset, min(offset + padded + BLOCK, source.size))
+    after = data[padded:]
+    if header.kind in LINK_KINDS or (len(after) == BLOCK and after != ZERO_BLOCK and parse_header(after) is None):
+        return None
+    return EncodedImage(member, offset, data[: header.size])
 
 
 def is_tar(head: bytes) -> bool:
@@ -82,10 +93,12 @@ def is_tar(head: bytes) -> bool:
 class _TarReader:
     """Members of a tar over a stream of its bytes. What is wrong goes to ``damage``."""
 
-    def __init__(self, stream: Stream, options: ReadOptions, damage: Damage) -> None:
+    def __init__(self, stream: Stream, options: ReadOptions, damage: Damage, index: TarIndex | None = None) -> None:
         self._stream = stream
         self._options = options
         self._damage = damage
+        self._index = index
+        self._linked = 0  # bytes that links gave again
         self._extended = Extended()  # said of the member to come
         self._members = 0
         self._ended = False  # an end mark was met
@@ -143,28 +156,23 @@ class _TarReader:
         return block
 
     def _describe(self, header: Header) -> bytes | None:
-        """An extended header, said of the member after it. Kinds ``g`` (of all members) and ``K`` (of links) tell nothing."""
+        """An extended header, said of the member after it. One of kind ``g``, of all members, tells nothing."""
         start = self._stream.position
         if self._beyond(header.size):
             self._damage.note(f"the extended header at byte {start} claims {header.size} bytes, beyond the shard's end")
             return self._next_header()
-        if header.size > MAX_EXTENDED_BYTES:
-            self._damage.note(
-                f"the extended header at byte {start} has {header.size} bytes, more than {MAX_EXTENDED_BYTES}; ignored"
-            )
-            self._stream.skip(header.size)
-        else:
-            data = self._stream.read(header.size)
+        if header.kind in "LK":
+            name = decode_name(self._stream.read(min(header.size, MAX_NAME_READ)))
             told = self._extended
-            if header.kind == "L":
-                told = Extended(decode_name(data), self._extended.size, self._extended.sparse)
-            elif header.kind in "xX":
-                parsed = parse_pax(data)
-                if parsed is None:
-                    self._damage.note(f"the extended header at byte {start} is corrupt; the next member keeps its short name")
-                told = parsed or told
-            self._extended = told
-        self._stream.skip(-header.size % BLOCK)
+            self._extended = told._replace(name=name) if header.kind == "L" else told._replace(link=name)
+        elif header.kind in "xX":
+            try:
+                self._extended = read_pax(self._stream, header.size, self._extended)
+            except PaxError as error:
+                self._extended = error.told
+                short = "" if error.told.name else "; the next member keeps its short name"
+                self._damage.note(f"the extended header at byte {start} {error}{short}")
+        self._stream.skip(start + header.size + -header.size % BLOCK - self._stream.position)
         return self._stream.read(BLOCK)
 
     def _member(self, header: Header) -> Entries:
@@ -173,6 +181,9 @@ class _TarReader:
         size = self._size_of(name, header, extended)
         if header.kind in DATALESS_KINDS:
             yield Skipped(name, self._stream.position)
+            return self._stream.read(BLOCK)
+        if header.kind in LINK_KINDS:
+            yield self._link(name, self._stream.position, header.kind, extended.link or header.link)
             return self._stream.read(BLOCK)
         more = header.sparse_map_follows
         while more:
@@ -223,6 +234,24 @@ class _TarReader:
             return _reject(name, offset, Reason.TRUNCATED_MEMBER, f"{len(data)} of {size} bytes are there")
         return EncodedImage(name, offset, data)
 
+    def _link(self, name: str, offset: int, kind: str, link: str) -> Item | Sidecar:
+        """A link: an image, or a sidecar, with the bytes of the member that it leads to."""
+        place = stream = None
+        if self._index and not is_other_name(name):
+            place = self._index.find(target_of(name, link, symbolic=kind == SYMBOLIC_LINK), offset)
+        if self._index and place and self._linked + place.size <= MAX_LINKED:
+            stream = self._index.stream_at(place.offset)
+        if place is not None and stream is not None:
+            self._linked += place.size
+            target = _TarReader(stream, self._options, self._damage)
+            return target._content(name, place.offset, place.size)._replace(offset=offset)
+        if not is_image_name(name):
+            return Skipped(name, offset)
+        what = f"a {'symbolic' if kind == SYMBOLIC_LINK else 'hard'} link to {link!r}"
+        why = f"{what}, which is not in the shard" if place is None else f"{what}, one of too many links in this shard"
+        self._damage.note(f"member {name!r} at byte {offset} is {why}")
+        return _reject(name, offset, Reason.NO_BYTES, why)
+
     def _whole(self, name: str, offset: int, size: int, data: bytes | None = None) -> bool:
         """Whether the member was read, or passed over, to its end; if not, that is damage."""
         there = self._stream.position - offset if data is None else len(data)
@@ -234,13 +263,21 @@ class _TarReader:
     def _size_of(self, name: str, header: Header, extended: Extended) -> int:
         if extended.size is None or extended.size == header.size:
             return header.size
-        if header.size == 0 or extended.size > MAX_PLAIN_SIZE:
+        if header.size == 0 or extended.size > MAX_PLAIN_SIZE or self._goes_on_after(extended.size):
             return extended.size
-        # No checksum covers an extended header, so the plain one is believed.
+        # No checksum covers an extended header, so the plain one is believed where the shard does not go on as the other says.
         self._damage.note(
             f"the extended header of {name!r} says {extended.size} bytes, its header {header.size}; the latter were read"
         )
         return header.size
+
+    def _goes_on_after(self, size: int) -> bool:
+        """Whether behind a member of ``size`` bytes, of which the data come next, there is a header, a zero block or the end."""
+        if size > self._options.max_encoded_bytes or self._beyond(size):
+            return False
+        padded = size + -size % BLOCK
+        block = self._stream.look(padded, BLOCK)
+        return block == ZERO_BLOCK or parse_header(block) is not None or self._stream.position + padded == self._stream.length
 
     def _beyond(self, size: int) -> bool:
         return self._stream.length is not None and self._stream.position + size > self._stream.length
@@ -265,13 +302,40 @@ class _TarReader:
         if self._ended:  # what follows the end mark has been noted
             return
         if end == 0:
-            self._damage.note(f"the shard is empty: no member and no end-of-archive mark{why}")
+            nothing = f"nothing of the shard could be read: {self._stream.failure}" if self._stream.failure else None
+            self._damage.note(nothing or "the shard is empty: no member and no end-of-archive mark")
         elif rest.strip(b"\0") or self._extended.name:
             self._damage.note(f"the shard ends inside a header, at byte {end}, without an end-of-archive mark{why}")
             if self._members or name:
                 yield _lost(name, end, Reason.TRUNCATED_MEMBER, f"the shard ends inside its header, at byte {end}")
         else:
             self._damage.note(f"no end-of-archive mark: the shard ends at byte {end} after {self._members} members{why}")
+
+
+class _Lister(_TarReader):
+    """Members by their headers alone."""
+
+    def __init__(self, stream: Stream, options: ReadOptions) -> None:
+        super().__init__(stream, options, Damage())
+        self.found: list[Place] = []
+
+    def _content(self, name: str, offset: int, size: int) -> Item | Sidecar:
+        self.found.append(Place(name, offset, size))
+        return Skipped(name, offset)
+
+    def _link(self, name: str, offset: int, kind: str, link: str) -> Item | Sidecar:
+        self.found.append(Place(name, offset, 0, target_of(name, link, symbolic=kind == SYMBOLIC_LINK)))
+        return Skipped(name, offset)
+
+
+def _places(stream: Stream, options: ReadOptions) -> Iterator[Place]:
+    lister = _Lister(stream, options)
+    try:
+        for _ in lister.entries():
+            yield from lister.found
+            lister.found.clear()
+    finally:
+        stream.close()
 
 
 def _reject(name: str, offset: int, reason: Reason, detail: str) -> Reject:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from causalprint.schemas.names import text_of
+
 BLOCK = 512
 ZERO_BLOCK = bytes(BLOCK)
 
 EXTENDED_KINDS = frozenset("xgLKX")  # their data describe the next member, or all that follow
-DATALESS_KINDS = frozenset("123456")  # links, devices, folders, pipes
+SYMBOLIC_LINK = "2"
+LINK_KINDS = frozenset(("1", SYMBOLIC_LINK))  # 1: a hard link, another name of a member before
+DATALESS_KINDS = frozenset("3456")  # devices, folders, pipes
 SPARSE_KIND = "S"
 SPECIAL_KINDS = frozenset("VMND")  # GNU: volume labels, parts of files, old names, listings
 MAX_PLAIN_SIZE = 8**11 - 1  # the most that a plain header can say
@@ -21,12 +25,14 @@ class Header(NamedTuple):
         name: of the member, cut to 255 bytes by the format.
         size: of its data, in bytes.
         kind: the type flag.
+        link: of a link, the name that it leads to, cut to 100 bytes by the format.
         sparse_map_follows: whether blocks with a map stand between the header and the data (GNU sparse files).
     """
 
     name: str
     size: int
     kind: str
+    link: str
     sparse_map_follows: bool
 
 
@@ -35,6 +41,7 @@ class Extended(NamedTuple):
 
     name: str | None = None
     size: int | None = None
+    link: str | None = None
     sparse: bool = False
 
 
@@ -59,7 +66,7 @@ def parse_header(block: bytes) -> Header | None:
     name = decode_name(block[:100])
     if block[257:263] == b"ustar\0" and block[345]:
         name = f"{decode_name(block[345:500])}/{name}"
-    return Header(name, size, kind, kind == SPARSE_KIND and block[482] != 0)
+    return Header(name, size, kind, decode_name(block[157:257]), kind == SPARSE_KIND and block[482] != 0)
 
 
 def guess_name(block: bytes) -> str:
@@ -67,7 +74,7 @@ def guess_name(block: bytes) -> str:
     name, end, _ = block[:100].partition(b"\0")
     if not end or describes_next(block) or any(byte < 32 for byte in name):
         return ""
-    return name.decode("utf-8", "backslashreplace")
+    return text_of(name)
 
 
 def describes_next(block: bytes) -> bool:
@@ -75,34 +82,9 @@ def describes_next(block: bytes) -> bool:
     return any(name in block[:100] for name in (b"PaxHeader", b"@LongLink"))
 
 
-def parse_pax(data: bytes) -> Extended | None:
-    r"""Records ``b"27 path=some/name\n"`` of a PAX header (its length counts itself), or ``None`` where they are not such."""
-    records = {}
-    while data.strip(b"\0"):
-        digits, space, _ = data[:20].partition(b" ")
-        if not space or not digits.isdigit():
-            return None
-        length = int(digits)
-        record = data[len(digits) + 1 : length]
-        keyword, equals, value = record[:-1].partition(b"=")
-        if not equals or record[-1:] != b"\n" or length > len(data):
-            return None
-        records[keyword] = value
-        data = data[length:]
-    size = records.get(b"size")
-    if size is not None and not size.isdigit():
-        return None
-    name = records.get(b"GNU.sparse.name", records.get(b"path"))
-    return Extended(
-        name=None if name is None else decode_name(name),
-        size=None if size is None else int(size),
-        sparse=any(keyword.startswith(b"GNU.sparse.") for keyword in records),
-    )
-
-
 def decode_name(field: bytes) -> str:
-    r"""A name as text that any table can hold: UTF-8, other bytes as ``\xff``, up to the first NUL."""
-    return field.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+    r"""A name as text that any table can hold, up to the first NUL; see :func:`~causalprint.schemas.names.text_of`."""
+    return text_of(field.partition(b"\0")[0])
 
 
 def _octal(field: bytes) -> int | None:

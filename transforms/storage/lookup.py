@@ -12,7 +12,7 @@ from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.urls import is_web, public, query_of, scrubbed
 from causalprint.transforms.storage.retries import LIST_SECONDS, StoreRefusalError, is_unreachable, remedy, retried, timed, told
-from causalprint.transforms.storage.storage import StoredFile, asked, followed, sized, stored_file
+from causalprint.transforms.storage.storage import RangeFile, StoredFile, asked, followed, sized, stored_file
 
 OUTPUT_MARK = "_causalprint.json"
 LISTED_TOGETHER = 8
@@ -119,6 +119,20 @@ class Store:
         """The first ``size`` bytes of a file, fewer where it is shorter."""
         end = min(size, file.size)
         return self.ask(lambda: asked(self.fs, "cat_file", file.path, start=0, end=end)) or b""
+
+    def file(self, file: StoredFile) -> RangeFile:
+        """``file`` to seek in; its reads raise a retryable ``ShardDamageError`` where the store does not give them."""
+        what = f"{public(self.fs.unstrip_protocol(file.path))} could not be read"
+        return RangeFile(lambda start, end: retried(lambda: self._range(file, start, end), what, self.options), file.size)
+
+    def _range(self, file: StoredFile, start: int, end: int) -> bytes:
+        if start >= end:
+            return b""
+        seconds = self.options.seconds_for(end - start)
+        data: bytes = timed(self.fs, "cat_file", file.path, start=start, end=end, seconds=seconds)
+        if len(data) != end - start:
+            raise EOFError(f"got {len(data)} of {end - start} bytes")
+        return data
 
     def _listing(self, folder: str) -> dict[str, Found] | None:
         try:

@@ -17,6 +17,7 @@ from fsspec.utils import get_protocol
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, digest
+from causalprint.schemas.names import raw_path, text_of
 from causalprint.schemas.urls import bare, public, query_of
 from causalprint.transforms.storage.protocols import opened
 from causalprint.transforms.storage.retries import StoreRefusalError, retried, timed
@@ -36,8 +37,8 @@ class StoredFile(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
-        return bare(self.path).rsplit("/", 1)[-1]
+        """The last part of the path, as text; the path itself is what opens it."""
+        return text_of(bare(self.path).rsplit("/", 1)[-1])
 
     @property
     def parent(self) -> str:
@@ -49,6 +50,7 @@ def filesystem(uri: str, storage: Storage, *, patient: bool = False) -> tuple[An
     """The fsspec filesystem of ``uri``, without a cache of listings, and the path of ``uri`` in it.
 
     A local path is absolute and without ``.`` and ``..``, so that one file has one URI; remote ones may mean those literally.
+    Where a local name is no UTF-8, the path is its bytes as Python has them, and ``uri`` may be the text that tables hold.
 
     Args:
         uri: a URL or a local path.
@@ -61,7 +63,7 @@ def filesystem(uri: str, storage: Storage, *, patient: bool = False) -> tuple[An
     """
     fs = opened(uri, storage, patient=patient)
     path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
-    return fs, _straight(path) if is_local(uri) else path
+    return fs, _straight(raw_path(path)) if is_local(uri) else path
 
 
 def is_local(uri: str) -> bool:
@@ -87,7 +89,7 @@ class ShardSource:
     """The stored bytes of one shard, read with retries.
 
     Attributes:
-        uri, size, generation: as of :class:`~causalprint.schemas.elements.Shard`.
+        uri, size, generation, columns: as of :class:`~causalprint.schemas.elements.Shard`.
         is_local: whether it lies on a local disk, so that fetching ahead gains nothing.
     """
 
@@ -95,6 +97,7 @@ class ShardSource:
         self.uri = shard.uri
         self.size = shard.size
         self.generation = shard.generation
+        self.columns = shard.columns
         self._fs, self._path = filesystem(shard.location, storage)
         self._options = options
         self._is_folder = shard.format == "folder"
@@ -103,10 +106,10 @@ class ShardSource:
         self._lock = threading.Lock()
         self.is_local = is_local(shard.uri)
 
-    def stream(self, start: int = 0) -> BlockStream:
+    def stream(self, start: int = 0, *, read_ahead: bool = True) -> BlockStream:
         """The shard's bytes in order from ``start``, fetched ahead."""
-        read_ahead = 0 if self.is_local else self._options.read_ahead
-        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, read_ahead, start)
+        blocks = 0 if self.is_local or not read_ahead else self._options.read_ahead
+        return BlockStream(self.fetch, self._attempt, self.size, self._options.block_bytes, blocks, start)
 
     def file(self) -> RangeFile:
         """The shard as a file to seek in."""
@@ -129,7 +132,7 @@ class ShardSource:
             ShardDamageError: retryable; the store did not list them.
         """
         found = retried(lambda: self._list(self._fs, self._path), f"{self.uri} could not be listed", self._options)
-        return sorted(found, key=lambda file: file.name)
+        return sorted(found, key=lambda file: (file.name, file.path))
 
     def check_generation(self) -> None:
         """Makes sure that the store still holds the version that was matched.

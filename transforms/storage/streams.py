@@ -22,6 +22,16 @@ PIECE_BYTES = 512
 """Compressed bytes given to a decompressor at once: at zstd's highest ratio they become 16 MiB."""
 DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
+FRAME_HEAD_BYTES = 32
+"""More than any frame's header has."""
+MAX_WINDOW = 128 * 1024 * 1024
+"""What zstd itself decompresses unless it is asked for more memory."""
+SKIPPABLE = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))
+"""Frames of zstd that hold no data: pzstd and the seekable format begin or end with one."""
+
+
+class FrameError(Exception):
+    """A sound frame that is not read; the message says why, and what to do."""
 
 
 class BlockStream:
@@ -69,6 +79,15 @@ class BlockStream:
         self.position -= len(data)
         return data
 
+    def look(self, ahead: int, size: int) -> bytes:
+        """The ``size`` bytes that come after the next ``ahead``, fewer only at the end, without passing them."""
+        before = self.position
+        self.position = min(before + ahead, self._end)
+        try:
+            return self.peek(size)
+        finally:
+            self.position = before
+
     def skip(self, size: int) -> int:
         """Passes over ``size`` bytes, which are not fetched; the number passed, smaller only at the end."""
         passed = max(0, min(size, self._end - self.position))
@@ -103,18 +122,19 @@ class BlockStream:
 
 
 class DecompressedStream:
-    """A gzip or zstd stream, decompressed as it is read, frame after frame.
+    """A gzip, zstd or zlib stream, decompressed as it is read, frame after frame.
 
     A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
 
     Args:
         raw: the compressed bytes.
         name: of the compression.
-        frame: gives a decompressor of one frame, with ``decompress``, ``eof`` and ``unused_data``.
+        frame: gives a decompressor of the frame that begins with the bytes it is given (32, fewer at the end), with
+            ``decompress``, ``eof`` and ``unused_data``; or raises :class:`FrameError`.
         corrupt: what that raises.
     """
 
-    def __init__(self, raw: BlockStream, name: str, frame: Callable[[], Any], corrupt: type[Exception]) -> None:
+    def __init__(self, raw: BlockStream, name: str, frame: Callable[[bytes], Any], corrupt: type[Exception]) -> None:
         self.position = 0
         self.length: int | None = None
         self.failure: str | None = None
@@ -138,6 +158,12 @@ class DecompressedStream:
             del self._output[: self._start]
             self._start = 0
         return data
+
+    def look(self, ahead: int, size: int) -> bytes:
+        """As of :class:`BlockStream`; all of it is held."""
+        while len(self._output) - self._start < ahead + size and self._more():
+            pass
+        return bytes(self._output[self._start + ahead : self._start + ahead + size])
 
     def skip(self, size: int) -> int:
         """As of :class:`BlockStream`; what is passed over is decompressed and dropped."""
@@ -166,7 +192,9 @@ class DecompressedStream:
             if not self._input.strip(b"\0"):  # padding between and after frames
                 self._input = b""
                 return True
-            self._frame = self._new_frame()
+            self._frame = self._begin()
+            if self._frame is None:
+                return False
         # A copy before each piece, where there can be one (of zlib), tells what comes before an error in that piece.
         before = self._frame.copy() if hasattr(self._frame, "copy") else None
         try:
@@ -179,6 +207,16 @@ class DecompressedStream:
             self._input = self._frame.unused_data
             self._frame = None
         return True
+
+    def _begin(self) -> Any:
+        """A decompressor of the frame to come, or ``None`` where it is not read, which is a failure."""
+        if len(self._input) < FRAME_HEAD_BYTES:
+            self._input += self._raw.read(PIECE_BYTES)
+        try:
+            return self._new_frame(self._input[:FRAME_HEAD_BYTES])
+        except FrameError as error:
+            self.failure = f"the {self._name} frame at byte {self._raw.position - len(self._input)} {error}"
+            return None
 
     def _until_error(self, frame: Any) -> bool:
         start = len(self._output)
@@ -205,12 +243,32 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
     if is_plain(head):
         return raw
     if head.startswith(b"\x1f\x8b\x08"):
-        return DecompressedStream(raw, "gzip", partial(zlib.decompressobj, wbits=31), zlib.error)
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        return DecompressedStream(raw, "gzip", lambda _: zlib.decompressobj(wbits=31), zlib.error)
+    if head.startswith((b"\x28\xb5\x2f\xfd", *SKIPPABLE)):
         try:
             import zstandard  # noqa: PLC0415 - needed by few
         except ImportError as error:
             raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
         # Its frames have checksums only if their writer wished so.
-        return DecompressedStream(raw, "zstd", lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+        return DecompressedStream(raw, "zstd", partial(_zstd_frame, zstandard), zstandard.ZstdError)
+    if is_plain(_of_zlib(head)):
+        return DecompressedStream(raw, "zlib", lambda _: zlib.decompressobj(), zlib.error)
     return raw
+
+
+def _zstd_frame(zstandard: Any, head: bytes) -> Any:
+    window = 0
+    with suppress(zstandard.ZstdError):  # what is wrong with it, decompressing tells
+        window = zstandard.get_frame_parameters(head).window_size
+    if window > MAX_WINDOW:
+        need = f"{window / 2**30:g} GiB" if window >= 2**30 else f"{-(-window // 2**20)} MiB"
+        raise FrameError(f"needs a window of {need}, more than {MAX_WINDOW // 2**20} MiB; recompress without --long")
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+def _of_zlib(head: bytes) -> bytes:
+    """What ``head`` decompresses to as the beginning of a zlib stream; nothing where it is none."""
+    try:
+        return zlib.decompressobj().decompress(head, 512) if head[:1] == b"\x78" else b""
+    except zlib.error:
+        return b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,10 +24,13 @@ class Account(NamedTuple):
     damage: str | None
 
 
-def read_all(path: Path | str, options: ReadOptions = FAST, storage: Storage | None = None) -> Account:
-    """The account of the shard at ``path``, a local path or a URL."""
+def read_all(
+    path: Path | str, options: ReadOptions = FAST, storage: Storage | None = None, columns: tuple[str, ...] = ()
+) -> Account:
+    """The account of the shard at ``path``, a local path or a URL; of images in ``columns`` alone, where some are named."""
     uri = str(path)
     shard = open_shard(uri if "://" in uri else Path(uri).absolute().as_uri(), storage or Storage())
+    shard = replace(shard, columns=columns)
     account = Account([], [], [], None)
     try:
         for item in FORMATS[shard.format].read(ShardSource(shard, storage or Storage(), options), options):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -126,3 +127,30 @@ def test_an_image_file_that_changes_or_vanishes_is_retryable(tmp_path: Path) -> 
     (gone,) = read_slices(shard, "bundle", Slicing(), Storage(), FAST)
     assert (gone.seen, gone.retryable) == (0, True)
     assert "FileNotFoundError" in (gone.damage or "")
+
+
+def test_a_name_that_is_no_utf8_costs_nothing_and_can_be_fetched_again(tmp_path: Path) -> None:
+    """In the folder's own name, in an image's and in its sidecar's: each is told as a tar's reader tells it."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/photos\xff"))
+    folder.mkdir()
+    for name, data in {
+        b"caf\xe9.jpg": JPEG,
+        b"caf\xe9.json": b'{"url": "u"}',
+        b"ok.jpg": SAMPLES[3].data,
+        b"b\xfe": JPEG,
+    }.items():
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(data)
+    for asked in (str(tmp_path), str(folder), f"{tmp_path}/p*", f"file://{tmp_path}/photos\\xff"):
+        (shard,) = match_shards([asked], Storage())
+        assert shard.uri == f"file://{tmp_path}/photos\\xff/"
+        (only,) = read_slices(shard, "bundle", Slicing(), Storage(), FAST)
+        assert (only.damage, only.rejects) == (None, ())
+        assert [(image.member, image.metadata) for image in only.images] == [
+            ("b\\xfe", None),
+            ("caf\\xe9.jpg", '{"url": "u"}'),
+            ("ok.jpg", None),
+        ]
+        assert [read_member(shard.uri, image.member, 0).data for image in only.images] == [image.data for image in only.images]
+        assert shard.shard_id("bundle") == open_shard(shard.uri, Storage()).shard_id("bundle")
+    (alone,) = match_shards([f"{folder}/caf\udce9.jpg"], Storage())
+    assert read_all(alone.uri).images == [only.images[1]]

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.reasons import Reason
+from causalprint.transforms.storage.lookup import InputError
 from tests.shards import make_samples, parquet_bytes
 from tests.transforms.formats.reading import FAST, Account, read_all
 
@@ -28,11 +29,11 @@ PARQUET = parquet_bytes(SAMPLES, group=10)
 ORIGINALS = {sample.data for sample in SAMPLES}
 
 
-def read_bytes(data: bytes, image_column: str | None = None) -> Account:
+def read_bytes(data: bytes, *columns: str) -> Account:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "shard.parquet")
         path.write_bytes(data)
-        return read_all(path, replace(FAST, image_column=image_column))
+        return read_all(path, columns=columns)
 
 
 def table_bytes(columns: Mapping[str, Any]) -> bytes:
@@ -41,8 +42,8 @@ def table_bytes(columns: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def read_table(columns: Mapping[str, Any], image_column: str | None = None) -> Account:
-    return read_bytes(table_bytes(columns), image_column)
+def read_table(columns: Mapping[str, Any], *chosen: str) -> Account:
+    return read_bytes(table_bytes(columns), *chosen)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def read_table(columns: Mapping[str, Any], image_column: str | None = None) -> A
         (["caption_bytes", "image"], "image"),
         (["hash", "JPG"], "JPG"),
         (["thumbnail", "jpeg", "img"], "img"),
-        (["something", "else"], "something"),
+        (["something", "else"], "else"),
     ],
 )
 def test_the_column_of_images_is_found(columns: list[str], chosen: str) -> None:
@@ -66,10 +67,10 @@ def test_a_struct_of_bytes_and_path_is_preferred_to_plain_bytes_and_names_its_me
 
 
 def test_the_column_can_be_named() -> None:
-    account = read_table({"image": [b"no"], "other": [JPEG]}, image_column="other")
+    account = read_table({"image": [b"no"], "other": [JPEG]}, "other")
     assert [image.data for image in account.images] == [JPEG]
-    wrong = read_table({"image": [JPEG], "n": [1]}, image_column="n")
-    assert "column 'n' is not there or holds no image bytes, so none of 1 rows" in (wrong.damage or "")
+    wrong = read_table({"image": [JPEG], "n": [1]}, "n")
+    assert "image column 'n' is not there or holds no bytes; columns are image, n, and of bytes image" in (wrong.damage or "")
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int32(), pa.binary())])
@@ -82,8 +83,10 @@ def test_every_type_of_bytes_is_read(kind: pa.DataType) -> None:
 
 
 def test_a_file_without_images_is_told_by_its_columns() -> None:
-    account = read_table({"url": ["https://example.org"], "n": [1]})
-    assert "no column holds image bytes, so none of 1 rows can be read; there are url, n" in (account.damage or "")
+    with pytest.raises(InputError, match=r"no column holds image bytes; there are caption, n$"):
+        read_table({"caption": ["https is a protocol"], "n": [1]})
+    with pytest.raises(InputError, match=r"no column holds image bytes, but 'url' links .*img2dataset.*there are url, n$"):
+        read_table({"url": ["https://example.org"], "n": [1]})
 
 
 def test_a_file_of_no_rows_is_whole() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.reasons import Reason
-from causalprint.transforms.formats.example import parse_example
+from causalprint.transforms.formats.example import MAX_FIELDS, ExampleError, parse_example
+from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.formats.tfrecord import masked_crc
+from tests.examples import example_class
 from tests.shards import example_bytes, make_samples, record_bytes, sample_example, tfrecord_bytes
 from tests.transforms.formats.reading import FAST, Account, read_all
 
@@ -26,11 +29,11 @@ TFRECORD = b"".join(RECORDS)
 STARTS = [sum(map(len, RECORDS[:number])) for number in range(12)]
 
 
-def read_bytes(data: bytes, image_column: str | None = None) -> Account:
+def read_bytes(data: bytes, *columns: str) -> Account:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "shard.tfrecord")
         path.write_bytes(data)
-        return read_all(path, replace(FAST, image_column=image_column))
+        return read_all(path, columns=columns)
 
 
 def test_the_wire_format_is_tensorflows() -> None:
@@ -42,6 +45,123 @@ def test_the_wire_format_is_tensorflows() -> None:
     assert parse_example(b"\x0a" + bytes([len(entries)]) + entries) == {"image": [b"abc"], "label": [7], "score": [0.5]}
 
 
+texts = st.lists(st.binary(max_size=20), min_size=1, max_size=4)
+floats = st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=4)
+integers = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4)
+feature_values = st.one_of(texts, floats, integers)
+
+
+@given(st.dictionaries(st.text(max_size=8), feature_values, max_size=5))
+def test_what_protobuf_writes_is_parsed(features: dict[str, list[bytes] | list[float] | list[int]]) -> None:
+    assert parse_example(example_bytes(features)) == features
+
+
+@given(
+    context=st.dictionaries(st.sampled_from("ab"), feature_values),
+    lists=st.dictionaries(st.sampled_from("cd"), st.one_of(*(st.lists(kind, max_size=3) for kind in (texts, floats, integers)))),
+)
+def test_a_sequence_has_the_values_of_all_its_steps(context: dict[str, list[bytes]], lists: dict[str, list[list[bytes]]]) -> None:
+    example = example_class("SequenceExample")()
+    kinds = {bytes: "bytes_list", float: "float_list", int: "int64_list"}
+    for name, values in context.items():
+        getattr(example.context.feature[name], kinds[type(values[0])]).value.extend(values)
+    for name, steps in lists.items():
+        listed = example.feature_lists.feature_list[name].feature
+        for values in steps:
+            getattr(listed.add(), kinds[type(values[0])]).value.extend(values)
+    expected = context | {name: [value for step in steps for value in step] for name, steps in lists.items()}
+    assert parse_example(example.SerializeToString()) == expected
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=300)
+def test_arbitrary_bytes_are_an_example_or_an_error(data: bytes) -> None:
+    try:
+        features = parse_example(data)
+    except ExampleError:
+        return
+    assert all(isinstance(name, str) for name in features)
+
+
+@given(
+    features=st.dictionaries(
+        st.sampled_from(["image_left", "image_right", "views", "a/b", "image", "key"]),
+        st.lists(st.sampled_from([JPEG, PNG]), min_size=1, max_size=3),
+        min_size=1,
+    ),
+    label=st.sampled_from([None, "key", "id"]),
+    number=st.integers(0, 3),
+    chosen=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_every_image_of_every_feature_is_read_once_and_fetched_again(
+    features: dict[str, list[bytes]], label: str | None, number: int, chosen: bool
+) -> None:
+    extra = {label: [b"name"]} if label and label not in features else {}
+    record = record_bytes(example_bytes(features | extra))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "shard.tfrecord")
+        path.write_bytes(b"".join(RECORDS[:number]) + record)
+        names = sorted(features)[: 1 if chosen else None]
+        account = read_all(path, columns=tuple(names) if chosen else ())
+        images = [image for image in account.images if image.offset == STARTS[number]]
+        assert [image.data for image in images] == [data for name in names for data in features[name]]
+        assert len({image.member for image in images}) == len(images)
+        for image in images:
+            assert read_member(path.as_uri(), image.member, image.offset).data == image.data
+
+
+def test_addresses_name_the_feature_where_there_are_several() -> None:
+    account = read_bytes(record_bytes(example_bytes({"left": [JPEG], "right": [PNG, JPEG], "key": [b"k"]})))
+    assert [image.member for image in account.images] == ["k/left", "k/right/0", "k/right/1"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"height": [4], "width": [5], "depth": [3]},
+        {"image/height": [4], "image/width": [5], "image/channels": [3]},
+        {"image/shape": [4, 5, 3]},
+        {"rows": [12], "cols": [5]},
+    ],
+)
+def test_raw_pixels_are_refused_with_what_to_do(shape: dict[str, list[int]]) -> None:
+    for size in (60, 240):
+        account = read_bytes(record_bytes(example_bytes({"image_raw": [bytes(size)], "name": [b"cat"], **shape})))
+        (reject,) = account.rejects
+        assert (reject.reason, account.damage) == (Reason.UNSUPPORTED_FORMAT, None)
+        assert (
+            f"'image_raw' holds {size} bytes of raw pixels, not an encoded image; write it with tf.io.encode_png" in reject.detail
+        )
+    (tensor,) = read_bytes(record_bytes(example_bytes({"x": [b"\x08\x04\x12\x08 pixels"]}))).rejects
+    assert "'x' holds a serialised tensor" in tensor.detail
+
+
+def test_a_record_of_millions_of_parts_costs_little() -> None:
+    ints = example_bytes({"image": [JPEG], "n": [1] * 3_000_000})
+    unpacked = b"\x08\x01" * 3_000_000
+    bare = b"\x0a" + varint(len(unpacked)) + unpacked
+    account = read_bytes(b"".join(map(record_bytes, (ints, bare, example_bytes({"image": [PNG]})))))
+    assert [image.data for image in account.images] == [JPEG, PNG]
+    assert [(each.member, each.reason) for each in account.rejects] == [("1", Reason.TOO_LARGE)]
+    assert f"more than {MAX_FIELDS} parts" in account.rejects[0].detail
+
+
+def varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+def test_zlib_files_are_read(level: int) -> None:
+    packed = zlib.compress(TFRECORD, level)
+    account = read_bytes(packed)
+    assert [image.data for image in account.images] == [sample.data for sample in SAMPLES]
+    assert account.damage is None
+    cut = read_bytes(packed[:-4])
+    assert len(cut.images) == 12
+    assert "the zlib stream ends early" in (cut.damage or "")
+
+
 @given(st.binary(max_size=200))
 def test_the_checksum_is_beams(data: bytes) -> None:
     assert masked_crc(data) == _TFRecordUtil._masked_crc32c(data)
@@ -50,7 +170,7 @@ def test_the_checksum_is_beams(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("features", "chosen"),
     [
-        ({"image/encoded": JPEG, "image/format": b"jpeg", "other": PNG}, JPEG),
+        ({"image/encoded": JPEG, "image/format": b"jpeg", "other": b"x"}, JPEG),
         ({"image": b"not an image", "photo": JPEG}, JPEG),
         ({"mask": b"x", "payload": PNG}, PNG),
         ({"image": b"raw pixels", "label": b"cat"}, b"raw pixels"),
@@ -64,7 +184,9 @@ def test_the_feature_of_images_is_found(features: dict[str, bytes], chosen: byte
 def test_the_feature_can_be_named() -> None:
     record = record_bytes(example_bytes({"image": [JPEG], "depth": [PNG]}))
     assert [image.data for image in read_bytes(record, "depth").images] == [PNG]
-    assert [each.reason for each in read_bytes(record, "missing").rejects] == [Reason.NO_BYTES]
+    missing = read_bytes(record, "missing")
+    assert [each.reason for each in missing.rejects] == [Reason.NO_BYTES]
+    assert "no record has a feature 'missing'; there are depth, image" in (missing.damage or "")
 
 
 def test_other_features_become_metadata_and_a_name_the_member() -> None:

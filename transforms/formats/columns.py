@@ -1,0 +1,175 @@
+"""Where the images of a table are: columns, nested fields and lists, told by what their first values begin with."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from causalprint.transforms.images.kinds import image_format, looks_like_image
+
+HEAD_BYTES = 64
+_USUAL = "image images img jpg jpeg png webp image_bytes image_data bytes content data encoded"
+USUAL_NAMES = tuple(_USUAL.split())
+
+
+class Holds(Enum):
+    """What the first values of a leaf are."""
+
+    IMAGES = auto()
+    OTHER = auto()
+    UNSEEN = auto()
+    """There are none among the rows that were looked at, or they could not be read."""
+
+
+class Leaf(NamedTuple):
+    """Values of a table that may be encoded images, or text.
+
+    Attributes:
+        steps: the column, then the fields within it; ``None`` stands for the values of a list.
+        text: whether they are text and not bytes.
+    """
+
+    steps: tuple[str | None, ...]
+    text: bool
+
+    @property
+    def column(self) -> str:
+        """The column of the table."""
+        return str(self.steps[0])
+
+    @property
+    def name(self) -> str:
+        """What it is called: names from the column inwards with dots between, but for ``bytes`` at the end of a struct."""
+        names = [step for step in self.steps if step is not None]
+        return ".".join(names[:-1] if len(names) > 1 and names[-1] == "bytes" else names)
+
+    @property
+    def in_list(self) -> bool:
+        """Whether a row may hold several."""
+        return None in self.steps
+
+    def is_called(self, name: str) -> bool:
+        """Whether ``name`` names it, or what it lies in."""
+        full = ".".join(step for step in self.steps if step is not None)
+        return name in (self.name, full) or full.startswith(f"{name}.")
+
+
+class Value(NamedTuple):
+    """A value of a leaf in a row: where in the row's lists it is, the bytes or text, and what stands beside it in its struct."""
+
+    places: tuple[int, ...]
+    data: bytes | str | None
+    beside: Mapping[str, Any]
+
+
+def leaves_of(schema: pa.Schema) -> list[Leaf]:
+    """All leaves of bytes and of text, in order; columns and fields whose name is not theirs alone are none."""
+    return [leaf for field in schema if schema.names.count(field.name) == 1 for leaf in _leaves(field.type, (field.name,))]
+
+
+def values_of(leaf: Leaf, scalar: Any) -> Iterator[Value]:
+    """The values of ``leaf`` in a row, of which ``scalar`` is what the row holds in its column; of an empty list, none."""
+    return _values(leaf.steps[1:], scalar, (), {})
+
+
+def holds(values: Iterable[bytes | str]) -> Holds:
+    """What the first values of a leaf, those without content left out, are."""
+    heads = [value[:HEAD_BYTES] for value in values if value and isinstance(value, bytes)]
+    if not heads:
+        return Holds.UNSEEN
+    # A crawl's first pages may be no images; and two bytes of an embedding may begin one by chance.
+    certain = any(image_format(head.ljust(HEAD_BYTES, b"\0")) for head in heads)
+    return Holds.IMAGES if certain or 2 * sum(map(looks_like_image, heads)) >= len(heads) else Holds.OTHER
+
+
+def is_base64_image(text: object) -> bool:
+    """Whether ``text`` (str or bytes) is an image in base64, as it is or as a ``data:`` URL."""
+    head = text[:512] if isinstance(text, str | bytes) else ""
+    head = head.decode("ascii", "replace") if isinstance(head, bytes) else head
+    if head.startswith("data:"):
+        head = head.partition(",")[2]
+    head = head.lstrip()[: 4 * HEAD_BYTES // 3 // 4 * 4]
+    try:
+        return (
+            len(head) > HEAD_BYTES
+            and image_format(base64.b64decode(head.replace("-", "+").replace("_", "/"), validate=True)) is not None
+        )
+    except (binascii.Error, ValueError):
+        return False
+
+
+def is_url(text: object) -> bool:
+    """Whether ``text`` is a URL of the web."""
+    return isinstance(text, str) and text.lower().startswith(("http://", "https://"))
+
+
+def usual_first(leaves: Iterable[Leaf]) -> list[Leaf]:
+    """``leaves`` in the order in which one of them was taken for the image where rows had no address for several."""
+    order = {name: place for place, name in enumerate(USUAL_NAMES)}
+    return sorted(leaves, key=lambda leaf: (order.get(leaf.column.lower(), len(order)), len(leaf.steps) == 1))
+
+
+def _leaves(kind: pa.DataType, steps: tuple[str | None, ...]) -> Iterator[Leaf]:
+    kind = _stored(kind)
+    if pa.types.is_struct(kind):
+        names = [field.name for field in kind]
+        for field in kind:
+            if names.count(field.name) == 1:
+                yield from _leaves(field.type, (*steps, field.name))
+    elif _is_list(kind):
+        yield from _leaves(kind.value_type, (*steps, None))
+    elif pa.types.is_map(kind):
+        yield from _leaves(kind.item_type, (*steps, None, "value"))
+    elif _is_bytes(kind):
+        yield Leaf(steps, text=False)
+    elif _is_text(kind):
+        yield Leaf(steps, text=True)
+
+
+def _values(steps: tuple[str | None, ...], scalar: Any, index: tuple[int, ...], beside: Mapping[str, Any]) -> Iterator[Value]:
+    if isinstance(scalar, pa.ExtensionScalar):
+        scalar = scalar.value
+    if not scalar.is_valid:
+        yield Value(index, None, beside)
+    elif not steps:
+        yield Value(index, scalar.as_py(), beside)
+    elif steps[0] is None:
+        for number in range(len(scalar.values)):
+            yield from _values(steps[1:], scalar.values[number], (*index, number), {})
+    else:
+        others = {field.name: scalar[place] for place, field in enumerate(scalar.type) if field.name != steps[0]}
+        told = {
+            name: each for name, each in others.items() if not (pa.types.is_nested(each.type) or _is_bytes(_stored(each.type)))
+        }
+        yield from _values(steps[1:], scalar[steps[0]], index, told)
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    while isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
+        kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind.value_type
+    return kind
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    lists = (
+        pa.types.is_list,
+        pa.types.is_large_list,
+        pa.types.is_fixed_size_list,
+        pa.types.is_list_view,
+        pa.types.is_large_list_view,
+    )
+    return any(is_one(kind) for is_one in lists)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    several = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(is_one(kind) for is_one in several)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
