@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from causalprint.pipelines.runners import cores
 from causalprint.pipelines.scratch import scratch
+from causalprint.schemas.urls import public
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
@@ -85,7 +86,7 @@ def _check(labelled: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateC
     from causalprint.models.bundles.manifest import REAL
 
     found = set(labelled.images.source.tolist())
-    given = ", ".join(config.inputs)
+    given = ", ".join(map(public, config.inputs))
     if not found:
         why = f"({labelled.losses.images} were left out): {labelled.losses}"
         raise EvaluationError(f"{given} has no image that can be decoded and is large enough {why}")
