@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalprint.pipelines.scratch import scratch
+
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -126,12 +128,12 @@ def _direct(options: PipelineOptions) -> PipelineRunner:
     workers = worker_processes(options)
     if direct.direct_running_mode == "multi_threading" or (workers == 1 and direct.direct_running_mode == "in_memory"):
         return FnApiRunner()
-    from causalprint.pipelines.worker_processes import WatchedRunner
+    from causalprint.transforms.worker_processes import WatchedRunner
 
     direct.direct_num_workers = workers
     # None, or Beam would start its own worker command, which outlives a launcher that was killed.
     direct.direct_running_mode = None
-    return WatchedRunner([sys.executable, "-m", WORKER, str(os.getpid())], workers, stop_workers)
+    return WatchedRunner([sys.executable, "-m", WORKER, str(os.getpid())], workers, stop_workers, scratch)
 
 
 def _remote(module: str, name: str, _: PipelineOptions) -> PipelineRunner:

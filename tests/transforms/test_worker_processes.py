@@ -13,7 +13,8 @@ import pytest
 
 from causalprint.pipelines.errors import explain
 from causalprint.pipelines.runners import RUNNERS, WORKER, pipeline_options, stop_workers
-from causalprint.pipelines.worker_processes import STARTS, WatchedRunner, WorkerDiedError
+from causalprint.pipelines.scratch import scratch
+from causalprint.transforms.worker_processes import STARTS, WatchedRunner, WorkerDiedError
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 10
@@ -38,7 +39,7 @@ def test_a_worker_that_dies_while_it_starts_ends_the_run_in_one_line(code: str, 
     starts = tmp_path / "starts"
     count = f"open({str(starts)!r}, 'a').write('x')\n"
     options = pipeline_options("direct", TWO)
-    runner = WatchedRunner(python(count + code), 2, stop_workers)
+    runner = WatchedRunner(python(count + code), 2, stop_workers, scratch)
     began = time.monotonic()
     with pytest.raises(WorkerDiedError, match=says) as caught, beam.Pipeline(runner=runner, options=options) as root:
         _ = root | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(str)
@@ -62,7 +63,7 @@ from causalprint.pipelines.worker import main
 main()
 """
     options = pipeline_options("direct", TWO)
-    with beam.Pipeline(runner=WatchedRunner(python(code), 2, stop_workers), options=options) as root:
+    with beam.Pipeline(runner=WatchedRunner(python(code), 2, stop_workers, scratch), options=options) as root:
         _ = root | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(sign_in, folder=str(tmp_path))
     assert len(list(tmp_path.glob("done-*"))) == 8
     assert {len(path.read_text()) for path in tmp_path.glob("worker_*")} == {STARTS}

@@ -11,7 +11,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,6 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 from apache_beam.runners.portability.local_job_service import SubprocessSdkWorker
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.transforms.environments import SubprocessSDKEnvironment, python_sdk_capabilities
-
-from causalprint.pipelines.scratch import scratch
 
 URN = "causalprint:environment:worker_process:v1"
 STARTS = 3
@@ -92,9 +90,13 @@ class WatchedRunner(FnApiRunner):
         command: words that start a worker.
         workers: how many.
         stop: kills all workers of this process.
+        scratch: a folder for the time of a run.
     """
 
-    def __init__(self, command: list[str], workers: int, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, command: list[str], workers: int, stop: Callable[[], None], scratch: Callable[[], AbstractContextManager[str]]
+    ) -> None:
+        self._scratch = scratch
         self.crew = Crew(f"exec {shlex.join(command)}", workers, stop)
         self._name = uuid.uuid4().hex
         super().__init__(default_environment=_Environment(self._name, capabilities=python_sdk_capabilities()))
@@ -107,7 +109,7 @@ class WatchedRunner(FnApiRunner):
         """
         _crews[self._name] = self.crew
         try:
-            with scratch() as self.crew.folder, _quiet(self.crew):
+            with self._scratch() as self.crew.folder, _quiet(self.crew):
                 return super().run_pipeline(pipeline, options)
         except Exception as error:
             if self.crew.failure:
