@@ -113,15 +113,9 @@ def print_counts(verdicts: tuple[VerdictCount, ...], rejects: tuple[RejectCount,
 
 def new_table(*names: str, numbers: tuple[str, ...] = ()) -> Table:
     """An empty table: columns of text, then columns of numbers."""
-    from rich import box
-    from rich.table import Table
+    from causalprint.pipelines.console import new_table as safe_table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+    return safe_table(*names, numbers=numbers)
 
 
 def share(part: int, whole: int) -> str:

@@ -137,10 +137,11 @@ class Reject(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A member that is no image and no sidecar of one: counted, never lost silently."""
+    """A member that is no image and no sidecar of one: counted, never lost silently. What it is, where its name does not say."""
 
     member: str
     offset: int
+    kind: str = ""
 
 
 class ShardDamageError(Exception):

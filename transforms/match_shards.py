@@ -100,8 +100,8 @@ def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[st
     shards: list[Shard] = []
     others: list[StoredFile] = []
     described: set[str] = set()
-    for found in (found for several in matches.values() for found in several):
-        there = list(_shards_at(store, found, columns))
+    every = [found for several in matches.values() for found in several]
+    for found, there in zip(every, store.each(lambda found: list(_shards_at(store, found, columns)), every), strict=True):
         shards += there
         if found.file and not there:
             others.append(found.file)
@@ -142,7 +142,8 @@ def _shards_at(store: Store, found: Found, columns: tuple[str, ...]) -> Iterator
         yield from [shard] if shard else []
         return
     for files in store.below(found.path):
-        named = (shard_of(store, file, columns) for file in files if format_of(file.name) or NUMBERED.search(file.name))
+        able = [file for file in files if format_of(file.name) or NUMBERED.search(file.name)]
+        named = store.each(lambda file: shard_of(store, file, columns), able)
         yield from (shard for shard in named if shard and shard.format != "folder")
         if any(is_image_name(file.name) for file in files):
             yield folder_shard(f"{store.fs.unstrip_protocol(files[0].parent)}/", files)

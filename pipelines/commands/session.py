@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from causalprint.pipelines.errors import ExitCode, Interruption, explain
 from causalprint.pipelines.runners import stop_workers
+from causalprint.schemas.names import json_printable
 from causalprint.schemas.records import to_json
 from causalprint.schemas.urls import scrubbed
 
@@ -52,8 +53,8 @@ class Session:
         return _console(stderr=True)
 
     def answer(self, text: str) -> None:
-        """Prints the one JSON object."""
-        sys.stdout.write(text.rstrip() + "\n")
+        """Prints the one JSON object; what a terminal would obey or hide is escaped in it."""
+        sys.stdout.write(json_printable(text.rstrip()) + "\n")
 
     def watch(self, run: Callable[[Callable[[str], None]], Found]) -> Found:
         """What ``run`` finds; it is given what tells, on standard error, how far it is."""
@@ -137,6 +138,6 @@ class _Scrubbed(logging.Formatter):
 
 
 def _console(*, stderr: bool) -> Console:
-    from rich.console import Console
+    from causalprint.pipelines.console import SafeConsole
 
-    return Console(stderr=stderr, markup=False, highlight=False)
+    return SafeConsole(stderr=stderr)

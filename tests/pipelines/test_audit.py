@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import apache_beam as beam
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -24,6 +25,7 @@ from causalprint.transforms.tables.write_manifest import read_manifest
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.outputs import files_below, rows
 from tests.servers import ObjectStore, breaking_proxy
+from tests.shards import make_samples
 
 Capture = pytest.CaptureFixture[str]
 
@@ -201,6 +203,26 @@ def test_an_image_file_is_an_input_and_is_fetched_again_by_its_row(
     (alone,) = [each for each in rows(out, "embeddings").to_pylist() if each["member"] == "21.jpg"]
     (inside,) = [each for each in rows(tmp_path / "whole", "embeddings").to_pylist() if each["member"] == "21.jpg"]
     assert alone["fingerprint"] == inside["fingerprint"]
+
+
+def test_image_columns_are_chosen_and_another_choice_is_computed_anew(tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    images = [sample.data for sample in make_samples(4)]
+    path, out = tmp_path / "a.parquet", tmp_path / "out"
+    pq.write_table(pa.table({"image": images[:2], "edited_image": images[2:], "url": ["u"] * 2}), path)
+    edited = command(capsys, "audit", path, "-o", out, "--bundle", tiny, "--image-column", "edited_image")
+    assert (edited.code, edited.found["seen"]) == (0, 2)
+    assert [(row["member"], row["metadata"]) for row in rows(out, "images").to_pylist()] == [
+        ("0/edited_image", '{"url":"u"}'),
+        ("1/edited_image", '{"url":"u"}'),
+    ]
+    every = command(capsys, "audit", path, "-o", out, "--bundle", tiny).found
+    assert (every["seen"], every["computed"]) == (4, 1)
+    for row in rows(out, "images").to_pylist():
+        assert read_member(row["shard"], row["member"], row["offset"]).image_id == row["image_id"]
+    code, _, log = command(capsys, "audit", path, "-o", tmp_path / "no", "--bundle", tiny, "--image-column", "imge")
+    assert code == 1
+    assert "image column 'imge' is not there or holds no bytes; columns are image, edited_image, url" in " ".join(log.split())
+    assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize(

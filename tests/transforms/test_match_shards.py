@@ -187,16 +187,19 @@ def test_behind_a_link_the_folder_above_is_that_of_where_it_leads(dataset: Path,
     assert found(tmp_path / "deep" / ".." / ".." / "train") == found(dataset / "train")
 
 
-def test_links_to_files_are_followed_and_links_to_folders_are_not(dataset: Path, tmp_path: Path) -> None:
+def test_links_of_a_folder_are_followed_to_files_below_it_and_named_ones_anywhere(dataset: Path, tmp_path: Path) -> None:
     linked = tmp_path / "linked"
     linked.mkdir()
-    (linked / "here.tar").symlink_to(dataset / "train" / "00000.tar")
+    (linked / "below").mkdir()
+    (linked / "below" / "real.tar").write_bytes((dataset / "train" / "00000.tar").read_bytes())
+    (linked / "here.tar").symlink_to("below/real.tar")
+    (linked / "out.tar").symlink_to(dataset / "train" / "00001.tar")
     (linked / "round").symlink_to(linked)
     (linked / "nowhere.tar").symlink_to(tmp_path / "gone")
-    (shard,) = found(linked)
-    assert shard.uri.endswith("linked/here.tar")
-    (whole,) = read_slices(shard, "b", Slicing(), Storage())
-    assert (whole.seen, whole.damage) == (3, None)
+    assert [shard.uri.rpartition("linked/")[2] for shard in found(linked)] == ["below/real.tar", "here.tar"]
+    for shard in (found(linked)[1], *found(linked / "out.tar"), *found(linked / "o*.tar")):
+        (whole,) = read_slices(shard, "b", Slicing(), Storage())
+        assert (whole.seen, whole.damage) == (3, None)
 
 
 @pytest.mark.parametrize(

@@ -29,20 +29,29 @@ class Format(NamedTuple):
         begins: whether the first 512 bytes of a file, fewer where it is shorter, are those of a shard of this format.
         read: all members of a shard in order; raises ``ShardDamageError`` when all that can be given was given.
         read_one: one image again, by member and offset, without reading all before it; ``None`` where it cannot tell.
-        why_no_images: why a file holds no images, or not in the columns that are asked for; of formats that have columns.
+        has_columns: whether images are in columns or features that have names.
+        why_no_images: why a file holds no images, or not in the columns that are asked for; where that can be told in advance.
     """
 
     suffixes: tuple[str, ...]
     begins: Callable[[bytes], bool]
     read: Reader
     read_one: OneReader
+    has_columns: bool = False
     why_no_images: Callable[[RangeFile, tuple[str, ...]], str | None] | None = None
 
 
 FORMATS: dict[str, Format] = {
     "tar": Format(tar.SUFFIXES, tar.is_tar, tar.read, tar.read_one),
-    "parquet": Format(parquet.SUFFIXES, parquet.is_parquet, parquet.read, parquet.read_one, parquet.why_no_images),
-    "tfrecord": Format(tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one),
+    "parquet": Format(
+        parquet.SUFFIXES,
+        parquet.is_parquet,
+        parquet.read,
+        parquet.read_one,
+        has_columns=True,
+        why_no_images=parquet.why_no_images,
+    ),
+    "tfrecord": Format(tfrecord.SUFFIXES, tfrecord.is_tfrecord, tfrecord.read, tfrecord.read_one, has_columns=True),
     "folder": Format((), lambda _head: False, folder.read, folder.read_one),
 }
 
@@ -66,7 +75,7 @@ def shard_of(store: Store, file: StoredFile, columns: tuple[str, ...] = ()) -> S
         head = store.head(file, SNIFFED_BYTES)
         kind, is_image = sniff_format(head), looks_like_image(head)
     if kind:
-        chosen = columns if FORMATS[kind].why_no_images else ()
+        chosen = columns if FORMATS[kind].has_columns else ()
         return None if why_no_shard(store, file, kind, columns) else Shard.at(uri, file.size, file.generation, kind, chosen)
     files = store.ask(lambda: with_sidecars(store.fs, file.path)) if is_image else None
     return Shard.at(uri, file.size, folder_generation(files), "folder") if files else None

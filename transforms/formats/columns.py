@@ -6,9 +6,11 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
+from functools import reduce
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from causalprint.transforms.images.kinds import image_format, looks_like_image
 
@@ -75,6 +77,20 @@ def leaves_of(schema: pa.Schema) -> list[Leaf]:
 def values_of(leaf: Leaf, scalar: Any) -> Iterator[Value]:
     """The values of ``leaf`` in a row, of which ``scalar`` is what the row holds in its column; of an empty list, none."""
     return _values(leaf.steps[1:], scalar, (), {})
+
+
+def may_hold(column: pa.Array) -> pa.Array:
+    """Of each row of a column, whether there is something but nulls and empty lists in it: booleans."""
+    if isinstance(column, pa.ExtensionArray):
+        return may_hold(column.storage)
+    valid = column.is_valid()
+    if pa.types.is_struct(column.type) and column.type.num_fields:
+        return pc.and_(valid, reduce(pc.or_, [may_hold(column.field(place)) for place in range(column.type.num_fields)]))
+    if pa.types.is_map(column.type):
+        return pc.and_(valid, pc.greater(pc.subtract(column.offsets[1:], column.offsets[:-1]), 0))
+    if _is_list(column.type):
+        return pc.fill_null(pc.greater(pc.list_value_length(column), 0), fill_value=False)
+    return valid
 
 
 def holds(values: Iterable[bytes | str]) -> Holds:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import accumulate, islice
+from contextlib import ExitStack, contextmanager
+from functools import reduce
+from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
@@ -22,22 +25,23 @@ from causalprint.transforms.formats.columns import (
     is_base64_image,
     is_url,
     leaves_of,
+    may_hold,
     usual_first,
     values_of,
 )
 from causalprint.transforms.formats.items import Damage, Item, checked_image, metadata_json
+from causalprint.transforms.formats.parquet_file import UNREADABLE, Group, TableFile, open_table
 from causalprint.transforms.images.kinds import looks_like_image
 from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
 
 SUFFIXES = (".parquet", ".parq", ".pq")
-BATCH_ROWS = 32
+MAX_NULLS = 10_000
+MAX_REFUSED = 100_000
 SAMPLED_ROWS = 8
 PROBED_ROWS = 1024
 PROBED_BYTES = 4 * MEBIBYTE
 PROBED_GROUPS = 8
-UNREADABLE = (pa.ArrowException, OSError, ValueError)  # ValueError: text in a broken footer that is no UTF-8
-BUFFER_BYTES = 4 * MEBIBYTE
 
 
 def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
@@ -61,7 +65,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
         table = _table(file, source.columns, damage)
         for group in table.groups:
             yield from _rows(table, group, damage, options)
-        total, listed = table.file.metadata.num_rows, sum(group.rows for group in table.groups)
+        total, listed = table.file.parquet.metadata.num_rows, sum(group.rows for group in table.groups)
         if total != listed:
             damage.note(f"the footer counts {total} rows, but its row groups hold {listed}")
     damage.raise_if_any()
@@ -101,7 +105,7 @@ def why_no_images(stored: RangeFile, columns: Sequence[str]) -> str | None:
         ShardDamageError: retryable; the store did not give it.
     """
     try:
-        with _opened(stored) as file:
+        with open_table(stored) as file:
             found = _found(file, encoded=False)
             if found.images or found.unseen:
                 _chosen(file, columns, InputError)
@@ -112,24 +116,7 @@ def why_no_images(stored: RangeFile, columns: Sequence[str]) -> str | None:
     except UNREADABLE as error:
         if isinstance(error, InputError):
             raise
-        stored.raise_failure()
         return None
-
-
-class _Group(NamedTuple):
-    """A row group: its number, its first row in the file, its rows."""
-
-    number: int
-    first: int
-    rows: int
-
-
-class _File(NamedTuple):
-    """An open file, and its columns."""
-
-    parquet: pq.ParquetFile
-    stored: RangeFile
-    schema: pa.Schema
 
 
 class _Found(NamedTuple):
@@ -142,26 +129,39 @@ class _Found(NamedTuple):
     linked: list[str]
 
 
+class _Budget:
+    """What is left of a number."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, wanted: int) -> int:
+        """Takes ``wanted``, or what is left; how much that is."""
+        taken = min(wanted, self.left)
+        self.left -= taken
+        return taken
+
+
 class _Table(NamedTuple):
     """What is read of an open file.
 
     Attributes:
-        file, stored: the file.
+        file: the file.
         groups: its groups of rows.
         images: whose values are images.
         maybe: of which no value was seen yet: those that begin an image are.
         plain: whether a row has one image at most, so that its member is the row.
         others: columns of metadata.
-        texts: columns of text, of which the first row is looked at.
+        nulls: how many rows without images may still be told each by itself.
     """
 
-    file: pq.ParquetFile
-    stored: RangeFile
-    groups: list[_Group]
+    file: TableFile
+    groups: list[Group]
     images: list[Leaf]
     maybe: list[Leaf]
     plain: bool
     others: list[str]
+    nulls: _Budget
 
     @property
     def columns(self) -> list[str]:
@@ -169,41 +169,35 @@ class _Table(NamedTuple):
         return list(dict.fromkeys(leaf.column for leaf in (*self.images, *self.maybe)))
 
 
+class _Run(NamedTuple):
+    """Rows without images, too many to tell each by itself."""
+
+    rows: int
+
+
+class _Row(NamedTuple):
+    """What the columns of images hold in a row, as scalars, and the values of the others."""
+
+    scalars: dict[str, Any]
+    told: dict[str, Any]
+
+
 class _UnreadableError(Exception):
     """The next row cannot be read."""
 
 
 @contextmanager
-def _open(source: ShardSource) -> Iterator[_File]:
-    stored = source.file()
-    try:
-        opened = _opened(stored)
-        file = opened.__enter__()
-    except UNREADABLE as error:
-        stored.raise_failure()
-        what = f"no Parquet footer can be read from {source.size} bytes" if source.size else "the shard is an empty file"
-        raise ShardDamageError(f"{what}, so none of its rows can: {error}") from error
-    try:
+def _open(source: ShardSource) -> Iterator[TableFile]:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_table(source.file()))
+        except UNREADABLE as error:
+            what = f"no Parquet footer can be read from {source.size} bytes" if source.size else "the shard is an empty file"
+            raise ShardDamageError(f"{what}, so none of its rows can: {error}") from error
         yield file
-    finally:
-        opened.__exit__(None, None, None)
 
 
-@contextmanager
-def _opened(stored: RangeFile) -> Iterator[_File]:
-    with pq.ParquetFile(
-        pa.PythonFile(stored, mode="r"), pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True
-    ) as file:
-        yield _File(file, stored, file.schema_arrow)
-
-
-def _groups(file: _File) -> list[_Group]:
-    rows = [max(0, file.parquet.metadata.row_group(number).num_rows) for number in range(file.parquet.num_row_groups)]
-    firsts = accumulate(rows, initial=0)
-    return [_Group(number, first, count) for number, (first, count) in enumerate(zip(firsts, rows, strict=False))]
-
-
-def _table(file: _File, asked: Sequence[str], damage: Damage) -> _Table:
+def _table(file: TableFile, asked: Sequence[str], damage: Damage) -> _Table:
     found = _found(file)
     images, maybe = (found.images, found.unseen) if found.images else (found.unseen, [])
     plain = len(images) == 1 and not images[0].in_list
@@ -215,10 +209,10 @@ def _table(file: _File, asked: Sequence[str], damage: Damage) -> _Table:
     elif found.encoded:
         damage.note(_encoded(found.encoded))
     taken = {leaf.column for leaf in (*images, *found.images, *found.unseen)}
-    return _Table(file.parquet, file.stored, _groups(file), images, maybe, plain, _small_columns(file, taken))
+    return _Table(file, file.groups, images, maybe, plain, _small_columns(file, taken), _Budget(MAX_NULLS))
 
 
-def _chosen(file: _File, asked: Sequence[str], kind: type[Exception]) -> list[Leaf]:
+def _chosen(file: TableFile, asked: Sequence[str], kind: type[Exception]) -> list[Leaf]:
     leaves = [leaf for leaf in leaves_of(file.schema) if not leaf.text]
     for name in asked:
         if not any(leaf.is_called(name) for leaf in leaves):
@@ -227,12 +221,13 @@ def _chosen(file: _File, asked: Sequence[str], kind: type[Exception]) -> list[Le
     return [leaf for leaf in leaves if any(leaf.is_called(name) for name in asked)]
 
 
-def _found(file: _File, *, encoded: bool = True) -> _Found:
+def _found(file: TableFile, *, encoded: bool = True) -> _Found:
     """What the first values of every column of bytes are; of text where none are images, or ``encoded`` asks."""
     leaves = leaves_of(file.schema)
     able = [leaf for leaf in leaves if not leaf.text]
-    seen = _sampled(file, able)
-    what = {leaf: holds(value for value in seen[leaf] if isinstance(value, bytes)) for leaf in able}
+    certain = {leaf for leaf in able if file.begins_image(leaf.steps)}
+    seen = _sampled(file, [leaf for leaf in able if leaf not in certain])
+    what = dict.fromkeys(certain, Holds.IMAGES) | {leaf: holds(values) for leaf, values in seen.items()}
     images = [leaf for leaf in able if what[leaf] is Holds.IMAGES]
     unseen = [leaf for leaf in able if what[leaf] is Holds.UNSEEN]
     texts = _sampled(file, [leaf for leaf in leaves if leaf.text and (encoded or not (images or unseen))], SAMPLED_ROWS)
@@ -242,15 +237,17 @@ def _found(file: _File, *, encoded: bool = True) -> _Found:
     return _Found(able, images, unseen, in_base64, linked)
 
 
-def _sampled(file: _File, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -> dict[Leaf, list[bytes | str]]:
+def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -> dict[Leaf, list[bytes | str]]:
     """The first values of each leaf: those of up to ``rows`` rows, until each leaf of a column has some."""
     seen: dict[Leaf, list[bytes | str]] = {leaf: [] for leaf in leaves}
     for column in dict.fromkeys(leaf.column for leaf in leaves):
         within = [leaf for leaf in leaves if leaf.column == column]
         passed = size = 0
-        for group in range(min(file.parquet.num_row_groups, PROBED_GROUPS)):
+        for group in file.groups[:PROBED_GROUPS]:
+            if file.too_costly(group, column):
+                continue
             try:
-                for batch in file.parquet.iter_batches(4, row_groups=[group], columns=[column], use_threads=False):
+                for batch in file.batches(group, [column], SAMPLED_ROWS // 2):
                     values = batch.column(0)
                     for row in range(batch.num_rows):
                         for leaf in within:
@@ -262,7 +259,7 @@ def _sampled(file: _File, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -> di
                     continue
                 break
             except UNREADABLE:
-                file.stored.raise_failure()
+                continue  # where it is read, it is told that it cannot be
     return seen
 
 
@@ -273,7 +270,7 @@ def _present(leaf: Leaf, scalar: Any) -> list[bytes | str]:
         return []
 
 
-def _no_images(file: _File, found: _Found) -> str:
+def _no_images(file: TableFile, found: _Found) -> str:
     if found.encoded:
         return _encoded(found.encoded)
     if found.linked:
@@ -287,50 +284,101 @@ def _encoded(names: Sequence[str]) -> str:
     return f"images in base64 are not read: decode {held} to bytes first, or choose other columns with --image-column"
 
 
-def _names(file: _File) -> str:
+def _names(file: TableFile) -> str:
     return ", ".join(file.schema.names) or "none"
 
 
-def _rows(table: _Table, group: _Group, damage: Damage, options: ReadOptions) -> Iterator[Item]:
+def _rows(table: _Table, group: Group, damage: Damage, options: ReadOptions) -> Iterator[Item]:
     """All rows of a group: as many as the footer says, read or rejected."""
+    costly = [why for name in table.columns if (why := table.file.too_costly(group, name))]
+    if costly:
+        yield from _refused(table, group, 0, Reason.TOO_LARGE, costly[0])
+        return
+    others = [name for name in table.others if not table.file.too_costly(group, name)]
     done = 0
+    run = 0
     why = "the group ends early"
-    for columns in ([*table.columns, *table.others], table.columns):
+    for columns in ([*table.columns, *others], table.columns):
         try:
-            for values, metadata in islice(_values(table, group, columns, done), group.rows - done):
-                yield from _items(table, values, group.first + done, metadata, options)
-                done += 1
+            for row in _values(table, group, columns, done):
+                if isinstance(row, _Run):
+                    run += row.rows
+                    done += row.rows
+                else:
+                    yield from _items(table, row, group.first + done, options)
+                    done += 1
             break
         except _UnreadableError as error:
             why = str(error)
             span = f"from row {group.first + done} to the end of row group {group.number}"
             if columns != table.columns:
                 damage.note(f"metadata {span} could not be read ({why})")
+    if run:
+        detail = f"{run} more rows between row {group.first} and row {group.first + done} hold no bytes"
+        yield Reject(str(group.first), group.first, Stage.READ, Reason.NO_BYTES, detail)
     if done < group.rows:
         first, end = group.first + done, group.first + group.rows
         damage.note(f"rows {first} to {end - 1} of {table.groups[-1].first + table.groups[-1].rows} could not be read ({why})")
-        for row in range(first, min(end, first + table.stored.size)):  # no more than bytes, whatever a broken footer says
-            yield Reject(str(row), row, Stage.READ, Reason.CORRUPT_RECORD, why)
+        yield from _refused(table, group, done, Reason.CORRUPT_RECORD, why)
 
 
-def _values(table: _Table, group: _Group, columns: list[str], start: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """What the columns of images hold in each row of a group from its ``start``-th on, as scalars, and the row's other values."""
+def _refused(table: _Table, group: Group, done: int, reason: Reason, why: str) -> Iterator[Reject]:
+    """A reject for each row of a group from its ``done``-th on; no more than bytes, whatever a broken footer says."""
+    first, end = group.first + done, group.first + group.rows
+    for row in range(first, min(end, first + min(table.file.stored.size, MAX_REFUSED))):
+        yield Reject(str(row), row, Stage.READ, reason, why)
+    if (left := end - first - MAX_REFUSED) > 0:
+        yield Reject(str(end - 1), end - 1, Stage.READ, reason, f"{left} rows up to this one: {why}")
+
+
+def _values(table: _Table, group: Group, columns: list[str], start: int) -> Iterator[_Row | _Run]:
+    """The rows of a group from its ``start``-th on."""
     passed = 0
     try:
-        for batch in table.file.iter_batches(BATCH_ROWS, row_groups=[group.number], columns=columns, use_threads=False):
-            by_name = {name: batch.column(batch.schema.get_field_index(name)) for name in columns}
-            images = {name: by_name.pop(name) for name in table.columns}
-            others = {name: _plain(column) for name, column in by_name.items()}
-            for row in range(max(0, start - passed), batch.num_rows):
-                yield {name: each[row] for name, each in images.items()}, {name: each[row] for name, each in others.items()}
+        for batch in table.file.batches(group, columns):
+            first, rows = max(0, start - passed), min(batch.num_rows, group.rows - passed)
             passed += batch.num_rows
+            if first < rows:
+                yield from _batch(table, batch.slice(first, rows - first), columns)
     except UNREADABLE as error:
-        table.stored.raise_failure()
         raise _UnreadableError(" ".join(str(error).split())) from error
 
 
-def _items(table: _Table, scalars: dict[str, Any], row: int, told: dict[str, Any], options: ReadOptions) -> Iterator[Item]:
+def _batch(table: _Table, batch: pa.RecordBatch, columns: list[str]) -> Iterator[_Row | _Run]:
+    """The rows of a batch: those with images, and as many of the others as may be told."""
+    kept, gaps = _kept(table, batch)
+    if len(kept) < batch.num_rows // 2:
+        batch = batch.take(pa.array(kept, pa.int64()))
+        kept = list(range(len(kept)))
+    by_name = {name: batch.column(batch.schema.get_field_index(name)) for name in columns}
+    images = {name: by_name.pop(name) for name in table.columns}
+    others = {name: _plain(column) for name, column in by_name.items()}
+    for place, row in enumerate(kept):
+        if gaps[place]:
+            yield _Run(gaps[place])
+        yield _Row({name: each[row] for name, each in images.items()}, {name: each[row] for name, each in others.items()})
+    if gaps[-1]:
+        yield _Run(gaps[-1])
+
+
+def _kept(table: _Table, batch: pa.RecordBatch) -> tuple[list[int], list[int]]:
+    """The rows of a batch that are told each by itself, and how many are not before each of them and after the last."""
+    found = [batch.column(batch.schema.get_field_index(name)) for name in table.columns]
+    if any(column.null_count == 0 and not pa.types.is_nested(column.type) for column in found):
+        return list(range(batch.num_rows)), [0] * (batch.num_rows + 1)
+    if table.nulls.left == 0 and all(column.null_count == batch.num_rows for column in found):
+        return [], [batch.num_rows]
+    keep: NDArray[np.bool_] = reduce(pc.or_, map(may_hold, found)).to_numpy(zero_copy_only=False).copy()
+    empty = np.flatnonzero(~keep)
+    keep[empty[: table.nulls.take(len(empty))]] = True
+    kept = np.flatnonzero(keep)
+    gaps = np.diff(np.concatenate([[-1], kept, [batch.num_rows]])) - 1
+    return kept.tolist(), gaps.tolist()
+
+
+def _items(table: _Table, found: _Row, row: int, options: ReadOptions) -> Iterator[Item]:
     """The images of one row; where there are none, why."""
+    scalars, told = found
     metadata = metadata_json(told)
     nulls, empty = 0, True
     for leaf in (*table.images, *table.maybe):
@@ -384,7 +432,7 @@ def _as_text(column: pa.Array) -> list[str | None]:
     return values
 
 
-def _small_columns(file: _File, taken: set[str]) -> list[str]:
+def _small_columns(file: TableFile, taken: set[str]) -> list[str]:
     """Columns other than those ``taken`` that become metadata: all but those of long bytes, lists or structs.
 
     How long those are is told by the first rows. The footer would tell of all, but pyarrow ends the process where what the footer
@@ -394,12 +442,13 @@ def _small_columns(file: _File, taken: set[str]) -> list[str]:
     others = [name for name in schema.names if name not in taken and schema.names.count(name) == 1]
     held = {leaf.column for leaf in leaves_of(schema) if not leaf.text}
     long = held | {field.name for field in schema if pa.types.is_nested(field.type)}
-    return [name for name in others if name not in long or _is_short(file.parquet, name)]
+    return [name for name in others if name not in long or _is_short(file, name)]
 
 
-def _is_short(file: pq.ParquetFile, name: str) -> bool:
+def _is_short(file: TableFile, name: str) -> bool:
     try:
-        batch = next(file.iter_batches(SAMPLED_ROWS, columns=[name], use_threads=False), None)
+        group = next((group for group in file.groups if group.rows and not file.too_costly(group, name)), None)
+        batch = next(file.batches(group, [name], SAMPLED_ROWS), None) if group else None
     except UNREADABLE:
         return True  # where it is read, it is told that it cannot be
     values = [] if batch is None else _plain(batch.column(0))

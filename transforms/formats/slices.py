@@ -21,8 +21,8 @@ def read_slices(
     """The shard's slices in order; the last one, and no other, has ``last`` set.
 
     A slice is cut before the image or reject that would be one more than ``slicing.images``, or that would bring its encoded
-    bytes and metadata above ``slicing.bytes`` (an image that is larger stands alone). Where it is cut and all that it holds
-    depends on the shard's bytes, the slicing and the limit alone, so that a slice is the same on every run:
+    bytes, names, details and metadata above ``slicing.bytes`` (an image that is larger stands alone). Where it is cut and all
+    that it holds depends on the shard's bytes, the slicing and the limit alone, so that a slice is the same on every run:
 
     - Damage of the bytes themselves ends the last slice, which keeps what it has.
     - A broken connection, and a shard that changed since it was matched, would cut anywhere. The slice under construction is
@@ -122,5 +122,6 @@ class _Pending:
 
 
 def _bytes_of(item: EncodedImage | Reject) -> int:
-    data = len(item.data) if isinstance(item, EncodedImage) else 0
-    return data + len(item.metadata or "")
+    """Everything that an item holds, about."""
+    data = len(item.data) if isinstance(item, EncodedImage) else len(item.detail)
+    return data + len(item.member) + len(item.metadata or "")

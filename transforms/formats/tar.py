@@ -8,12 +8,14 @@ Nothing is extracted; names are data.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.items import Damage, Item, Sidecar, group_samples, too_large
+from causalprint.transforms.formats.beside import with_table
+from causalprint.transforms.formats.items import Damage, FarSidecar, Item, Listed, Sidecar, group_samples, too_large
+from causalprint.transforms.formats.sidecars import match_sidecars, stem
 from causalprint.transforms.formats.tar_headers import (
     BLOCK,
     DATALESS_KINDS,
@@ -35,11 +37,13 @@ from causalprint.transforms.formats.tar_index import Place, TarIndex, target_of
 from causalprint.transforms.formats.tar_pax import PaxError, read_pax
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import ShardSource
-from causalprint.transforms.storage.streams import Stream, decompressed
+from causalprint.transforms.storage.streams import BlockStream, Stream, decompressed
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
+MAX_LISTED_BYTES = 64 * 1024 * 1024
 MAX_NAME_READ = 1024 * 1024
 SNIFFED_BYTES = 64
+TAIL_BYTES = 256 * 1024
 MAX_LINKED = 16 * 1024**3
 FEW_BYTES = 16  # set in a block that was all zeros before it was damaged
 
@@ -60,11 +64,54 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     damage = Damage()
     index = TarIndex(lambda: decompressed(source.stream(read_ahead=False), is_tar), lambda again: _places(again, options))
     try:
-        yield from group_samples(_TarReader(stream, options, damage, index).entries(), options)
+        entries = _TarReader(stream, options, damage, index).entries()
+        far = _far_sidecars(source, options) if isinstance(stream, BlockStream) else None
+        yield from with_table(group_samples(entries, options, far), source)
     finally:
         index.close()
         stream.close()
     damage.raise_if_any()
+
+
+def _far_sidecars(source: ShardSource, options: ReadOptions) -> Callable[[bool], Listed | None]:
+    """Finds the sidecars of all images by another pass over the headers of a plain tar: of one that is not sorted by name.
+
+    Whether it is, is seen where sidecars wait for an image, or where the tar ends in sidecars of several images.
+    """
+
+    def listed(waiting: bool) -> Listed | None:
+        if not waiting and not _ends_in_sidecars(source):
+            return None
+        members = []
+        held = 0
+        for place in _places(source.stream(), options):
+            members.append(place)
+            held += len(place.name) + 256
+            if held > MAX_LISTED_BYTES:
+                return None
+        images = [place for place in members if not is_sidecar_name(place.name) and not is_other_name(place.name)]
+        sidecars = [
+            place
+            for place in members
+            if is_sidecar_name(place.name) and not place.link and place.size <= options.max_sidecar_bytes
+        ]
+        found = match_sidecars([place.name for place in images], [place.name for place in sidecars])
+        described = {
+            image.offset: [FarSidecar(each.key, *sidecars[each.sidecar][1:3], each.shared) for each in told]
+            for image, told in zip(images, found, strict=True)
+        }
+        return Listed(described, source.fetch, frozenset(each.offset for told in described.values() for each in told))
+
+    return listed
+
+
+def _ends_in_sidecars(source: ShardSource) -> bool:
+    """Whether the last two members are sidecars, as far as the tar's end tells, and of different images."""
+    start = max(0, source.size - TAIL_BYTES) // BLOCK * BLOCK
+    tail = source.fetch(start, source.size)
+    headers = [parse_header(tail[at : at + BLOCK]) for at in range(0, len(tail), BLOCK)]
+    last = [header.name for header in headers if header and header.kind in "0\0"][-2:]
+    return len(last) == 2 and all(map(is_sidecar_name, last)) and stem(last[0]) != stem(last[1])
 
 
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:

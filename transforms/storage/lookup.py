@@ -12,11 +12,13 @@ from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.urls import is_web, public, query_of, scrubbed
 from causalprint.transforms.storage.retries import LIST_SECONDS, StoreRefusalError, is_unreachable, remedy, retried, timed, told
-from causalprint.transforms.storage.storage import RangeFile, StoredFile, asked, followed, sized, stored_file
+from causalprint.transforms.storage.storage import RangeFile, StoredFile, asked, followed, is_local, sized, stored_file
 
 OUTPUT_MARK = "_causalprint.json"
 LISTED_TOGETHER = 8
+ASKED_TOGETHER = 16
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -101,7 +103,8 @@ class Store:
     def below(self, folder: str) -> Iterator[list[StoredFile]]:
         """The files of each folder in and below ``folder``, ordered by name.
 
-        Left out are folders that begin with a dot, links to folders, and folders that this program wrote its output to.
+        Left out are folders that begin with a dot, links to folders and out of ``folder``, and folders that this program wrote
+        its output to.
         """
 
         def found_below() -> list[dict[str, Any]]:
@@ -109,11 +112,21 @@ class Store:
             return sized(self.fs, [info for name, info in infos.items() if not _in_hidden(name, folder)])
 
         visible = self.ask(found_below) or []
-        files = [found.file for found in map(self._found, visible) if found.file and not found.path.endswith("/")]
+        files = [
+            found.file for found in (self._found(info, folder) for info in visible) if found.file and not found.path.endswith("/")
+        ]
         outputs = {file.parent for file in files if file.name == OUTPUT_MARK}
         for parent, group in groupby(sorted(files, key=lambda file: (file.parent, file.name)), key=lambda file: file.parent):
             if not any(f"{parent}/".startswith(f"{output}/") for output in outputs):
                 yield list(group)
+
+    def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """``call`` of each item, in order; of some at once where the store is not a local disk."""
+        if is_local(self.given) or len(items) == 1:
+            yield from map(call, items)
+            return
+        with ThreadPoolExecutor(ASKED_TOGETHER, thread_name_prefix="look-up") as pool:
+            yield from pool.map(call, items)
 
     def head(self, file: StoredFile, size: int) -> bytes:
         """The first ``size`` bytes of a file, fewer where it is shorter."""
@@ -141,8 +154,8 @@ class Store:
             return None
         return {info["name"]: self._found(info) for info in infos}
 
-    def _found(self, info: dict[str, Any]) -> Found:
-        told = followed(self.fs, info)
+    def _found(self, info: dict[str, Any], within: str | None = None) -> Found:
+        told = followed(self.fs, info, within)
         return Found(info["name"], stored_file(told) if told["type"] == "file" else None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import threading
 import weakref
@@ -20,20 +21,22 @@ from causalprint.schemas.elements import Shard, ShardDamageError, digest
 from causalprint.schemas.names import raw_path, text_of
 from causalprint.schemas.urls import bare, public, query_of
 from causalprint.transforms.storage.protocols import opened
-from causalprint.transforms.storage.retries import StoreRefusalError, retried, timed
+from causalprint.transforms.storage.retries import StoreRefusalError, is_final, retried, timed
 from causalprint.transforms.storage.streams import BlockStream
 
 SIDECARS = (".json", ".txt")
 ASKED_TOGETHER = 8
 MODIFIED = ("mtime", "LastModified", "Last-Modified", "last_modified", "updated", "modified", "created")
+TAKEOUT = ".supplemental-metadata.json"
 
 
 class StoredFile(NamedTuple):
-    """One object or file: its path for the filesystem, bytes, and what tells this version of it from others."""
+    """One object or file: its path for the filesystem, bytes, what tells this version of it from others, whether it is a link."""
 
     path: str
     size: int
     generation: str
+    link: bool = False
 
     @property
     def name(self) -> str:
@@ -77,12 +80,12 @@ def stored_file(info: dict[str, Any]) -> StoredFile:
     The generation is the object's generation number or etag, of Hugging Face's Hub the digest of the file; of stores that have
     none, size and time of modification.
     """
-    size = int(info["size"] or 0)
+    size, link = int(info["size"] or 0), bool(info.get("islink"))
     for key in ("generation", "ETag", "etag", "blob_id"):
         if info.get(key):
-            return StoredFile(info["name"], size, str(info[key]).strip('"'))
+            return StoredFile(info["name"], size, str(info[key]).strip('"'), link=link)
     modified = next((info[key] for key in MODIFIED if info.get(key)), "")
-    return StoredFile(info["name"], size, f"{size}-{modified}")
+    return StoredFile(info["name"], size, f"{size}-{modified}", link=link)
 
 
 class ShardSource:
@@ -114,6 +117,27 @@ class ShardSource:
     def file(self) -> RangeFile:
         """The shard as a file to seek in."""
         return RangeFile(self.fetch, self.size)
+
+    def beside(self, suffix: str) -> RangeFile | None:
+        """The file beside an archive that has its stem and ``suffix``, to seek in; ``None`` where there is none, or it is a link.
+
+        Raises:
+            ShardDamageError: retryable; the store did not answer.
+        """
+        stem = re.sub(r"\.(tar(\.\w+)?|tgz|tzst)$", "", self._path, flags=re.IGNORECASE)
+        if stem == self._path:
+            return None
+        try:
+            path = f"{stem}{suffix}"
+            info = retried(lambda: asked(self._fs, "info", path), f"{public(path)} could not be looked up", self._options)
+        except ShardDamageError as error:
+            if error.__cause__ is not None and (isinstance(error.__cause__, StoreRefusalError) or is_final(error.__cause__)):
+                return None
+            raise
+        if info["type"] != "file" or info.get("islink"):
+            return None
+        file = stored_file(info)
+        return RangeFile(lambda start, end: self.fetch(start, end, file), file.size)
 
     def fetch(self, start: int, end: int, file: StoredFile | None = None) -> bytes:
         """Bytes ``start`` to ``end`` (not included) of the shard, or of a ``file`` that :meth:`files` named.
@@ -154,21 +178,23 @@ class ShardSource:
     def _attempt(self, start: int, end: int, path: str | None = None) -> bytes:
         if start >= end:
             return b""
-        seconds = self._options.seconds_for(end - start)
-        if self._whole is None:
+        path = path or self._path
+        whole = self._whole if path == self._path else None
+        if whole is None:
             try:
-                data: bytes = timed(self._fs, "cat_file", path or self._path, start=start, end=end, seconds=seconds)
+                seconds = self._options.seconds_for(end - start)
+                data: bytes = timed(self._fs, "cat_file", path, start=start, end=end, seconds=seconds)
             except StoreRefusalError:
-                if not hasattr(self._fs, "_keep_whole") or (path or self._path) != self._path:
+                if not hasattr(self._fs, "_keep_whole") or path != self._path:
                     raise
-                self._download()
-        if self._whole is not None:
-            data = os.pread(self._whole.fileno(), end - start, start)
+                whole = self._download()
+        if whole is not None:
+            data = os.pread(whole.fileno(), end - start, start)
         if len(data) != end - start:
             raise EOFError(f"got {len(data)} of {end - start} bytes")
         return data
 
-    def _download(self) -> None:
+    def _download(self) -> BinaryIO:
         """Keeps all of the shard in a file without a name: its server gives no part of it."""
         with self._lock:
             if self._whole is None:
@@ -177,6 +203,7 @@ class ShardSource:
                 timed(self._fs, "keep_whole", self._path, whole, seconds=self._options.seconds_for(self.size))
                 whole.flush()
                 self._whole = whole
+            return self._whole
 
 
 def asked(fs: Any, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -197,8 +224,8 @@ def sized(fs: Any, infos: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def list_files(fs: Any, path: str) -> list[StoredFile]:
-    """Files directly in folder ``path``; links to files are followed, links to folders are not."""
-    entries = sized(fs, [followed(fs, info) for info in asked(fs, "ls", path, detail=True)])
+    """Files directly in folder ``path``; links to files in and below it are followed, other links are not."""
+    entries = sized(fs, [followed(fs, info, within=path) for info in asked(fs, "ls", path, detail=True)])
     return [stored_file(info) for info in entries if info["type"] == "file" and not info["name"].endswith("/")]
 
 
@@ -211,7 +238,8 @@ def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
     infos = [asked(fs, "info", path)]
     for beside in sidecar_paths(path):
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            infos.append(asked(fs, "info", beside))
+            info = asked(fs, "info", beside)
+            infos += [] if info.get("islink") else [info]  # what a link would bring into the tables, nobody has named
     files = [stored_file(info) for info in (followed(fs, info) for info in infos) if info["type"] == "file"]
     if not files or files[0].path != infos[0]["name"]:
         raise FileNotFoundError(f"{path} is no file")
@@ -219,14 +247,14 @@ def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
 
 
 def sidecar_paths(path: str) -> list[str]:
-    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``).
+    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``; Takeout's).
 
     A URL with a query has none: what opens one file opens no other.
     """
     if query_of(path):
         return []
     stem = path[: -len(ending)] if (ending := PurePosixPath(path).suffix) else path
-    return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS]
+    return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS] + [f"{path}{TAKEOUT}"]
 
 
 def folder_generation(files: list[StoredFile]) -> str:
@@ -235,15 +263,25 @@ def folder_generation(files: list[StoredFile]) -> str:
     return digest(*parts)[:32]
 
 
-def followed(fs: Any, info: dict[str, Any]) -> dict[str, Any]:
-    """The file that a local link leads to, under the link's own name; anything else as it is."""
-    if not info.get("islink"):
+def followed(fs: Any, info: dict[str, Any], within: str | None = None) -> dict[str, Any]:
+    """The file that a local link leads to, under the link's own name; anything else as it is.
+
+    Args:
+        fs: the filesystem.
+        info: an entry of a listing.
+        within: a folder: links that lead out of it are left as they are, for they may lead anywhere on this machine.
+    """
+    if not info.get("islink") or (within is not None and not _leads_into(info["name"], within)):
         return info
     try:
         target: dict[str, Any] = fs.info(info["name"])
     except OSError:  # a link that leads nowhere
         return info
     return target if target["type"] == "file" else info
+
+
+def _leads_into(link: str, folder: str) -> bool:
+    return os.path.realpath(link).startswith(os.path.join(os.path.realpath(folder), ""))  # noqa: PTH118 - any text
 
 
 def _straight(path: str) -> str:

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_shards
 from causalprint.transforms.storage.lookup import InputError
-from tests.shards import make_samples
+from tests.shards import make_samples, write_shard
 
 IMAGES = [sample.data for sample in make_samples(12, kinds=("JPEG", "PNG", "WEBP", "GIF"), width=16, height=16)]
 HUGGING_FACE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -182,15 +184,18 @@ def test_a_null_beside_an_image_is_nothing_and_a_row_of_nulls_one_reject() -> No
     assert [(each.member, each.offset, each.reason) for each in whole.rejects] == [("2", 2, Reason.NO_BYTES)]
 
 
-def test_a_column_whose_first_image_comes_late_is_read() -> None:
+@pytest.mark.parametrize("compression", ["snappy", "brotli"])
+def test_a_column_whose_first_image_comes_late_is_read(compression: str, tmp_path: Path) -> None:
     late: list[bytes | None] = [None] * 3000
     late[2500] = IMAGES[1]
-    whole = read_table(
-        {"jpg": [IMAGES[0] if each is None else None for each in late], "png": late, "text": pa.nulls(3000, pa.binary())}
-    )
+    columns = {"jpg": [IMAGES[0] if each is None else None for each in late], "png": late, "text": pa.nulls(3000, pa.binary())}
+    path = write(tmp_path / "a.parquet", columns, compression=compression)
+    (whole,) = read_shard(path)
     assert len(whole.images) == 3000
-    assert [(image.member, image.data) for image in whole.images if "/" in image.member] == [("2500/png", IMAGES[1])]
+    assert [(image.member, image.data) for image in whole.images if image.member.endswith("png")] == [("2500/png", IMAGES[1])]
     assert not whole.rejects
+    for image in whole.images[2499:2502]:
+        assert read_member(path.as_uri(), image.member, image.offset).image_id == image.image_id
 
 
 def test_some_first_values_that_are_no_images_do_not_hide_a_column() -> None:
@@ -249,6 +254,20 @@ def test_a_column_that_is_not_there_is_an_error_that_lists_those_that_are() -> N
         read_table({"image": IMAGES[:1], "n": [1]}, "image", "imge")
 
 
+def test_a_choice_of_columns_is_of_formats_that_have_them(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", {"image": IMAGES[:1]})
+    for kind in ("tar", "tfrecord"):
+        write_shard(kind, make_samples(1), tmp_path / f"b.{kind}")
+    write_shard("folder", make_samples(1), tmp_path / "photos")
+    shards = match_shards([str(tmp_path)], Storage(), columns=("image",))
+    assert {shard.format: shard.columns for shard in shards} == {
+        "parquet": ("image",),
+        "tfrecord": ("image",),
+        "tar": (),
+        "folder": (),
+    }
+
+
 def test_another_choice_of_columns_is_other_slices() -> None:
     columns: dict[str, Any] = {"image": IMAGES[:2], "edited_image": IMAGES[2:4]}
     with tempfile.TemporaryDirectory() as folder:
@@ -258,3 +277,30 @@ def test_another_choice_of_columns_is_other_slices() -> None:
         assert len({shard.slice_id("b", 0) for shard in shards}) == len({shard.shard_id("b") for shard in shards}) == 4
         (turned,) = match_shards([str(path)], Storage(), columns=("edited_image", "image"))
         assert turned.slice_id("b", 0) == shards[3].slice_id("b", 0)
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "brotli", "lz4"])
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("shape", ["binary", "fixed", "hugging face", "struct of data"])
+def test_looking_at_a_table_costs_little(
+    shape: str, compression: str, *, dictionary: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.transforms.formats.test_columns.SIZE", 20_000)
+    noise = np.random.default_rng(0).bytes(16_000)
+    cells = [IMAGES[0] + noise + bytes([n]) for n in range(200)]
+    options = {"compression": compression, "use_dictionary": dictionary}
+    path = write(tmp_path / "a.parquet", {"image": SINGLE[shape](cells), "phash": [b"\1" * 8] * 200}, **options)
+    read: list[int] = []
+    cat = LocalFileSystem.cat_file
+
+    def counted(self: LocalFileSystem, *args: Any, **keywords: Any) -> bytes:
+        data: bytes = cat(self, *args, **keywords)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", counted)
+    assert len(list(match_shards([str(path)], Storage()))) == 1
+    if compression not in ("brotli", "lz4"):
+        assert sum(read) < 200_000
+    (whole,) = read_shard(path)
+    assert [len(image.data) for image in whole.images] == [20_000 if shape == "fixed" else len(cell) for cell in cells]

@@ -12,7 +12,7 @@ from causalprint.schemas.config import Storage
 from causalprint.transforms.match_shards import match_shards
 from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.protocols import opened, options_for
-from causalprint.transforms.storage.storage import stored_file
+from causalprint.transforms.storage.storage import StoredFile, stored_file
 
 PACKAGES = {
     "az://container/0.tar": "adlfs",
@@ -123,7 +123,7 @@ def test_an_option_that_a_store_does_not_take_is_named_and_its_value_not(url: st
     ],
 )
 def test_versions_are_told_by_whatever_a_store_has(info: dict[str, Any], generation: str) -> None:
-    assert stored_file({"name": "a/0.tar", "size": 5, "type": "file", **info}) == ("a/0.tar", 5, generation)
+    assert stored_file({"name": "a/0.tar", "size": 5, "type": "file", **info}) == StoredFile("a/0.tar", 5, generation)
 
 
 def _missing(protocol: str, **_: object) -> None:

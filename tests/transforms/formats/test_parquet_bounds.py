@@ -1,0 +1,129 @@
+"""Parquet files that would cost more than their bytes: what is read of them, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from causalprint.schemas.reasons import Reason
+from causalprint.transforms.formats import parquet, parquet_file
+from causalprint.transforms.formats.parquet_footer import Chunk, chunks_of, page_at, tail_of
+from causalprint.transforms.formats.parquet_head import first_values
+from tests.shards import make_samples, parquet_bytes
+from tests.transforms.formats.reading import Account, read_all
+
+SAMPLES = make_samples(12)
+JPEG = SAMPLES[0].data
+PARQUET = parquet_bytes(SAMPLES, group=5)
+HUGGING_FACE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def read(path: Path, columns: dict[str, Any], **options: Any) -> Account:
+    pq.write_table(pa.table(columns), path, compression="zstd", store_schema=False, **options)
+    return read_all(path)
+
+
+def peak(path: Path, columns: dict[str, Any]) -> tuple[Account, int]:
+    """The account, and the bytes that Arrow held at most while it was read."""
+    pq.write_table(pa.table(columns), path, compression="zstd", store_schema=False)
+    pool, usual = pa.proxy_memory_pool(pa.system_memory_pool()), pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        return read_all(path), pool.max_memory() or 0
+    finally:
+        pa.set_memory_pool(usual)
+
+
+def test_sizes_are_read_of_the_footer_and_of_pages() -> None:
+    def fetch(start: int, end: int) -> bytes:
+        return PARQUET[start:end]
+
+    chunks = chunks_of(tail_of(fetch, len(PARQUET)))
+    assert chunks is not None
+    metadata = pq.read_metadata(pa.BufferReader(PARQUET))
+    assert len(chunks) == metadata.num_row_groups == 3
+    for number, group in enumerate(chunks):
+        told = metadata.row_group(number).to_dict()["columns"]
+        assert [(chunk.values, chunk.packed, chunk.size) for chunk in group] == [
+            (each["num_values"], each["total_compressed_size"], each["total_uncompressed_size"]) for each in told
+        ]
+        for chunk in group:
+            at = chunk.offset
+            while at < chunk.offset + chunk.packed:
+                page = page_at(fetch, at)
+                assert page is not None
+                at = page.end
+            assert at == chunk.offset + chunk.packed
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=300)
+def test_a_footer_of_any_bytes_says_something_or_nothing(data: bytes) -> None:
+    chunks_of(data + len(data).to_bytes(4, "little") + b"PAR1")
+    page_at(lambda start, end: data[start:end], 0)
+
+
+@given(data=st.binary(min_size=1, max_size=200), codec=st.integers(0, 8), kind=st.sampled_from([6, 7]))
+@settings(max_examples=300)
+def test_a_page_of_any_bytes_begins_with_something_or_nothing(data: bytes, codec: int, kind: int) -> None:
+    header = b"\x15\x04\x15" + bytes([2 * (len(data) % 64)]) + b"\x15" + bytes([2 * (len(data) % 64)]) + b"\x00"
+    chunk = Chunk(("image",), kind, codec, 1, len(data), len(data), 0, dictionary=False)
+    first_values(lambda start, end: (header + data)[start:end], chunk)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), HUGGING_FACE, pa.list_(pa.binary())])
+def test_millions_of_nulls_are_few_rejects_and_hide_no_image(kind: pa.DataType, tmp_path: Path) -> None:
+    image = {"bytes": JPEG, "path": None} if pa.types.is_struct(kind) else [JPEG] if pa.types.is_list(kind) else JPEG
+    rows = 1_500_000
+    parts = [pa.array([image], kind), pa.nulls(rows, kind)] * 2
+    column = pa.chunked_array(parts, kind)
+    account = read(tmp_path / "a.parquet", {"image": column, "url": pa.array(["u"] * len(column)).dictionary_encode()})
+    assert [(image.offset, image.data) for image in account.images] == [(0, JPEG), (rows + 1, JPEG)]
+    assert account.damage is None
+    assert parquet.MAX_NULLS < len(account.rejects) < parquet.MAX_NULLS + 10
+    told = sum(int(each.detail.split()[0]) if each.detail[0].isdigit() else 1 for each in account.rejects)
+    assert told == 2 * rows
+
+
+def test_a_value_that_a_dictionary_repeats_is_not_held_for_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_file, "BATCH_BYTES", 8_000_000)
+    big = JPEG + bytes(4_000_000)
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 32, pa.int32()), pa.array([big]))
+    account, held = peak(tmp_path / "a.parquet", {"image": column})
+    assert [image.data == big for image in account.images] == [True] * 32
+    assert held < 40_000_000
+
+
+def test_lists_too_long_cost_their_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_file, "MAX_LISTED", 1000)
+    nulls: list[bytes | None] = [None] * 2000
+    account = read(tmp_path / "a.parquet", {"image": [[JPEG], [JPEG, *nulls], [JPEG]]}, row_group_size=1)
+    assert [image.offset for image in account.images] == [0, 2]
+    assert [(each.offset, each.reason) for each in account.rejects] == [(1, Reason.TOO_LARGE)]
+    assert "lists of 2000 values, more than 1000" in account.rejects[0].detail
+    assert account.damage is None
+
+
+def test_pages_too_large_cost_their_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_file, "MAX_PAGE", 10_000_000)
+    images = [JPEG, JPEG + bytes(20_000_000), JPEG]
+    account = read(tmp_path / "a.parquet", {"image": images}, row_group_size=1, use_dictionary=False)
+    assert [image.offset for image in account.images] == [0, 2]
+    assert [(each.offset, each.reason) for each in account.rejects] == [(1, Reason.TOO_LARGE)]
+    in_metadata = {"image": [JPEG], "text": pa.array(["x" * 20_000_000])}
+    (image,) = read(tmp_path / "b.parquet", in_metadata, use_dictionary=False).images
+    assert image.metadata is None
+
+
+def test_a_list_that_repeats_a_value_of_a_dictionary_is_refused(tmp_path: Path) -> None:
+    values = pa.DictionaryArray.from_arrays(pa.array([0] * 40, pa.int32()), pa.array([JPEG + bytes(20_000_000)]))
+    column = pa.ListArray.from_arrays(pa.array([0, 40], pa.int32()), values)
+    account, held = peak(tmp_path / "a.parquet", {"image": column})
+    assert [each.reason for each in account.rejects] == [Reason.TOO_LARGE]
+    assert held < 50_000_000
