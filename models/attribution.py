@@ -113,6 +113,11 @@ class Attributor:
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.FLAT.value)
         probabilities = self.probabilities(fingerprint)
         novelty = self.novelty(fingerprint)
+        if not (np.isfinite(probabilities).all() and np.isfinite(novelty)):  # what is no number is no verdict
+            return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNDECIDED.value)
+        return self._decide(probabilities, novelty)
+
+    def _decide(self, probabilities: npt.NDArray[np.float32], novelty: float) -> Attribution:
         candidates = self._candidates(probabilities)
         best = candidates[0]
         computed = Attribution(Verdict.UNKNOWN.value, None, best.probability, novelty, candidates)
@@ -131,6 +136,11 @@ class Attributor:
         if real not in chosen:
             chosen[-1] = real
         return tuple(Candidate(self._manifest.sources[index], float(probabilities[index])) for index in chosen)
+
+
+def damaged() -> Attribution:
+    """The verdict on an image some of whose pixels may be the decoder's invention."""
+    return Attribution(Verdict.ABSTAIN.value, reason=Abstention.DAMAGED.value)
 
 
 def too_small() -> Attribution:

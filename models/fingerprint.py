@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from causalprint.models.bundles.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
+from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
 from causalprint.models.network.fusion import load_network
@@ -72,11 +73,31 @@ class Fingerprinter:
             for feature in bundle.manifest.features
         ]
         self._network = load_network(stored, bundle.manifest.features, bundle.manifest.network).to(self.device)
+        self._canary: Fingerprints | None = None
 
     @property
     def micro_batch(self) -> int:
         """Crops that one call of the model takes."""
         return 1 if self.device.type == "cpu" else self.bundle.manifest.geometry.micro_batch
+
+    def keep_canary(self) -> None:
+        """Computes a crop that is always the same, and keeps what comes of it for :meth:`canary_sings`.
+
+        Raises:
+            BundleError: that is not finite: no image would get a verdict.
+        """
+        canary = self(_canary_crop(self.bundle.manifest.geometry.crop))
+        if not np.isfinite(canary.fingerprint).all():
+            where = self.bundle.directory / MANIFEST
+            raise BundleError(f"{where}: an ordinary crop has no finite fingerprint; the bundle or its residual is damaged")
+        self._canary = canary
+
+    def canary_sings(self) -> bool:
+        """Whether that crop still gives the fingerprint that it gave when it was kept: whether the machine can be believed."""
+        if self._canary is None:
+            self.keep_canary()
+        before, now = self._canary, self(_canary_crop(self.bundle.manifest.geometry.crop))
+        return before is not None and np.array_equal(before.fingerprint, now.fingerprint, equal_nan=True)
 
     def crops(self, pixels: npt.NDArray[np.uint8]) -> Crops:
         """The crops that vote: uint8 (V, C, C, 3) of uint8 (H, W, 3); V = 0 where the image is smaller than the crop."""
@@ -131,6 +152,13 @@ class Fingerprinter:
         fused: torch.Tensor = self._network(standardised).fingerprint
         flat = roughness(x) < self.bundle.manifest.decision.flat
         return torch.where(flat[:, None], torch.zeros_like(fused), fused)
+
+
+def _canary_crop(side: int) -> Crops:
+    """Shades and grain, uint8 (1, side, side, 3)."""
+    shades = np.add.outer(np.arange(side), np.arange(side)) * (128 / side)
+    grain = np.random.default_rng(0).integers(0, 64, (side, side, 3))
+    return np.asarray(shades[..., None] / 2 + grain, np.uint8)[None]
 
 
 def combine(crops: Fingerprints) -> Fingerprints:

@@ -87,7 +87,8 @@ def plan(config: AuditConfig) -> Plan:
         residual_digests=digests,
         device=device,
     )
-    return Plan(run, Output(config.output, bundle.bundle_id, bundle.digest, config.storage), settings.slicing, shards)
+    output = Output(config.output, bundle.bundle_id, bundle.digest, config.storage, slicing=settings.slicing)
+    return Plan(run, output, settings.slicing, shards)
 
 
 def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
@@ -102,9 +103,8 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
     threads = worker_threads(config.threads, config.runner, config.beam_options)
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
     compute = fingerprints | AttributeSources(config.bundle, config.residual)
-    return (
-        root | ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice) | WriteManifest(planned.run)
-    )
+    process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects)
+    return root | process | WriteManifest(planned.run)
 
 
 def execute(planned: Plan) -> RunManifest:

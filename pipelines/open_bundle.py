@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL.Image import Image
 
-from causalprint.models.attribution import Attribution
+from causalprint.models.attribution import Attribution, damaged, too_small
 from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.pipelines.runners import cores
 from causalprint.schemas.tables import FINGERPRINT_DIM
@@ -59,14 +59,15 @@ class OpenBundle:
 
         Returns:
             :class:`~causalprint.models.attribution.Attribution`: verdict, source, probability, novelty, candidates, reason. An
-            image smaller than the crop abstains as ``too-small``.
+            image smaller than the crop abstains as ``too-small``, a damaged one as ``damaged``.
 
         Raises:
             ImageError: an image cannot be decoded, or its fingerprint is not finite: an audit would reject it.
             OSError: a file cannot be read.
         """
         several = [images] if isinstance(images, _ONE) else list(images)
-        verdicts = [self._judge.verdict(fingerprint) for fingerprint in self._voted(several)]
+        voted = self._voted(several)
+        verdicts = [each if isinstance(each, Attribution) else self._judge.verdict(each) for each in voted]
         return verdicts[0] if isinstance(images, _ONE) else verdicts
 
     @overload
@@ -84,13 +85,15 @@ class OpenBundle:
             images: as of :meth:`attribute`.
 
         Raises:
-            ImageError: as of :meth:`attribute`; or an image is smaller than the crop and therefore has no fingerprint.
+            ImageError: as of :meth:`attribute`; or an image is damaged or smaller than the crop, and has no fingerprint.
             OSError: a file cannot be read.
         """
         several = [images] if isinstance(images, _ONE) else list(images)
         rows = np.zeros((len(several), FINGERPRINT_DIM), np.float16)
         for place, (image, fingerprint) in enumerate(zip(several, self._voted(several), strict=True)):
-            if fingerprint is None:
+            if isinstance(fingerprint, Attribution):
+                if fingerprint == damaged():
+                    raise ImageError(f"{_name(image)} is damaged: some of its pixels may be the decoder's invention")
                 side = self.bundle.manifest.geometry.crop
                 raise ImageError(
                     f"{_name(image)} is smaller than {side} x {side} pixels, what this bundle analyses; give a larger one"
@@ -98,13 +101,16 @@ class OpenBundle:
             rows[place] = fingerprint
         return rows[0] if isinstance(images, _ONE) else rows
 
-    def _voted(self, images: Sequence[ImageLike]) -> list[npt.NDArray[np.float16] | None]:
-        """The fingerprint (128,) of each image; ``None`` where it is smaller than the crop."""
+    def _voted(self, images: Sequence[ImageLike]) -> list[npt.NDArray[np.float16] | Attribution]:
+        """The fingerprint (128,) of each image, or why it has none."""
 
-        def compute(image: ImageLike) -> npt.NDArray[np.float16] | None:
-            (voted,) = self._judge.fingerprints([_pixels(image)])
+        def compute(image: ImageLike) -> npt.NDArray[np.float16] | Attribution:
+            pixels = _pixels(image)
+            if pixels is None:
+                return damaged()
+            (voted,) = self._judge.fingerprints([pixels])
             if voted is None:
-                return None
+                return too_small()
             if not np.isfinite(voted.fingerprint).all():
                 raise ImageError(f"{_name(image)}: its fingerprint is not finite in float16; an audit rejects it as non-finite")
             row: npt.NDArray[np.float16] = voted.fingerprint[0]
@@ -130,15 +136,16 @@ def open_bundle(path: str | os.PathLike[str] | None = None, *, residual: str | N
     return OpenBundle(load_bundle(None if path is None else Path(path), residual), device)
 
 
-def _pixels(image: ImageLike) -> npt.NDArray[np.uint8]:
-    """uint8 (H, W, 3)."""
+def _pixels(image: ImageLike) -> npt.NDArray[np.uint8] | None:
+    """uint8 (H, W, 3); ``None`` of a damaged image."""
     try:
         if isinstance(image, Image):
             image.load()
             return to_rgb(image)
-        return decode(image if isinstance(image, bytes) else Path(image).read_bytes()).pixels
+        decoded = decode(image if isinstance(image, bytes) else Path(image).read_bytes())
     except ImageRejectError as error:
         raise ImageError(f"{_name(image)} cannot be decoded, {error.reason}: {error.detail}") from error
+    return None if decoded.damage else decoded.pixels
 
 
 def _name(image: ImageLike) -> str:

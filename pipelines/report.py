@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
 from causalprint.schemas.elements import RejectCount, VerdictCount, spread
+from causalprint.schemas.reasons import Stage
 from causalprint.schemas.runs import IncompleteShard, RunManifest
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
     run, totals = manifest.run, manifest.totals
     shown = {field.name for field in fields(AuditReport)}
     return AuditReport(
-        exit_code=ExitCode.INCOMPLETE if totals.incomplete else ExitCode.COMPLETE,
+        exit_code=ExitCode.INCOMPLETE if totals.incomplete or not_computed(totals.reasons) else ExitCode.COMPLETE,
         output=run.config.output,
         manifest=f"{run.config.output.rstrip('/')}/runs/{run.run_id}.json",
         run_id=run.run_id,
@@ -76,6 +77,11 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
         incomplete_shards=totals.named,
         **{name: value for name, value in spread(totals).items() if name in shown},
     )
+
+
+def not_computed(rejects: tuple[RejectCount, ...]) -> int:
+    """Images that were decoded and on which the model failed: another version, or another machine, may compute them."""
+    return sum(count.images for count in rejects if count.stage == Stage.COMPUTE)
 
 
 def print_report(found: AuditReport, console: Console) -> None:
@@ -92,6 +98,8 @@ def print_report(found: AuditReport, console: Console) -> None:
         _line(console, f"{found.limited:,} shards were not read to their end, as --limit asks")
     if found.incomplete:
         _print_incomplete(found, console)
+    if failed := not_computed(found.rejects):
+        _line(console, f"{failed:,} images were rejected at compute; --retry-rejects compute computes their slices again")
     _line(console, f"tables: {found.output}   manifest: {found.manifest}")
     if found.retryable:
         _line(console, "next: the same command again, to read what could not be read this time")

@@ -222,6 +222,15 @@ class AuditConfig(Command):
     ] = None
     limit: Limit = None
     image_column: ImageColumn = ()
+    retry_rejects: Annotated[
+        str | None,
+        Option(
+            "Compute slices again of which images were rejected at this stage.",
+            "STAGE",
+            RUNS,
+            choices=("read", "decode", "compute"),
+        ),
+    ] = None
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.

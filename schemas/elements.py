@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
+from causalprint.schemas.config import Slicing
 from causalprint.schemas.names import well_formed
 from causalprint.schemas.records import SECRET
 from causalprint.schemas.urls import public
@@ -27,6 +28,16 @@ def digest(*parts: object) -> str:
         hasher.update(f"{len(text)}:".encode())
         hasher.update(text)
     return hasher.hexdigest()
+
+
+def add_digests(digests: Iterable[str]) -> str:
+    """The sum of digests of 32 hex digits modulo 2 to the 128, as 32 hex digits: no order changes it."""
+    return f"{sum(int(one, 16) for one in digests) % 2**128:032x}"
+
+
+def footprint(slice_id: str, sizes: Iterable[int]) -> str:
+    """Digest of the sizes of a slice's files, in the order in which they are written: 32 hex digits."""
+    return digest(slice_id, *sizes)[:32]
 
 
 def limit_damage(limit: int) -> str:
@@ -165,8 +176,8 @@ class Slice:
         shard: the shard it was cut from.
         index: its place in the shard, from 0.
         last: whether the shard ends with this slice.
-        damage: on the last slice, what is missing from the shard, in one sentence; ``None`` where nothing is.
-        retryable: on the last slice, whether another run may read more. Such a slice holds no images and is never written.
+        damage: on the last slice, and where it is ``retryable``, what is missing from the shard, in one sentence; else ``None``.
+        retryable: whether another run may read or compute it. Such a slice holds no images and is never written.
         skipped: members that are no images.
     """
 
@@ -324,6 +335,10 @@ class SliceReceipt(Slice):
         seen, attributed, rejected, verdicts, reasons: see :class:`Counts`.
         files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed).
         computed: whether this run computed it; False where an earlier one had.
+        slicing: where the shard was cut; ``None`` of outputs of earlier versions, and of features, whose key tells it.
+        seal: of the commit mark, by which all files of the slice are known: SHA-256 of its footer; empty until it is written, and
+            where an earlier version wrote it.
+        footprint: digest of the sizes of all its files, which a listing gives too; empty until they are written.
     """
 
     seen: int
@@ -333,6 +348,13 @@ class SliceReceipt(Slice):
     computed: bool = True
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
+    slicing: Slicing | None = None
+    seal: str = ""
+    footprint: str = ""
+
+    def stored(self, mark_size: int, seal: str) -> SliceReceipt:
+        """With what is known once the commit mark, of so many bytes, is written or found."""
+        return replace(self, seal=seal, footprint=footprint(self.slice_id, [*(file.size for file in self.files), mark_size]))
 
     @property
     def counts(self) -> Counts:
@@ -365,6 +387,9 @@ class ShardAccount:
         retryable: whether another run may read more.
         limit: see :class:`Shard` (column ``image_limit``).
         slice_ids: the slices that are committed, in order: ``len(slice_ids) == slices``.
+        footprint: sum of the footprints of its slices, modulo 2 to the 128, as hex: which files must be there, and how large.
+        seal: likewise of digests of each slice's id and its seal: what these files hold. Both are kept in the footer of the
+            account's file, and ``None`` in outputs of earlier versions.
     """
 
     shard_id: str
@@ -385,6 +410,8 @@ class ShardAccount:
     computed: int = 0
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
+    footprint: str | None = None
+    seal: str | None = None
 
     @property
     def limited(self) -> bool:

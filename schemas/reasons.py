@@ -23,8 +23,10 @@ class Reason(StrEnum):
     EMPTY = "empty"  # zero bytes
     TOO_LARGE = "too-large"  # more encoded bytes than one image may have
     UNSUPPORTED_FORMAT = "unsupported-format"  # not on the allow-list
+    UNSUPPORTED_VARIANT = "unsupported-variant"  # a sound file of a kind of its format that the decoder lacks
     TOO_MANY_PIXELS = "too-many-pixels"  # by its header, before decoding
-    TRUNCATED_IMAGE = "truncated-image"  # the image file itself ends early
+    TOO_COSTLY = "too-costly"  # more segments, scans, tags, chunks or bytes a sample than one image may have, before decoding
+    TRUNCATED_IMAGE = "truncated-image"  # the image file itself ends early, or a part of it is a hole
     CORRUPT_IMAGE = "corrupt-image"  # the decoder refuses it
     MODEL_ERROR = "model-error"  # computing failed for this image alone
     NON_FINITE = "non-finite"  # the fingerprint is not a number
@@ -35,6 +37,7 @@ class Abstention(StrEnum):
 
     TOO_SMALL = "too-small"  # smaller than the crop; never resized
     UNDECIDED = "undecided"  # no candidate is probable enough
+    DAMAGED = "damaged"  # some of its pixels may be the decoder's invention: `images.damage` says why
     FLAT = "flat"  # no texture, so the residual carries no evidence
     UNCALIBRATED = "uncalibrated"  # the residual was overridden, and the bundle's attributor was not trained on it
 

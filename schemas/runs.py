@@ -8,10 +8,13 @@ from typing import NamedTuple
 from typing_extensions import override
 
 from causalprint.schemas.config import AuditConfig
-from causalprint.schemas.elements import Counts
+from causalprint.schemas.elements import Counts, add_digests
 
 NAMED = 100
 """At most so many incomplete shards are named in a manifest; table ``shards`` has them all."""
+
+LISTED = 1000
+"""Where a run has no more shards than this, its manifest lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,14 @@ class Run:
     device: str = ""
 
 
+class ClosedShard(NamedTuple):
+    """A shard of a run, and the digest of its account: with it, of all rows of its images."""
+
+    uri: str
+    shard_id: str
+    account: str
+
+
 class IncompleteShard(NamedTuple):
     """A shard of which something is missing, what, and whether another run may read more."""
 
@@ -66,6 +77,8 @@ class Totals(Counts):
         incomplete: of which anything else is missing; of these ``retryable`` may come out better in another run.
         shard_bytes: sizes of the shards.
         named: the first :data:`NAMED` incomplete shards by URI.
+        accounts: sum of the digests of all accounts, modulo 2 to the 128, as hex: what ties the tables to the run.
+        closed: every shard by URI with its account's digest, where they are :data:`LISTED` at most; else none.
     """
 
     shards: int = 0
@@ -75,12 +88,17 @@ class Totals(Counts):
     retryable: int = 0
     shard_bytes: int = 0
     named: tuple[IncompleteShard, ...] = ()
+    accounts: str = ""
+    closed: tuple[ClosedShard, ...] = ()
 
     @override
     def plus(self, other: Totals) -> Totals:
         """The sum; of the incomplete shards the first by URI are named, however the sums were made."""
-        both = Counts.plus(self, other)  # super() finds no class that slots were added to
-        return replace(both, named=tuple(sorted(both.named)[:NAMED]))
+        accounts = add_digests(one for one in (self.accounts, other.accounts) if one)
+        # super() finds no class that slots were added to
+        both = Counts.plus(replace(self, accounts=""), replace(other, accounts=accounts))
+        listed = tuple(sorted(both.closed)) if both.shards <= LISTED else ()
+        return replace(both, named=tuple(sorted(both.named)[:NAMED]), closed=listed)
 
 
 class Version(NamedTuple):
@@ -92,7 +110,10 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on."""
+    """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on.
+
+    ``digest`` is the SHA-256 of all else, lower-case hex; earlier versions wrote none.
+    """
 
     schema_version: int
     run: Run
@@ -100,3 +121,4 @@ class RunManifest:
     totals: Totals
     versions: tuple[Version, ...]
     platform: str
+    digest: str = ""

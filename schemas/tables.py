@@ -10,7 +10,10 @@ SCHEMA_VERSION = 1
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
 RECORD = "causalprint_record"
-"""The key in a file's footer of the receipt or account that travels in it, as JSON."""
+"""The key in a file's footer of the receipt or account that travels in it, as JSON. Earlier versions, which did not seal."""
+
+SEALED_RECORD = "causalprint_sealed_record"
+"""The same of a file whose seal (``causalprint.transforms.tables.seals``) is checked before its record is believed."""
 
 FINGERPRINT_DIM = 128
 
@@ -73,11 +76,12 @@ IMAGES = _table(
         "libjpeg quality, 1 to 100, that gives the file's luminance table; negative: the nearest, where none gives it exactly",
         nullable=True,
     ),
+    column("damage", pa.string(), "why some of its pixels may be the decoder's invention; such an image abstains", nullable=True),
     column("metadata", pa.string(), "the image's sidecar (crawl URL, caption, licence, …) as JSON text", nullable=True),
 )
 
 EMBEDDINGS = _table(
-    "The causal fingerprint and one scalar a lens: a row for every row of images but those too small to analyse.",
+    "The causal fingerprint and one scalar a lens: a row for every row of images but those too small to analyse, or damaged.",
     *_key_columns(),
     column(
         "fingerprint",
@@ -111,7 +115,7 @@ ATTRIBUTIONS = _table(
         list_of(pa.struct([pa.field(name, kind, nullable=False) for name, kind in _CANDIDATE])),
         "the five most probable sources, `real` among them, best first; empty where nothing was computed",
     ),
-    column("reason", pa.string(), "why the system abstained: too-small, undecided, flat, uncalibrated", nullable=True),
+    column("reason", pa.string(), "why the system abstained: too-small, damaged, undecided, flat, uncalibrated", nullable=True),
 )
 
 REJECTS = _table(

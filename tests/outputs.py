@@ -7,20 +7,19 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from causalprint.schemas.config import AuditConfig, Storage
+from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import Run
 from causalprint.transforms.tables.close_accounts import write_account
-from causalprint.transforms.tables.committed import read_record
+from causalprint.transforms.tables.committed import read_receipt, read_record
 from causalprint.transforms.tables.ledger import Ledger
-from causalprint.transforms.tables.output import Output, folder_names
+from causalprint.transforms.tables.output import Output, folder_names, listed
 from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
 from causalprint.transforms.tables.write_manifest import add_up, totals_of, write_manifest
 from causalprint.transforms.tables.write_tables import write_slice
@@ -31,8 +30,8 @@ BUNDLE_DIGEST = "0" * 64
 TABLES_OF_IMAGES = ("images", "embeddings", "rejects", "attributions")
 
 
-def output_at(root: Path | str, storage: Storage | None = None) -> Output:
-    return Output(str(root), BUNDLE_ID, BUNDLE_DIGEST, storage or Storage())
+def output_at(root: Path | str, storage: Storage | None = None, slicing: Slicing | None = None) -> Output:
+    return Output(str(root), BUNDLE_ID, BUNDLE_DIGEST, storage or Storage(), slicing=slicing)
 
 
 def run_into(output: Output, run_id: str = "run") -> Run:
@@ -105,8 +104,11 @@ def accounts_in(output: Output) -> list[ShardAccount]:
 
 
 def receipts_in(output: Output) -> list[SliceReceipt]:
-    """The receipt of every committed slice below the output."""
-    return [replace(from_json(SliceReceipt, record), computed=False) for record in _records(output, "attributions")]
+    """The receipt of every commit mark below the output, by its file's name."""
+    folder = f"attributions/bundle={output.bundle_id}"
+    marks = listed(output.root, folder, output.storage)
+    found = [read_receipt(output, f"{folder}/{name}", marks[name] or 0) for name in sorted(marks) if name.endswith(".parquet")]
+    return [receipt for receipt in found if receipt is not None]
 
 
 def _records(output: Output, table: str) -> Iterator[str]:

@@ -72,6 +72,7 @@ def _images(count: int) -> dict[str, list[object]]:
         "mode": ["RGB"] * count,
         "orientation": [1 if n % 3 == 0 else None for n in range(count)],
         "encoded_bytes": [50_000 + n for n in range(count)],
+        "damage": [None] * count,
         "jpeg_quality": [95 if n % 3 == 0 else None for n in range(count)],
         "metadata": [None if n % 5 == 4 else sidecar for n, sidecar in enumerate(sidecars)],
     }

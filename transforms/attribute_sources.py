@@ -12,7 +12,7 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
-from causalprint.models.attribution import Attribution, Attributor, too_small
+from causalprint.models.attribution import Attribution, Attributor, damaged, too_small
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice
 from causalprint.schemas.tables import ATTRIBUTIONS, FINGERPRINT_DIM
@@ -25,7 +25,12 @@ def attribute_slice(fingerprinted: FingerprintedSlice, attributor: Attributor) -
     stored = embeddings.column("fingerprint")
     fingerprints = stored.drop_null().flatten().to_numpy().astype(np.float16, copy=False).reshape(-1, FINGERPRINT_DIM)
     verdicts = iter(attributor(fingerprints))
-    rows = [next(verdicts) if known else too_small() for known in stored.is_valid().to_pylist()]
+    images = fingerprinted.images
+    broken = set(images.column("image_id").filter(images.column("damage").is_valid()).to_pylist())
+    rows = [
+        next(verdicts) if known else damaged() if image_id in broken else too_small()
+        for known, image_id in zip(stored.is_valid().to_pylist(), embeddings.column("image_id").to_pylist(), strict=True)
+    ]
     columns = {name: embeddings.column(name) for name in ("image_id", "shard", "member", "offset", "slice_id")}
     columns |= {name: [getattr(row, name) for row in rows] for name in Attribution._fields}
     columns["candidates"] = [[candidate._asdict() for candidate in row.candidates] for row in rows]

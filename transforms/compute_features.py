@@ -158,7 +158,7 @@ def _compute(extractor: FeatureExtractor, extraction: Extraction, shard: Shard, 
     began = time.perf_counter()
     try:
         label = label_of(image, shard, extraction.label_field)
-        pixels = decode(image.data).pixels
+        pixels = decode(image.data).intact().pixels
     except LabelError as error:
         return Done([image.rejected(Stage.READ, UNLABELLED, str(error))], 0.0, 0.0)
     except ImageRejectError as error:

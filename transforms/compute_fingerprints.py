@@ -6,17 +6,17 @@ residual leaves its worker.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import torch
 from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
@@ -28,8 +28,11 @@ from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, Image
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.counting import Done, compute_images, thread_pool
+from causalprint.transforms.faults import BrokenMachineError, MachineFaultError, is_machine_fault, is_shortage, told
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
 from causalprint.transforms.map_slices import MapSlices
+
+_log = logging.getLogger(__name__)
 
 
 class Computed(NamedTuple):
@@ -39,7 +42,7 @@ class Computed(NamedTuple):
         image: as the shard holds it.
         image_id: SHA-256 of its bytes, lower-case hex.
         decoded: what its headers say; its pixels are gone.
-        crops: how many voted; 0 where the image is smaller than the crop.
+        crops: how many voted; 0 where the image is smaller than the crop, or damaged.
         fingerprints: their vote, N = 1; ``None`` where there are no crops.
     """
 
@@ -75,6 +78,30 @@ def fingerprint_slice(
     )
 
 
+def contained(
+    images: ImageSlice, fingerprinter: Fingerprinter, pool: ThreadPoolExecutor, batch_size: int = BATCH_SIZE
+) -> FingerprintedSlice:
+    """:func:`fingerprint_slice`, once more one image after another where the machine fails, and then without that slice.
+
+    What cannot be computed is left out whole, as ``retryable``: it is not written, the run goes on, and the next one tries again.
+
+    Raises:
+        BrokenMachineError: nothing that this machine computes is to be believed.
+    """
+    try:
+        return fingerprint_slice(images, fingerprinter, pool, batch_size)
+    except MachineFaultError as fault:
+        _log.warning("slice %d of %s is tried again, one image at a time: %s", images.index, images.shard.uri, fault)
+    try:
+        return fingerprint_slice(images, fingerprinter, pool, batch_size=1)
+    except MachineFaultError as fault:
+        damage = f"slice {images.index} was not computed, for the machine failed ({fault}); no image is to blame"
+        source = replace(images.without_bytes(), damage=damage, retryable=True, skipped=0)
+        return FingerprintedSlice(
+            source, 0, *(pa.RecordBatch.from_pylist([], schema) for schema in (IMAGES, EMBEDDINGS, REJECTS))
+        )
+
+
 @beam.typehints.with_input_types(ImageSlice)
 @beam.typehints.with_output_types(FingerprintedSlice)
 @dataclass
@@ -102,7 +129,8 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
     def load(self) -> Callable[[ImageSlice], FingerprintedSlice]:
         """What a worker computes with: the bundle on its device, and a pool."""
         fingerprinter = Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
-        return partial(fingerprint_slice, fingerprinter=fingerprinter, pool=thread_pool(self.threads), batch_size=self.batch_size)
+        fingerprinter.keep_canary()
+        return partial(contained, fingerprinter=fingerprinter, pool=thread_pool(self.threads), batch_size=self.batch_size)
 
 
 def _compute(fingerprinter: Fingerprinter, images: Sequence[EncodedImage]) -> Done:
@@ -112,7 +140,10 @@ def _compute(fingerprinter: Fingerprinter, images: Sequence[EncodedImage]) -> Do
     decoded = time.perf_counter()
     waiting = [crops for item, crops in opened if isinstance(item, Computed) and len(crops)]
     fingerprints = iter(_bisect(fingerprinter, waiting))
-    outcomes = [_close(item, next(fingerprints)) if isinstance(item, Computed) and len(crops) else item for item, crops in opened]
+    outcomes = [
+        _close(fingerprinter, item, next(fingerprints)) if isinstance(item, Computed) and len(crops) else item
+        for item, crops in opened
+    ]
     return Done(outcomes, decoded - began, time.perf_counter() - decoded)
 
 
@@ -123,29 +154,73 @@ def _open(fingerprinter: Fingerprinter, image: EncodedImage) -> tuple[Computed |
         decoded = decode(image.data)
     except ImageRejectError as error:
         return image.rejected(error.stage, error.reason, error.detail, image_id), nothing
+    except MachineFaultError as error:
+        raise MachineFaultError(f"decoding {image.member}: {error}") from error
+    if decoded.damage:
+        return Computed(image, image_id, decoded._replace(pixels=nothing), 0), nothing
     crops = fingerprinter.crops(decoded.pixels)
     # Only the crops live on: a slice of large photographs would not fit.
     return Computed(image, image_id, decoded._replace(pixels=nothing), len(crops)), crops
 
 
 def _bisect(fingerprinter: Fingerprinter, waiting: list[Crops]) -> list[Fingerprints | Exception]:
-    """Fingerprints of several images' crops, computed together; where that fails, the failure of each image by itself."""
+    """Fingerprints of several images' crops, computed together; where that fails, the failure of each image by itself.
+
+    Raises:
+        MachineFaultError, BrokenMachineError: it is the machine that fails; no image is blamed.
+    """
     try:
         return [*fingerprinter.of_images(waiting)]
-    except (MemoryError, torch.OutOfMemoryError):
-        raise  # the machine's fault, not an image's: the slice is retried, no image is blamed
-    except Exception as error:  # noqa: BLE001 - whatever one image makes the model raise costs that image alone
-        if len(waiting) == 1:
-            return [error]
-        half = len(waiting) // 2
-        return _bisect(fingerprinter, waiting[:half]) + _bisect(fingerprinter, waiting[half:])
+    except Exception as error:  # whatever one image makes the model raise costs that image alone
+        if is_machine_fault(error):
+            check_machine(fingerprinter, error)
+            raise MachineFaultError(told(error)) from error
+        if len(waiting) > 1:
+            half = len(waiting) // 2
+            return _bisect(fingerprinter, waiting[:half]) + _bisect(fingerprinter, waiting[half:])
+        check_machine(fingerprinter, error)
+    try:
+        return [*fingerprinter.of_images(waiting)]
+    except Exception as error:
+        if is_machine_fault(error):
+            raise MachineFaultError(told(error)) from error
+        return [error]
 
 
-def _close(item: Computed, outcome: Fingerprints | Exception) -> Computed | Reject:
+def check_machine(fingerprinter: Fingerprinter, error: Exception | None = None) -> None:
+    """Makes sure that the machine computes what it did when the model was loaded, before an image is blamed for anything.
+
+    Args:
+        fingerprinter: the model, and the canary that it keeps.
+        error: what went wrong with images.
+
+    Raises:
+        MachineFaultError: it has no memory for that now.
+        BrokenMachineError: it does not.
+    """
+    why = "" if error is None else f" (after {told(error)})"
+    try:
+        sings = fingerprinter.canary_sings()
+    except Exception as again:
+        if is_shortage(again):
+            raise MachineFaultError(told(again)) from again
+        raise BrokenMachineError(
+            f"this machine is broken: a crop that it computed when the model was loaded now raises {told(again)}{why}; no image "
+            "is blamed for it: run the same command again on a sound machine"
+        ) from again
+    if not sings:
+        raise BrokenMachineError(
+            f"this machine is broken: a crop that it computed when the model was loaded now has another fingerprint{why}; no "
+            "image is blamed for it: run the same command again on a sound machine"
+        ) from error
+
+
+def _close(fingerprinter: Fingerprinter, item: Computed, outcome: Fingerprints | Exception) -> Computed | Reject:
     if isinstance(outcome, Exception):
         detail = f"computing the fingerprint raised {type(outcome).__name__}: {outcome}".splitlines()[0]
         return item.image.rejected(Stage.COMPUTE, Reason.MODEL_ERROR, detail, item.image_id)
     if not np.isfinite(outcome.fingerprint).all():
+        check_machine(fingerprinter)
         detail = f"{(~np.isfinite(outcome.fingerprint)).sum()} of {FINGERPRINT_DIM} numbers are not finite in float16"
         return item.image.rejected(Stage.COMPUTE, Reason.NON_FINITE, detail, item.image_id)
     return item._replace(fingerprints=outcome)

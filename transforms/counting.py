@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import reduce
 from itertools import islice
@@ -89,15 +89,21 @@ def compute_images(
     decoding = computing = 0.0
     chunks = (images.images[start : start + together] for start in range(0, len(images.images), together))
     pending = deque(pool.submit(work, chunk) for chunk in islice(chunks, ahead))
-    while pending:
-        at(f"{images.shard.uri}: {images.images[len(outcomes)].member} and what is computed with it")
-        done = pending.popleft().result()
-        size = sum(len(image.data) for image in images.images[len(outcomes) : len(outcomes) + len(done.outcomes)])
-        count(images=len(done.outcomes), encoded_bytes=size, **rejects_by(done.outcomes))
-        outcomes += done.outcomes
-        decoding += done.decoding
-        computing += done.computing
-        pending.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
+    try:
+        while pending:
+            at(f"{images.shard.uri}: {images.images[len(outcomes)].member} and what is computed with it")
+            done = pending.popleft().result()
+            size = sum(len(image.data) for image in images.images[len(outcomes) : len(outcomes) + len(done.outcomes)])
+            count(images=len(done.outcomes), encoded_bytes=size, **rejects_by(done.outcomes))
+            outcomes += done.outcomes
+            decoding += done.decoding
+            computing += done.computing
+            pending.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
+    except Exception:
+        for future in pending:
+            future.cancel()
+        wait(pending)  # so that nothing of this slice holds memory when it is tried again
+        raise
     at("")
     count(decode_ms=1000 * decoding, compute_ms=1000 * computing)
     return outcomes

@@ -21,8 +21,10 @@ from causalprint.schemas.arrays import Text
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
 from causalprint.transforms.compute_features import FeatureSlice
-from causalprint.transforms.tables.committed import closed, walk
+from causalprint.transforms.tables.committed import closed, record_in, walk
 from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.seals import check_body
+from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.write_tables import commit
 
 FEATURES = "features"
@@ -55,7 +57,8 @@ def read_examples(output: Output, shards: Iterable[Shard]) -> Examples:
         FileNotFoundError: the features of a shard are not all there.
         ValueError: a file is damaged.
     """
-    accounts = [_account(output, shard) for shard in shards]
+    stored = Stored(output)
+    accounts = [_account(output, shard, stored) for shard in shards]
     left_out = sum(account.rejected for account in accounts)
     tables = (_read(output, account, slice_id) for account in accounts for slice_id in account.slice_ids)
     full = (table for table in tables if len(table))
@@ -73,8 +76,8 @@ def read_examples(output: Output, shards: Iterable[Shard]) -> Examples:
     return narrow[0].join(*narrow[1:])._replace(features=features, left_out=left_out)
 
 
-def _account(output: Output, shard: Shard) -> ShardAccount:
-    account = closed(output, shard) or walk(output, shard)
+def _account(output: Output, shard: Shard, stored: Stored) -> ShardAccount:
+    account = closed(output, shard, stored) or walk(output, shard, stored)
     if account is None:
         raise FileNotFoundError(f"features of {shard.uri} are missing from {output.root}; compute them again")
     return account
@@ -87,8 +90,10 @@ def _read(output: Output, account: ShardAccount, slice_id: str) -> pa.Table:
     if data is None:
         raise FileNotFoundError(f"{output.root}/{path} was there and is gone; remove {closing} too, and it is computed again")
     try:
+        if (seal := record_in(data, path).seal) is not None:
+            check_body(data, seal)
         return pq.read_table(pa.BufferReader(data))
-    except pa.ArrowException as error:
+    except (pa.ArrowException, ValueError) as error:
         raise ValueError(
             f"{output.root}/{path} is damaged ({error}); remove it and {closing}, and it is computed again"
         ) from error

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
+from apache_beam.utils.shared import Shared
 
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import ImageSlice, Shard, ShardAccount, SliceReceipt
 from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.skip_committed import DONE, TO_DO, pass_shard, pass_slice
+from causalprint.transforms.tables.skip_committed import DONE, TO_DO, Skip, pass_shard, pass_slice
 from causalprint.transforms.tables.write_tables import write_counted
 
 
@@ -31,6 +33,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         slicing: where shards are cut.
         compute: slices to what ``write`` takes.
         write: writes one of them; see :func:`~causalprint.transforms.tables.write_tables.write_counted`.
+        retry: a stage; slices of which images were rejected there are computed again.
     """
 
     shards: Sequence[Shard]
@@ -38,14 +41,16 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     slicing: Slicing
     compute: beam.PTransform[PCollection[ImageSlice], PCollection[Any]]
     write: Callable[[Any, Output], SliceReceipt]
+    retry: str | None = None
 
     def expand(self, root: PBegin) -> PCollection[ShardAccount]:
         """One account a shard, once it is written."""
+        skip = partial(Skip, output=self.output, retry=self.retry, shared=Shared())
         # Shards are dealt out here, once; from here to the receipts nothing is shuffled, so a slice stays in its worker.
         matched = root | "MatchShards" >> beam.Create(self.shards, reshuffle=False) | "Deal" >> beam.Reshuffle()
-        shards = matched | "SkipShards" >> beam.FlatMap(pass_shard, self.output).with_outputs(DONE, main=TO_DO)
+        shards = matched | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
         read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
-        slices = read | "SkipSlices" >> beam.FlatMap(pass_slice, self.output).with_outputs(DONE, main=TO_DO)
+        slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)
         computed = slices.to_do | "Compute" >> self.compute
         written = computed | "WriteSlice" >> beam.Map(write_counted, self.write, self.output)
         closed = (written, slices.done) | "Receipts" >> beam.Flatten() | CloseAccounts(self.output)

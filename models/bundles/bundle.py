@@ -26,6 +26,7 @@ from causalprint.models.bundles.manifest import (
     fingerprint_shapes,
     parse_manifest,
 )
+from causalprint.models.bundles.weights import first_not_finite
 from causalprint.models.residuals import load_residual
 from causalprint.schemas.elements import digest
 from causalprint.schemas.model_spec import ModelSpec, ResidualSpec, is_spec
@@ -38,6 +39,8 @@ ATTRIBUTION_FILE = "attribution.safetensors"
 RESIDUAL_FOLDER = "residual"
 LENSES_FOLDER = "lenses"
 WEIGHT_SUFFIXES = (".json", ".safetensors", ".onnx")
+CODE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".npy", ".npz", ".h5", ".msgpack", ".py", ".so", ".data")
+"""Of files that some library might load beside weights; none is ever part of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,11 @@ def load_bundle(path: str | Path | None = None, residual: str | None = None) -> 
             f"no {MANIFEST} in {directory}: {error.strerror}; give the directory that `causalprint train` wrote"
         ) from error
     manifest = parse_manifest(text, str(directory / MANIFEST))
+    _check_places(directory, manifest)
     for file in manifest.files:
         _check_file(directory, file)
     _check_shapes(directory, manifest)
+    _check_listed(directory, manifest)
     own = Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory))
     return own if residual is None else replace(own, residual=residual, calibrated=False)
 
@@ -140,8 +145,8 @@ def save_bundle(
         # Not by save_file, which gives the file to its owner alone.
         (directory / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
     paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
-    folders = [RESIDUAL_FOLDER] * _inside(manifest.residual)
-    folders += [LENSES_FOLDER] * any(_inside(feature.lens) for feature in manifest.features)
+    folders = [RESIDUAL_FOLDER] if _inside(manifest.residual) else []
+    folders += [LENSES_FOLDER] if any(_inside(feature.lens) for feature in manifest.features) else []
     for folder in folders:
         weights = [path for path in (directory / folder).rglob("*") if path.suffix in WEIGHT_SUFFIXES]
         paths += sorted(path.relative_to(directory).as_posix() for path in weights)
@@ -155,20 +160,48 @@ def save_bundle(
     return load_bundle(directory)
 
 
+def _check_places(directory: Path, manifest: Manifest) -> None:
+    """All that a bundle names lies in it, as what it is and not as a link."""
+    named = [spec.location for name in (manifest.residual, *(one.lens for one in manifest.features)) if (spec := _inside(name))]
+    for location in (*named, *(file.path for file in manifest.files)):
+        if Path(location).is_absolute() or ".." in Path(location).parts:
+            raise BundleError(f"{directory / MANIFEST} names {location!r}, which lies outside the bundle; train it again")
+        if not (directory / location).resolve().is_relative_to(directory.resolve()):
+            raise BundleError(
+                f"{directory / location} is a link out of the bundle; copy the file itself there (cp -L), or fetch it again"
+            )
+
+
+def _check_listed(directory: Path, manifest: Manifest) -> None:
+    """No file lies beside those that ``bundle.json`` names that something might load."""
+    listed = {file.path for file in manifest.files}
+    loaded = [path for path in directory.glob("*") if path.name != MANIFEST]
+    loaded += [path for folder in (RESIDUAL_FOLDER, LENSES_FOLDER) for path in (directory / folder).rglob("*")]
+    for path in sorted(loaded):
+        name = path.relative_to(directory).as_posix()
+        if path.suffix in (*WEIGHT_SUFFIXES, *CODE_SUFFIXES) and name not in listed and path.is_file():
+            raise BundleError(f"{path} is not named in {MANIFEST}, so that nothing tells what it is; remove it")
+
+
 def _check_file(directory: Path, file: BundleFile) -> None:
     path = directory / file.path
-    if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
-        raise BundleError(f"{directory / MANIFEST} names {file.path!r}, which lies outside the bundle")
     try:
-        actual = _sha256(path)
+        data = path.read_bytes()
     except OSError as error:
         raise BundleError(
             f"{path} is named in {MANIFEST} and cannot be read: {error.strerror}; fetch the bundle again"
         ) from error
+    actual = hashlib.sha256(data).hexdigest()
     if actual != file.sha256:
         raise BundleError(
             f"{path} has SHA-256 {actual}, {MANIFEST} says {file.sha256}; the file is damaged or was changed: fetch it again"
         )
+    try:
+        wrong = first_not_finite(data) if path.suffix == ".safetensors" else None
+    except ValueError as error:
+        raise BundleError(f"{path} is no safetensors file: {error}") from error
+    if wrong is not None:
+        raise BundleError(f"{path}: tensor {wrong!r} holds NaN or infinity, and would make every verdict one; train it again")
 
 
 def _check_shapes(directory: Path, manifest: Manifest) -> None:
@@ -192,8 +225,10 @@ def _check_shapes(directory: Path, manifest: Manifest) -> None:
                 )
 
 
-def _inside(name: str) -> bool:
-    return is_spec(name) and ModelSpec.parse(name).is_inside
+def _inside(name: str) -> ModelSpec | None:
+    """The residual or learned lens of that name, where it lies in the bundle."""
+    spec = ModelSpec.parse(name) if is_spec(name) else None
+    return spec if spec is not None and spec.is_inside else None
 
 
 def _resolve(name: str, directory: Path) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from causalprint.models.attention import attention_shapes
@@ -13,6 +14,8 @@ from causalprint.schemas.records import from_data
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SCHEMA = 1
+SMALLEST_CROP = 16
+"""Pixels: the least that ``train --crop`` takes."""
 REAL = "real"
 Fusion = Literal["f0", "f1", "f2"]
 AttributorKind = Literal["linear", "attention"]
@@ -170,7 +173,25 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     sources = manifest.sources
     if REAL not in sources or len(set(sources)) != len(sources) or len(sources) < 2:
         raise BundleError(f"{where}: sources must be distinct and hold {REAL!r} and at least one generator, not {sources}")
+    _check_numbers(manifest, where)
     return manifest
+
+
+def _check_numbers(manifest: Manifest, where: str) -> None:
+    """Numbers that no training gives, and with which a verdict would be none."""
+    geometry, decision = manifest.geometry, manifest.decision
+    least = {
+        "geometry.crop": (geometry.crop, SMALLEST_CROP),
+        "geometry.views": (geometry.views, 1),
+        "geometry.micro_batch": (geometry.micro_batch, 1),
+        **{f"features[{index}].size": (feature.size, 1) for index, feature in enumerate(manifest.features)},
+    }
+    for name, (number, smallest) in least.items():
+        if number < smallest:
+            raise BundleError(f"{where}: {name} must be at least {smallest}, not {number}; train it again")
+    for name, value in ((one.name, getattr(decision, one.name)) for one in fields(decision)):
+        if not math.isfinite(value) or (name in ("temperature", "novelty_spread") and value <= 0):
+            raise BundleError(f"{where}: decision.{name} {value} is no number to decide by; train it again")
 
 
 _AUTOENCODER = (("hidden", 128, 128), ("mean", 64, 128), ("spread", 64, 128), ("widen", 128, 64), ("out", 128, 128))

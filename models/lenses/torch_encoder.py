@@ -41,7 +41,12 @@ def _load_transformers(spec: LensSpec, device: torch.device) -> Lens:
     folder = path if path.is_dir() else fetch(spec, ["*.safetensors", "*.json"])
     try:
         model, report = transformers.AutoModel.from_pretrained(
-            str(folder), use_safetensors=True, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            str(folder),
+            use_safetensors=True,
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise spec.error(f"{folder} could not be loaded by transformers: {error}") from error

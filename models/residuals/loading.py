@@ -64,6 +64,8 @@ def _weight_files(spec: ResidualSpec, folder: Path) -> tuple[Path, ...]:
         return (whole,)
     if index.is_file():
         parts = {str(part) for part in _read_json(spec, index).get("weight_map", {}).values()}
+        if outside := sorted(part for part in parts if Path(part).name != part):
+            raise spec.error(f"{index} names {outside[0]!r}, which lies outside of {folder}; save the model again")
         return (index, *(folder / part for part in sorted(parts)))
     pickles = sorted(file.name for pattern in ("*.bin", "*.ckpt", "*.pt", "*.pth") for file in folder.glob(pattern))
     why = f"only {', '.join(pickles)}, and pickles are never loaded" if pickles else f"no {whole.name}"

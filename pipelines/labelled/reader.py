@@ -59,9 +59,9 @@ class LabelledImage(NamedTuple):
         """Its pixels.
 
         Raises:
-            ImageRejectError: it cannot be decoded.
+            ImageRejectError: it cannot be decoded, or is damaged.
         """
-        return decode(self.encoded.data)
+        return decode(self.encoded.data).intact()
 
     def row(self, decoded: DecodedImage) -> ImageRow:
         """What is known of it, as a row of :class:`~causalprint.models.labelled.LabelledImages`."""

@@ -104,6 +104,7 @@ def labelled_examples(
     from causalprint.transforms.match_shards import match_shards
     from causalprint.transforms.process_shards import ProcessShards
     from causalprint.transforms.tables.committed import stored_account
+    from causalprint.transforms.tables.stored import Stored
 
     RUNNERS[config.runner].create(pipeline_options(config.runner, config.beam_options))
     learned, held_out = (list(match_shards(several, config.storage, columns=config.columns)) for several in (inputs, validation))
@@ -125,8 +126,9 @@ def labelled_examples(
         state = follow(lambda: run_pipeline(config.runner, config.beam_options, lambda root: root | process), follower, show)
     damage = []
     images, lost = 0, Losses()
+    stored = Stored(output)
     for shard in shards:
-        account = stored_account(output, shard)
+        account = stored_account(output, shard, stored.account_size(shard.shard_id(output.bundle_id)))
         if account is None:
             raise FeatureError(f"the runner {config.runner} ended in state {state} without features of {shard.uri}; see its log")
         if account.retryable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import apache_beam as beam
@@ -10,13 +12,16 @@ import pyarrow as pa
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
+from PIL import Image
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.fingerprint import Fingerprinter
-from causalprint.schemas.elements import FingerprintedSlice, ImageSlice, Shard
+from causalprint.pipelines.open_bundle import ImageError, open_bundle
+from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.attribute_sources import AttributeSources, attribute_slice
+from causalprint.transforms.compute_fingerprints import fingerprint_slice
 from tests.bundles import photograph, tiny_bundle
 
 PHOTOGRAPHS = 24
@@ -69,6 +74,27 @@ def test_every_row_has_a_verdict_in_its_place(fingerprinted: FingerprintedSlice,
     )
     assert all((row["source"] is not None) == (row["verdict"] == "known") for row in rows)
     assert all("real" in {candidate["source"] for candidate in row["candidates"]} for row in rows[:-2])
+
+
+def test_a_damaged_image_abstains_and_says_why(bundle: Bundle) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(photograph(0, 256, 256)).save(buffer, "JPEG", progressive=True)
+    whole = buffer.getvalue()
+    cut = whole[: whole.rfind(b"\xff\xda")] + b"\xff\xd9"  # without its last scan
+    images = tuple(EncodedImage(f"{place}.jpg", 512 * place, data, None) for place, data in enumerate([whole, cut]))
+    source = ImageSlice("0" * 32, Shard("file:///data/00000.tar", 1, "etag", "tar"), 0, images, last=True)
+    with ThreadPoolExecutor(1) as pool:
+        found = fingerprint_slice(source, Fingerprinter(bundle, "cpu"), pool)
+    assert found.rejects.num_rows == 0
+    sound, damaged = found.images.column("damage").to_pylist()
+    assert (sound, "scans end" in damaged) == (None, True)
+    rows = attribute_slice(found, Attributor(bundle)).attributions.to_pylist()
+    assert rows[0]["reason"] not in ("damaged", "too-small")
+    assert (rows[1]["verdict"], rows[1]["reason"], rows[1]["candidates"]) == ("abstain", "damaged", [])
+    opened = open_bundle(bundle.directory)
+    assert [verdict.reason for verdict in opened.attribute([whole, cut])] == [row["reason"] for row in rows]
+    with pytest.raises(ImageError, match="damaged"):
+        opened.fingerprint(cut)
 
 
 def test_an_analyst_can_recompute_a_verdict_from_the_stored_row(fingerprinted: FingerprintedSlice, bundle: Bundle) -> None:

@@ -182,12 +182,6 @@ def test_a_fingerprint_that_is_no_number_is_a_reject(bundle: Bundle, images: tup
     assert row["detail"] == "128 of 128 numbers are not finite in float16"
 
 
-@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("out of memory")])
-def test_a_machine_without_memory_blames_no_image(bundle: Bundle, images: tuple[EncodedImage, ...], error: BaseException) -> None:
-    with pytest.raises(type(error)):
-        compute(images, Faulty(bundle, crop_of(images[6]), error))
-
-
 def test_an_empty_slice_has_empty_tables(fingerprinter: Fingerprinter) -> None:
     with ThreadPoolExecutor(1) as pool:
         found = fingerprint_slice(ImageSlice("0" * 32, SHARD, 0, (), last=True), fingerprinter, pool)

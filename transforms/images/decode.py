@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -22,12 +24,34 @@ from PIL import (
 from PIL.ImageFile import ImageFile
 
 from causalprint.schemas.arrays import Pixels
-from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.images.headers import ends_early, exif_orientation, gif_size, png_image, quality_of, webp_size
-from causalprint.transforms.images.kinds import image_format, other_format
+from causalprint.schemas.reasons import Abstention, Reason, Stage
+from causalprint.transforms.faults import MachineFaultError, settled
+from causalprint.transforms.images.headers import (
+    Found,
+    bmp_variant,
+    ends_early,
+    exif_orientation,
+    gif_size,
+    read_avif,
+    read_gif,
+    read_png,
+    read_webp,
+    webp_size,
+)
+from causalprint.transforms.images.jpeg import ENDS, SURPLUS, quality_of, read_jpeg
+from causalprint.transforms.images.kinds import TEXT_BYTES, image_format, other_format
+from causalprint.transforms.images.ranges import floats_to_eight_bits, integers_to_eight_bits
+from causalprint.transforms.images.tiff import read_tiff, tiff_ends_early, tiff_variant
 
 MAX_PIXELS = 89_478_485
 """About 256 MiB of RGB: Pillow's own limit for a warning."""
+
+_ROWS = 512  # of a large image, copied or compared at once
+
+
+ROOM = 64 * 1024 * 1024
+BYTES_A_PIXEL = 16
+"""Memory that decoding takes: a part that any image needs, and the decoder's own planes, Pillow's image and ours."""
 
 
 class DecodedImage(NamedTuple):
@@ -39,7 +63,8 @@ class DecodedImage(NamedTuple):
         width, height: in pixels; EXIF orientation is not applied.
         mode: Pillow's colour mode before conversion.
         orientation: EXIF orientation, 1 to 8, or ``None``. Of AVIF it is that of its ``irot`` and ``imir`` boxes too.
-        jpeg_quality: as of :func:`~causalprint.transforms.images.headers.quality_of`; ``None`` of other formats.
+        jpeg_quality: as of :func:`~causalprint.transforms.images.jpeg.quality_of`; ``None`` of other formats.
+        damage: why some of the pixels may be the decoder's invention, in words; such an image gets no verdict.
     """
 
     pixels: Pixels
@@ -49,6 +74,17 @@ class DecodedImage(NamedTuple):
     mode: str
     orientation: int | None
     jpeg_quality: int | None
+    damage: str | None = None
+
+    def intact(self) -> DecodedImage:
+        """This image.
+
+        Raises:
+            ImageRejectError: it is damaged, and so nothing is to be learned from it.
+        """
+        if self.damage:
+            raise ImageRejectError(Stage.DECODE, Abstention.DAMAGED, f"{self.format}: {self.damage}")
+        return self
 
 
 class ImageRejectError(Exception):
@@ -62,10 +98,63 @@ class ImageRejectError(Exception):
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
-    """Pillow reads EXIF for the resolution while opening, and warns of what is broken in it."""
+    """Reads the end of the coded data only once all else is used up, so that a surplus is seen."""
+
+    size_left = 0
 
     def getexif(self) -> Image.Exif:
+        """Pillow reads EXIF for the resolution while opening, and warns of what is broken in it."""
         return Image.Exif()
+
+    def load_prepare(self) -> None:
+        super().load_prepare()
+        assert self.fp is not None
+        self.size_left = self.fp.seek(0, 2)
+        self.fp.seek(0)
+
+    def load_read(self, read_bytes: int) -> bytes:
+        kept = SURPLUS + len(ENDS)
+        assert self.fp is not None
+        read = self.fp.read(min(read_bytes, self.size_left - kept) if self.size_left > kept else read_bytes)
+        self.size_left -= len(read)
+        return read
+
+
+class _Marked(ImageFile):
+    """Writes one value where the last pixel comes to stand, so that it is seen whether the decoder got there."""
+
+    mark: tuple[int, ...] = (173, 37, 211, 91)
+    last = (0, 0)
+
+    def load_prepare(self) -> None:
+        interlaced = bool(self.info.get("interlace"))
+        left, top, right, bottom = self.tile[0].extents or (0, 0, *self.size)
+        super().load_prepare()
+        x, y = right - 1, bottom - 1
+        if interlaced and y > top:  # the last pass has the odd rows
+            y -= 1 - (y - top) % 2
+        elif interlaced and x > left and isinstance(self, PngImagePlugin.PngImageFile):  # and the last but one the odd columns
+            x -= 1 - (x - left) % 2
+        self.last = (x, y)
+        self.im.pixel_access(0)[self.last] = self._ink()
+
+    def is_marked(self) -> bool:
+        """Whether the last pixel is the mark still."""
+        return bool(self.im.pixel_access(0)[self.last] == self._ink())
+
+    def _ink(self) -> Any:
+        bands = len(self.getbands())
+        if self.im.mode == "1":
+            return 255 if self.mark[0] > 127 else 0
+        return self.mark[:bands] if bands > 1 else self.mark[0]
+
+
+class _Png(_Marked, PngImagePlugin.PngImageFile):
+    """PNG."""
+
+
+class _Gif(_Marked, GifImagePlugin.GifImageFile):
+    """GIF."""
 
 
 class _Tiff(TiffImagePlugin.TiffImageFile):
@@ -77,14 +166,22 @@ class _Tiff(TiffImagePlugin.TiffImageFile):
 
 _PLUGINS: dict[str, type[ImageFile]] = {
     "JPEG": _Jpeg,
-    "PNG": PngImagePlugin.PngImageFile,
+    "PNG": _Png,
     "WEBP": WebPImagePlugin.WebPImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
+    "GIF": _Gif,
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": _Tiff,
     "AVIF": AvifImagePlugin.AvifImageFile,
 }
 # Opened by class and not by Image.open, which warns of large images, and tries every format that any package registered.
+_READERS: dict[str, Callable[[bytes], Found]] = {
+    "PNG": read_png,
+    "WEBP": read_webp,
+    "GIF": read_gif,
+    "TIFF": read_tiff,
+    "AVIF": read_avif,
+}
+_VARIANTS: dict[str, Callable[[bytes], str | None]] = {"BMP": bmp_variant, "TIFF": tiff_variant}
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
@@ -94,38 +191,45 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
 
     - alpha is dropped: colours are kept as they are stored, whatever they are composited on;
     - grey is repeated; 1-bit is 0 and 255; palettes are looked up;
-    - 16-bit samples lose their low byte (``>> 8``); 32-bit integers are clipped to 16 bits first;
-    - floating point is clipped to 0 to 1 and rounded to 255 steps; what is not a number is 0;
+    - 10, 12, 16 and 32-bit integers lose their lower bits, and floating point is scaled from 0 to 1, 0 to 255 and wider; which
+      of them it is, the samples tell (:mod:`~causalprint.transforms.images.ranges`); nothing is clipped;
     - CMYK: ``R = (255 - C)(255 - K) / 255`` and so on; Adobe's inverted files are inverted first, YCCK becomes CMYK;
     - YCbCr by ITU-R BT.601 in full range; CIE L*a*b* (D50) to sRGB by littleCMS.
 
     It changes no state of Pillow, so threads may share it.
+
+    Before that the file's own bytes say whether it costs more than one image may; texts, profiles and previews are left out.
+    Pillow and libjpeg fill in what a file lacks; such a file is refused.
 
     Args:
         data: the encoded bytes.
         max_pixels: width times height at most, by the header, before anything is decoded.
 
     Raises:
-        ImageRejectError: stage ``decode``; ``empty``, ``unsupported-format``, ``too-many-pixels``, ``truncated-image`` (never
-            padded) or ``corrupt-image``.
+        ImageRejectError: stage ``decode``; ``empty``, ``unsupported-format``, ``unsupported-variant``, ``too-many-pixels``,
+            ``too-costly``, ``truncated-image`` (never padded) or ``corrupt-image``.
+        MachineFaultError: memory, or another part of the machine, failed; nothing is known of the image.
     """
     if not data:
         raise _reject(Reason.EMPTY, "0 bytes")
     name = image_format(data[:256])
     if name is None:
-        found = other_format(data[:256]) or f"beginning with {data[:8]!r}"
+        found = other_format(data[:TEXT_BYTES]) or "content of an unknown kind"
         raise _reject(Reason.UNSUPPORTED_FORMAT, f"{found} is none of {', '.join(_PLUGINS)}")
     try:
-        return _decode(data, name, max_pixels)
-    except ImageRejectError:
+        return settled(lambda: _decode(data, name, max_pixels), (ImageRejectError,), lambda: _room(data, name, max_pixels))
+    except (ImageRejectError, MachineFaultError):
         raise
-    except MemoryError as error:
-        raise _reject(Reason.CORRUPT_IMAGE, f"{name}: it asks for more memory than there is") from error
     except Exception as error:  # decoders raise anything
         text = re.sub(r" at 0x[0-9a-f]+", "", str(error)) or type(error).__name__
         ended = isinstance(error, EOFError) or isinstance(error.__cause__, EOFError)  # Pillow's own, as SyntaxError, too
-        truncated = ended or "truncated" in text.lower() or ends_early(data, name)
-        raise _reject(Reason.TRUNCATED_IMAGE if truncated else Reason.CORRUPT_IMAGE, f"{name}: {text}") from error
+        early = tiff_ends_early(data) if name == "TIFF" else ends_early(data, name)
+        if ended or "truncated" in text.lower() or early:
+            raise _reject(Reason.TRUNCATED_IMAGE, f"{name}: {text}") from error
+        variant = _VARIANTS[name](data) if name in _VARIANTS else None
+        if variant:
+            raise _reject(Reason.UNSUPPORTED_VARIANT, f"{name}: {variant} ({text})") from error
+        raise _reject(Reason.CORRUPT_IMAGE, f"{name}: {text}") from error
 
 
 def to_rgb(image: Image.Image) -> Pixels:
@@ -136,7 +240,13 @@ def to_rgb(image: Image.Image) -> Pixels:
     """
     mode = image.mode
     if mode in ("RGB", "RGBA", "RGBX"):
-        return np.array(image)[..., :3]
+        if image.height <= _ROWS:
+            return np.array(image)[..., :3]
+        pixels = np.empty((image.height, image.width, 3), np.uint8)  # a few rows at once: Pillow copies what it hands over
+        for top in range(0, image.height, _ROWS):
+            rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+            pixels[top : top + _ROWS] = np.asarray(rows)[..., :3]
+        return pixels
     if mode in ("CMYK", "YCbCr", "HSV", "RGBa"):
         return np.array(image.convert("RGBA" if mode == "RGBa" else "RGB"))[..., :3]
     if mode == "LAB":
@@ -161,26 +271,118 @@ def _grey(samples: NDArray[Any], mode: str) -> Pixels:
     elif mode == "1":
         grey = samples * np.uint8(255)
     elif mode.startswith("I"):
-        grey = np.clip(samples, 0, 65535) >> 8
+        grey = integers_to_eight_bits(samples)
     elif mode == "F":
-        grey = np.rint(255 * np.clip(np.nan_to_num(samples), 0, 1))
+        grey = floats_to_eight_bits(samples)
     else:
         raise _reject(Reason.UNSUPPORTED_FORMAT, f"colour mode {mode} has no rule of conversion to RGB")
     return grey.astype(np.uint8)
 
 
 def _decode(data: bytes, name: str, max_pixels: int) -> DecodedImage:
-    declared = {"WEBP": webp_size, "GIF": gif_size}.get(name, lambda _data: None)(data)
+    if name == "JPEG":
+        return _decode_jpeg(data, max_pixels)
+    found = _READERS.get(name, Found)(data)
+    _check(found, name)
+    declared = {"WEBP": webp_size, "GIF": gif_size}.get(name, lambda _data: None)(found.data)
     _check_size(declared, max_pixels)  # before Pillow makes room for it
-    with _PLUGINS[name](BytesIO(png_image(data) if name == "PNG" else data)) as image:
+    with _PLUGINS[name](BytesIO(found.data)) as image:
         _check_size(image.size, max_pixels)
         if isinstance(image, _Tiff):
             _check_size((image.tag_v2.get(322, 1), image.tag_v2.get(323, 1)), max_pixels)  # its tiles
+        wide = isinstance(image, _Png | _Tiff) and _other_bytes(image.tile) is not None
         image.load()
-        # The size of a turned TIFF is that of its turned pixels; a copy has that of its own.
-        pixels = to_rgb(image.copy() if isinstance(image, _Tiff) else image)
-        height, width = pixels.shape[:2]
-        return DecodedImage(pixels, name, width, height, image.mode, _orientation(image), _jpeg_quality(image))
+        if isinstance(image, _Marked) and image.is_marked() and _is_marked_too(type(image), found.data):
+            raise _reject(Reason.TRUNCATED_IMAGE, f"{name}: its pixels end before its last row")
+        decoded = _decoded(image, name)
+        if wide and decoded.pixels.max(initial=0) < 16:  # 12 bits or fewer in 16, of which Pillow keeps the high byte alone
+            wide_pixels = decoded.pixels.astype(np.uint16) << 8 | _low_bytes(type(image), found.data)
+            decoded = decoded._replace(pixels=integers_to_eight_bits(wide_pixels))
+        return decoded._replace(damage=found.damaged)
+
+
+def _decode_jpeg(data: bytes, max_pixels: int) -> DecodedImage:
+    file = read_jpeg(data)
+    _check_size(file.size, max_pixels)
+    _check(file.found, "JPEG")
+    decoded, surplus = _load_jpeg(file.found.data, max_pixels)
+    if file.single:
+        return decoded._replace(damage=file.found.damaged or surplus)
+    with _Jpeg(BytesIO(file.marked)) as image:
+        image.load()
+        for top in range(0, decoded.height, _ROWS):
+            rows = to_rgb(image.crop((0, top, decoded.width, min(top + _ROWS, decoded.height))))
+            if not np.array_equal(rows, decoded.pixels[top : top + _ROWS]):
+                raise _reject(Reason.TRUNCATED_IMAGE, "JPEG: a scan ends before its last pixels")
+    return decoded._replace(damage=file.found.damaged)
+
+
+def _load_jpeg(data: bytes, max_pixels: int) -> tuple[DecodedImage, str | None]:
+    image = _Jpeg(BytesIO(data))
+    with image:
+        _check_size(image.size, max_pixels)
+        image.load()
+        surplus = f"{SURPLUS} bytes and more of its scan are not read" if image.size_left else None
+        return _decoded(image, "JPEG"), surplus
+
+
+def _decoded(image: ImageFile, name: str) -> DecodedImage:
+    # The size of a turned TIFF is that of its turned pixels; a copy has that of its own.
+    pixels = to_rgb(image.copy() if isinstance(image, _Tiff) else image)
+    height, width = pixels.shape[:2]
+    return DecodedImage(pixels, name, width, height, image.mode, _orientation(image), _jpeg_quality(image))
+
+
+def _other_bytes(tiles: list[Any]) -> list[Any] | None:
+    """Tiles of 16-bit colour, so that Pillow takes the other byte of each sample; ``None`` where they are no such."""
+    other = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
+    swapped = []
+    for tile in tiles:
+        args = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        colours, _, order = str(args[0]).partition(";")
+        if colours not in ("RGB", "RGBA", "RGBX") or order not in other:
+            return None
+        args = (f"{colours};{other[order]}", *args[1:])
+        swapped.append(tile._replace(args=args if isinstance(tile.args, tuple) else args[0]))
+    return swapped or None
+
+
+def _low_bytes(plugin: type[ImageFile], data: bytes) -> Pixels:
+    with plugin(BytesIO(data)) as image:
+        image.tile = _other_bytes(image.tile) or image.tile
+        image.load()
+        return to_rgb(image.copy() if isinstance(image, _Tiff) else image)
+
+
+def _check(found: Found, name: str) -> None:
+    reasons = {
+        Reason.TOO_COSTLY: found.costly,
+        Reason.UNSUPPORTED_VARIANT: found.variant,
+        Reason.TRUNCATED_IMAGE: found.truncated,
+        Reason.CORRUPT_IMAGE: found.corrupt,
+    }
+    for reason, words in reasons.items():
+        if words:
+            raise _reject(reason, f"{name}: {words}")
+
+
+def _is_marked_too(plugin: type[_Marked], data: bytes) -> bool:
+    """Whether another mark stays as well: then the pixel was not of the mark's colour by chance."""
+    image = plugin(BytesIO(data))
+    with image:
+        image.mark = tuple(255 - value for value in image.mark)
+        image.load()
+        return image.is_marked()
+
+
+def _room(data: bytes, name: str, max_pixels: int) -> int:
+    """Bytes that decoding a sound image of that header would take, at most."""
+    try:
+        with _PLUGINS[name](BytesIO(data)) as image:
+            pixels = image.width * image.height
+    except Exception:  # noqa: BLE001 - a header that cannot be read asks for nothing
+        pixels = 0
+    return ROOM + BYTES_A_PIXEL * (pixels if pixels <= max_pixels else 0)
 
 
 def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:

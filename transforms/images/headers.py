@@ -1,32 +1,52 @@
-"""What an image file says before it is decoded: sizes where Pillow would allocate first, EXIF orientation, JPEG quality."""
+"""What an image file says before it is decoded: what it costs, sizes, EXIF orientation."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from functools import cache
 from struct import unpack_from
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
+from zlib import crc32
 
 ORIENTATION = 0x0112
 SHORT = 3
 GIF_EXTENSION, GIF_FRAME, GIF_END = b"!,;"
+GIF_CONTROL = 0xF9
 PNG_START = 8
-PNG_EXTRAS = frozenset((b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"acTL", b"fcTL", b"fdAT"))
-# ISO/IEC 10918-1, table K.1, in natural order.
-LUMINANCE = (
-    *(16, 11, 10, 16, 24, 40, 51, 61),
-    *(12, 12, 14, 19, 26, 58, 60, 55),
-    *(14, 13, 16, 24, 40, 57, 69, 56),
-    *(14, 17, 22, 29, 51, 87, 80, 62),
-    *(18, 22, 37, 56, 68, 109, 103, 77),
-    *(24, 35, 55, 64, 81, 104, 113, 92),
-    *(49, 64, 78, 87, 103, 121, 120, 101),
-    *(72, 92, 95, 98, 112, 100, 103, 99),
-)
+PNG_EXTRAS = frozenset((b"tRNS", b"eXIf"))  # chunks that need not be read, and are
+BMP_BITFIELDS = 3
+BMP_COMPRESSIONS = range(4)  # none, run lengths of 8 and of 4 bits, bitfields
+MAX_PNG_CHUNKS = 100_000
+"""Of 8 KiB each, which libpng writes, they hold 800 MiB."""
+MAX_GIF_BLOCKS = 65_536
+"""Blocks before the first frame: 16 MiB of comments and application data."""
+MAX_WEBP_CHUNKS = 20_000
+"""Frames of an animation of ten minutes."""
+MAX_AVIF_BOXES = 4_096
+"""Boxes at the top, or items: a grid of 16 x 16 tiles with an alpha plane has 514 items."""
+FLAT_PIXELS = 1_024
+"""A flat area of so many pixels may be a zero byte, in WebP."""
+HOLE = 128
+"""So many zero bytes in coded pixels are a hole: a sector never written, a download filled up. No code gives such a run."""
+
+
+class Found(NamedTuple):
+    """What a file's own bytes say before it is decoded.
+
+    Attributes:
+        data: what the decoder is shown: the file without texts, profiles, previews and animation, which may not cost the image.
+        costly: why it would cost more than one image may, in words.
+        variant: what of it the decoder lacks, though the file may be sound.
+        truncated: why a part of its pixels is surely not there.
+        damaged: why a part of its pixels may be wrong.
+        corrupt: what contradicts its own checksums.
+    """
+
+    data: bytes
+    costly: str | None = None
+    variant: str | None = None
+    truncated: str | None = None
+    damaged: str | None = None
+    corrupt: str | None = None
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
@@ -59,16 +79,96 @@ def gif_size(data: bytes) -> tuple[int, int] | None:
     return max(width, left + frame_width), max(height, top + frame_height)
 
 
-def png_image(data: bytes) -> bytes:
-    """A PNG file without its texts, colour profile and animation, none of which may cost the image (PNG, third edition)."""
+def read_png(data: bytes) -> Found:
+    """A PNG file (PNG, third edition) as far as its pixels and its EXIF go, the checksums of both looked at."""
     kept = [data[:PNG_START]]
-    at = PNG_START
-    while at < len(data):
+    at, chunks, corrupt = PNG_START, 0, None
+    while at < len(data) and chunks <= MAX_PNG_CHUNKS:
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] not in PNG_EXTRAS:
+        name = data[at + 4 : at + 8]
+        chunks += 1
+        if name == b"IDAT" and end <= len(data) and end - at > 12:
+            if crc32(memoryview(data)[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+                corrupt = "IDAT fails its checksum"
             kept.append(data[at:end])
+        elif name != b"IDAT" and (not name[:1].islower() or name in PNG_EXTRAS):
+            kept.append(data[at:end])
+        elif name == b"IDAT" and end > len(data):
+            kept.append(data[at:])
+        if name == b"IEND":
+            break
         at = end
-    return b"".join(kept)
+    costly = f"more than {MAX_PNG_CHUNKS:,} chunks" if chunks > MAX_PNG_CHUNKS else None
+    return Found(b"".join(kept), costly, corrupt=corrupt)
+
+
+def read_gif(data: bytes) -> Found:
+    """A GIF file without the comments, application data and texts before its first frame (GIF 89a, sections 23 to 26)."""
+    try:
+        at = start = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+        control, blocks = b"", 0
+        while data[at] not in (GIF_FRAME, GIF_END):
+            begin, blocks = at, blocks + 1
+            at += 1
+            if data[begin] == GIF_EXTENSION:
+                at += 1
+                while data[at]:
+                    at += 1 + data[at]
+                    blocks += 1
+                    if blocks > MAX_GIF_BLOCKS:
+                        break
+                at += 1
+                control = data[begin:at] if data[begin + 1] == GIF_CONTROL else control
+            if blocks > MAX_GIF_BLOCKS:
+                return Found(data, f"more than {MAX_GIF_BLOCKS:,} blocks before the first frame")
+    except IndexError:
+        return Found(data)
+    return Found(b"".join((data[:start], control, data[at:])))
+
+
+def read_webp(data: bytes) -> Found:
+    """A WebP file (RFC 9649, section 2): its chunks are counted, and pixels looked for holes."""
+    at, chunks, end = 12, 0, min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    width, height = webp_size(data) or (0, 0)
+    hole = bytes(HOLE + width * height // FLAT_PIXELS)
+    truncated = None
+    while at + 8 <= end:
+        chunks += 1
+        if chunks > MAX_WEBP_CHUNKS:
+            return Found(data, f"more than {MAX_WEBP_CHUNKS:,} chunks")
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] in (b"VP8 ", b"VP8L") and data.find(hole, at + 8, min(end, at + 8 + size)) >= 0:
+            truncated = f"{len(hole):,} zero bytes and more stand where pixels should"
+        at += 8 + size + size % 2
+    return Found(data, truncated=truncated)
+
+
+def read_avif(data: bytes) -> Found:
+    """An AVIF file: its boxes and items (ISO/IEC 14496-12) are counted, and its end looked for a hole, which EXIF might be."""
+    boxes, items, at = 0, data.count(b"infe"), 0
+    while at + 8 <= len(data) and boxes <= MAX_AVIF_BOXES:
+        size = int.from_bytes(data[at : at + 4], "big")
+        at += int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size or len(data)
+        boxes += 1
+        if 0 < size < 8 and size != 1:
+            break
+    if max(boxes, items) > MAX_AVIF_BOXES:
+        return Found(data, f"more than {MAX_AVIF_BOXES:,} {'boxes' if boxes > items else 'items'}")
+    zeros = len(data) - len(data.rstrip(b"\0"))
+    return Found(data, damaged=f"its last {zeros:,} bytes are zeros" if zeros * 8 > len(data) else None)
+
+
+def bmp_variant(data: bytes) -> str | None:
+    """What is unusual in a BMP file's header, in words; asked where it does not decode."""
+    size = int.from_bytes(data[14:18], "little")
+    if size not in (12, 40, 52, 56, 108, 124):
+        return f"an OS/2 header of {size} bytes"
+    bits, compression = (int.from_bytes(data[at : at + 2], "little") for at in ((24, 24) if size == 12 else (28, 30)))
+    if bits not in (1, 4, 8, 16, 24, 32):
+        return f"{bits} bits a pixel"
+    if size > 12 and compression == BMP_BITFIELDS:
+        return "bitfields of an unusual layout"
+    return f"compression {compression}" if size > 12 and compression not in BMP_COMPRESSIONS else None
 
 
 def exif_orientation(exif: bytes) -> int | None:
@@ -89,32 +189,6 @@ def exif_orientation(exif: bytes) -> int | None:
     return None
 
 
-@cache
-def ijg_tables(largest: int = 255) -> NDArray[np.int64]:
-    """Luminance tables of libjpeg's qualities 1 to 100: (100, 64), each entry 1 to ``largest``.
-
-    libjpeg scales table K.1 by 5000/q below quality 50 and by 200 - 2q from there on, in per cent, and rounds.
-    ``largest`` is 255 in baseline files, 32,767 in others.
-    """
-    quality = np.arange(1, 101)[:, None]
-    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    tables: NDArray[np.int64] = np.clip((np.array(LUMINANCE)[None] * scale + 50) // 100, 1, largest)
-    return tables
-
-
-def quality_of(table: Sequence[int]) -> int:
-    """The quality of libjpeg for a luminance table of 64 entries in natural order.
-
-    Returns:
-        1 to 100 where libjpeg gives just this table; else the negative of the quality whose table is nearest by mean absolute
-        difference, the higher one of two that are as near.
-    """
-    found = np.asarray(table, dtype=np.int64)
-    distances = np.minimum(*(np.abs(tables - found).sum(axis=1) for tables in (ijg_tables(255), ijg_tables(32767))))
-    nearest = 100 - int(np.argmin(distances[::-1]))
-    return nearest if distances[nearest - 1] == 0 else -nearest
-
-
 def ends_early(data: bytes, name: str) -> bool:
     """Whether a file of format ``name`` that does not decode lacks its end, as far as its own marks and lengths tell."""
     marks = {"JPEG": b"\xff\xd9", "GIF": b";", "PNG": b"IEND\xaeB`\x82"}
@@ -124,15 +198,7 @@ def ends_early(data: bytes, name: str) -> bool:
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     if name == "BMP":
         return len(data) < int.from_bytes(data[2:6], "little")
-    return _tiff_ends_early(data) if name == "TIFF" else _boxes_end_early(data)
-
-
-def _tiff_ends_early(data: bytes) -> bool:
-    """Whether the first directory of a TIFF file (TIFF 6.0, section 2), which often stands at its end, goes beyond it."""
-    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-    directory = int.from_bytes(data[4:8], order)
-    entries = int.from_bytes(data[directory : directory + 2], order)
-    return len(data) < directory + 2 + 12 * entries + 4
+    return _boxes_end_early(data)
 
 
 def _boxes_end_early(data: bytes) -> bool:

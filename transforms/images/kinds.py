@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 _ALLOWED = "jpg jpeg jpe jfif png apng webp gif bmp dib tif tiff avif"
-_REFUSED = "heic heif svg psd jp2 j2k jxl ico cr2 nef dng arw raf exr hdr ppm pgm pbm pnm tga qoi"  # images, off the allow-list
+_REFUSED = "heic heif svg psd jp2 j2k jxl ico cr2 nef dng arw raf exr hdr ppm pgm pbm pnm tga qoi dds icns"
+# _REFUSED: images, off the allow-list
 _SIDECARS = "json txt text caption cls cls2 index inx id url html xml yaml yml csv tsv md"
 _OTHERS = (
     "npy npz pt pth pkl pickle bin safetensors mp4 mov avi mkv webm mp3 wav flac ogg pdf zip gz bz2 xz zst tar tgz tzst "
@@ -13,7 +16,79 @@ IMAGE_SUFFIXES = frozenset(f"{_ALLOWED} {_REFUSED}".split())
 SIDECAR_SUFFIXES = frozenset(_SIDECARS.split())
 OTHER_SUFFIXES = frozenset(_OTHERS.split())
 
-_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+_BMP_HEADERS = (12, *range(16, 65, 4), 108, 124)  # OS/2 may leave out the end of its own
+_HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
+_IMAGE_STARTS = {
+    b"8BPS": "PSD",
+    b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\x00\x00\x00\x0cJXL ": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
+    b"II\xbc": "JPEG XR",
+    b"\x00\x00\x01\x00": "ICO",
+    b"qoif": "QOI",
+    b"v/1\x01": "OpenEXR",
+    b"DDS ": "DDS",
+    b"icns": "ICNS",
+    b"#?RADIANCE": "Radiance HDR",
+    b"gimp xcf": "XCF",
+    b"\x8aMNG": "MNG",
+    b"\x8bJNG": "JNG",
+    b"BPG\xfb": "BPG",
+    b"FLIF": "FLIF",
+    b"FUJIFILMCCD-RAW": "RAF",
+    b"IIRO": "ORF",
+    b"IIU\0": "RW2",
+    b"\xd7\xcd\xc6\x9a": "WMF",
+    b"SIMPLE  =": "FITS",
+    b"AT&TFORM": "DjVu",
+    b"farbfeld": "farbfeld",
+    b"\xabKTX ": "KTX",
+    **{b"P%d%c" % (kind, space): "PNM" for kind in range(1, 8) for space in b"\n\r\t "},
+}
+_FILE_STARTS = {
+    b"%PDF": "PDF",
+    b"%!PS": "PostScript",
+    b"\x1f\x8b": "gzip (to be unpacked first)",
+    b"BZh": "bzip2 (to be unpacked first)",
+    b"\xfd7zXZ": "xz (to be unpacked first)",
+    b"\x28\xb5\x2f\xfd": "zstd (to be unpacked first)",
+    b"\x04\x22\x4d\x18": "LZ4 (to be unpacked first)",
+    b"PK\x03\x04": "zip (to be unpacked first)",
+    b"PK\x05\x06": "zip (empty)",
+    b"7z\xbc\xaf": "7z",
+    b"Rar!": "RAR",
+    b"\x93NUMPY": "NumPy",
+    b"\x89HDF": "HDF5",
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+    b"SQLite format 3": "SQLite",
+    b"\x80\x02": "a pickle",
+    b"\x80\x03": "a pickle",
+    b"\x80\x04": "a pickle",
+    b"\x80\x05": "a pickle",
+    b"\x1aE\xdf\xa3": "Matroska",
+    b"ID3": "MP3",
+    b"OggS": "Ogg",
+    b"fLaC": "FLAC",
+    b"\x7fELF": "an ELF program",
+    b"\x00\x05\x16\x07": "AppleDouble (a macOS resource fork)",
+}
+_TEXTS = {
+    re.compile(rb"\xff\xfe|\xfe\xff"): "UTF-16 text",
+    re.compile(rb"version https://git-lfs\.github\.com/"): "a git LFS pointer (git lfs pull fetches the file)",
+    re.compile(rb"data:[\w.+-]+/[\w.+-]+[;,]"): "a data URI (base64 is to be decoded first)",
+    re.compile(
+        rb"(/9j/|iVBORw0KGgo|R0lGOD|UklGR|Qk0|SUkqA|TU0AK|AAAAIGZ0eX)[\w+/=\s-]*\Z"
+    ): "an image in base64 (to be decoded first)",
+    re.compile(rb"HTTP/\d"): "an HTTP response",
+}
+TEXT_BYTES = 1024
+"""What :func:`other_format` should be shown; of a text of as many bytes, the last letter may be cut."""
+_HTML_ELEMENTS = frozenset(
+    b"html head body title meta script style link div span p a br h1 h2 h3 center table form iframe img pre".split()
+)
+_PROLOGUE = re.compile(rb"(\s*(<!--.*?-->|<\?.*?\?>|<!doctype[^>\[]*(\[.*?\]\s*)?>))+", re.DOTALL | re.IGNORECASE)
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -69,35 +144,68 @@ def usual_suffix(data: bytes) -> str:
 
 
 def other_format(head: bytes) -> str | None:
-    """The name of a known format that is not on the allow-list, for the account."""
-    brands = _brands(head)
-    if brands & {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}:
-        return "HEIC"
-    if brands:
-        return "MP4"
-    starts = {
-        b"8BPS": "PSD",
-        b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
-        b"\xff\x4f\xff\x51": "JPEG 2000",
-        b"\x00\x00\x00\x0cJXL ": "JPEG XL",
-        b"\xff\x0a": "JPEG XL",
-        b"\x00\x00\x01\x00": "ICO",
-        b"%PDF": "PDF",
-        b"qoif": "QOI",
-        b"v/1\x01": "OpenEXR",
-    }
-    for start, name in starts.items():
-        if head.startswith(start):
-            return name
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<svg", b"<?xml")):
-        return "SVG"
-    return "HTML" if text.startswith((b"<!doctype html", b"<html")) else None
+    """The name of what ``head`` begins that is not on the allow-list, for the account; ``None`` where it is not known.
+
+    More bytes tell more of texts, up to about 1,000. Nothing of ``head`` is quoted but the code of an S3 error.
+    """
+    return _other_image(head) or _other_file(head) or _text(head)
 
 
 def looks_like_image(head: bytes) -> bool:
     """Whether ``head`` begins an image, of the allow-list or not: for members whose name does not say."""
-    return image_format(head) is not None or other_format(head) not in (None, "MP4", "PDF", "SVG", "HTML")
+    return image_format(head) is not None or _other_image(head) is not None
+
+
+def _other_image(head: bytes) -> str | None:
+    brands = _brands(head)
+    if brands & _HEIC_BRANDS:
+        return "HEIC"
+    if brands & {b"crx "}:
+        return "CR3"
+    return next((name for start, name in _IMAGE_STARTS.items() if head.startswith(start)), None)
+
+
+def _other_file(head: bytes) -> str | None:
+    if _brands(head):
+        return "MP4"
+    if head[:4] == b"RIFF":
+        return {b"AVI ": "AVI", b"WAVE": "WAV"}.get(head[8:12], "RIFF")
+    if head[257:262] == b"ustar":
+        return "tar"
+    if head and not head.strip(b"\0"):
+        return "a file that begins with zeros (a download that was never filled in)"
+    return next((name for start, name in _FILE_STARTS.items() if head.startswith(start)), None)
+
+
+def _text(head: bytes) -> str | None:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    known = next((name for pattern, name in _TEXTS.items() if pattern.match(text)), None)
+    if known or text.startswith(b"<"):
+        return known or _markup(text)
+    try:
+        words = text.decode("utf-8", "strict" if len(head) < TEXT_BYTES else "ignore")
+    except UnicodeDecodeError:
+        return None
+    if not words or any(letter < " " and letter not in "\t\n\r\f" for letter in words):
+        return None
+    return "JSON" if words[0] in "{[" else "plain text"
+
+
+def _markup(text: bytes) -> str | None:
+    prologue = _PROLOGUE.match(text)
+    doctype = re.search(rb"<!doctype\s+(\w+)", prologue[0] if prologue else text, re.IGNORECASE)
+    root = re.match(rb"\s*<([\w.:-]+)", text[prologue.end() if prologue else 0 :])
+    name = (doctype or root or [b"", b""])[1].lower()
+    if name in _HTML_ELEMENTS:
+        return "HTML"
+    if name.rpartition(b":")[2] == b"svg":
+        return "SVG"
+    code = re.search(rb"<Code>([A-Za-z][\w.]{0,63})</Code>", text)
+    if name == b"error" and code:
+        return f"XML (S3 error {code[1].decode()})"
+    if text.startswith(b"<!--") and not name:
+        return "HTML or XML"
+    return "XML" if name or text.startswith(b"<?xml") else None
 
 
 def _brands(head: bytes) -> set[bytes]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +14,11 @@ import pyarrow.parquet as pq
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_json
-from causalprint.schemas.tables import RECORD, TABLES
+from causalprint.schemas.tables import RECORD, SEALED_RECORD, TABLES
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, folder_names
+from causalprint.transforms.tables.seals import Seal, SealError, footer_is_whole, read_seal
+from causalprint.transforms.tables.stored import Stored
 
 _log = logging.getLogger(__name__)
 _PARTITION = "bundle="
@@ -28,43 +31,94 @@ class ParquetRecordError(ValueError):
     """A file of the output is damaged or was not written by this pipeline."""
 
 
-def committed(output: Output, slice_id: str) -> SliceReceipt | None:
-    """The receipt of a slice whose commit mark is there, ``computed=False``; ``None`` where it is not, or cannot be read.
+class Record(NamedTuple):
+    """What a file's footer says, checked: the receipt or account, as JSON text; and the seal, ``None`` of earlier versions."""
 
-    A mark that cannot be read is no mark: the slice is computed again and its files, this one too, are written anew.
+    text: str
+    seal: Seal | None
+
+
+def committed(output: Output, slice_id: str, stored: Stored | None = None) -> SliceReceipt | None:
+    """The receipt of a slice all of whose files are there, ``computed=False``; ``None`` where they are not or it is not believed.
+
+    A mark that cannot be read is no mark, nor is one without the files that it names, as large as it says: the slice is computed
+    again and its files, this one too, are written anew.
+
+    Args:
+        output: where it is looked for.
+        slice_id: of the slice.
+        stored: what is there; by default it is looked up.
     """
+    stored = stored or Stored(output)
+    size = stored.sizes(slice_id)[-1]
+    if size is None:
+        return None
     path = output.path(output.mark, slice_id)
     try:
-        record = read_record(output, path)
-        return None if record is None else replace(from_json(SliceReceipt, record, path), computed=False)
+        receipt = read_receipt(output, path, size)
     except ValueError as error:
         _log.warning("the slice is computed again: %s", error)
         return None
+    if receipt is None or receipt.slice_id != slice_id or stored.is_to_retry(receipt):
+        return None
+    if output.slicing and receipt.slicing not in (None, output.slicing):
+        _log.warning("the slice is computed again: %s was cut at %s", path, receipt.slicing)
+        return None
+    if not stored.holds(receipt):
+        _log.warning("the slice is computed again: files of %s are missing or of another size", slice_id)
+        return None
+    return receipt
 
 
-def closed(output: Output, shard: Shard) -> ShardAccount | None:
-    """The account of ``shard`` where an earlier run closed it and reading it again cannot give more."""
-    account = stored_account(output, shard)
-    return None if account is None or account.retryable else account
+def read_receipt(output: Output, path: str, size: int) -> SliceReceipt | None:
+    """The receipt in the commit mark at ``path``, of ``size`` bytes; ``None`` where there is no such file.
+
+    Raises:
+        ValueError: it cannot be believed.
+    """
+    record = read_sealed(output, path, size)
+    if record is None:
+        return None
+    receipt = from_json(SliceReceipt, record.text, path)
+    return replace(receipt, computed=False).stored(size, record.seal.digest if record.seal else "")
 
 
-def stored_account(output: Output, shard: Shard) -> ShardAccount | None:
-    """The account of ``shard`` as an earlier run, with the same limit, closed it; ``None`` where none can be read."""
+def closed(output: Output, shard: Shard, stored: Stored | None = None) -> ShardAccount | None:
+    """The account of ``shard`` where an earlier run closed it, its slices are there, and reading it again cannot give more."""
+    stored = stored or Stored(output)
+    account = stored_account(output, shard, stored.account_size(shard.shard_id(output.bundle_id)))
+    if account is None or account.retryable or stored.is_to_retry(account):
+        return None
+    if not stored.holds_all(account):
+        _log.warning("the shard is read again: files of %s are missing or of another size", shard.uri)
+        return None
+    return account
+
+
+def stored_account(output: Output, shard: Shard, size: int | None) -> ShardAccount | None:
+    """The account of ``shard`` as an earlier run, with the same limit, closed it; ``None`` where none can be believed.
+
+    Args:
+        output: where it is looked for.
+        shard: of which.
+        size: of the account's file; ``None`` where there is none.
+    """
     path = output.path("shards", shard.shard_id(output.bundle_id))
     try:
-        record = read_record(output, path)
-        account = None if record is None else from_json(ShardAccount, record, path)
+        record = None if size is None else read_sealed(output, path, size)
+        account = None if record is None else from_json(ShardAccount, record.text, path)
     except ValueError as error:
         _log.warning("the shard is read again: %s", error)
         return None
     return account if account is not None and account.limit == shard.limit else None
 
 
-def committed_from(output: Output, shard: Shard, index: int) -> Iterator[SliceReceipt]:
+def committed_from(output: Output, shard: Shard, index: int, stored: Stored | None = None) -> Iterator[SliceReceipt]:
     """The receipts of the shard's slices from slice ``index`` on, to the first that is not committed, or the last."""
+    stored = stored or Stored(output)
     last = False
     while not last:
-        receipt = committed(output, shard.slice_id(output.bundle_id, index))
+        receipt = committed(output, shard.slice_id(output.bundle_id, index), stored)
         if receipt is None or receipt.shard != shard:
             return
         yield receipt
@@ -72,12 +126,12 @@ def committed_from(output: Output, shard: Shard, index: int) -> Iterator[SliceRe
         index += 1
 
 
-def walk(output: Output, shard: Shard) -> ShardAccount | None:
+def walk(output: Output, shard: Shard, stored: Stored | None = None) -> ShardAccount | None:
     """The account of a shard whose slices are committed to the last, which an earlier run did not live to close; else ``None``.
 
-    Costs one small read a committed slice, and one more.
+    Costs one small read a committed slice.
     """
-    ledger = reduce(Ledger.add, committed_from(output, shard, 0), Ledger(shard))
+    ledger = reduce(Ledger.add, committed_from(output, shard, 0, stored), Ledger(shard))
     return None if ledger.longest is None else ledger.close(output.bundle_id)
 
 
@@ -93,23 +147,41 @@ def run_ids(root: str, storage: Storage) -> list[str]:
 
 
 def read_record(output: Output, path: str) -> str | None:
-    """The record in the footer of a file below the output's root; ``None`` where there is no such file.
+    """The record in the footer of a file below the output's root, as :func:`read_sealed` gives it."""
+    record = read_sealed(output, path)
+    return None if record is None else record.text
+
+
+def read_sealed(output: Output, path: str, size: int | None = None) -> Record | None:
+    """The record in the footer of a file below the output's root, once its seal is found whole; ``None`` where there is no file.
 
     Reads the end of the file only.
 
+    Args:
+        output: where the file is.
+        path: below its root.
+        size: of the file, where that is known.
+
     Raises:
-        ParquetRecordError: the file is no Parquet file, or has no record.
+        ParquetRecordError: the file is no Parquet file, or has no record, or is not as it was written.
     """
-    tail = output.get(path, tail=FOOTER)
-    if tail is not None and tail.endswith(b"PAR1") and int.from_bytes(tail[-8:-4], "little") + 8 > len(tail):
+    tail = output.get(path, tail=FOOTER, size=size)
+    if tail is not None and not footer_is_whole(tail):
         tail = output.get(path)
-    if tail is None:
-        return None
+    return None if tail is None else record_in(tail, f"{output.root}/{path}", size)
+
+
+def record_in(tail: bytes, where: str, size: int | None = None) -> Record:
+    """The record in the end of a file that holds its footer; as of :func:`read_sealed`."""
     try:
         metadata = pq.read_metadata(pa.BufferReader(tail)).metadata or {}
-        record: bytes = metadata[RECORD.encode()]
-    except (pa.ArrowException, OSError, KeyError) as error:
+        if SEALED_RECORD.encode() not in metadata:
+            return Record(metadata[RECORD.encode()].decode(), None)
+        seal = read_seal(tail)
+        if size not in (None, seal.size):
+            raise SealError(f"it has {size} bytes and was written with {seal.size}")
+        return Record(metadata[SEALED_RECORD.encode()].decode(), seal)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ParquetRecordError(
-            f"{output.root}/{path} holds no record of this pipeline ({error}); delete it and run the same command again"
+            f"{where} holds no record of this pipeline ({error}); delete it and run the same command again"
         ) from error
-    return record.decode()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from causalprint.schemas.elements import Counts, Shard, ShardAccount, SliceReceipt, spread
+from causalprint.schemas.elements import Counts, Shard, ShardAccount, SliceReceipt, add_digests, digest, spread
+
+NOTHING = add_digests(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Ledger:
         shortest, longest: how many slices the shard has, by the receipts of slices that end it; they should agree.
         damage, retryable: by the same receipts.
         counts: of the slices that are in.
+        footprint, seal: of the same, as of :class:`~causalprint.schemas.elements.ShardAccount`; ``None`` where one has none.
     """
 
     shard: Shard
@@ -26,6 +29,8 @@ class Ledger:
     damage: str | None = None
     retryable: bool = False
     counts: Counts = field(default_factory=Counts)
+    footprint: str | None = NOTHING
+    seal: str | None = NOTHING
 
     def add(self, receipt: SliceReceipt) -> Ledger:
         """With one more slice; a slice that is in already is not counted twice.
@@ -45,6 +50,8 @@ class Ledger:
                 damage=receipt.damage,
                 retryable=receipt.retryable,
                 counts=receipt.counts,
+                footprint=_part(receipt, receipt.footprint),
+                seal=_part(receipt, receipt.seal and digest(receipt.slice_id, receipt.seal)[:32]),
             )
         )
 
@@ -58,6 +65,8 @@ class Ledger:
             damage=min((text for text in (self.damage, other.damage) if text is not None), default=None),
             retryable=self.retryable or other.retryable,
             counts=self.counts.plus(other.counts),
+            footprint=_sum(self.footprint, other.footprint),
+            seal=_sum(self.seal, other.seal),
         )
 
     def close(self, bundle_id: str) -> ShardAccount:
@@ -76,6 +85,8 @@ class Ledger:
             retryable=self.retryable or gap is not None,  # what is not there may be there after another run
             limit=self.shard.limit,
             slice_ids=ids,
+            footprint=self.footprint,
+            seal=self.seal,
             **spread(self.counts),
         )
 
@@ -95,3 +106,11 @@ class Ledger:
         if self.present.bit_length() > self.longest:
             return f"slice {self.present.bit_length() - 1} lies beyond the shard's end, after {self.longest} slices"
         return None
+
+
+def _part(receipt: SliceReceipt, digits: str) -> str | None:
+    return NOTHING if receipt.retryable else digits or None
+
+
+def _sum(mine: str | None, its: str | None) -> str | None:
+    return None if mine is None or its is None else add_digests((mine, its))

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from causalprint.schemas.config import DEFAULT_READING, Storage
+from causalprint.schemas.config import DEFAULT_READING, Slicing, Storage
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.urls import public
 from causalprint.transforms.storage.retries import LIST_SECONDS, retried, timed
@@ -25,6 +25,9 @@ Result = TypeVar("Result")
 
 GUESSED_BYTES = 64 * 1024 * 1024
 """Of a file of the output, whose size is not asked for before it is read."""
+
+MARK = "attributions"
+"""The table of an audit whose file commits a slice."""
 
 
 class OutputError(OSError):
@@ -42,13 +45,20 @@ class Output:
         bundle_digest: SHA-256 of the bundle, lower-case hex, for the files' metadata.
         storage: fsspec options.
         mark: the table whose file is written last of a slice's: with it, and its receipt in the footer, the slice is committed.
+        slicing: where shards are cut, for the receipts; only slices that were cut alike count as committed. ``None``: not told.
     """
 
     root: str
     bundle_id: str
     bundle_digest: str
     storage: Storage
-    mark: str = "attributions"
+    mark: str = MARK
+    slicing: Slicing | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables in which a slice has a file, in the order in which these are written: that of the mark last."""
+        return ("images", "embeddings", "rejects", MARK) if self.mark == MARK else (self.mark,)
 
     def path(self, table: str, name: str) -> str:
         """Where file ``name`` (a slice's or shard's id) of ``table`` lies below the root."""
@@ -58,9 +68,15 @@ class Output:
         """Writes one file below the root; see :func:`put`."""
         put(self.root, path, data, self.storage)
 
-    def get(self, path: str, *, tail: int | None = None) -> bytes | None:
+    def get(self, path: str, *, tail: int | None = None, size: int | None = None) -> bytes | None:
         """Reads one file below the root; see :func:`get`."""
-        return get(self.root, path, self.storage, tail=tail)
+        return get(self.root, path, self.storage, tail=tail, size=size)
+
+    def remove(self, path: str) -> None:
+        """Removes one file below the root; one that is gone already is no error."""
+        fs, base = filesystem(self.root, self.storage)
+        with suppress(FileNotFoundError):
+            fs.rm_file(f"{base}/{path}")
 
 
 def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool = False, part: str | None = None) -> None:
@@ -90,14 +106,17 @@ def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool 
         stored(lambda: _create(fs, target, data) if exclusive else _pipe(fs, target, data), what)
 
 
-def get(root: str, path: str, storage: Storage, *, tail: int | None = None) -> bytes | None:
-    """Reads ``root/path``, or its last ``tail`` bytes (all of it where it is shorter); ``None`` where there is no such file."""
+def get(root: str, path: str, storage: Storage, *, tail: int | None = None, size: int | None = None) -> bytes | None:
+    """Reads ``root/path``, or its last ``tail`` bytes (all of it where it is shorter); ``None`` where there is no such file.
+
+    Where the file's ``size`` is known, a store need not be asked for it first.
+    """
     fs, base = filesystem(root, storage)
-    seconds = DEFAULT_READING.seconds_for(GUESSED_BYTES)
-    first = None if tail is None else -tail
-    call = partial(timed, fs, "cat_file", f"{base}/{path}", start=first, seconds=seconds)
+    seconds = DEFAULT_READING.seconds_for(GUESSED_BYTES if size is None else size)
+    start = None if tail is None else -tail if size is None else max(0, size - tail)
+    call = partial(timed, fs, "cat_file", f"{base}/{path}", start=start, end=size, seconds=seconds)
     try:
-        data: bytes = stored(call, f"{public(root)}/{path} could not be read")
+        data: bytes = stored(call, f"{public(root)}/{path} could not be read") if size != 0 else b""
     except FileNotFoundError:
         return None
     return data if tail is None else data[-tail:]  # a server may answer a range with everything
@@ -113,6 +132,22 @@ def folder_names(root: str, folder: str, storage: Storage) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(name.rpartition("/")[2] for name in found if name != path)
+
+
+def listed(root: str, folder: str, storage: Storage) -> dict[str, int | None]:
+    """Names in ``root/folder`` and the bytes of each file, ``None`` of a folder; none where there is no such folder.
+
+    One listing, whatever it holds: on an object store a request for every thousand names.
+    """
+    fs, base = filesystem(root, storage)
+    path = f"{base}/{folder}".rstrip("/")
+    try:
+        call = partial(timed, fs, "ls", path, detail=True, seconds=LIST_SECONDS)
+        found = stored(call, f"{public(root)}/{folder} could not be listed")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    names = {str(info["name"]).rstrip("/").rpartition("/")[2]: info for info in found if str(info["name"]).rstrip("/") != path}
+    return {name: None if info["type"] == "directory" else int(info["size"] or 0) for name, info in names.items()}
 
 
 def stored(call: Callable[[], Result], what: str) -> Result:

@@ -8,7 +8,9 @@ from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
-from causalprint.transforms.tables.output import get, put
+from causalprint.transforms.tables.committed import bundle_ids, read_receipt
+from causalprint.transforms.tables.output import MARK, Output, get, listed, put
+from causalprint.transforms.tables.seals import SealError, check_sealed, sealed
 
 
 class OutputSettingsError(ValueError):
@@ -23,11 +25,13 @@ class Settings:
         schema_version: of the tables.
         slicing: where slices are cut.
         limit: at most this many images in all; ``None``: no limit.
+        digest: SHA-256 of the above, lower-case hex; empty in outputs of earlier versions.
     """
 
     schema_version: int
     slicing: Slicing
     limit: int | None = None
+    digest: str = ""
 
 
 def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | None) -> Settings:
@@ -40,10 +44,16 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
         limit: must be an earlier run's.
 
     Raises:
-        OutputSettingsError: they differ from an earlier run's, or the file is none of ours.
+        OutputSettingsError: they differ from an earlier run's, or the file is none of ours; or it is lost, and what was written
+            under it does not tell how it was cut.
     """
-    asked = Settings(SCHEMA_VERSION, slicing or Slicing(), limit)
     found = read_settings(root, storage)
+    if found is None:
+        lost = lost_slicing(root, storage)
+        if lost is not None:
+            put(root, OUTPUT_MARK, to_json(sealed(Settings(SCHEMA_VERSION, lost, limit)), indent=1).encode(), storage)
+            found = read_settings(root, storage)
+    asked = sealed(Settings(SCHEMA_VERSION, slicing or Slicing(), limit))
     if found is None:
         try:
             put(root, OUTPUT_MARK, to_json(asked, indent=1).encode(), storage, exclusive=True)
@@ -78,6 +88,36 @@ def read_settings(root: str, storage: Storage) -> Settings | None:
         return None
     where = f"{root}/{OUTPUT_MARK}"
     try:
-        return from_json(Settings, data, where)
+        return check_sealed(from_json(Settings, data, where), where)
+    except SealError as error:
+        raise OutputSettingsError(f"{error}; remove that file, and the next audit writes it as the receipts tell") from error
     except ValueError as error:
         raise OutputSettingsError(f"{error}; it does not come from this version: write to another output") from error
+
+
+def lost_slicing(root: str, storage: Storage) -> Slicing | None:
+    """How the slices in an output without settings were cut, as their receipts tell; ``None`` where it holds none.
+
+    Slices that are cut elsewhere would hide images, or count them twice.
+    """
+    unread = ""
+    for bundle_id in bundle_ids(root, storage):
+        output = Output(root, bundle_id, "", storage)
+        folder = f"{MARK}/bundle={bundle_id}"
+        for name, size in listed(root, folder, storage).items():
+            if size is None or not name.endswith(".parquet"):
+                continue
+            try:
+                receipt = read_receipt(output, f"{folder}/{name}", size)
+            except ValueError as error:
+                unread = str(error)
+                continue
+            if receipt is not None and receipt.slicing is not None:
+                return receipt.slicing
+            unread = f"{folder}/{name} does not tell"
+    if unread:
+        raise OutputSettingsError(
+            f"{root} holds slices and its {OUTPUT_MARK} is lost, so that nothing tells where they were cut ({unread}); put that "
+            "file back, or write to another output"
+        )
+    return None

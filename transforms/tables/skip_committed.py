@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
+from typing import Any
 
+import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.utils.shared import Shared
 
 from causalprint.schemas.elements import ImageSlice, Shard, ShardAccount, SliceReceipt
 from causalprint.transforms.counting import count
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import closed, committed_from, walk
 from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.stored import Stored
 
 TO_DO, DONE = "to_do", "done"
 """Tags of what is passed on, and of the accounts and receipts that stand in for the rest."""
 
 
-def skip_shard(shard: Shard, output: Output) -> ShardAccount | None:
-    """The account of a shard that needs no reading; ``None`` where it must be read.
+def skip_shard(shard: Shard, output: Output, stored: Stored | None = None) -> ShardAccount | None:
+    """The account of a shard that needs no reading; ``None`` where it must be read. ``stored`` tells what the output holds.
 
     Where an earlier run committed every slice and was stopped before it closed the account, it is closed here.
     """
-    account = closed(output, shard)
+    stored = stored or Stored(output)
+    account = closed(output, shard, stored)
     if account is None:
-        account = walk(output, shard)
+        account = walk(output, shard, stored)
         if account is not None:
             write_account(account, output)
     return account
 
 
-def skip_slice(source: ImageSlice, output: Output) -> Iterator[SliceReceipt]:
+def skip_slice(source: ImageSlice, output: Output, stored: Stored | None = None) -> Iterator[SliceReceipt]:
     """Receipts that stand in for computing ``source``; none where it must be computed.
 
     A retryable slice needs no computing: it marks where the shard could not be read further this time. Slices beyond that
     point which an earlier run committed are in the tables, so the account takes them in.
     """
-    found = committed_from(output, source.shard, source.index)
+    found = committed_from(output, source.shard, source.index, stored)
     if not source.retryable:
         yield from islice(found, 1)
         return
@@ -50,9 +56,9 @@ def skip_slice(source: ImageSlice, output: Output) -> Iterator[SliceReceipt]:
     yield replace(source, index=index, slice_id=source.shard.slice_id(output.bundle_id, index)).receipt()
 
 
-def pass_shard(shard: Shard, output: Output) -> Iterator[Shard | TaggedOutput]:
+def pass_shard(shard: Shard, output: Output, stored: Stored | None = None) -> Iterator[Shard | TaggedOutput]:
     """The shard where it is to be read, else its account under the tag :data:`DONE`; counts what is kept."""
-    account = skip_shard(shard, output)
+    account = skip_shard(shard, output, stored)
     if account is None:
         yield shard
         return
@@ -60,12 +66,37 @@ def pass_shard(shard: Shard, output: Output) -> Iterator[Shard | TaggedOutput]:
     yield TaggedOutput(DONE, account)
 
 
-def pass_slice(source: ImageSlice, output: Output) -> Iterator[ImageSlice | TaggedOutput]:
+def pass_slice(source: ImageSlice, output: Output, stored: Stored | None = None) -> Iterator[ImageSlice | TaggedOutput]:
     """The slice where it is to be computed, else its receipts under the tag :data:`DONE`; counts what is kept."""
-    receipts = list(skip_slice(source, output))
+    receipts = list(skip_slice(source, output, stored))
     for receipt in receipts:
         size = receipt.shard.size if receipt.last else 0
         count(kept=receipt.seen, shards=int(receipt.last), shard_bytes=size, kept_bytes=size)
         yield TaggedOutput(DONE, receipt)
     if not receipts:
         yield source
+
+
+class Skip(beam.DoFn):
+    """:func:`pass_shard` or :func:`pass_slice` on every element, each partition of the output listed once a worker process.
+
+    Args:
+        passed: which of them.
+        output: where earlier runs wrote.
+        retry: a stage whose rejects are computed again.
+        shared: the handle of the listing, for those that share it.
+    """
+
+    def __init__(self, passed: Callable[..., Iterator[Any]], output: Output, retry: str | None, shared: Shared) -> None:
+        self._passed = passed
+        self._output = output
+        self._load = partial(Stored, output, retry)
+        self._shared = shared
+
+    def setup(self) -> None:
+        """Beam calls it before the first element."""
+        self._stored = self._shared.acquire(self._load)
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Beam calls it for every element."""
+        yield from self._passed(element, self._output, self._stored)

@@ -15,12 +15,13 @@ from apache_beam.pvalue import PCollection
 
 import causalprint
 from causalprint.schemas.config import AuditConfig, Storage
-from causalprint.schemas.elements import Counts, ShardAccount, spread
+from causalprint.schemas.elements import Counts, ShardAccount, digest, spread
 from causalprint.schemas.records import from_json, to_json
-from causalprint.schemas.runs import IncompleteShard, Run, RunManifest, Totals, Version
+from causalprint.schemas.runs import ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.schemas.urls import public, scrubbed
 from causalprint.transforms.tables.output import get, put
+from causalprint.transforms.tables.seals import check_sealed, sealed
 
 PACKAGES = ("torch", "diffusers", "pyarrow", "apache-beam", "numpy", "pillow")
 
@@ -32,13 +33,15 @@ def manifest_path(run_id: str) -> str:
 
 def write_manifest(totals: Totals, run: Run) -> RunManifest:
     """Writes ``OUT/runs/<run_id>.json``."""
-    manifest = RunManifest(
-        schema_version=SCHEMA_VERSION,
-        run=replace(run, config=without_secrets(run.config)),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        totals=totals,
-        versions=versions(),
-        platform=platform.platform(),
+    manifest = sealed(
+        RunManifest(
+            schema_version=SCHEMA_VERSION,
+            run=replace(run, config=without_secrets(run.config)),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            totals=totals,
+            versions=versions(),
+            platform=platform.platform(),
+        )
     )
     text = to_json(manifest, indent=1)
     put(run.config.output, manifest_path(run.run_id), text.encode(), run.config.storage, part="manifest")  # run ids do not return
@@ -53,7 +56,7 @@ def read_manifest(root: str, run_id: str, storage: Storage) -> RunManifest | Non
     """
     path = manifest_path(run_id)
     data = get(root, path, storage)
-    return None if data is None else from_json(RunManifest, data, f"{root}/{path}")
+    return None if data is None else check_sealed(from_json(RunManifest, data, f"{root}/{path}"), f"{root}/{path}")
 
 
 def totals_of(account: ShardAccount) -> Totals:
@@ -66,9 +69,16 @@ def totals_of(account: ShardAccount) -> Totals:
         incomplete=int(incomplete),
         retryable=int(incomplete and account.retryable),
         shard_bytes=account.size,
+        accounts=account_digest(account),
+        closed=(ClosedShard(account.uri, account.shard_id, account_digest(account)),),
         named=(IncompleteShard(account.uri, account.damage or "", account.retryable),) if incomplete else (),
         **spread(account, Counts),
     )
+
+
+def account_digest(account: ShardAccount) -> str:
+    """Digest of all that an account says but who computed it, and so of its slices' files: 32 hex digits."""
+    return digest(to_json(replace(account, computed=0)))[:32]
 
 
 def add_up(totals: Iterable[Totals]) -> Totals:

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 
 from causalprint.schemas.elements import AttributedSlice, RejectCount, SliceReceipt, VerdictCount, WrittenFile
 from causalprint.schemas.records import to_json
-from causalprint.schemas.tables import RECORD, file_schema, stored_rows
+from causalprint.schemas.tables import SEALED_RECORD, file_schema, stored_rows
 from causalprint.transforms.counting import count
 from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.seals import BLANK, SEAL, read_seal, seal
 
 ROW_GROUP = 8192
 """Rows: a whole slice of the default size. Rows are small, but a sidecar may be some kilobytes."""
@@ -53,8 +54,8 @@ def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
 def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output) -> SliceReceipt:
     """Writes the files of one slice, that of the output's mark last, with the receipt in its footer; returns the receipt.
 
-    All are written even where they hold no row, so that every table can be opened by its glob. A slice that is written twice
-    gives the same bytes under the same names.
+    All are written even where they hold no row (then without a row group), so that every table can be opened by its glob. A
+    slice that is written twice gives the same bytes under the same names.
 
     Args:
         receipt: what the slice came to.
@@ -62,14 +63,15 @@ def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output
         output: where to.
     """
     files = []
-    for table in (name for name in tables if name != output.mark):
+    for table in output.tables[:-1]:
         data = encode(tables[table])
         path = output.path(table, receipt.slice_id)
         output.put(path, data)
         files.append(WrittenFile(path, hashlib.sha256(data).hexdigest(), len(data)))
-    receipt = replace(receipt, files=tuple(files))
-    output.put(output.path(output.mark, receipt.slice_id), encode(tables[output.mark], to_json(receipt)))
-    return receipt
+    receipt = replace(receipt, files=tuple(files), slicing=output.slicing)
+    mark = encode(tables[output.mark], to_json(receipt))
+    output.put(output.path(output.mark, receipt.slice_id), mark)
+    return receipt.stored(len(mark), read_seal(mark).digest)
 
 
 def stored_table(table: str, rows: pa.RecordBatch, output: Output) -> pa.Table:
@@ -95,16 +97,17 @@ def encode(rows: pa.Table, record: str | None = None) -> bytes:
 
     Args:
         rows: with the schema of the file.
-        record: goes to the footer below :data:`~causalprint.schemas.tables.RECORD`.
+        record: goes to the footer below :data:`~causalprint.schemas.tables.SEALED_RECORD`, and the file is sealed.
     """
     few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in rows.schema.names]
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, rows.schema, compression="zstd", use_dictionary=few_values) as writer:
-        writer.write_table(rows, row_group_size=ROW_GROUP)
+        if rows.num_rows:  # else a row group without rows, of which some readers make an error
+            writer.write_table(rows, row_group_size=ROW_GROUP)
         if record is not None:
-            writer.add_key_value_metadata({RECORD: record})
+            writer.add_key_value_metadata({SEALED_RECORD: record, SEAL: BLANK})
     data: bytes = sink.getvalue().to_pybytes()
-    return data
+    return data if record is None else seal(data)
 
 
 def write_counted(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:

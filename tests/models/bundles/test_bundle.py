@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import save as torch_save
 
 from causalprint.models.bundles import bundle as bundle_module
 from causalprint.models.bundles.bundle import (
@@ -35,6 +43,7 @@ from causalprint.models.bundles.manifest import (
     fingerprint_shapes,
     parse_manifest,
 )
+from causalprint.models.bundles.weights import first_not_finite
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import to_json
 
@@ -206,3 +215,112 @@ def test_the_id_is_read_without_torch(directory: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == load_bundle(directory).bundle_id
+
+
+def with_tensor(directory: Path, name: str, key: str, value: float) -> None:
+    """Puts ``value`` into a tensor of a file of weights, which the manifest then names as it is."""
+    tensors = load_file(directory / name)
+    tensors[key].flat[0] = value
+    save_file(tensors, directory / name)
+    listed_again(directory)
+
+
+def listed_again(directory: Path) -> None:
+    manifest = json.loads((directory / MANIFEST).read_text())
+    for file in manifest["files"]:
+        file["sha256"] = hashlib.sha256((directory / file["path"]).read_bytes()).hexdigest()
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("name", "key"), [(FINGERPRINT_FILE, "dct.image.scale"), (ATTRIBUTION_FILE, "centre")])
+def test_weights_that_are_no_numbers_are_refused(directory: Path, name: str, key: str, value: float) -> None:
+    with_tensor(directory, name, key, value)
+    with pytest.raises(BundleError, match=f"{name}: tensor '{key}' holds NaN or infinity"):
+        load_bundle(directory)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, None])
+def test_every_type_of_number_is_looked_at(tmp_path: Path, dtype: torch.dtype, value: float | None) -> None:
+    limits = torch.finfo(dtype)
+    numbers = torch.tensor([0.0, -1.0, limits.max, limits.tiny, 0.5 if value is None else value], dtype=dtype)
+    data = torch_save({"whole": torch.arange(3), "sound": torch.ones(2, dtype=dtype), "looked.at": numbers})
+    assert first_not_finite(data) == (None if value is None else "looked.at")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: (40).to_bytes(8, "little") + b'{"a":{"dtype":"F32"' + tail)
+)
+def test_what_is_no_file_of_weights_is_said(data: bytes) -> None:
+    with suppress(ValueError):
+        assert first_not_finite(data) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"geometry": {"crop": 0}}, "geometry.crop must be at least 16, not 0"),
+        ({"geometry": {"crop": -64}}, "geometry.crop must be at least 16, not -64"),
+        ({"geometry": {"views": 0}}, "geometry.views must be at least 1, not 0"),
+        ({"geometry": {"micro_batch": 0}}, "geometry.micro_batch must be at least 1, not 0"),
+        ({"decision": {"temperature": 0.0}}, "decision.temperature 0.0 is no number to decide by"),
+        ({"decision": {"novelty_spread": -1.0}}, "decision.novelty_spread -1.0 is no number to decide by"),
+        *[
+            ({"decision": {name: value}}, f"decision.{name} {value} is no number to decide by")
+            for name in ("temperature", "minimum_probability", "novelty_limit", "novelty_spread", "flat")
+            for value in (float("nan"), float("inf"))
+        ],
+    ],
+    ids=str,
+)
+def test_a_manifest_that_no_verdict_could_come_of_is_refused(
+    directory: Path, change: dict[str, dict[str, float]], told: str
+) -> None:
+    manifest = json.loads((directory / MANIFEST).read_text())
+    for part, values in change.items():
+        manifest[part] |= values
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=re.escape(told)):
+        load_bundle(directory)
+
+
+@pytest.mark.parametrize("name", ["residual/unet/model.safetensors", "lenses/x/config.json", "residual/code.py", "more.bin"])
+def test_a_file_that_is_not_listed_is_refused(directory: Path, name: str) -> None:
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(b"{}")
+    with pytest.raises(BundleError, match=re.escape(f"{directory / name} is not named in {MANIFEST}")):
+        load_bundle(directory)
+
+
+@pytest.mark.parametrize("name", ["card.md", "residual/LICENCE.txt", ".gitattributes", "residual/README.md"])
+def test_prose_need_not_be_listed(directory: Path, name: str) -> None:
+    (directory / name).write_text("words")
+    load_bundle(directory)
+
+
+@pytest.mark.parametrize("key", ["residual", "lens", "file"])
+@pytest.mark.parametrize("place", ["../elsewhere", "residual/../../elsewhere", "/etc"])
+def test_nothing_outside_of_the_bundle_is_named(directory: Path, key: str, place: str) -> None:
+    manifest = json.loads((directory / MANIFEST).read_text())
+    inside = place if place.startswith("/") else f"./{place}"
+    if key == "file":
+        manifest["files"][-1]["path"] = place
+    elif place.startswith("/"):
+        pytest.skip("a residual elsewhere is named so, and is none of the bundle's")
+    elif key == "residual":
+        manifest["residual"] = f"denoise:{inside}"
+    else:
+        manifest["features"][0]["lens"] = f"convolutional:{inside}"
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="which lies outside the bundle"):
+        load_bundle(directory)
+
+
+@pytest.mark.parametrize("name", [FINGERPRINT_FILE, "residual/unet/config.json", "residual"])
+def test_a_link_out_of_the_bundle_is_refused(directory: Path, tmp_path: Path, name: str) -> None:
+    (directory / name).rename(tmp_path / "elsewhere")
+    (directory / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="is a link out of the bundle"):
+        load_bundle(directory)

@@ -60,7 +60,8 @@ def test_totals_add_up_accounts() -> None:
         account_of(3, damage=limit_damage(10), limit=10),
         account_of(4, damage="cut", limit=10),
     ]
-    assert total(accounts) == Totals(
+    found = total(accounts)
+    assert replace(found, accounts="", closed=()) == Totals(
         shards=5,
         complete=1,
         limited=1,
