@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
+from causalprint.schemas.urls import scrubbed
+
 _WHILE = re.compile(r"\s*\[while running [^\]]*\]")
 _LAST = re.compile(r"^(?:[\w]+\.)*(?P<kind>[A-Z]\w*): (?P<text>.+)$")
 _CREDENTIALS = ("botocore.exceptions", "google.auth.exceptions", "gcsfs.retry", "gcsfs.credentials")
@@ -49,7 +51,7 @@ def explain(error: BaseException) -> str:
         text = type(error).__name__
     elif not isinstance(error, _PLAIN) and not type(error).__module__.startswith("causalprint"):
         text = f"{type(error).__name__}: {text}"
-    line = " ".join(text.split())
+    line = scrubbed(" ".join(text.split()))
     if type(error).__module__.startswith(_CREDENTIALS):
         line += "; set up the credentials that s3fs or gcsfs look for, or give --storage-options"
     return line

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import Storage, storage_of
 from causalprint.schemas.elements import ShardDamageError
+from causalprint.schemas.urls import public
 from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.images.kinds import usual_suffix
+from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.tables.output import put
 
 if TYPE_CHECKING:
     from causalprint.pipelines.commands.fetch import FetchConfig
     from causalprint.pipelines.open_audit import AuditTables
 
+FRESH = "where its URL was signed, give it with a fresh signature: --signed URL, in Python the row with that URL as its shard"
 KEYS = ("shard", "member", "offset", "image_id")
 
 
@@ -34,7 +37,8 @@ def fetch(row: Row, *, storage_options: str = "{}") -> bytes:
     """The encoded bytes of the image that a row of the tables names.
 
     Args:
-        row: columns ``shard``, ``member``, ``offset`` and ``image_id`` of any table of images: a dict, or a row of pandas.
+        row: columns ``shard``, ``member``, ``offset`` and ``image_id`` of any table of images: a dict, or a row of pandas. Tables
+            hold URLs without their signatures; where one is needed, the ``shard`` is the URL with a fresh one.
         storage_options: JSON, as ``--storage-options`` takes it.
 
     Returns:
@@ -47,9 +51,14 @@ def fetch(row: Row, *, storage_options: str = "{}") -> bytes:
     missing = [key for key in KEYS if row.get(key) is None]
     if missing:
         raise FetchError(f"a row to fetch has {', '.join(KEYS)}; this one lacks {', '.join(missing)}")
-    shard, member, offset, image_id = (row.get(key) for key in KEYS)
+    url, member, offset, image_id = (row.get(key) for key in KEYS)
+    shard = public(str(url))
     try:
-        image = read_member(str(shard), str(member), int(offset), Storage(storage_options))
+        image = read_member(str(url), str(member), int(offset), storage_of(storage_options))
+    except InputError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise FetchError(f"{shard} is not open to all: {FRESH}, or --storage-options") from error
+        raise FetchError(str(error)) from error
     except FileNotFoundError as error:
         raise FetchError(f"{shard} is not there any more; bring it back, or give --storage-options to reach it") from error
     except KeyError as error:
@@ -131,9 +140,10 @@ def _places(tables: AuditTables, config: FetchConfig) -> dict[str, list[dict[str
 
 def _first(image_id: str, rows: Sequence[Mapping[str, Any]], config: FetchConfig) -> Fetched | Lost:
     reasons = []
+    signed = {public(url): url for url in config.signed}
     for row in rows:
         try:
-            data = fetch(row, storage_options=config.storage.options)
+            data = fetch({**row, "shard": signed.get(row["shard"], row["shard"])}, storage_options=config.storage.options)
         except (FetchError, ShardDamageError, OSError) as error:
             reasons.append(str(error))
             continue

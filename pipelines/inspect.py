@@ -160,7 +160,7 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
     from causalprint.transforms.storage.storage import filesystem
     from causalprint.transforms.tables.committed import bundle_ids, run_ids
 
-    fs, base = filesystem(root, storage)
+    fs, base = filesystem(root, storage, patient=True)
     partitions = tuple(_summarise_partition(fs, base, bundle_id) for bundle_id in bundle_ids(root, storage))
     runs = tuple(run_ids(root, storage))
     return OutputSummary(

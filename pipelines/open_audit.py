@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import duckdb
 from fsspec.implementations.local import LocalFileSystem
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import Storage, storage_of
 from causalprint.schemas.tables import FINGERPRINT_DIM, TABLES
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import bundle_ids
@@ -73,7 +73,7 @@ class AuditTables:
 
     def __init__(self, output: str, storage: Storage) -> None:
         self._connection = duckdb.connect()
-        fs, base = filesystem(output, storage)
+        fs, base = filesystem(output, storage, patient=True)
         if not isinstance(fs, LocalFileSystem):
             self._connection.register_filesystem(fs)
             base = fs.unstrip_protocol(base)
@@ -142,7 +142,7 @@ def open_audit(output: str, *, storage_options: str = "{}") -> AuditTables:
         OpenAuditError: there is no audit there, or it has no table yet.
         ImportError: the store needs a package that is not installed.
     """
-    storage = Storage(storage_options)
+    storage = storage_of(storage_options)
     if read_settings(output, storage) is None:
         raise OpenAuditError(f"{output} is no output of an audit; give the folder or URL that --output was")
     if not bundle_ids(output, storage):

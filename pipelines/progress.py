@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from causalprint.transforms.counting import FOLDER, Tally, read_tally
+from causalprint.pipelines.scratch import scratch
+from causalprint.transforms.counting import FOLDER, Tally, places, read_tally
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.25
 LINE_SECONDS = 30.0
+STILL_SECONDS = 300.0
+"""So long a thread may be at one place before a line says where."""
 
 ResultT = TypeVar("ResultT")
 
@@ -81,6 +83,14 @@ class Follower:
         self._offset = 0
         self._done = Tally()
         self._idle = time.monotonic()
+        self._told: set[str] = set()
+
+    def still(self) -> list[str]:
+        """Where nothing has moved for :data:`STILL_SECONDS`, each place once."""
+        still = {place: seconds for place, seconds in places(self._folder).items() if seconds > STILL_SECONDS}
+        new = sorted(still.keys() - self._told)
+        self._told = set(still)
+        return [f"nothing has moved for {duration(still[place])} at {place}; the run goes on" for place in new]
 
     def poll(self) -> Status:
         """The status now."""
@@ -95,7 +105,7 @@ class Follower:
 @contextmanager
 def watched(shards: Sequence[Shard], *, local: bool) -> Iterator[Follower]:
     """What follows a run over ``shards``, for the time of that run: workers that share this machine (``local``) count for it."""
-    with tempfile.TemporaryDirectory(prefix="causalprint-", ignore_cleanup_errors=True) as folder:
+    with scratch() as folder:
         if local:
             os.environ[FOLDER] = folder
         try:
@@ -146,8 +156,19 @@ def plain_lines(console: Console, last: float) -> Callable[[str], None]:
     return tell
 
 
-def follow(work: Callable[[], ResultT], follower: Follower, show: Callable[[Status], None]) -> ResultT:
+def follow(
+    work: Callable[[], ResultT],
+    follower: Follower,
+    show: Callable[[Status], None],
+    warn: Callable[[str], None] = lambda _: None,
+) -> ResultT:
     """Does ``work`` in a thread while this one shows how far it is, and stays free to act on signals at once.
+
+    Args:
+        work: to be done.
+        follower: of its progress.
+        show: is given how far it is, now and then.
+        warn: is given a line where nothing moves for long.
 
     Returns:
         what ``work`` returns.
@@ -170,6 +191,8 @@ def follow(work: Callable[[], ResultT], follower: Follower, show: Callable[[Stat
     threading.Thread(target=target, name="audit", daemon=True).start()
     while not finished.wait(REFRESH_SECONDS):
         show(follower.poll())
+        for line in follower.still():
+            warn(line)
     return outcome.result()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from causalprint.pipelines.scratch import scratch
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
@@ -122,17 +123,17 @@ def _direct(options: PipelineOptions) -> PipelineRunner:
     # Named explicitly: Beam's DirectRunner would first try to download another runner.
     from apache_beam.options.pipeline_options import DirectOptions
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-    from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
     direct = options.view_as(DirectOptions)
     workers = worker_processes(options)
     if direct.direct_running_mode == "multi_threading" or (workers == 1 and direct.direct_running_mode == "in_memory"):
         return FnApiRunner()
+    from causalprint.transforms.worker_processes import WatchedRunner
+
     direct.direct_num_workers = workers
     # None, or Beam would start its own worker command, which outlives a launcher that was killed.
     direct.direct_running_mode = None
-    command = f"exec {shlex.quote(sys.executable)} -m {WORKER} {os.getpid()}"
-    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
+    return WatchedRunner([sys.executable, "-m", WORKER, str(os.getpid())], workers, stop_workers, scratch)
 
 
 def _remote(module: str, name: str, _: PipelineOptions) -> PipelineRunner:

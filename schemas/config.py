@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
+from causalprint.schemas.urls import hide
 
 MEBIBYTE = 1024 * 1024
 SLICE_IMAGES = 4096
@@ -20,18 +23,20 @@ DEVICES = ("auto", "cpu", "cuda")
 class Storage:
     """fsspec options for one side of the run, as JSON text so that the value stays hashable and picklable.
 
-    ``{"s3": {"endpoint_url": "http://…"}}`` keyed by protocol, or flat options passed to every protocol but ``file``.
+    ``{"s3": {"endpoint_url": "http://…"}}`` keyed by protocol, or flat options passed to every protocol but ``file``. They may
+    be secrets: neither errors nor the value's own representation show them.
     """
 
-    options: str = "{}"
+    options: str = field(default="{}", repr=False)
 
     def __post_init__(self) -> None:
         try:
             parsed = json.loads(self.options)
         except ValueError as error:
-            raise ValueError(f"{self.options!r} is no JSON: {error}") from error
+            raise ValueError(f"it is no JSON, {error}; its value is not shown, as it may be secret") from None
         if not isinstance(parsed, dict):
-            raise ValueError(f"must be a JSON object such as '{{\"anon\": true}}', not {self.options!r}")  # noqa: TRY004 - its value
+            raise ValueError("must be a JSON object such as '{\"anon\": true}'; its value is not shown")  # noqa: TRY004 - its value
+        hide(parsed)
 
 
 NO_OPTIONS = Storage()
@@ -65,7 +70,9 @@ class ReadOptions:
         block_bytes: bytes fetched by one request of a stream.
         read_ahead: blocks fetched ahead of a stream, in the background; local files are read as they come.
         attempts: times that a request is tried before the shard is given up as retryable damage.
-        backoff: seconds before the second attempt; doubled before each further one.
+        backoff: seconds before the second attempt; doubled before each further one, less up to a half by chance.
+        answer_seconds: seconds within which one attempt is answered, besides those for its bytes.
+        least_rate: bytes a second; a slower answer is given up.
     """
 
     max_encoded_bytes: int = 256 * MEBIBYTE
@@ -75,19 +82,45 @@ class ReadOptions:
     read_ahead: int = 2
     attempts: int = 5
     backoff: float = 0.5
+    answer_seconds: float = 60.0
+    least_rate: int = 64 * 1024
+
+    def seconds_for(self, size: int) -> float:
+        """How long one attempt to read or write ``size`` bytes may take."""
+        return self.answer_seconds + size / self.least_rate
 
 
 DEFAULT_READING = ReadOptions()
 
 
-def _storage(given: object) -> Storage:
-    """``--storage-options`` as a value: from JSON text, or from a dict; where it is neither, a ValueError."""
+STORAGE_VARIABLE = "CAUSALPRINT_STORAGE_OPTIONS"
+"""The environment variable that holds the storage options where none are given, so that no process list shows them."""
+
+
+def storage_of(given: object) -> Storage:
+    """``--storage-options`` as a value: from JSON text, ``@FILE`` that holds it, or a dict; by default, of the environment.
+
+    Raises:
+        ValueError: it is none of these. The message does not show it.
+    """
+    if given in (NO_OPTIONS, "{}") and (variable := os.environ.get(STORAGE_VARIABLE)):
+        try:
+            return storage_of(variable)
+        except ValueError as error:
+            raise ValueError(f"{STORAGE_VARIABLE}: {error}") from None
     if isinstance(given, Storage):
         return given
+    if isinstance(given, str) and given.startswith("@"):
+        try:
+            return Storage(Path(given[1:]).expanduser().read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ValueError(f"cannot read {given[1:]!r}, {error.strerror}; @FILE names a file that holds JSON") from None
+        except ValueError as error:
+            raise ValueError(f"{given[1:]!r}: {error}") from None
     try:
         return Storage(given if isinstance(given, str) else json.dumps(given))
     except TypeError as error:
-        raise ValueError(f"{given!r} is no JSON: {error}") from error
+        raise ValueError(f"it is no JSON: {error}; its value is not shown, as it may be secret") from None
 
 
 def _device(name: object) -> str:
@@ -121,13 +154,14 @@ Limit = Annotated[int | None, Option("Read at most so many images in all.", "N",
 StorageOptions = Annotated[
     Storage,
     Option(
-        'Give fsspec these options, flat or by protocol: \'{"anon": true}\', \'{"s3": {"endpoint_url": "http://…"}}\'. '
-        "Without them s3fs and gcsfs find the credentials.",
+        'Give fsspec these options, flat or by protocol: \'{"anon": true}\', \'{"s3": {"endpoint_url": "http://…"}}\'; or the '
+        "@FILE that holds them. Without them s3fs and gcsfs find the credentials.",
         "JSON",
         DATA,
         ("--storage-options",),
         stated=Stated.NEVER,
-        parse=_storage,
+        usual=f"${STORAGE_VARIABLE}, else none",
+        parse=storage_of,
     ),
 ]
 Track = Annotated[

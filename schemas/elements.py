@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.names import well_formed
+from causalprint.schemas.records import SECRET
+from causalprint.schemas.urls import public
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +66,7 @@ class Shard:
         limit: read no more than this many images (``--limit``, ``--sample``); ``None`` reads all.
         drawn: which ones: the first where it is ``None``.
         columns: read the images of these Parquet columns or TFRecord features alone (``--image-column``); of all where empty.
+        opens: the URL with the secrets that open it, where ``uri`` lacks them; in memory only, and no part of what it is.
     """
 
     uri: str
@@ -73,6 +76,18 @@ class Shard:
     limit: int | None = None
     drawn: Drawn | None = None
     columns: tuple[str, ...] = ()
+    opens: str = field(default="", repr=False, compare=False, metadata=SECRET)
+
+    @classmethod
+    def at(cls, url: str, size: int, generation: str, kind: str, columns: tuple[str, ...] = ()) -> Self:
+        """The shard of format ``kind`` that is read from ``url``, known by it without its signatures and tokens."""
+        uri = public(url)
+        return cls(uri, size, generation, kind, columns=columns, opens="" if uri == url else url)
+
+    @property
+    def location(self) -> str:
+        """The URL to read it from."""
+        return self.opens or self.uri
 
     @property
     def collection(self) -> str:

@@ -11,6 +11,8 @@ from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+from causalprint.schemas.urls import public
+
 PROGRAM = "causalprint"
 _CALLED = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", Path: "a path"}
 
@@ -198,11 +200,11 @@ class Command:
     def argv(self) -> tuple[str, ...]:
         """The command that repeats this, in words: what is given without a name first, the options in the order of the fields.
 
-        Options stand there as their :class:`Stated` says.
+        Options stand there as their :class:`Stated` says; URLs without their secrets.
         """
         settings = sorted(settings_of(type(self)), key=lambda setting: bool(setting.names))
         words = [word for setting in settings for word in setting.words(getattr(self, setting.name))]
-        return (PROGRAM, *self.NAME.split(), *words)
+        return (PROGRAM, *self.NAME.split(), *map(public, words))
 
 
 def settings_of(config: Any) -> Sequence[Setting]:

@@ -12,6 +12,9 @@ from causalprint.schemas.names import well_formed
 
 RecordT = TypeVar("RecordT")
 
+SECRET = types.MappingProxyType({"secret": True})
+"""Metadata of a dataclass's field that is never written."""
+
 
 def to_json(record: object, *, indent: int | None = None) -> str:
     """JSON text of a dataclass or NamedTuple, nested ones included: the same text for the same value, in any process."""
@@ -65,7 +68,8 @@ class _Place(NamedTuple):
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        written = (field for field in fields(value) if not field.metadata.get("secret"))
+        return {field.name: _plain(getattr(value, field.name)) for field in written}
     if isinstance(value, tuple):
         names = getattr(value, "_fields", None)
         items = [_plain(item) for item in value]

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -94,8 +97,7 @@ def gcs_server() -> Iterator[int]:
 @pytest.fixture
 def s3_store(s3_server: int) -> ObjectStore:
     """A new, empty S3 bucket."""
-    # One attempt by botocore: s3fs and our own reader try again above it.
-    return _bucket("s3", {"key": "test", "secret": "test", "config_kwargs": {"retries": {"max_attempts": 1}}}, s3_server)
+    return _bucket("s3", {"key": "test", "secret": "test"}, s3_server)
 
 
 @pytest.fixture
@@ -208,3 +210,120 @@ def _bucket(protocol: str, options: dict[str, Any], port: int) -> ObjectStore:
     fs, path = filesystem(f"{protocol}://{name}", storage)
     fs.mkdir(path)
     return ObjectStore(f"{protocol}://{name}", storage, port)
+
+
+@dataclass
+class Web:
+    """A small web server of files, with as many faults as it is told; and what it was asked.
+
+    Attributes:
+        files: what it has, by path: ``/a/0.tar``.
+        ranges: answers ranges with them, and says so.
+        lengths: tells sizes.
+        tags: tells ETags.
+        head: knows HEAD; without, it answers 405.
+        fails: so many requests are answered by ``status`` before others are served.
+        status: of those.
+        secret: requests need this query; others are answered by 403.
+        rate: bytes a second of every body.
+        asked: method and path, without its query, of each request.
+    """
+
+    files: dict[str, bytes]
+    ranges: bool = True
+    lengths: bool = True
+    tags: bool = True
+    head: bool = True
+    fails: int = 0
+    status: int = 503
+    secret: str = ""
+    rate: int | None = None
+    asked: list[str] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{HOST}:{self.port}"
+
+
+@contextmanager
+def web(served: Web) -> Iterator[Web]:
+    """Serves, until the end."""
+    handler = type("Handler", (_WebHandler,), {"web": served})
+    server = ThreadingHTTPServer((HOST, 0), handler)
+    served.port = server.server_port
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _WebHandler(BaseHTTPRequestHandler):
+    web: Web
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path, _, query = self.path.partition("?")
+        self.web.asked.append(f"{self.command} {path}")
+        if self.command == "HEAD" and not self.web.head:
+            self._answer(405, b"")
+        elif self.web.fails > 0:
+            self.web.fails -= 1
+            self._answer(self.web.status, b"later")
+        elif self.web.secret and query != self.web.secret:
+            self._answer(403, b"signature")
+        elif path in self.web.files:
+            self._give(self.web.files[path])
+        elif path.endswith("/") and (names := self._names(path)):
+            page = "".join(f'<a href="{name}">{name}</a>' for name in ["../", "?C=N;O=D", *names])
+            self._answer(200, page.encode(), {"Content-Type": "text/html; charset=utf-8"})
+        elif self._names(f"{path}/"):
+            self._answer(301, b"", {"Location": f"{path}/"})
+        else:
+            self._answer(404, b"no")
+
+    do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815 - the names that the base calls
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _names(self, folder: str) -> list[str]:
+        inside = [path.removeprefix(folder) for path in self.web.files if path.startswith(folder)]
+        return sorted({name.partition("/")[0] + "/" * ("/" in name) for name in inside})
+
+    def _give(self, data: bytes) -> None:
+        headers = {"Content-Type": "application/octet-stream"}
+        if self.web.tags:
+            headers["ETag"] = f'"{hash(data) & 0xFFFFFFFF:x}"'
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if asked and self.web.ranges:
+            start, end = int(asked[1]), min(int(asked[2] or len(data)) + 1, len(data))
+            if start >= len(data):
+                self._answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
+                return
+            self._answer(206, data[start:end], headers | {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"})
+        else:
+            self._answer(200, data, headers)
+
+    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] = types.MappingProxyType({})) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if self.web.lengths:
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        step = self.web.rate or max(1, len(body))
+        with suppress(OSError):
+            for start in range(0, len(body), step):
+                self.wfile.write(body[start : start + step])
+                if self.web.rate:
+                    time.sleep(1)

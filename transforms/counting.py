@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import reduce
 from itertools import islice
 from pathlib import Path
@@ -25,6 +28,8 @@ FOLDER = "CAUSALPRINT_TALLY"
 """The environment variable that names the folder of the file; without it nobody watches."""
 
 FILE = "tally"
+PLACE = "at-"
+"""Begins the name of a file that says what a thread is at."""
 _RECORD = struct.Struct("<7q")
 
 
@@ -86,6 +91,7 @@ def compute_images(
     pending = deque(pool.submit(work, chunk) for chunk in islice(chunks, ahead))
     try:
         while pending:
+            at(f"{images.shard.uri}: {images.images[len(outcomes)].member} and what is computed with it")
             done = pending.popleft().result()
             size = sum(len(image.data) for image in images.images[len(outcomes) : len(outcomes) + len(done.outcomes)])
             count(images=len(done.outcomes), encoded_bytes=size, **rejects_by(done.outcomes))
@@ -98,6 +104,7 @@ def compute_images(
             future.cancel()
         wait(pending)  # so that nothing of this slice holds memory when it is tried again
         raise
+    at("")
     count(decode_ms=1000 * decoding, compute_ms=1000 * computing)
     return outcomes
 
@@ -120,6 +127,26 @@ def count(**amounts: float) -> None:
     told = {name: amount for name, amount in whole.items() if name in Tally._fields}
     if told and (folder := os.environ.get(FOLDER)):
         _append(folder, Tally(**told))
+
+
+def at(place: str) -> None:
+    """Notes what this thread is at, for whoever watches; an empty text: at nothing that could hold it up."""
+    if folder := os.environ.get(FOLDER):
+        path = Path(folder) / f"{PLACE}{os.getpid()}-{threading.get_ident()}"
+        with suppress(OSError):
+            if place:
+                path.write_text(place, encoding="utf-8", errors="backslashreplace")
+            else:
+                path.unlink()
+
+
+def places(folder: str) -> dict[str, float]:
+    """Where threads have been, and for how many seconds: what each noted last by :func:`at`."""
+    found = {}
+    for path in Path(folder).glob(f"{PLACE}*"):
+        with suppress(OSError):
+            found[path.read_text(encoding="utf-8")] = time.time() - path.stat().st_mtime
+    return found
 
 
 def rejects_by(outcomes: Iterable[object]) -> dict[str, int]:

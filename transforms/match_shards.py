@@ -10,6 +10,7 @@ from typing import NamedTuple
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Sample, Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.losses import LeftOut, left_out_by_kind
+from causalprint.schemas.urls import bare, public
 from causalprint.transforms.formats import FORMATS, format_at, shard_of, why_no_shard
 from causalprint.transforms.formats.chosen import first_shards, sampled_shards
 from causalprint.transforms.formats.folder import folder_shard
@@ -97,7 +98,8 @@ def match_inputs(
     left: dict[str, LeftOut] = {}
     for each in inputs:
         own = _match(each, storage, options, columns)
-        found |= own.shards
+        for shard in own.shards.values():
+            _add(found, shard)
         left |= own.left_out
     shards = [shard for uri, shard in sorted(found.items()) if shard.collection == uri or shard.collection not in found]
     if (alone := sum(shard.collection != shard.uri for shard in shards)) > MANY_FILES:
@@ -140,12 +142,10 @@ def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[st
     literal = store.info(path) if is_local(given) else None  # first, since the name of a file may hold braces and stars
     patterns = [] if literal else expand_braces(path)
     matches: dict[str, list[Found]] = {path: [literal]} if literal else {}
-    matches |= {
-        name: [found] if found else [] for name, found in store.infos([each for each in patterns if not WILD.search(each)])
-    }
-    matches |= {pattern: store.glob(pattern) for pattern in patterns if WILD.search(pattern)}
-    if missing := [pattern for pattern, found in matches.items() if not found]:
-        raise InputError(_gaps(given, missing, len(matches)))
+    matches |= {name: [found] if found else [] for name, found in store.infos([each for each in patterns if not _is_wild(each)])}
+    matches |= {pattern: store.glob(pattern) for pattern in patterns if _is_wild(pattern)}
+    if missing := [public(pattern) for pattern, found in matches.items() if not found]:
+        raise InputError(_gaps(public(given), missing, len(matches)))
     shards: dict[str, Shard] = {}
     others: dict[str, LeftOut] = {}
     described: set[str] = set()
@@ -154,7 +154,8 @@ def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[st
     for found, shard in zip(every, made, strict=True):
         if found.file is None:
             below = _below(store, found.path, columns)
-            shards |= below.shards
+            for each in below.shards.values():
+                _add(shards, each)
             others |= below.left_out
             continue
         uri = store.uri(found.path)
@@ -162,13 +163,15 @@ def _match(given: str, storage: Storage, options: ReadOptions, columns: tuple[st
             others[uri] = left_out_file(found.file, uri)
             if found.path in matches:
                 why = why_no_shard(store, found.file, format_at(store, found.file), columns)
-                raise InputError(f"input {given!r}: {found.path} is no shard{f': {why}' if why else f' {_formats_read()}'}")
+                raise InputError(
+                    f"input {public(given)!r}: {public(found.path)} is no shard{f': {why}' if why else f' {_formats_read()}'}"
+                )
             continue
-        shards[uri] = shard
+        _add(shards, shard)
         if shard.format == "folder":
             described.update(map(store.uri, sidecar_paths(found.path)))
     if not shards:
-        raise InputError(f"input {given!r}: nothing there is a shard {_formats_read()}{_there(others.values())}")
+        raise InputError(f"input {public(given)!r}: nothing there is a shard {_formats_read()}{_there(others.values())}")
     return _ByUri(shards, {uri: each for uri, each in others.items() if uri not in described})
 
 
@@ -178,7 +181,6 @@ def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
     shards: dict[str, Shard] = {}
     left = {each.example: each for each in below.left_out}
     for files in below.folders:
-        parent = f"{store.uri(files[0].parent)}/"
         whole = table_folder(files[0].path, folder)
         if whole is not None:
             uri = store.uri(whole)
@@ -190,20 +192,37 @@ def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
         is_shard = any(kind == "folder" or is_image_name(file.name) for file, kind in zip(files, formats, strict=True))
         for file, kind in zip(files, formats, strict=True):
             uri = store.uri(file.path)
-            if shard := made.get(file):
-                shards[uri] = shard
+            if file in made and (shard := made[file]):
+                shards[shard.uri] = shard
             elif kind != "folder" and not (is_shard and is_image_name(file.name)):
                 left[uri] = left_out_file(file, uri)
         if is_shard:
-            shards[parent] = folder_shard(parent, files)
+            shard = folder_shard(f"{store.url(files[0].parent)}/", files)
+            shards[shard.uri] = shard
     return _ByUri(shards, left)
 
 
+def _add(shards: dict[str, Shard], shard: Shard) -> None:
+    """Adds a shard; of one that two inputs name, what opens it is kept."""
+    known = shards.get(shard.uri, shard)
+    if known.opens and shard.opens and known.opens != shard.opens:
+        raise InputError(f"two inputs are the same file but for what signs them, or are told apart by a secret: {shard.uri}")
+    if shard.opens or known is shard:
+        shards[shard.uri] = shard
+
+
+def _is_wild(pattern: str) -> bool:
+    """Whether it is a glob. In a URL of the web a question mark begins the query."""
+    return bool(WILD.search(bare(pattern)))
+
+
 def _gaps(given: str, missing: Sequence[str], asked: int) -> str:
+    """What is not there, of so many that were asked for."""
     named = ", ".join(missing[:MAX_NAMED]) + (f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else "")
     if len(missing) == asked:
         return f"input {given!r} matches nothing: there is no {named}"
-    return f"input {given!r}: {asked - len(missing)} of {asked} are there; there is no {named}"
+    verb = "is" if len(missing) == 1 else "are"
+    return f"input {given!r}: {named} {verb} not there ({asked - len(missing)} of {asked} are); mend the range, or bring it back"
 
 
 def _formats_read() -> str:

@@ -11,7 +11,7 @@ from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.config import DEFAULT_READING, NO_OPTIONS, ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
-from causalprint.transforms.counting import count
+from causalprint.transforms.counting import at, count
 from causalprint.transforms.formats.slices import read_slices
 
 
@@ -42,7 +42,11 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
 
     def _read(self, shard: Shard) -> Iterator[ImageSlice]:
         began = time.perf_counter()
+        at(f"{shard.uri}: reading its first slice")
         for images in read_slices(shard, self.bundle_id, self.slicing, self.storage, self.options):
+            at("")
             count(read_ms=1000 * (time.perf_counter() - began))
             yield images
+            at(f"{shard.uri}: reading what follows its slice {images.index}")
             began = time.perf_counter()
+        at("")

@@ -54,8 +54,12 @@ def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]
         session.log.print(f"causalprint: {hint}", soft_wrap=True)
     with session.log.status("looking at the input"):
         planned = plan(config)
+
+    def warn(line: str) -> None:
+        session.log.print(f"causalprint: {line}", soft_wrap=True)
+
     with watched(planned.shards, local=local) as follower, display(session.log) as show:
-        manifest = follow(lambda: execute(planned), follower, show)
+        manifest = follow(lambda: execute(planned), follower, show, warn)
     return report(manifest, time.monotonic() - began), planned
 
 

@@ -11,7 +11,7 @@ from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.errors import ExitCode
 from causalprint.schemas.config import NO_OPTIONS, StorageOptions
-from causalprint.schemas.options import DATA, Command, Option, argument, output
+from causalprint.schemas.options import DATA, Command, Option, Stated, argument, output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +40,15 @@ class FetchConfig(Command):
         ),
     ] = None
     limit: Annotated[int | None, Option("Fetch at most so many images.", "N", DATA, least=1)] = None
+    signed: Annotated[
+        tuple[str, ...],
+        Option(
+            "Read a shard by this URL, with a fresh signature; tables hold URLs without. May be given again.",
+            "URL",
+            DATA,
+            stated=Stated.NEVER,
+        ),
+    ] = ()
     storage: StorageOptions = NO_OPTIONS
 
 

@@ -18,6 +18,7 @@ from causalprint.pipelines.errors import ExitCode, Interruption, explain
 from causalprint.pipelines.runners import stop_workers
 from causalprint.schemas.names import json_printable
 from causalprint.schemas.records import to_json
+from causalprint.schemas.urls import scrubbed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,6 +73,7 @@ class Session:
 
     def fail(self, message: str, exit_code: int) -> int:
         """Says in one line what is wrong; returns ``exit_code``."""
+        message = scrubbed(message)
         if self.as_json:
             self.answer(json.dumps({"error": message, "exit_code": int(exit_code)}, ensure_ascii=False))
         self.log.print(f"causalprint: {message}", soft_wrap=True)
@@ -119,11 +121,20 @@ def _interrupt(signum: int, _frame: FrameType | None) -> None:
 def _quiet(session: Session) -> None:
     """Beam logs a failure several times, each with a traceback of a hundred lines; a user gets one line instead."""
     if session.verbose:
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_Scrubbed(logging.BASIC_FORMAT))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
         return
     # A handler of our own, or Beam's first warning at import would install one that prints everything.
     logging.basicConfig(handlers=[logging.NullHandler()])
     warnings.simplefilter("ignore")
+
+
+class _Scrubbed(logging.Formatter):
+    """Records as libraries make them, tracebacks too, without the secrets of their URLs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return scrubbed(super().format(record))
 
 
 def _console(*, stderr: bool) -> Console:

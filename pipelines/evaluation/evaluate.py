@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.runners import cores
+from causalprint.pipelines.scratch import scratch
+from causalprint.schemas.urls import public
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
@@ -50,7 +51,7 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         raise EvaluationError(f"--output {config.output!r} is no local folder; evaluations are written to one")
     bundles = [load_bundle(path) for path in config.bundles or (None,)]
     threads = config.threads or cores()
-    with tempfile.TemporaryDirectory(prefix="causalprint-") as folder, ThreadPoolExecutor(threads) as pool:
+    with scratch() as folder, ThreadPoolExecutor(threads) as pool:
         labelled = read_labelled_crops(
             config.inputs,
             config.storage,
@@ -85,7 +86,7 @@ def _check(labelled: LabelledCrops, bundles: Sequence[Bundle], config: EvaluateC
     from causalprint.models.bundles.manifest import REAL
 
     found = set(labelled.images.source.tolist())
-    given = ", ".join(config.inputs)
+    given = ", ".join(map(public, config.inputs))
     if not found:
         why = f"({labelled.losses.images} were left out): {labelled.losses}"
         raise EvaluationError(f"{given} has no image that can be decoded and is large enough {why}")

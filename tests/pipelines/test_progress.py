@@ -19,7 +19,7 @@ from rich.console import Console
 
 from causalprint.pipelines.progress import Follower, Status, display, duration, follow, plain_lines, telling, watched
 from causalprint.schemas.elements import Shard
-from causalprint.transforms.counting import FILE, FOLDER, Tally, count, read_tally
+from causalprint.transforms.counting import FILE, FOLDER, Tally, at, count, read_tally
 
 COUNTS = st.integers(0, 10**12)
 TALLIES = st.builds(Tally, *[COUNTS] * len(Tally._fields))
@@ -73,6 +73,33 @@ def test_workers_count_for_a_run_of_this_machine_as_long_as_it_lasts() -> None:
     with watched(shards, local=False) as follower:
         count(images=3)
         assert follower.poll().done == Tally()
+
+
+def test_where_nothing_moves_is_said_once_and_again_only_after_it_moved(
+    watched_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(str(watched_folder), shards=1, shard_bytes=1)
+    at("s3://b/0.tar: 7.jpg and what is computed with it")
+    other = threading.Thread(target=at, args=("s3://b/1.tar: reading its first slice",))
+    other.start()
+    other.join()
+    assert follower.still() == []
+    monkeypatch.setattr("causalprint.pipelines.progress.STILL_SECONDS", -1.0)
+    at("s3://b/0.tar: 8.jpg and what is computed with it")
+    first = follower.still()
+    assert [line.partition(" at ")[2] for line in first] == [
+        "s3://b/0.tar: 8.jpg and what is computed with it; the run goes on",
+        "s3://b/1.tar: reading its first slice; the run goes on",
+    ]
+    assert follower.still() == []
+    at("")
+    assert follower.still() == []
+    at("s3://b/0.tar: 8.jpg and what is computed with it")
+    assert len(follower.still()) == 1
+    said: list[str] = []
+    at("s3://b/0.tar: 9.jpg and what is computed with it")
+    follow(lambda: time.sleep(0.6), follower, _ignore, said.append)
+    assert [line.count("9.jpg") for line in said] == [1]
 
 
 @given(done=TALLIES, shards=COUNTS, shard_bytes=COUNTS, seconds=st.floats(0, 1e9))

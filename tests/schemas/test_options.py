@@ -58,7 +58,10 @@ def test_lists_and_texts_become_what_the_fields_hold() -> None:
         ({"pot": "tin"}, "--pot 'tin' is none of clay, glass"),
         ({"seed": -1}, "--seed must be at least 0, not -1"),
         ({"device": "tpu"}, "--device: 'tpu' is none of auto, cpu, cuda"),
-        ({"storage": "anon"}, "--storage-options: 'anon' is no JSON"),
+        (
+            {"storage": "anon"},
+            "--storage-options: it is no JSON, Expecting value: line 1 column 1 (char 0); its value is not shown",
+        ),
         ({"storage": "[1]"}, "--storage-options: must be a JSON object"),
         ({"storage": {"fs": object}}, "is no JSON"),
         ({"threads": "many"}, "threads takes a whole number, not 'many'"),
@@ -84,6 +87,40 @@ def test_the_command_states_what_is_not_the_default_in_the_order_of_the_fields()
     assert " ".join(changed.argv()[5:]) == (
         "--output tea --spring a --spring b --spices c,d --minutes 3.0 --cups 2 --milk --pot glass --seed 1 --device cuda:1"
     )
+
+
+SECRET = '{"s3": {"secret": "S3CR3TS3CR3T"}}'
+
+
+@pytest.mark.parametrize("broken", ["S3CR3T", '{"secret": "S3CR3T"', '["S3CR3T"]', '"S3CR3T"', "@{file}"])
+@pytest.mark.parametrize("by", ["option", "variable"])
+def test_storage_options_are_never_shown(broken: str, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Any = Brew
+    (tmp_path / "options").write_text('{"secret": "S3CR3T"')
+    broken = broken.format(file=tmp_path / "options") if broken.startswith("@") else broken
+    if by == "variable":
+        monkeypatch.setenv("CAUSALPRINT_STORAGE_OPTIONS", broken)
+    with pytest.raises(OptionError, match="--storage-options: ") as caught:
+        made(("assam",), Path("tea"), **({} if by == "variable" else {"storage": broken}))
+    assert "S3CR3T" not in str(caught.value)
+    assert "not shown" in str(caught.value)
+
+
+def test_storage_options_come_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "options.json").write_text(SECRET)
+    made: Any = Brew
+    assert made(("assam",), "tea", storage=f"@{tmp_path}/options.json").storage == Storage(SECRET)
+    monkeypatch.setenv("CAUSALPRINT_STORAGE_OPTIONS", f"@{tmp_path}/options.json")
+    assert made(("assam",), "tea").storage == Storage(SECRET)
+    assert made(("assam",), "tea", storage='{"anon": true}').storage == Storage('{"anon": true}')
+    monkeypatch.setenv("CAUSALPRINT_STORAGE_OPTIONS", SECRET)
+    assert made(("assam",), "tea").storage == Storage(SECRET)
+    assert "S3CR3T" not in repr(made(("assam",), "tea"))
+
+
+def test_the_command_that_repeats_a_run_has_no_signatures() -> None:
+    audit = AuditConfig(inputs=("https://user:S3CR3T@h/0.tar?X-Amz-Signature=S3CR3T",), output="s3://b/out")
+    assert audit.argv() == ("causalprint", "audit", "https://h/0.tar", "--output", "s3://b/out")
 
 
 def test_the_command_never_states_storage_options() -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
+from causalprint.schemas.urls import bare, public
 from causalprint.transforms.formats import arrow, folder, parquet, tar, tfrecord, zip_archive
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
@@ -73,13 +74,13 @@ def shard_of(store: Store, file: StoredFile, columns: tuple[str, ...] = ()) -> S
     Raises:
         InputError: the store did not answer, or the file holds images and none in one of ``columns``.
     """
-    uri, kind = store.uri(file.path), format_at(store, file)
+    url, kind = store.url(file.path), format_at(store, file)
     if kind == "folder":
         files = store.ask(lambda: with_sidecars(store.fs, file.path))
-        return Shard(uri, file.size, folder_generation(files), "folder") if files else None
+        return Shard.at(url, file.size, folder_generation(files), "folder") if files else None
     if kind is None or why_no_shard(store, file, kind, columns):
         return None
-    return Shard(uri, file.size, file.generation, kind, columns=columns if FORMATS[kind].has_columns else ())
+    return Shard.at(url, file.size, file.generation, kind, columns if FORMATS[kind].has_columns else ())
 
 
 def format_at(store: Store, file: StoredFile) -> str | None:
@@ -112,14 +113,14 @@ def why_no_shard(store: Store, file: StoredFile, kind: str | None, columns: tupl
     try:
         return reads(store.file(file), columns)
     except InputError as error:
-        raise InputError(f"{store.fs.unstrip_protocol(file.path)}: {error}") from error
+        raise InputError(f"{public(store.fs.unstrip_protocol(file.path))}: {error}") from error
     except ShardDamageError:  # reading it will tell
         return None
 
 
 def format_of(uri: str) -> str | None:
     """The format that the suffix of ``uri`` says, or ``None``."""
-    name = uri.rsplit("/", 1)[-1].lower()
+    name = bare(uri).rsplit("/", 1)[-1].lower()
     return next((kind for kind, each in FORMATS.items() if name.endswith(each.suffixes)), None)
 
 

@@ -72,7 +72,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
 def folder_shard(uri: str, files: list[StoredFile]) -> Shard:
     """The shard that a folder of ``files`` is; its size is that of those named as images."""
     size = sum(file.size for file in files if is_image_name(file.name))
-    return Shard(well_formed(uri), size, folder_generation(files), "folder")
+    return Shard.at(well_formed(uri), size, folder_generation(files), "folder")
 
 
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:

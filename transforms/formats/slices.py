@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, SkippedCount
+from causalprint.schemas.urls import scrubbed
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.chosen import chosen_items
 from causalprint.transforms.formats.items import Item
@@ -55,7 +56,8 @@ def read_slices(
         raise
     except Exception as error:
         logger.exception("reading %s failed", shard.uri)
-        end = ShardDamageError(f"the reader failed, {type(error).__name__}: {error}; please report this", retryable=True)
+        message = f"the reader failed, {type(error).__name__}: {error}; please report this"
+        end = ShardDamageError(scrubbed(message), retryable=True)
     if end is None or not end.retryable:
         try:
             source.check_generation()

@@ -14,7 +14,18 @@ from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.losses import LeftOut
 from causalprint.schemas.names import well_formed
-from causalprint.transforms.storage.storage import RangeFile, StoredFile, followed, is_folder, is_local, retried, stored_file
+from causalprint.schemas.urls import is_web, public, query_of, scrubbed
+from causalprint.transforms.storage.retries import LIST_SECONDS, StoreRefusalError, is_unreachable, remedy, retried, timed, told
+from causalprint.transforms.storage.storage import (
+    RangeFile,
+    StoredFile,
+    asked,
+    followed,
+    is_folder,
+    is_local,
+    sized,
+    stored_file,
+)
 
 OUTPUT_MARK = "_causalprint.json"
 LISTED_TOGETHER = 8
@@ -56,9 +67,13 @@ class Store:
     fs: Any
     options: ReadOptions
 
+    def url(self, path: str) -> str:
+        """The URL of what is at ``path``, with what signs it."""
+        return well_formed(self.fs.unstrip_protocol(path))
+
     def uri(self, path: str) -> str:
         """The URI of what is at ``path``, as tables hold it."""
-        return well_formed(self.fs.unstrip_protocol(path))
+        return public(self.url(path))
 
     def ask(self, call: Callable[[], Result]) -> Result | None:
         """What ``call`` says, or ``None`` where there is no such object.
@@ -68,20 +83,33 @@ class Store:
         """
         try:
             return retried(call, self.given, self.options)
+        except TypeError as error:
+            if "unexpected keyword" not in str(error):
+                raise
+            raise InputError(scrubbed(f"input {self.given!r}: its store takes other --storage-options: {error}")) from error
         except ShardDamageError as error:
             cause = error.__cause__
             if isinstance(cause, FileNotFoundError | NotADirectoryError):
                 return None
-            message = f"cannot look up {self.given!r}, {type(cause).__name__}: {cause}; check URL, credentials, --storage-options"
-            raise InputError(message) from cause
+            if cause is None or isinstance(cause, StoreRefusalError):
+                raise InputError(scrubbed(f"input {self.given!r}: {cause}")) from cause
+            what = "reach" if is_unreachable(cause) else "look up"
+            otherwise = "check URL, credentials, --storage-options, or run the same command again later"
+            message = f"cannot {what} {self.given!r}, {told(cause)}; {remedy(cause, otherwise)}"
+            raise InputError(scrubbed(message)) from cause
 
     def info(self, path: str) -> Found | None:
         """What is at ``path``."""
-        info = self.ask(lambda: self.fs.info(path))
+        info = self.ask(lambda: asked(self.fs, "info", path))
         return None if info is None else self._found(info)
 
     def infos(self, paths: Sequence[str]) -> Iterator[tuple[str, Found | None]]:
-        """What is at each path; where many are in one folder, it is listed once, if it may be."""
+        """What is at each path; where many are in one folder, it is listed once, if it may be, and if a listing tells all."""
+        if any(map(is_web, paths)):  # pages of web servers may leave files out, and have no sizes
+            with ThreadPoolExecutor(LISTED_TOGETHER, thread_name_prefix="lookup") as pool:
+                wanted = sorted(set(paths))
+                yield from zip(wanted, pool.map(self.info, wanted), strict=True)
+            return
         for parent, group in groupby(sorted(set(paths)), key=lambda path: path.rpartition("/")[0]):
             together = list(group)
             listing = self._listing(parent) if len(together) > LISTED_TOGETHER else None
@@ -89,8 +117,16 @@ class Store:
 
     def glob(self, pattern: str) -> list[Found]:
         """What matches ``pattern``."""
-        matches: dict[str, dict[str, Any]] = self.ask(lambda: self.fs.glob(pattern, detail=True)) or {}
-        return [self._found(info) for _, info in sorted(matches.items())]
+        if query_of(pattern):
+            raise InputError(
+                f"input {public(self.given)!r}: a glob takes no query; name the shards, as in a range: {{00000..00099}}"
+            )
+
+        def globbed() -> list[dict[str, Any]]:
+            matches = timed(self.fs, "glob", pattern, detail=True, seconds=LIST_SECONDS)
+            return sized(self.fs, [info for _, info in sorted(matches.items())])
+
+        return [self._found(info) for info in self.ask(globbed) or []]
 
     def below(self, folder: str) -> Below:
         """What lies in and below ``folder``.
@@ -125,15 +161,18 @@ class Store:
     def head(self, file: StoredFile, size: int) -> bytes:
         """The first ``size`` bytes of a file, fewer where it is shorter."""
         end = min(size, file.size)
-        return self.ask(lambda: self.fs.cat_file(file.path, start=0, end=end)) or b""
+        return self.ask(lambda: asked(self.fs, "cat_file", file.path, start=0, end=end)) or b""
 
     def file(self, file: StoredFile) -> RangeFile:
         """``file`` to seek in; its reads raise a retryable ``ShardDamageError`` where the store does not give them."""
-        what = f"{self.fs.unstrip_protocol(file.path)} could not be read"
+        what = f"{public(self.fs.unstrip_protocol(file.path))} could not be read"
         return RangeFile(lambda start, end: retried(lambda: self._range(file, start, end), what, self.options), file.size)
 
     def _range(self, file: StoredFile, start: int, end: int) -> bytes:
-        data: bytes = self.fs.cat_file(file.path, start=start, end=end) if start < end else b""
+        if start >= end:
+            return b""
+        seconds = self.options.seconds_for(end - start)
+        data: bytes = timed(self.fs, "cat_file", file.path, start=start, end=end, seconds=seconds)
         if len(data) != end - start:
             raise EOFError(f"got {len(data)} of {end - start} bytes")
         return data
@@ -141,8 +180,12 @@ class Store:
     def _everything(self, folder: str, left_out: dict[str, LeftOut]) -> Iterator[tuple[str, dict[str, Any]]]:
         """All files, and links to folders, below ``folder`` with their entries in the listing."""
         if not isinstance(self.fs, LocalFileSystem):
-            infos: dict[str, dict[str, Any]] = self.ask(lambda: self.fs.find(folder, detail=True)) or {}
-            yield from infos.items()
+
+            def found() -> list[dict[str, Any]]:
+                infos = timed(self.fs, "find", folder, detail=True, seconds=LIST_SECONDS)
+                return sized(self.fs, list(infos.values()))
+
+            yield from ((info["name"], info) for info in self.ask(found) or [])
             return
         waiting = [folder]  # find() of fsspec passes over folders that cannot be listed
         while waiting:
@@ -167,7 +210,7 @@ class Store:
 
     def _listing(self, folder: str) -> dict[str, Found] | None:
         try:
-            infos = self.ask(lambda: self.fs.ls(folder, detail=True)) or []
+            infos = self.ask(lambda: sized(self.fs, timed(self.fs, "ls", folder, detail=True, seconds=LIST_SECONDS))) or []
         except InputError:  # objects of a bucket may be open to those who may not list it
             return None
         return {info["name"]: self._found(info) for info in infos}

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import re
 import stat
-import time
+import tempfile
+import threading
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple
 
-import fsspec
 from fsspec.spec import AbstractBufferedFile
 from fsspec.utils import get_protocol
 
-from causalprint.schemas.config import ReadOptions, Storage
+from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, digest
 from causalprint.schemas.names import raw_path, text_of
+from causalprint.schemas.urls import bare, public, query_of
+from causalprint.transforms.storage.protocols import opened
+from causalprint.transforms.storage.retries import StoreRefusalError, is_final, retried, timed
 from causalprint.transforms.storage.streams import BlockStream
 
-logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-
-PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
-MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, ImportError, AssertionError)
-"""Errors of a program and not of a connection: no attempt would end otherwise."""
 SIDECARS = (".json", ".txt")
+ASKED_TOGETHER = 8
+MODIFIED = ("mtime", "LastModified", "Last-Modified", "last_modified", "updated", "modified", "created")
 TAKEOUT = ".supplemental-metadata.json"
-FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 class StoredFile(NamedTuple):
@@ -49,45 +46,32 @@ class StoredFile(NamedTuple):
     @property
     def name(self) -> str:
         """The last part of the path, as text; the path itself is what opens it."""
-        return text_of(self.path.rsplit("/", 1)[-1])
+        return text_of(bare(self.path).rsplit("/", 1)[-1])
 
     @property
     def parent(self) -> str:
         """The path of the folder that holds it."""
-        return self.path.rsplit("/", 1)[0]
+        return bare(self.path).rsplit("/", 1)[0]
 
 
-def filesystem(uri: str, storage: Storage) -> tuple[Any, str]:
+def filesystem(uri: str, storage: Storage, *, patient: bool = False) -> tuple[Any, str]:
     """The fsspec filesystem of ``uri``, without a cache of listings, and the path of ``uri`` in it.
 
     A local path is absolute and without ``.`` and ``..``, so that one file has one URI; remote ones may mean those literally.
     Where a local name is no UTF-8, the path is its bytes as Python has them, and ``uri`` may be the text that tables hold.
 
+    Args:
+        uri: a URL or a local path.
+        storage: fsspec options.
+        patient: leave the library's own retries on, for whoever uses the filesystem without :func:`~.retries.retried`.
+
     Raises:
         ImportError: the package that speaks the protocol is not installed.
-        ValueError: no filesystem speaks the protocol.
+        ValueError: no filesystem speaks the protocol, or it does not take these options.
     """
-    protocol = get_protocol(uri)
-    options: dict[str, Any] = {} if is_local(uri) else {"use_listings_cache": False}
-    options |= _options(storage, protocol)
-    try:
-        fs = fsspec.filesystem(protocol, **options)
-    except ImportError as error:
-        package = PACKAGES.get(protocol, f"that speaks {protocol}://")
-        raise ImportError(f"reading {uri!r} needs the package {package}: pip install {package}") from error
-    except ValueError as error:
-        raise ValueError(f"no filesystem for {protocol}:// of {uri!r}; use file://, s3:// or gs://: {error}") from error
+    fs = opened(uri, storage, patient=patient)
     path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
     return fs, _straight(raw_path(path)) if is_local(uri) else path
-
-
-def _options(storage: Storage, protocol: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(storage.options)
-    if any(isinstance(value, dict) for value in parsed.values()) and protocol in parsed:
-        return dict(parsed[protocol])
-    if protocol in ("file", "local"):
-        return {}
-    return {key: value for key, value in parsed.items() if key not in ("s3", "gs", "gcs", "file")}
 
 
 def is_local(uri: str) -> bool:
@@ -98,47 +82,18 @@ def is_local(uri: str) -> bool:
 def stored_file(info: dict[str, Any]) -> StoredFile:
     """One entry of an fsspec listing that is no folder, links followed.
 
-    The generation is the object's generation number or etag; of stores that have neither, size and time of modification.
+    The generation is the object's generation number or etag, of Hugging Face's Hub the digest of the file; of stores that have
+    none, size and time of modification.
     """
     link = bool(info.get("islink"))
     if info["type"] != "file":
         return StoredFile(info["name"], 0, "", link, _absent(info))
     size = int(info["size"] or 0)
-    for key in ("generation", "ETag", "etag"):
+    for key in ("generation", "ETag", "etag", "blob_id"):
         if info.get(key):
             return StoredFile(info["name"], size, str(info[key]).strip('"'), link=link)
-    modified = next((info[key] for key in ("mtime", "LastModified", "updated", "modified", "created") if key in info), "")
+    modified = next((info[key] for key in MODIFIED if info.get(key)), "")
     return StoredFile(info["name"], size, f"{size}-{modified}", link=link)
-
-
-def retried(call: Callable[[], Result], what: str, options: ReadOptions) -> Result:
-    """The result of ``call``, which is tried again where the store or the connection fails.
-
-    Backends raise errors of their own libraries, so every error counts as one of the connection that is not plainly
-    a mistake of the program. Some of them try again by themselves before they report anything.
-
-    Args:
-        call: reads something and may be repeated.
-        what: what is being read, for the error.
-        options: ``attempts`` and ``backoff``.
-
-    Raises:
-        ShardDamageError: retryable; the store did not give it.
-    """
-    attempt = 1
-    while True:
-        try:
-            return call()
-        except MISTAKES:
-            raise
-        except Exception as error:
-            if attempt >= options.attempts or isinstance(error, FINAL):
-                times = "once" if attempt == 1 else f"{attempt} times"
-                message = f"{what}: {type(error).__name__}: {error} (tried {times}); run the same command again"
-                raise ShardDamageError(message, retryable=True) from error
-            logger.info("attempt %d of %d failed, %s: %r", attempt, options.attempts, what, error)
-            time.sleep(options.backoff * 2 ** (attempt - 1))
-            attempt += 1
 
 
 class ShardSource:
@@ -154,10 +109,12 @@ class ShardSource:
         self.size = shard.size
         self.generation = shard.generation
         self.columns = shard.columns
-        self._fs, self._path = filesystem(shard.uri, storage)
+        self._fs, self._path = filesystem(shard.location, storage)
         self._options = options
         self._is_folder = shard.format == "folder"
         self._list = list_files if shard.uri.endswith("/") else with_sidecars
+        self._whole: BinaryIO | None = None
+        self._lock = threading.Lock()
         self.is_local = is_local(shard.uri)
 
     def stream(self, start: int = 0, *, read_ahead: bool = True) -> BlockStream:
@@ -179,9 +136,10 @@ class ShardSource:
         if stem == self._path:
             return None
         try:
-            info = retried(lambda: self._fs.info(f"{stem}{suffix}"), f"{stem}{suffix} could not be looked up", self._options)
+            path = f"{stem}{suffix}"
+            info = retried(lambda: asked(self._fs, "info", path), f"{public(path)} could not be looked up", self._options)
         except ShardDamageError as error:
-            if isinstance(error.__cause__, FINAL):
+            if error.__cause__ is not None and (isinstance(error.__cause__, StoreRefusalError) or is_final(error.__cause__)):
                 return None
             raise
         if info["type"] != "file" or info.get("islink"):
@@ -196,7 +154,7 @@ class ShardSource:
             ShardDamageError: retryable; the store did not give them.
         """
         path = file.path if file else self._path
-        what = f"bytes {start} to {end} of {self._fs.unstrip_protocol(path)} could not be read"
+        what = f"bytes {start} to {end} of {public(self._fs.unstrip_protocol(path))} could not be read"
         return retried(lambda: self._attempt(start, end, path), what, self._options)
 
     def files(self) -> list[StoredFile]:
@@ -217,7 +175,7 @@ class ShardSource:
         if self._is_folder:
             found = folder_generation(self.files())
         else:
-            info = retried(lambda: self._fs.info(self._path), f"{self.uri} could not be looked up", self._options)
+            info = retried(lambda: asked(self._fs, "info", self._path), f"{self.uri} could not be looked up", self._options)
             found = stored_file(info).generation
         if found != self.generation:
             message = (
@@ -228,15 +186,54 @@ class ShardSource:
     def _attempt(self, start: int, end: int, path: str | None = None) -> bytes:
         if start >= end:
             return b""
-        data: bytes = self._fs.cat_file(path or self._path, start=start, end=end)
+        path = path or self._path
+        whole = self._whole if path == self._path else None
+        if whole is None:
+            try:
+                seconds = self._options.seconds_for(end - start)
+                data: bytes = timed(self._fs, "cat_file", path, start=start, end=end, seconds=seconds)
+            except StoreRefusalError:
+                if not hasattr(self._fs, "_keep_whole") or path != self._path:
+                    raise
+                whole = self._download()
+        if whole is not None:
+            data = os.pread(whole.fileno(), end - start, start)
         if len(data) != end - start:
             raise EOFError(f"got {len(data)} of {end - start} bytes")
         return data
 
+    def _download(self) -> BinaryIO:
+        """Keeps all of the shard in a file without a name: its server gives no part of it."""
+        with self._lock:
+            if self._whole is None:
+                whole: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this source
+                weakref.finalize(self, whole.close)
+                timed(self._fs, "keep_whole", self._path, whole, seconds=self._options.seconds_for(self.size))
+                whole.flush()
+                self._whole = whole
+            return self._whole
+
+
+def asked(fs: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+    """What a filesystem tells in few bytes, asked once; see :func:`~causalprint.transforms.storage.retries.timed`."""
+    return timed(fs, method, *args, seconds=DEFAULT_READING.seconds_for(0), **kwargs)
+
+
+def sized(fs: Any, infos: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``infos`` of files with their sizes: where a listing (of a web server) has none, each file is asked for its own."""
+    unknown = [info for info in infos if info["type"] == "file" and info["size"] is None]
+    if not unknown:
+        return infos
+    with ThreadPoolExecutor(ASKED_TOGETHER, thread_name_prefix="sizes") as pool:
+        told = dict(
+            zip((info["name"] for info in unknown), pool.map(lambda info: asked(fs, "info", info["name"]), unknown), strict=True)
+        )
+    return [told.get(info["name"], info) for info in infos]
+
 
 def list_files(fs: Any, path: str) -> list[StoredFile]:
     """Files directly in folder ``path``; links to files in and below it are followed, links to folders are left out."""
-    entries = [followed(fs, info, within=path) for info in fs.ls(path, detail=True)]
+    entries = sized(fs, [followed(fs, info, within=path) for info in asked(fs, "ls", path, detail=True)])
     return [stored_file(info) for info in entries if not is_folder(info) and not info["name"].endswith("/")]
 
 
@@ -246,10 +243,10 @@ def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    infos = [fs.info(path)]
+    infos = [asked(fs, "info", path)]
     for beside in sidecar_paths(path):
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            info = fs.info(beside)
+            info = asked(fs, "info", beside)
             infos += [] if info.get("islink") else [info]  # what a link would bring into the tables, nobody has named
     files = [stored_file(info) for info in (followed(fs, info) for info in infos) if info["type"] == "file"]
     if not files or files[0].path != infos[0]["name"]:
@@ -258,7 +255,12 @@ def with_sidecars(fs: Any, path: str) -> list[StoredFile]:
 
 
 def sidecar_paths(path: str) -> list[str]:
-    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``; Takeout's)."""
+    """Where a file's sidecars would be: beside it, of its stem (``a.json``) or its name (``a.jpg.json``; Takeout's).
+
+    A URL with a query has none: what opens one file opens no other.
+    """
+    if query_of(path):
+        return []
     stem = path[: -len(ending)] if (ending := PurePosixPath(path).suffix) else path
     return [f"{base}{suffix}" for base in dict.fromkeys((stem, path)) for suffix in SIDECARS] + [f"{path}{TAKEOUT}"]
 

@@ -5,20 +5,33 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from causalprint.schemas.config import Slicing, Storage
+from causalprint.schemas.config import DEFAULT_READING, Slicing, Storage
+from causalprint.schemas.elements import ShardDamageError
+from causalprint.schemas.urls import public
+from causalprint.transforms.storage.retries import LIST_SECONDS, retried, timed
 from causalprint.transforms.storage.storage import filesystem
+
+Result = TypeVar("Result")
+
+GUESSED_BYTES = 64 * 1024 * 1024
+"""Of a file of the output, whose size is not asked for before it is read."""
 
 MARK = "attributions"
 """The table of an audit whose file commits a slice."""
+
+
+class OutputError(OSError):
+    """The output's store did not take or give a file; the message says which, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +101,9 @@ def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool 
     if isinstance(fs, LocalFileSystem):
         # The dot keeps readers that take a whole folder (pyarrow.dataset, Spark) from opening a part as a table.
         _put_local(Path(target), data, Path(target).with_name(f".{part or Path(target).name}.part"), exclusive=exclusive)
-    elif exclusive:
-        _create(fs, target, data)
     else:
-        fs.pipe_file(target, data)
+        what = f"{public(root)}/{path} could not be written"
+        stored(lambda: _create(fs, target, data) if exclusive else _pipe(fs, target, data), what)
 
 
 def get(root: str, path: str, storage: Storage, *, tail: int | None = None, size: int | None = None) -> bytes | None:
@@ -100,9 +112,11 @@ def get(root: str, path: str, storage: Storage, *, tail: int | None = None, size
     Where the file's ``size`` is known, a store need not be asked for it first.
     """
     fs, base = filesystem(root, storage)
+    seconds = DEFAULT_READING.seconds_for(GUESSED_BYTES if size is None else size)
     start = None if tail is None else -tail if size is None else max(0, size - tail)
+    call = partial(timed, fs, "cat_file", f"{base}/{path}", start=start, end=size, seconds=seconds)
     try:
-        data: bytes = fs.cat_file(f"{base}/{path}", start=start, end=size) if size != 0 else b""
+        data: bytes = stored(call, f"{public(root)}/{path} could not be read") if size != 0 else b""
     except FileNotFoundError:
         return None
     return data if tail is None else data[-tail:]  # a server may answer a range with everything
@@ -113,7 +127,8 @@ def folder_names(root: str, folder: str, storage: Storage) -> list[str]:
     fs, base = filesystem(root, storage)
     path = f"{base}/{folder}"
     try:
-        found = [str(name).rstrip("/") for name in fs.ls(path, detail=False)]
+        call = partial(timed, fs, "ls", path, detail=False, seconds=LIST_SECONDS)
+        found = [str(name).rstrip("/") for name in stored(call, f"{public(root)}/{folder} could not be listed")]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(name.rpartition("/")[2] for name in found if name != path)
@@ -127,23 +142,43 @@ def listed(root: str, folder: str, storage: Storage) -> dict[str, int | None]:
     fs, base = filesystem(root, storage)
     path = f"{base}/{folder}".rstrip("/")
     try:
-        found = fs.ls(path, detail=True)
+        call = partial(timed, fs, "ls", path, detail=True, seconds=LIST_SECONDS)
+        found = stored(call, f"{public(root)}/{folder} could not be listed")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     names = {str(info["name"]).rstrip("/").rpartition("/")[2]: info for info in found if str(info["name"]).rstrip("/") != path}
     return {name: None if info["type"] == "directory" else int(info["size"] or 0) for name, info in names.items()}
 
 
+def stored(call: Callable[[], Result], what: str) -> Result:
+    """What ``call`` gives, tried again as all that a store is asked; that a file is not there, or is there already, is an answer.
+
+    Raises:
+        FileNotFoundError, FileExistsError: as ``call`` did.
+        OutputError: the store failed, as often as it was asked.
+    """
+    try:
+        return retried(call, what, DEFAULT_READING)
+    except ShardDamageError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError | FileExistsError):
+            raise error.__cause__ from None
+        raise OutputError(str(error)) from error.__cause__
+
+
+def _pipe(fs: AbstractFileSystem, target: str, data: bytes, **mode: str) -> None:
+    timed(fs, "pipe_file", target, data, seconds=DEFAULT_READING.seconds_for(len(data)), **mode)
+
+
 def _create(fs: AbstractFileSystem, target: str, data: bytes) -> None:
     try:
-        fs.pipe_file(target, data, mode="create")
+        _pipe(fs, target, data, mode="create")
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
         # Some stores that speak S3 know no conditional put: look first, which is as near as one gets.
         if fs.exists(target):
             raise FileExistsError(target) from error
-        fs.pipe_file(target, data)
+        _pipe(fs, target, data)
 
 
 def _put_local(path: Path, data: bytes, part: Path, *, exclusive: bool) -> None:

@@ -19,6 +19,7 @@ from causalprint.schemas.elements import Counts, ShardAccount, digest, spread
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.runs import ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION
+from causalprint.schemas.urls import public, scrubbed
 from causalprint.transforms.tables.output import get, put
 from causalprint.transforms.tables.seals import check_sealed, sealed
 
@@ -95,8 +96,11 @@ def versions() -> tuple[Version, ...]:
 
 
 def without_secrets(config: AuditConfig) -> AuditConfig:
-    """The configuration with the storage options' names and none of their values."""
-    return replace(config, storage=Storage(json.dumps(_masked(json.loads(config.storage.options)))))
+    """The configuration with the storage options' names and none of their values, and URLs without what signs them."""
+    masked = Storage(json.dumps(_masked(json.loads(config.storage.options))))
+    options = tuple(map(scrubbed, config.beam_options))
+    inputs = tuple(map(public, config.inputs))
+    return replace(config, inputs=inputs, output=public(config.output), storage=masked, beam_options=options)
 
 
 @dataclass

@@ -82,13 +82,6 @@ def test_a_connection_that_breaks_once_costs_nothing(kind: str, object_store: Ob
     assert (slices[-1].last, slices[-1].damage, slices[-1].retryable) == (True, None, False)
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """gcsfs waits half a minute in all between its own attempts, for ``random() + 2 ** n`` seconds."""
-    monkeypatch.setattr("gcsfs.retry.random.random", lambda: -1000.0)
-
-
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["tar", "parquet"])
 def test_a_connection_that_keeps_breaking_gives_a_retryable_account(kind: str, object_store: ObjectStore) -> None:
     uri = object_store.put(f"00000.{kind}", MAKERS[kind](SAMPLES))
@@ -169,10 +162,9 @@ def list_names(store: ObjectStore) -> list[str]:
 
 
 def test_a_store_that_is_not_there_is_one_clear_error() -> None:
-    once = {"retries": {"max_attempts": 1}}
     endpoint = f"http://127.0.0.1:{free_port()}"
-    storage = Storage(json.dumps({"s3": {"endpoint_url": endpoint, "key": "k", "secret": "s", "config_kwargs": once}}))
-    with pytest.raises(ValueError, match=r"cannot look up 's3://bucket/a.tar'.*check URL, credentials, --storage-options"):
+    storage = Storage(json.dumps({"s3": {"endpoint_url": endpoint, "key": "k", "secret": "s"}}))
+    with pytest.raises(ValueError, match=r"cannot reach 's3://bucket/a.tar'.*check the host of the URL.*--storage-options"):
         list(match_shards(["s3://bucket/a.tar"], storage, options=ReadOptions(attempts=1)))
 
 

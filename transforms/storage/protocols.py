@@ -1,0 +1,120 @@
+"""From a URL's protocol to its filesystem: fsspec's, with the options meant for it, or one sentence that says what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import fsspec
+from fsspec.utils import get_protocol
+
+from causalprint.schemas.config import Storage
+from causalprint.schemas.urls import hide, public, scrubbed
+from causalprint.transforms.storage.retries import alone
+
+SAME = (
+    ("s3", "s3a"),
+    ("gs", "gcs"),
+    ("az", "abfs", "abfss"),
+    ("http", "https"),
+    ("file", "local"),
+    ("ssh", "sftp"),
+)
+"""Protocols of one store: options for one of them are for all."""
+PACKAGES = {
+    "s3": "s3fs",
+    "gs": "gcsfs",
+    "http": "aiohttp",
+    "az": "adlfs",
+    "adl": "adlfs",
+    "oss": "ossfs",
+    "hf": "huggingface_hub",
+    "ssh": "paramiko",
+    "smb": "smbprotocol",
+    "ftp": "fsspec",
+    "webhdfs": "requests",
+    "github": "requests",
+    "webdav": "webdav4",
+    "gdrive": "gdrive-fsspec",
+    "dropbox": "dropboxdrivefs",
+    "box": "boxfs",
+    "oci": "ocifs",
+    "swift": "swiftspec",
+    "root": "fsspec-xrootd",
+}
+LIBHDFS = (
+    "hdfs:// needs libhdfs and a Java virtual machine: install Hadoop's client, set JAVA_HOME and HADOOP_HOME, and CLASSPATH to "
+    "what `hadoop classpath --glob` prints; or give webhdfs://HOST:PORT/PATH, which needs neither"
+)
+PIPE_URL = re.compile(r"[a-z][a-z0-9+]*://[^\s'\"|;]+")
+
+
+def opened(uri: str, storage: Storage, *, patient: bool = False) -> Any:
+    """The fsspec filesystem that speaks the protocol of ``uri``; see :func:`~causalprint.transforms.storage.storage.filesystem`.
+
+    Raises:
+        ImportError: the package that speaks it is not installed.
+        ValueError: nothing speaks it, or not with these options.
+    """
+    shown = scrubbed(uri)
+    if uri.startswith("pipe:"):
+        inner = PIPE_URL.search(uri)
+        give = f"give the URL itself: {public(inner[0])}" if inner else "give the URL or the path of what it prints"
+        raise ValueError(f"input {shown!r}: commands (pipe:) are not run; {give}")
+    if "::" in uri and "://" in uri:
+        archive = uri.rsplit("::", 1)[-1]
+        raise ValueError(
+            f"input {shown!r}: chained URLs (::) are not read; give the archive itself, {public(archive)}, or unpack it"
+        )
+    protocol = _first(get_protocol(uri))
+    hide(parsed := json.loads(storage.options))
+    given = options_for(parsed, get_protocol(uri))
+    options = ({} if protocol == "file" else {"use_listings_cache": False}) | given
+    if protocol == "s3" and not patient:  # one layer of retries, ours, unless somebody asks for botocore's
+        options["config_kwargs"] = {"retries": {"total_max_attempts": 1}} | given.get("config_kwargs", {})
+    try:
+        fs = _http(options) if protocol == "http" else fsspec.filesystem(get_protocol(uri), **options)
+    except ImportError as error:
+        package = PACKAGES.get(protocol)
+        needs = f"the package {package}: pip install {package}" if package else f"a package: {scrubbed(str(error))}"
+        raise ImportError(f"reading {shown!r}{f': {LIBHDFS}' if protocol == 'hdfs' else f' needs {needs}'}") from error
+    except (OSError, ValueError) as error:
+        if protocol == "hdfs":
+            raise ImportError(f"reading {shown!r}: {LIBHDFS}") from error
+        if protocol in map(_first, fsspec.available_protocols()):
+            message = f"cannot open {protocol}:// of {shown!r}: {scrubbed(str(error))}; check --storage-options"
+        else:
+            message = (
+                f"no filesystem for {protocol}:// of {shown!r}; use file://, s3:// or gs://, https://, hf://, az:// or oss://"
+            )
+        raise ValueError(message) from error
+    except TypeError as error:
+        names = ", ".join(sorted(given)) or "none"
+        raise ValueError(f"{protocol}:// takes other --storage-options than {names}: {scrubbed(str(error))}") from error
+    return fs if patient else alone(fs)
+
+
+def options_for(parsed: dict[str, Any], protocol: str) -> dict[str, Any]:
+    """Of storage options, flat or by protocol, those for ``protocol``: the flat ones are for all but local files."""
+    known = set(fsspec.available_protocols())
+    keyed = {name: value for name, value in parsed.items() if name in known and isinstance(value, dict)}
+    same = _same(protocol)
+    flat = {} if "file" in same else {name: value for name, value in parsed.items() if name not in keyed}
+    for name in same:
+        flat |= keyed.get(name, {})
+    return flat
+
+
+def _http(options: dict[str, Any]) -> Any:
+    from causalprint.transforms.storage.http import HttpFiles  # noqa: PLC0415 - aiohttp is needed by few
+
+    return HttpFiles(**options)
+
+
+def _same(protocol: str) -> tuple[str, ...]:
+    return next((names for names in SAME if protocol in names), (protocol,))
+
+
+def _first(protocol: str) -> str:
+    return _same(protocol)[0]
