@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from causalprint.pipelines.errors import ExitCode, Interruption, explain
 from causalprint.pipelines.runners import stop_workers
-from causalprint.schemas.names import json_printable
+from causalprint.schemas.names import json_printable, printable
 from causalprint.schemas.records import to_json
 from causalprint.schemas.urls import scrubbed
 
@@ -131,10 +131,10 @@ def _quiet(session: Session) -> None:
 
 
 class _Scrubbed(logging.Formatter):
-    """Records as libraries make them, tracebacks too, without the secrets of their URLs."""
+    """Records as libraries make them, tracebacks too, without the secrets of their URLs or what steers a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return scrubbed(super().format(record))
+        return printable(scrubbed(super().format(record)), keep="\n")
 
 
 def _console(*, stderr: bool) -> Console:
