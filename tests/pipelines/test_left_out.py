@@ -62,14 +62,14 @@ def test_an_image_without_bytes_is_a_reject_and_ends_with_3(tmp_path: Path, tiny
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(jpeg(1, side=64))
     (tmp_path / "photos" / "b.jpg").symlink_to(".git/annex/objects/b.jpg")
-    (tmp_path / "photos" / "README.md").write_text("#")
+    (tmp_path / "photos" / "scores.npy").write_text("#")
     code, found, _ = command(capsys, "audit", tmp_path / "photos", "-o", tmp_path / "out", "--bundle", tiny)
     assert (code, found["seen"], found["attributed"]) == (3, 2, 1)
     assert found["rejects"] == [{"stage": "read", "reason": "no-bytes", "images": 1}]
-    assert found["skipped_kinds"] == [{"kind": ".md", "members": 1}]
+    assert found["skipped_kinds"] == [{"kind": ".npy", "members": 1}]
     (row,) = rows(tmp_path / "out", "shards").to_pylist()
     assert row["damage"] == "'b.jpg' has no bytes: it is a link that leads nowhere"
-    assert row["skipped_kinds"] == [{"kind": ".md", "members": 1}]
+    assert row["skipped_kinds"] == [{"kind": ".npy", "members": 1}]
 
 
 def test_a_limit_with_a_new_first_shard_overwrites_nothing(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
