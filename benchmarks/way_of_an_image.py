@@ -4,7 +4,7 @@
 
 Once as an image that is audited (read, compute, attribute, write), once as one that a training learns from (read, label,
 intervene, compute, write its features), each profiled once everything is loaded. A file counts where one of its functions is
-called for the image. At most 30 files in an audit is the rule, and in a training no more files or folders than in an audit.
+called for the image. A training should pass no more of them than an audit.
 """
 
 from __future__ import annotations
