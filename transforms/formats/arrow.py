@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, ShardDamageError
+from causalprint.transforms.formats.columns import leaves_of
 from causalprint.transforms.formats.items import Damage, Item
 from causalprint.transforms.formats.parquet import image_in, items_of, why_none
 from causalprint.transforms.formats.parquet_file import MOST_ROWS, UNREADABLE, Group
@@ -39,18 +40,22 @@ class ArrowFile:
     def __init__(self, stored: RangeFile, most: int | None = None) -> None:
         self.stored = stored
         self.damage: str | None = None
-        buffered = io.BufferedReader(stored, MEBIBYTE)  # else each length that is read would be a request
+        buffered = _Bounded(stored, MEBIBYTE)  # else each length that is read would be a request
         self._source = pa.PythonFile(buffered, mode="r")
         self._is_file = buffered.read(len(FILE_MARK)) == FILE_MARK
         self._reader = self._open()
         self._next = 0  # the batch of a stream that comes next
         self._held: tuple[int, pa.RecordBatch] | None = None
         self.schema: pa.Schema = self._reader.schema
+        leaves_of(self.schema)  # raises where a name is no text
         self.groups = list(islice(self._listed(), most))
         if not self._is_file and self.damage is None and most is None:
-            buffered.seek(max(0, stored.size - 4))
+            end = buffered.tell()
+            buffered.seek(max(0, end - 4))
             if buffered.read(4) != b"\0\0\0\0":
                 self.damage = f"no end mark: the stream ends at byte {stored.size} after {len(self.groups)} record batches"
+            elif end < stored.size:
+                self.damage = f"an end mark at byte {end} of {stored.size}, after {len(self.groups)} record batches"
 
     def batches(self, group: Group, columns: Sequence[str], most: int = MOST_ROWS) -> Iterator[pa.RecordBatch]:
         """The rows of a group in order, at most so many together.
@@ -72,6 +77,10 @@ class ArrowFile:
         """Nothing is: what a column takes in memory it takes in the file."""
         del group, column
         return None
+
+    def is_silent(self) -> bool:
+        """Whether a column of the first record batch has no value, so that a later one may have images."""
+        return bool(self.groups) and any(_is_silent(column) for column in self._batch(0).columns)
 
     def _listed(self) -> Iterator[Group]:
         number = first = 0
@@ -120,6 +129,14 @@ class ArrowFile:
         return pa.ipc.open_file(self._source) if self._is_file else pa.ipc.open_stream(self._source)
 
 
+class _Bounded(io.BufferedReader):
+    """Asks for no more bytes than there are, whatever length a damaged message claims."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self.raw.size - self.tell())  # type: ignore[attr-defined]
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """Every row of the shard, in order, as of :func:`causalprint.transforms.formats.parquet.read`.
 
@@ -152,12 +169,22 @@ def is_arrow(head: bytes) -> bool:
 def why_no_images(stored: RangeFile, columns: Sequence[str]) -> str | None:
     """Why a whole file is no shard of images; as of :func:`causalprint.transforms.formats.parquet.why_no_images`."""
     try:
-        return why_none(ArrowFile(stored, most=1), columns)
+        file = ArrowFile(stored, most=1)
+        if file.damage or not file.schema.names:  # reading tells
+            return None
+        why = why_none(file, columns)
+        return why_none(ArrowFile(stored), columns) if why and file.is_silent() else why
     except InputError:
         raise
     except UNREADABLE:
         stored.raise_failure()
         return None
+
+
+def _is_silent(values: pa.Array) -> bool:
+    if pa.types.is_struct(values.type):
+        return any(_is_silent(each) for each in values.flatten())
+    return bool(len(values) == values.null_count)
 
 
 @contextmanager

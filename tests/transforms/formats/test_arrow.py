@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.config import Storage
@@ -58,12 +58,30 @@ def test_one_that_is_cut_gives_what_was_before_and_is_incomplete(way: str, share
 
 @pytest.mark.parametrize("way", WAYS)
 @given(at=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+@example(at=0.018905314816355823, flip=1)  # bytes become text
 @settings(max_examples=100, deadline=None)
 def test_whatever_byte_is_flipped_the_account_closes(way: str, at: float, flip: int) -> None:
     whole = bytearray(WAYS[way])
     whole[int(at * len(whole))] ^= flip
     account = read_arrow(bytes(whole))
     assert len(account.images) + len(account.rejects) + len(account.skipped) >= 10 or account.damage is not None
+
+
+@pytest.mark.parametrize("at", [92, 4, 43, 357], ids=["name", "length of the schema", "fields", "length of a batch"])
+def test_a_schema_that_is_broken_is_damage_and_ends_nothing(at: int) -> None:
+    whole = bytearray(WAYS["stream"])
+    whole[at] ^= 0xFF
+    account = read_arrow(bytes(whole))
+    assert (account.images, account.damage is None) == ([], False)
+
+
+def test_images_may_begin_in_a_later_record_batch() -> None:
+    buffer = io.BytesIO()
+    table = pa.table({"image": pa.array([None] * 4 + ORIGINALS[:2], pa.binary()), "url": ["u"] * 6})
+    with pa.ipc.new_stream(buffer, table.schema) as writer:
+        writer.write_table(table, max_chunksize=4)
+    account = read_arrow(buffer.getvalue())
+    assert ([image.data for image in account.images], len(account.rejects)) == (ORIGINALS[:2], 4)
 
 
 def test_a_table_without_images_is_left_out_by_name(tmp_path: Path) -> None:
