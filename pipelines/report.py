@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from causalprint.pipelines.console import new_table
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
 from causalprint.schemas.elements import RejectCount, SkippedCount, VerdictCount, spread
@@ -14,7 +15,6 @@ from causalprint.schemas.runs import IncompleteShard, RunManifest
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 NAMED = 10
 """Incomplete shards that the closing table names; the manifest names more, table ``shards`` all."""
@@ -133,13 +133,6 @@ def print_left_out(left_out: tuple[LeftOut, ...], console: Console) -> None:
     """What was left out of the inputs, a line a kind."""
     for each in left_out:
         _line(console, f"{'NOT READ' if each.missing else 'left out'}: {each}")
-
-
-def new_table(*names: str, numbers: tuple[str, ...] = ()) -> Table:
-    """An empty table: columns of text, then columns of numbers."""
-    from causalprint.pipelines.console import new_table as safe_table
-
-    return safe_table(*names, numbers=numbers)
 
 
 def share(part: int, whole: int) -> str:

@@ -80,7 +80,7 @@ def anonymize(config: AnonymizeConfig, session: Session) -> int:
 @command(StructureConfig, AGAIN)
 def structure(config: StructureConfig, session: Session) -> int:
     """Study whether the fingerprints of an evaluation group as their generators are built."""
-    from causalprint.pipelines.report import new_table
+    from causalprint.pipelines.console import new_table
     from causalprint.research.structure.study import structure as run
 
     def show(made: Structure, out: Console) -> None:

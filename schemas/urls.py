@@ -15,14 +15,18 @@ _CONTAINERS = frozenset({"abfs", "abfss", "wasb", "wasbs", "az", "adl"})
 _LOCAL = frozenset({"file", "local"})
 _QUERIED = frozenset({"http", "https"})
 
-_NAMES_TAKEN_OUT = (
+_NAMES = (
     "sig se signature sign expires expire exp policy key-pair-id awsaccesskeyid googleaccessid ossaccesskeyid hmac jwt sas auth "
     "authorization key apikey api_key api-key pwd pass sessionid session_id"
 )
-_PREFIXES_TAKEN_OUT = "x-amz- x-goog- x-oss- x-cos- x-ms- q-sign q-ak q-key q-header q-url hdnea hdnts"
-_PARTS_TAKEN_OUT = "token secret password passwd credential signature accesskey access_key access-key"
-_SAS_NAMES = "sv ss srt sp se st spr sr sip si sig sdd ses saoid suoid scid skoid sktid skt ske sks skv"
+_PREFIXES = "x-amz- x-goog- x-oss- x-cos- x-ms- q-sign q-ak q-key q-header q-url hdnea hdnts"
+_PARTS_OF_NAMES = "token secret password passwd credential signature accesskey access_key access-key"
+_SAS = "sv ss srt sp se st spr sr sip si sig sdd ses saoid suoid scid skoid sktid skt ske sks skv"
 """Parameters of a shared access signature of Azure: each of them may change with the signature."""
+_NAMES_TAKEN_OUT = frozenset(_NAMES.split())
+_PREFIXES_TAKEN_OUT = tuple(_PREFIXES.split())
+_PARTS_TAKEN_OUT = tuple(_PARTS_OF_NAMES.split())
+_SAS_NAMES = frozenset(_SAS.split())
 _LEAST_HIDDEN = 8
 
 _hidden: set[str] = set()
@@ -43,7 +47,7 @@ def public(url: str) -> str:
         return f"{scheme}://{host}{path}{rest}"
     parameters = [each for each in query[1:].split("&") if each]
     names = {_name(each) for each in parameters}
-    signed = _SAS_NAMES.split() if "sig" in names else ()
+    signed = _SAS_NAMES if "sig" in names else frozenset()
     kept = [each for each in parameters if _name(each) not in signed and not _is_secret(each)]
     changed = len(kept) != len(parameters)
     query = ("?" + "&".join(kept) if kept else "") if changed else query
@@ -101,6 +105,6 @@ def _is_secret(parameter: str) -> bool:
     name, value = _name(parameter), unquote(parameter.partition("=")[2])
     if name == "key" and re.search(r"[/.]", value):  # that of an object, as some servers are asked for it
         return False
-    if name in _NAMES_TAKEN_OUT.split() or name.startswith(tuple(_PREFIXES_TAKEN_OUT.split())):
+    if name in _NAMES_TAKEN_OUT or name.startswith(_PREFIXES_TAKEN_OUT):
         return True
-    return any(part in name for part in _PARTS_TAKEN_OUT.split())
+    return any(part in name for part in _PARTS_TAKEN_OUT)

@@ -17,7 +17,7 @@ from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount, S
 from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import Run
 from causalprint.transforms.tables.close_accounts import write_account
-from causalprint.transforms.tables.committed import read_receipt, read_record
+from causalprint.transforms.tables.committed import read_receipt, read_sealed
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, folder_names, listed
 from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
@@ -113,9 +113,9 @@ def receipts_in(output: Output) -> list[SliceReceipt]:
 
 def _records(output: Output, table: str) -> Iterator[str]:
     for name in folder_names(output.root, f"{table}/bundle={output.bundle_id}", output.storage):
-        record = read_record(output, f"{table}/bundle={output.bundle_id}/{name}") if name.endswith(".parquet") else None
+        record = read_sealed(output, f"{table}/bundle={output.bundle_id}/{name}") if name.endswith(".parquet") else None
         if record is not None:
-            yield record
+            yield record.text
 
 
 def shards(count: int) -> Iterator[Shard]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from causalprint.pipelines.audit import Plan, execute, plan
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
+from causalprint.pipelines.console import new_table
 from causalprint.pipelines.progress import display, follow, watched
-from causalprint.pipelines.report import AuditReport, new_table, print_report, report
+from causalprint.pipelines.report import AuditReport, print_report, report
 from causalprint.pipelines.runners import RUNNERS, ships_package
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import Shard

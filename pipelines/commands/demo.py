@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from causalprint.pipelines.commands.audit import run_audit
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
-from causalprint.pipelines.report import AuditReport, new_table, print_report, share
+from causalprint.pipelines.console import new_table
+from causalprint.pipelines.report import AuditReport, print_report, share
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.options import Command, output
 

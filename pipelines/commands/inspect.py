@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
+from causalprint.pipelines.console import new_table
 from causalprint.pipelines.inspect import MEMBERS, InputSummary, OutputSummary, summarise
-from causalprint.pipelines.report import new_table, print_counts, print_left_out
+from causalprint.pipelines.report import print_counts, print_left_out
 from causalprint.schemas.config import NO_OPTIONS, StorageOptions
 from causalprint.schemas.options import Command, argument
 from causalprint.schemas.records import to_json

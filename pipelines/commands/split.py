@@ -41,7 +41,7 @@ def split(config: SplitConfig, session: Session) -> int:
 
 
 def _print(found: SplitReport, out: Console) -> None:
-    from causalprint.pipelines.report import new_table
+    from causalprint.pipelines.console import new_table
 
     table = new_table("source", numbers=("fit: origins", "images", "test: origins", "images"))
     for source in found.sources:

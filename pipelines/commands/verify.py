@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
+from causalprint.pipelines.console import new_table
 from causalprint.pipelines.errors import ExitCode
-from causalprint.pipelines.report import new_table
 from causalprint.schemas.config import NO_OPTIONS, StorageOptions
 from causalprint.schemas.options import RUNS, Command, Option, argument
 

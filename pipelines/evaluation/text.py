@@ -37,7 +37,7 @@ def section(found: Evaluation, figures: Mapping[str, str]) -> str:
 
 def print_evaluation(found: Evaluation, output: str, console: Console) -> None:
     """The figures of merit for a terminal, and where the rest is."""
-    from causalprint.pipelines.report import new_table
+    from causalprint.pipelines.console import new_table
 
     table = new_table("figure", numbers=tuple(bundle.bundle_id for bundle in found.bundles))
     for several in _measures(found):

@@ -15,8 +15,7 @@ from rich.progress import Progress, TextColumn
 
 from causalprint.__main__ import main
 from causalprint.pipelines.commands.session import Session
-from causalprint.pipelines.console import SafeConsole
-from causalprint.pipelines.report import new_table
+from causalprint.pipelines.console import SafeConsole, new_table
 from tests.audits import command
 from tests.shards import make_samples, tar_of
 

@@ -13,9 +13,10 @@ import pyarrow as pa
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, ShardDamageError
 from causalprint.transforms.formats.columns import leaves_of
+from causalprint.transforms.formats.image_columns import why_none
 from causalprint.transforms.formats.items import Damage, Item
-from causalprint.transforms.formats.parquet import image_in, items_of, why_none
 from causalprint.transforms.formats.parquet_file import MOST_ROWS, UNREADABLE, Group
+from causalprint.transforms.formats.table_rows import image_in, items_of
 from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
 
@@ -77,10 +78,6 @@ class ArrowFile:
         """Nothing is: what a column takes in memory it takes in the file."""
         del group, column
         return None
-
-    def is_silent(self) -> bool:
-        """Whether a column of the first record batch has no value, so that a later one may have images."""
-        return bool(self.groups) and any(_is_silent(column) for column in self._batch(0).columns)
 
     def _listed(self) -> Iterator[Group]:
         number = first = 0
@@ -172,19 +169,12 @@ def why_no_images(stored: RangeFile, columns: Sequence[str]) -> str | None:
         file = ArrowFile(stored, most=1)
         if file.damage or not file.schema.names:  # reading tells
             return None
-        why = why_none(file, columns)
-        return why_none(ArrowFile(stored), columns) if why and file.is_silent() else why
+        return why_none(file, columns)
     except InputError:
         raise
     except UNREADABLE:
         stored.raise_failure()
         return None
-
-
-def _is_silent(values: pa.Array) -> bool:
-    if pa.types.is_struct(values.type):
-        return any(_is_silent(each) for each in values.flatten())
-    return bool(len(values) == values.null_count)
 
 
 @contextmanager

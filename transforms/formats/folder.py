@@ -14,16 +14,8 @@ from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
 from causalprint.schemas.names import well_formed
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.items import (
-    ORPHAN,
-    Damage,
-    Item,
-    checked_image,
-    parsed_json,
-    sidecar_metadata,
-    too_large,
-    within_bounds,
-)
+from causalprint.transforms.formats.items import Damage, Item, checked_image, parsed_json, sidecar_metadata, too_large
+from causalprint.transforms.formats.samples import ORPHAN, within_bounds
 from causalprint.transforms.formats.sidecars import match_sidecars
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import ShardSource, StoredFile, folder_generation

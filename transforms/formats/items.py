@@ -8,29 +8,17 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.sidecars import Told, match_sidecars, stem
-from causalprint.transforms.images.kinds import sample_key
 
 Item = EncodedImage | Reject | Skipped
-
 MAX_NOTES = 3
 MAX_BINARY = 256
 MAX_NESTED = 4096
-FEW = 8
-"""Images, or sidecars, that wait for others where a tar is in order."""
-MAX_SHARED = 16 * 1024
-"""Bytes of sidecars that an image, however small, shares with others."""
-ORPHAN = "sidecar of no image"
-"""What such a member is counted as."""
-
-AnyTold = TypeVar("AnyTold")
 
 
 class Damage:
@@ -75,214 +63,6 @@ def checked_image(
 def too_large(size: int, options: ReadOptions) -> str:
     """Why an image of ``size`` bytes is refused."""
     return f"{size} bytes, more than {options.max_encoded_bytes}"
-
-
-class Sidecar(NamedTuple):
-    """A member that describes the images of its sample."""
-
-    member: str
-    offset: int
-    data: bytes
-
-
-class FarSidecar(NamedTuple):
-    """One that was found by listing all members, and is fetched when its image comes."""
-
-    key: str
-    offset: int
-    size: int
-    shared: bool
-
-
-class Listed(NamedTuple):
-    """The sidecars of all images of a shard: those of each image, by its offset; how to fetch one's bytes from where to where.
-
-    ``belonging`` are the offsets of all of them.
-    """
-
-    sidecars: Mapping[int, Sequence[FarSidecar]]
-    fetch: Callable[[int, int], bytes]
-    belonging: frozenset[int]
-
-    def describe(self, entry: EncodedImage | Reject | Sidecar, options: ReadOptions) -> Iterator[Item]:
-        """The image with its metadata; nothing for a sidecar that belongs to an image."""
-        if not isinstance(entry, Sidecar):
-            told = within_bounds(
-                ((each, each.size, each.shared) for each in self.sidecars.get(entry.offset, ())), size_of(entry), options
-            )
-            yield with_metadata(entry, [(each.key, self.fetch(each.offset, each.offset + each.size)) for each in told])
-        elif entry.offset not in self.belonging:
-            yield Skipped(entry.member, entry.offset, ORPHAN)
-
-
-def group_samples(
-    entries: Iterable[Item | Sidecar], options: ReadOptions, listed: Callable[[bool], Listed | None] | None = None
-) -> Iterator[Item]:
-    """Images and rejects in order, each with the metadata of its sidecars; those of no image become skipped members.
-
-    Images wait for sidecars that come later, and sidecars for images, up to ``options.max_sample_bytes`` of each. Which belong
-    together :func:`~causalprint.transforms.formats.sidecars.match_sidecars` says.
-
-    Args:
-        entries: members in the shard's order.
-        options: of reading.
-        listed: asked when images must go on without a sidecar, or sidecars without an image: finds those that lie far away, or
-            ``None`` where there are likely none. It is told whether there are sidecars that wait for an image.
-    """
-    window = _Window(options)
-    far: Listed | None = None
-    for entry in entries:
-        if isinstance(entry, Skipped):
-            yield entry
-        elif far:
-            yield from far.describe(entry, options)
-        else:
-            window.add(entry)
-            if not isinstance(entry, Sidecar):
-                yield from window.pass_described()
-            if window.is_full:
-                told = window.match()
-                far = listed(window.has_unmatched(told)) if listed and window.lacks(told) else None
-                if far:
-                    yield from (each for held in window.all_held() for each in far.describe(held, options))
-                else:
-                    yield from window.pass_half(told)
-    if not far:
-        yield from window.pass_all()
-
-
-class _Window:
-    """Images and sidecars that wait for each other."""
-
-    def __init__(self, options: ReadOptions) -> None:
-        self._options = options
-        self._images: list[EncodedImage | Reject] = []
-        self._sidecars: list[Sidecar] = []
-        self._used: set[int] = set()  # offsets of sidecars that have described an image
-        self._image_bytes = self._sidecar_bytes = 0
-
-    def add(self, entry: EncodedImage | Reject | Sidecar) -> None:
-        if isinstance(entry, Sidecar):
-            self._sidecars.append(entry)
-            self._sidecar_bytes += _held(entry)
-        else:
-            self._images.append(entry)
-            self._image_bytes += _held(entry)
-
-    @property
-    def is_full(self) -> bool:
-        return max(self._image_bytes, self._sidecar_bytes) > self._options.max_sample_bytes
-
-    def match(self) -> list[list[Told]]:
-        """The sidecars of each image."""
-        named = [number for number, image in enumerate(self._images) if image.member]
-        found = match_sidecars([self._images[number].member for number in named], [each.member for each in self._sidecars])
-        told: list[list[Told]] = [[] for _ in self._images]
-        for number, each in zip(named, found, strict=True):
-            told[number] = each
-        return told
-
-    def lacks(self, told: list[list[Told]]) -> bool:
-        """Whether one of the images that are to go on has no sidecar, or sidecars must go that may have an image."""
-        crowded = self._sidecar_bytes > self._options.max_sample_bytes
-        return crowded or any(not each and image.member for each, image in zip(told[: self._half], self._images, strict=False))
-
-    def has_unmatched(self, told: list[list[Told]]) -> bool:
-        matched = {each.sidecar for several in told for each in several}
-        return any(number not in matched and each.offset not in self._used for number, each in enumerate(self._sidecars))
-
-    def all_held(self) -> list[EncodedImage | Reject | Sidecar]:
-        """Everything, in the shard's order."""
-        unused = [each for each in self._sidecars if each.offset not in self._used]
-        return sorted([*self._images, *unused], key=lambda entry: entry.offset)
-
-    def pass_described(self) -> Iterator[Item]:
-        """The first images where they have sidecars and others have come since: all but the last of a tar in order."""
-        if len(self._images) < 2 or max(len(self._images), len(self._sidecars)) > FEW:
-            return
-        told = self.match()
-        if any(each.shared for several in told for each in several):
-            return
-        latest, count = stem(self._images[-1].member), 0
-        for image, each in zip(self._images[:-1], told, strict=False):
-            own = stem(image.member)
-            if not each or f"{latest}.".startswith(f"{own}.") or own.startswith(f"{latest}."):
-                break
-            count += 1
-        yield from self._pass(count, told)
-
-    def pass_half(self, told: list[list[Told]]) -> Iterator[Item]:
-        """The first half of the images; and the first sidecars, where they are too many."""
-        yield from self._pass(self._half, told)
-
-    def _pass(self, count: int, told: list[list[Told]]) -> Iterator[Item]:
-        last = sample_key(self._images[-1].member)[0] if self._images else ""
-        for image, each in zip(self._images[:count], told, strict=False):
-            yield self._described(image, each)
-        self._images = self._images[count:]
-        self._image_bytes = sum(map(_held, self._images))
-        needed = {self._sidecars[each.sidecar].offset for several in told[count:] for each in several}
-        gone = self._used - needed
-        kept = [each for each in self._sidecars if each.offset not in gone or stem(each.member) == last]
-        size = sum(map(_held, kept))
-        dropped = 0
-        while size > self._options.max_sample_bytes // 2:
-            oldest = kept[dropped]
-            dropped += 1
-            size -= _held(oldest)
-            if oldest.offset not in self._used:
-                yield Skipped(oldest.member, oldest.offset, ORPHAN)
-        self._sidecars, self._sidecar_bytes = kept[dropped:], size
-        self._used.intersection_update(each.offset for each in self._sidecars)
-
-    def pass_all(self) -> Iterator[Item]:
-        for image, each in zip(self._images, self.match(), strict=True):
-            yield self._described(image, each)
-        for sidecar in self._sidecars:
-            if sidecar.offset not in self._used:
-                yield Skipped(sidecar.member, sidecar.offset, ORPHAN)
-
-    @property
-    def _half(self) -> int:
-        return (len(self._images) + 1) // 2
-
-    def _described(self, image: EncodedImage | Reject, told: list[Told]) -> EncodedImage | Reject:
-        sized = ((each, len(self._sidecars[each.sidecar].data), each.shared) for each in told)
-        bounded = within_bounds(sized, size_of(image), self._options)
-        self._used.update(self._sidecars[each.sidecar].offset for each in bounded)
-        return with_metadata(image, [(each.key, self._sidecars[each.sidecar].data) for each in bounded])
-
-
-def _held(entry: EncodedImage | Reject | Sidecar) -> int:
-    """Bytes, about, that an entry takes."""
-    return 512 + len(entry.member) + (0 if isinstance(entry, Reject) else len(entry.data))
-
-
-def within_bounds(told: Iterable[tuple[AnyTold, int, bool]], image_bytes: int, options: ReadOptions) -> list[AnyTold]:
-    """Of the sidecars ``(sidecar, bytes, shared)`` of an image of ``image_bytes`` those that are taken.
-
-    All together have at most ``options.max_sidecar_bytes``. Those that it shares with others have no more bytes than it has
-    itself, or 16 KiB, so that the metadata of a shard grow with its bytes and not with their square.
-    """
-    most = max(MAX_SHARED, image_bytes)
-    taken, own, shared = [], 0, 0
-    for sidecar, size, is_shared in told:
-        own += size
-        shared += size if is_shared else 0
-        if own > options.max_sidecar_bytes or shared > most:
-            break
-        taken.append(sidecar)
-    return taken
-
-
-def size_of(image: EncodedImage | Reject) -> int:
-    """Bytes of an image; 0 of one that was not read."""
-    return len(image.data) if isinstance(image, EncodedImage) else 0
-
-
-def with_metadata(image: EncodedImage | Reject, sidecars: list[tuple[str, bytes]]) -> EncodedImage | Reject:
-    """The image with its sidecars ``(key, data)`` as metadata."""
-    return image._replace(metadata=sidecar_metadata(sidecars)) if sidecars else image
 
 
 def sidecar_metadata(sidecars: list[tuple[str, bytes]]) -> str | None:

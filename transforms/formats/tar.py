@@ -14,7 +14,8 @@ from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Skipped
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.formats.beside import with_table
-from causalprint.transforms.formats.items import Damage, FarSidecar, Item, Listed, Sidecar, group_samples, too_large
+from causalprint.transforms.formats.items import Damage, Item, too_large
+from causalprint.transforms.formats.samples import FarSidecar, Listed, Sidecar, group_samples
 from causalprint.transforms.formats.sidecars import match_sidecars, stem
 from causalprint.transforms.formats.tar_headers import (
     BLOCK,

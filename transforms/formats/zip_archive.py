@@ -17,7 +17,8 @@ from typing import NamedTuple
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.items import Damage, Item, Sidecar, checked_image, group_samples, too_large
+from causalprint.transforms.formats.items import Damage, Item, checked_image, too_large
+from causalprint.transforms.formats.samples import Sidecar, group_samples
 from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
 

@@ -46,12 +46,11 @@ from causalprint.transforms.images.tiff import read_tiff, tiff_ends_early, tiff_
 MAX_PIXELS = 89_478_485
 """About 256 MiB of RGB: Pillow's own limit for a warning."""
 
-_ROWS = 512  # of a large image, copied or compared at once
-
-
 ROOM = 64 * 1024 * 1024
+"""Bytes of memory that decoding any image takes."""
 BYTES_A_PIXEL = 16
-"""Memory that decoding takes: a part that any image needs, and the decoder's own planes, Pillow's image and ours."""
+"""What it takes besides: the decoder's own planes, Pillow's image and ours."""
+_ROWS = 512  # of a large image, copied or compared at once
 
 
 class DecodedImage(NamedTuple):

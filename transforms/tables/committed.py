@@ -148,12 +148,6 @@ def run_ids(root: str, storage: Storage) -> list[str]:
     return sorted(name.removesuffix(".json") for name in folder_names(root, "runs", storage) if name.endswith(".json"))
 
 
-def read_record(output: Output, path: str) -> str | None:
-    """The record in the footer of a file below the output's root, as :func:`read_sealed` gives it."""
-    record = read_sealed(output, path)
-    return None if record is None else record.text
-
-
 def read_sealed(output: Output, path: str, size: int | None = None) -> Record | None:
     """The record in the footer of a file below the output's root, once its seal is found whole; ``None`` where there is no file.
 

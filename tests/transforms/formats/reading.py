@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -43,3 +44,16 @@ def read_all(
     except ShardDamageError as error:
         return account._replace(damage=str(error))
     return account
+
+
+def read_bytes(data: bytes, *columns: str, suffix: str) -> Account:
+    """The account of a shard of these bytes whose name ends in ``suffix``; of ``columns`` alone, where some are named."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"shard.{suffix}")
+        path.write_bytes(data)
+        return read_all(path, columns=columns)
+
+
+def read_tar(data: bytes, suffix: str = "tar") -> Account:
+    """The account of a tar, plain or compressed as ``suffix`` says."""
+    return read_bytes(data, suffix=suffix)

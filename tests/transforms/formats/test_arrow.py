@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,18 +17,12 @@ from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.match_shards import match_inputs
 from tests.servers import ObjectStore, breaking_proxy
 from tests.shards import arrow_bytes, make_samples
-from tests.transforms.formats.reading import Account, read_all
+from tests.transforms.formats.reading import read_all, read_bytes
 
 SAMPLES = make_samples(10)
 WAYS = {"stream": arrow_bytes(SAMPLES, group=4), "file": arrow_bytes(SAMPLES, stream=False, group=4)}
 ORIGINALS = [sample.data for sample in SAMPLES]
-
-
-def read_arrow(data: bytes) -> Account:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "a.arrow")
-        path.write_bytes(data)
-        return read_all(path)
+read_arrow = partial(read_bytes, suffix="arrow")
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,13 @@ from hypothesis import strategies as st
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms.storage.lookup import InputError
 from tests.shards import make_samples, parquet_bytes
-from tests.transforms.formats.reading import FAST, Account, read_all
+from tests.transforms.formats.reading import FAST, Account, read_all, read_bytes
 
 SAMPLES = make_samples(40)
 JPEG = SAMPLES[0].data
 PARQUET = parquet_bytes(SAMPLES, group=10)
 ORIGINALS = {sample.data for sample in SAMPLES}
-
-
-def read_bytes(data: bytes, *columns: str) -> Account:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "shard.parquet")
-        path.write_bytes(data)
-        return read_all(path, columns=columns)
+read_parquet = partial(read_bytes, suffix="parquet")
 
 
 def table_bytes(columns: Mapping[str, Any]) -> bytes:
@@ -43,7 +37,7 @@ def table_bytes(columns: Mapping[str, Any]) -> bytes:
 
 
 def read_table(columns: Mapping[str, Any], *chosen: str) -> Account:
-    return read_bytes(table_bytes(columns), *chosen)
+    return read_parquet(table_bytes(columns), *chosen)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +153,7 @@ def test_values_that_python_cannot_hold_do_not_cost_the_image() -> None:
 def test_the_rest_of_a_row_group_with_a_broken_page_is_rejected_row_by_row() -> None:
     at = PARQUET.index(SAMPLES[12].data)
     broken = PARQUET[:at] + b"\0" + PARQUET[at + 1 :]
-    account = read_bytes(broken)
+    account = read_parquet(broken)
     assert [image.offset for image in account.images] == [*range(10), *range(20, 40)]
     assert [(each.offset, each.reason) for each in account.rejects] == [(row, Reason.CORRUPT_RECORD) for row in range(10, 20)]
     assert "rows 10 to 19 of 40 could not be read" in (account.damage or "")
@@ -168,7 +162,7 @@ def test_the_rest_of_a_row_group_with_a_broken_page_is_rejected_row_by_row() -> 
 def test_a_broken_page_of_metadata_costs_the_metadata_only() -> None:
     at = PARQUET.index(b"https://example.org/0/15")
     broken = PARQUET[:at] + b"?" + PARQUET[at + 1 :]
-    account = read_bytes(broken)
+    account = read_parquet(broken)
     assert [image.data for image in account.images] == [sample.data for sample in SAMPLES]
     assert [image.metadata is None for image in account.images] == [10 <= row < 20 for row in range(40)]
     assert "metadata from row 10 to the end of row group 1 could not be read" in (account.damage or "")
@@ -177,7 +171,7 @@ def test_a_broken_page_of_metadata_costs_the_metadata_only() -> None:
 @given(cut=st.integers(0, len(PARQUET) - 1))
 @settings(max_examples=50, deadline=None)
 def test_a_file_without_its_footer_gives_nothing_and_says_so(cut: int) -> None:
-    account = read_bytes(PARQUET[:cut])
+    account = read_parquet(PARQUET[:cut])
     assert (account.images, account.rejects) == ([], [])
     assert "none of its rows" in (account.damage or "")
 
@@ -185,7 +179,7 @@ def test_a_file_without_its_footer_gives_nothing_and_says_so(cut: int) -> None:
 @given(at=st.integers(0, len(PARQUET) - 1), flip=st.integers(1, 255))
 @settings(max_examples=150, deadline=None)
 def test_whatever_byte_is_flipped_no_image_is_changed_and_no_row_goes_missing(at: int, flip: int) -> None:
-    account = read_bytes(PARQUET[:at] + bytes([PARQUET[at] ^ flip]) + PARQUET[at + 1 :])
+    account = read_parquet(PARQUET[:at] + bytes([PARQUET[at] ^ flip]) + PARQUET[at + 1 :])
     assert all(image.data in ORIGINALS for image in account.images)
     assert account.damage is not None or len(account.images) == 40
     footer = len(PARQUET) - 8 - int.from_bytes(PARQUET[-8:-4], "little")

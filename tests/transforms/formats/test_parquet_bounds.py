@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.reasons import Reason
-from causalprint.transforms.formats import parquet, parquet_file
+from causalprint.transforms.formats import parquet_file, table_rows
 from causalprint.transforms.formats.parquet_footer import Chunk, chunks_of, page_at, tail_of
 from causalprint.transforms.formats.parquet_head import first_values
 from tests.shards import make_samples, parquet_bytes
@@ -86,7 +86,7 @@ def test_millions_of_nulls_are_few_rejects_and_hide_no_image(kind: pa.DataType, 
     account = read(tmp_path / "a.parquet", {"image": column, "url": pa.array(["u"] * len(column)).dictionary_encode()})
     assert [(image.offset, image.data) for image in account.images] == [(0, JPEG), (rows + 1, JPEG)]
     assert account.damage is None
-    assert parquet.MAX_NULLS < len(account.rejects) < parquet.MAX_NULLS + 10
+    assert table_rows.MAX_NULLS < len(account.rejects) < table_rows.MAX_NULLS + 10
     told = sum(int(each.detail.split()[0]) if each.detail[0].isdigit() else 1 for each in account.rejects)
     assert told == 2 * rows
 

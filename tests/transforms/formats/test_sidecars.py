@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.config import ReadOptions, Slicing, Storage
-from causalprint.transforms.formats.items import ORPHAN, sidecar_metadata
+from causalprint.transforms.formats.items import sidecar_metadata
 from causalprint.transforms.formats.members import open_shard
+from causalprint.transforms.formats.samples import ORPHAN
 from causalprint.transforms.formats.sidecars import match_sidecars
 from causalprint.transforms.formats.slices import read_slices
 from tests.shards import compress, make_samples, tar_of

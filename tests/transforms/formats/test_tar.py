@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import tarfile
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,20 +27,13 @@ from tests.shards import (
     tar_of,
     tar_spans,
 )
-from tests.transforms.formats.reading import FAST, Account, read_all
+from tests.transforms.formats.reading import FAST, Account, read_all, read_tar
 
 SAMPLES = make_samples(8)
 TAR = tar_bytes(SAMPLES)
 SPANS = {span.name: span for span in tar_spans(TAR)}
 ORIGINALS = {sample.member: sample.data for sample in SAMPLES}
 JPEG = SAMPLES[0].data
-
-
-def read_tar(data: bytes, suffix: str = "tar") -> Account:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"shard.{suffix}")
-        path.write_bytes(data)
-        return read_all(path)
 
 
 def sizes(account: Account) -> tuple[int, int, int]:

@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import tarfile
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from causalprint.schemas.reasons import Reason
 from causalprint.transforms.formats import tar_index
 from causalprint.transforms.formats.members import read_member
 from tests.shards import compress, make_samples
-from tests.transforms.formats.reading import Account, read_all
+from tests.transforms.formats.reading import read_all, read_tar
 
 IMAGES = [sample.data for sample in make_samples(5)]
 
@@ -36,13 +35,6 @@ def linked_tar(members: list[tuple[str, bytes | str]], kind: int = tarfile.PAX_F
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
-
-
-def read(data: bytes, suffix: str = "tar") -> Account:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"shard.{suffix}")
-        path.write_bytes(data)
-        return read_all(path)
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "zst"])
@@ -84,7 +76,7 @@ def test_a_link_is_an_image_with_the_bytes_of_its_target_and_a_place_of_its_own(
     "link", ["hard:gone.jpg", "soft:gone.jpg", "soft:/etc/hostname", "hard:/etc/hostname", "hard:self.jpg", "hard:x/.."]
 )
 def test_a_link_that_leads_to_no_member_is_a_reject_and_the_account_says_so(link: str) -> None:
-    account = read(linked_tar([("a.jpg", IMAGES[0]), ("self.jpg", link), ("b.jpg", IMAGES[1])]))
+    account = read_tar(linked_tar([("a.jpg", IMAGES[0]), ("self.jpg", link), ("b.jpg", IMAGES[1])]))
     assert [image.member for image in account.images] == ["a.jpg", "b.jpg"]
     assert [(each.member, each.reason) for each in account.rejects] == [("self.jpg", Reason.NO_BYTES)]
     assert repr(link[5:]) in account.rejects[0].detail
@@ -96,12 +88,14 @@ def test_a_link_that_leads_to_no_member_is_a_reject_and_the_account_says_so(link
 def test_links_in_any_order_give_the_bytes_that_extraction_would(order: list[int], compression: str) -> None:
     members: list[tuple[str, bytes | str]] = [(f"{number}.jpg", data) for number, data in enumerate(IMAGES)]
     members += [(f"link{place}.jpg", f"hard:{number}.jpg") for place, number in enumerate(order)]
-    account = read(compress(linked_tar(members), compression), "tar")
+    account = read_tar(compress(linked_tar(members), compression), "tar")
     assert [image.data for image in account.images] == [*IMAGES, *(IMAGES[number] for number in order)]
 
 
 def test_a_name_that_returns_is_the_last_one_before_the_link() -> None:
-    account = read(linked_tar([("a.jpg", IMAGES[0]), ("one.jpg", "hard:a.jpg"), ("a.jpg", IMAGES[1]), ("two.jpg", "hard:a.jpg")]))
+    account = read_tar(
+        linked_tar([("a.jpg", IMAGES[0]), ("one.jpg", "hard:a.jpg"), ("a.jpg", IMAGES[1]), ("two.jpg", "hard:a.jpg")])
+    )
     assert [image.data for image in account.images] == [IMAGES[0], IMAGES[0], IMAGES[1], IMAGES[1]]
 
 
@@ -110,7 +104,7 @@ def test_links_that_would_cost_too_much_are_rejects_and_not_a_stop(monkeypatch: 
     order = [4, 0, 4, 0, 4, 0]
     members: list[tuple[str, bytes | str]] = [(f"{number}.jpg", data) for number, data in enumerate(IMAGES)]
     members += [(f"link{place}.jpg", f"hard:{number}.jpg") for place, number in enumerate(order)]
-    account = read(gzip.compress(linked_tar(members)), "tar.gz")
+    account = read_tar(gzip.compress(linked_tar(members)), "tar.gz")
     assert len(account.images) + len(account.rejects) == 11
     assert {each.reason for each in account.rejects} == {Reason.NO_BYTES}
     assert "too many links" in account.rejects[0].detail

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import struct
 import tarfile
-import tempfile
 import tracemalloc
-from pathlib import Path
 
 import pytest
 import zstandard
@@ -15,17 +13,10 @@ from hypothesis import strategies as st
 
 from causalprint.schemas.names import MAX_NAME_BYTES
 from tests.shards import BLOCK, make_samples, tar_bytes
-from tests.transforms.formats.reading import Account, read_all
+from tests.transforms.formats.reading import read_tar
 
 SAMPLES = make_samples(3)
 JPEG = SAMPLES[0].data
-
-
-def read(data: bytes, suffix: str = "tar") -> Account:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"shard.{suffix}")
-        path.write_bytes(data)
-        return read_all(path)
 
 
 def header(name: str, size: int, kind: bytes) -> bytes:
@@ -63,7 +54,7 @@ PATH = record("path", NAME.encode())
 @pytest.mark.parametrize("first", [True, False])
 def test_an_attribute_of_any_size_costs_neither_name_nor_account(size: int, first: bool) -> None:
     attribute = record("LIBARCHIVE.xattr.com.apple.ResourceFork", b"A" * size)
-    account = read(pax(attribute + PATH if first else PATH + attribute) + member("short") + member("b.jpg") + END)
+    account = read_tar(pax(attribute + PATH if first else PATH + attribute) + member("short") + member("b.jpg") + END)
     assert [image.member for image in account.images] == [NAME, "b.jpg"]
     assert [image.data for image in account.images] == [JPEG, JPEG]
     assert account.damage is None
@@ -73,7 +64,7 @@ def test_an_attribute_of_any_size_costs_neither_name_nor_account(size: int, firs
 @settings(max_examples=60, deadline=None)
 def test_whatever_else_a_header_says_the_path_is_found(records: list[tuple[str, bytes]], place: int) -> None:
     parts = [record(keyword, value) for keyword, value in records if len(keyword) < 200]
-    account = read(pax(b"".join([*parts[:place], PATH, *parts[place:]])) + member("short") + END)
+    account = read_tar(pax(b"".join([*parts[:place], PATH, *parts[place:]])) + member("short") + END)
     assert [image.member for image in account.images] == [NAME]
     assert account.damage is None
 
@@ -82,7 +73,7 @@ def test_whatever_else_a_header_says_the_path_is_found(records: list[tuple[str, 
 @pytest.mark.parametrize("compressed", [True, False])
 def test_the_size_that_a_header_adds_is_the_size(plain: int, compressed: bool) -> None:
     tar = pax(record("size", str(len(JPEG)).encode())) + member("a.jpg", plain) + member("b.jpg") + END
-    account = read(zstandard.ZstdCompressor().compress(tar) if compressed else tar)
+    account = read_tar(zstandard.ZstdCompressor().compress(tar) if compressed else tar)
     assert [(image.member, image.data) for image in account.images] == [("a.jpg", JPEG), ("b.jpg", JPEG)]
     assert account.damage is None
 
@@ -103,7 +94,7 @@ def test_the_size_that_a_header_adds_is_the_size(plain: int, compressed: bool) -
     ],
 )
 def test_a_record_that_is_none_is_damage_and_every_image_is_read(wrong: bytes) -> None:
-    account = read(pax(PATH + wrong) + member("a.jpg") + member("b.jpg") + END)
+    account = read_tar(pax(PATH + wrong) + member("a.jpg") + member("b.jpg") + END)
     assert [image.member for image in account.images] == [NAME, "b.jpg"]
     assert "the extended header at byte 512" in (account.damage or "")
 
@@ -116,7 +107,7 @@ def test_headers_made_to_cost_much_cost_little() -> None:
     packed = zstandard.ZstdCompressor().compress(tar)
     del tar
     tracemalloc.start()
-    account = read(packed, "tar.zst")
+    account = read_tar(packed, "tar.zst")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(account.images) == 42
@@ -135,7 +126,7 @@ FRAMES = [zstandard.ZstdCompressor().compress(TAR[at : at + 4000]) for at in ran
 def test_frames_of_zstd_that_hold_no_data_are_passed_over(skipped: list[tuple[int, bytes]]) -> None:
     frames = [struct.pack("<II", 0x184D2A50 + kind, len(data)) + data for kind, data in skipped]
     between = [b"".join(pair) for pair in zip(frames, [*FRAMES, b""], strict=False)]
-    account = read(b"".join(between) + b"".join(FRAMES[len(between) :]), "tar.zst")
+    account = read_tar(b"".join(between) + b"".join(FRAMES[len(between) :]), "tar.zst")
     assert [image.data for image in account.images] == [sample.data for sample in SAMPLES]
     assert account.damage is None
 
@@ -145,7 +136,7 @@ def test_frames_of_zstd_that_hold_no_data_are_passed_over(skipped: list[tuple[in
 def test_a_window_that_needs_too_much_memory_says_what_to_do(log: int, told: str | None, suffix: str) -> None:
     parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=log, hash_log=10, chain_log=10)
     compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
-    account = read(compressor.compress(TAR) + compressor.flush(), suffix)
+    account = read_tar(compressor.compress(TAR) + compressor.flush(), suffix)
     if told:
         assert f"needs a window of {told}, more than 128 MiB; recompress without --long" in (account.damage or "")
         assert "corrupt" not in (account.damage or "")

@@ -6,6 +6,7 @@ import json
 import tempfile
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.formats.tfrecord import masked_crc
 from tests.examples import example_class
 from tests.shards import example_bytes, make_samples, record_bytes, sample_example, tfrecord_bytes
-from tests.transforms.formats.reading import FAST, Account, read_all
+from tests.transforms.formats.reading import FAST, read_all, read_bytes
 
 SAMPLES = make_samples(12)
 JPEG = SAMPLES[0].data
@@ -27,13 +28,7 @@ PNG = make_samples(1, kinds=("PNG",))[0].data
 RECORDS = [record_bytes(sample_example(sample)) for sample in SAMPLES]
 TFRECORD = b"".join(RECORDS)
 STARTS = [sum(map(len, RECORDS[:number])) for number in range(12)]
-
-
-def read_bytes(data: bytes, *columns: str) -> Account:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "shard.tfrecord")
-        path.write_bytes(data)
-        return read_all(path, columns=columns)
+read_tfrecord = partial(read_bytes, suffix="tfrecord")
 
 
 def test_the_wire_format_is_tensorflows() -> None:
@@ -112,7 +107,7 @@ def test_every_image_of_every_feature_is_read_once_and_fetched_again(
 
 
 def test_addresses_name_the_feature_where_there_are_several() -> None:
-    account = read_bytes(record_bytes(example_bytes({"left": [JPEG], "right": [PNG, JPEG], "key": [b"k"]})))
+    account = read_tfrecord(record_bytes(example_bytes({"left": [JPEG], "right": [PNG, JPEG], "key": [b"k"]})))
     assert [image.member for image in account.images] == ["k/left", "k/right/0", "k/right/1"]
 
 
@@ -127,13 +122,13 @@ def test_addresses_name_the_feature_where_there_are_several() -> None:
 )
 def test_raw_pixels_are_refused_with_what_to_do(shape: dict[str, list[int]]) -> None:
     for size in (60, 240):
-        account = read_bytes(record_bytes(example_bytes({"image_raw": [bytes(size)], "name": [b"cat"], **shape})))
+        account = read_tfrecord(record_bytes(example_bytes({"image_raw": [bytes(size)], "name": [b"cat"], **shape})))
         (reject,) = account.rejects
         assert (reject.reason, account.damage) == (Reason.UNSUPPORTED_FORMAT, None)
         assert (
             f"'image_raw' holds {size} bytes of raw pixels, not an encoded image; write it with tf.io.encode_png" in reject.detail
         )
-    (tensor,) = read_bytes(record_bytes(example_bytes({"x": [b"\x08\x04\x12\x08 pixels"]}))).rejects
+    (tensor,) = read_tfrecord(record_bytes(example_bytes({"x": [b"\x08\x04\x12\x08 pixels"]}))).rejects
     assert "'x' holds a serialised tensor" in tensor.detail
 
 
@@ -141,7 +136,7 @@ def test_a_record_of_millions_of_parts_costs_little() -> None:
     ints = example_bytes({"image": [JPEG], "n": [1] * 3_000_000})
     unpacked = b"\x08\x01" * 3_000_000
     bare = b"\x0a" + varint(len(unpacked)) + unpacked
-    account = read_bytes(b"".join(map(record_bytes, (ints, bare, example_bytes({"image": [PNG]})))))
+    account = read_tfrecord(b"".join(map(record_bytes, (ints, bare, example_bytes({"image": [PNG]})))))
     assert [image.data for image in account.images] == [JPEG, PNG]
     assert [(each.member, each.reason) for each in account.rejects] == [("1", Reason.TOO_LARGE)]
     assert f"more than {MAX_FIELDS} parts" in account.rejects[0].detail
@@ -154,10 +149,10 @@ def varint(number: int) -> bytes:
 @pytest.mark.parametrize("level", [0, 1, 6, 9])
 def test_zlib_files_are_read(level: int) -> None:
     packed = zlib.compress(TFRECORD, level)
-    account = read_bytes(packed)
+    account = read_tfrecord(packed)
     assert [image.data for image in account.images] == [sample.data for sample in SAMPLES]
     assert account.damage is None
-    cut = read_bytes(packed[:-4])
+    cut = read_tfrecord(packed[:-4])
     assert len(cut.images) == 12
     assert "the zlib stream ends early" in (cut.damage or "")
 
@@ -177,14 +172,14 @@ def test_the_checksum_is_beams(data: bytes) -> None:
     ],
 )
 def test_the_feature_of_images_is_found(features: dict[str, bytes], chosen: bytes) -> None:
-    account = read_bytes(record_bytes(example_bytes({name: [value] for name, value in features.items()})))
+    account = read_tfrecord(record_bytes(example_bytes({name: [value] for name, value in features.items()})))
     assert [image.data for image in account.images] == [chosen]
 
 
 def test_the_feature_can_be_named() -> None:
     record = record_bytes(example_bytes({"image": [JPEG], "depth": [PNG]}))
-    assert [image.data for image in read_bytes(record, "depth").images] == [PNG]
-    missing = read_bytes(record, "missing")
+    assert [image.data for image in read_tfrecord(record, "depth").images] == [PNG]
+    missing = read_tfrecord(record, "missing")
     assert [each.reason for each in missing.rejects] == [Reason.NO_BYTES]
     assert "no record has a feature 'missing'; there are depth, image" in (missing.damage or "")
 
@@ -197,19 +192,19 @@ def test_other_features_become_metadata_and_a_name_the_member() -> None:
         "box": [0.5, 1.5],
         "nan": [float("nan")],
     }
-    (image,) = read_bytes(record_bytes(example_bytes(features))).images
+    (image,) = read_tfrecord(record_bytes(example_bytes(features))).images
     assert (image.member, image.offset) == ("n0.jpg", 0)
     assert json.loads(image.metadata or "") == {"image/filename": "n0.jpg", "label": 3, "box": [0.5, 1.5], "nan": None}
 
 
 def test_several_images_of_one_record_are_all_given() -> None:
-    account = read_bytes(record_bytes(example_bytes({"image": [JPEG, PNG], "key": [b"k"]})))
+    account = read_tfrecord(record_bytes(example_bytes({"image": [JPEG, PNG], "key": [b"k"]})))
     assert [(image.member, image.data) for image in account.images] == [("k", JPEG), ("k#1", PNG)]
 
 
 def test_records_without_an_image_are_rejected() -> None:
     records = [example_bytes({"text": [b"hello"]}), example_bytes({"image": [b""]}), b"\xff\xff no example", b""]
-    account = read_bytes(b"".join(map(record_bytes, records)))
+    account = read_tfrecord(b"".join(map(record_bytes, records)))
     reasons = [Reason.NO_BYTES, Reason.EMPTY, Reason.CORRUPT_RECORD, Reason.NO_BYTES]
     assert [each.reason for each in account.rejects] == reasons
     assert account.damage is None
@@ -225,7 +220,7 @@ def test_a_record_too_large_is_stepped_over(tmp_path: Path) -> None:
 
 def test_data_that_fail_their_checksum_cost_one_record() -> None:
     at = STARTS[5] + 40
-    account = read_bytes(TFRECORD[:at] + bytes([TFRECORD[at] ^ 1]) + TFRECORD[at + 1 :])
+    account = read_tfrecord(TFRECORD[:at] + bytes([TFRECORD[at] ^ 1]) + TFRECORD[at + 1 :])
     assert [(each.member, each.offset, each.reason) for each in account.rejects] == [("5", STARTS[5], Reason.CORRUPT_RECORD)]
     assert len(account.images) == 11
     assert f"the data of the record at byte {STARTS[5]} fail their checksum" in (account.damage or "")
@@ -233,7 +228,7 @@ def test_data_that_fail_their_checksum_cost_one_record() -> None:
 
 def test_a_length_that_fails_its_checksum_ends_the_shard() -> None:
     at = STARTS[5]
-    account = read_bytes(TFRECORD[:at] + bytes([TFRECORD[at] ^ 1]) + TFRECORD[at + 1 :])
+    account = read_tfrecord(TFRECORD[:at] + bytes([TFRECORD[at] ^ 1]) + TFRECORD[at + 1 :])
     assert len(account.images) == 5
     assert [each.reason for each in account.rejects] == [Reason.CORRUPT_HEADER]
     assert f"byte {at} fails its checksum, so nothing from there on could be read" in (account.damage or "")
@@ -242,7 +237,7 @@ def test_a_length_that_fails_its_checksum_ends_the_shard() -> None:
 @given(cut=st.integers(1, len(TFRECORD) - 1))
 @settings(max_examples=60, deadline=None)
 def test_wherever_it_is_cut_whole_records_are_given_and_the_cut_one_is_told(cut: int) -> None:
-    account = read_bytes(TFRECORD[:cut])
+    account = read_tfrecord(TFRECORD[:cut])
     whole = sum(start + len(record) <= cut for start, record in zip(STARTS, RECORDS, strict=True))
     assert [image.data for image in account.images] == [sample.data for sample in SAMPLES[:whole]]
     at_end = cut in STARTS
@@ -253,7 +248,7 @@ def test_wherever_it_is_cut_whole_records_are_given_and_the_cut_one_is_told(cut:
 @given(at=st.integers(0, len(TFRECORD) - 1), flip=st.integers(1, 255))
 @settings(max_examples=100, deadline=None)
 def test_any_flipped_byte_is_found(at: int, flip: int) -> None:
-    account = read_bytes(TFRECORD[:at] + bytes([TFRECORD[at] ^ flip]) + TFRECORD[at + 1 :])
+    account = read_tfrecord(TFRECORD[:at] + bytes([TFRECORD[at] ^ flip]) + TFRECORD[at + 1 :])
     assert account.damage is not None
     hit = max(number for number, start in enumerate(STARTS) if start <= at)
     assert [image.data for image in account.images][:hit] == [sample.data for sample in SAMPLES[:hit]]
@@ -261,7 +256,7 @@ def test_any_flipped_byte_is_found(at: int, flip: int) -> None:
 
 
 def test_an_empty_file_and_a_cut_stream_are_damage(tmp_path: Path) -> None:
-    assert "empty" in (read_bytes(b"").damage or "")
+    assert "empty" in (read_tfrecord(b"").damage or "")
     path = tmp_path / "a.tfrecord.gz"
     path.write_bytes(tfrecord_bytes(SAMPLES, "gz")[:-4])
     account = read_all(path)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
-import tempfile
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,20 +16,14 @@ from hypothesis import strategies as st
 from causalprint.schemas.reasons import Reason
 from tests.servers import ObjectStore, breaking_proxy
 from tests.shards import make_samples, tar_members, zip_of
-from tests.transforms.formats.reading import FAST, Account, read_all
+from tests.transforms.formats.reading import FAST, read_all, read_bytes
 
 SAMPLES = make_samples(8)
 JPEG = SAMPLES[0].data
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 ZIP = zip_of(tar_members(SAMPLES))
 ORIGINALS = {sample.member: sample.data for sample in SAMPLES}
-
-
-def read_zip(data: bytes) -> Account:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "a.zip")
-        path.write_bytes(data)
-        return read_all(path)
+read_zip = partial(read_bytes, suffix="zip")
 
 
 def patched(data: bytes, name: str, *, central: int, local: int, value: bytes) -> bytes:

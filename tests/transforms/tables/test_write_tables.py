@@ -19,7 +19,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from causalprint.schemas.tables import TABLES, file_schema, stored_rows
-from causalprint.transforms.tables.committed import committed, read_record
+from causalprint.transforms.tables.committed import committed, read_sealed
 from causalprint.transforms.tables.write_tables import write_counted, write_slice
 from tests.outputs import (
     BUNDLE_DIGEST,
@@ -131,7 +131,7 @@ def test_a_parquet_file_of_others_is_no_mark(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / path)
     assert committed(output, "0" * 32) is None
     with pytest.raises(ValueError, match="holds no record of this pipeline"):
-        read_record(output, path)
+        read_sealed(output, path)
 
 
 OTHER_PROCESS = """
