@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalprint.pipelines.report import NAMED
+from causalprint.schemas.accounts import RejectCount, VerdictCount, summed
 from causalprint.schemas.config import Sample, Slicing, Storage
-from causalprint.schemas.elements import RejectCount, VerdictCount, summed
 from causalprint.schemas.losses import LeftOut
 from causalprint.schemas.runs import IncompleteShard
 

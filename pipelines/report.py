@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from causalprint.pipelines.console import new_table
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
-from causalprint.schemas.elements import RejectCount, SkippedCount, VerdictCount, spread
+from causalprint.schemas.accounts import RejectCount, VerdictCount, spread
+from causalprint.schemas.elements import SkippedCount
 from causalprint.schemas.losses import LeftOut
 from causalprint.schemas.reasons import Stage
 from causalprint.schemas.runs import IncompleteShard, RunManifest

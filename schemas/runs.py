@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
+from causalprint.schemas.accounts import Counts, add_digests
 from causalprint.schemas.config import AuditConfig
-from causalprint.schemas.elements import Counts, add_digests
 from causalprint.schemas.losses import LeftOut
 
 NAMED = 100

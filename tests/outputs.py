@@ -12,8 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import AuditConfig, Slicing, Storage
-from causalprint.schemas.elements import AttributedSlice, Shard, ShardAccount, SliceReceipt
+from causalprint.schemas.elements import AttributedSlice, Shard
 from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import Run
 from causalprint.transforms.tables.close_accounts import write_account

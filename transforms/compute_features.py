@@ -23,9 +23,10 @@ from causalprint.models.lenses import load_lens
 from causalprint.models.residuals.base import Residual
 from causalprint.models.training.examples import THUMBNAIL, Extraction, thumbnail_of
 from causalprint.models.training.interventions import Intervened, Style
+from causalprint.schemas.accounts import RejectCount, summed
 from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, RejectCount, Shard, digest, summed
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
 from causalprint.transforms.counting import Done, compute_images, thread_pool
 from causalprint.transforms.images.decode import ImageRejectError, decode

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from causalprint.models.labelled import LabelledImages
 from causalprint.models.training.examples import THUMBNAIL, Examples
 from causalprint.models.training.interventions import Style
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt, receipt_of
 from causalprint.schemas.arrays import Text
 from causalprint.schemas.config import Storage
-from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
+from causalprint.schemas.elements import Shard
 from causalprint.transforms.compute_features import FeatureSlice
 from causalprint.transforms.tables.committed import closed, record_in, walk
 from causalprint.transforms.tables.output import Output
@@ -44,7 +45,7 @@ def feature_output(root: str, key: str, storage: Storage) -> Output:
 
 def write_features(computed: FeatureSlice, output: Output) -> SliceReceipt:
     """Writes one slice, in one step; returns its receipt: ``attributed`` rows, and by ``reasons`` the images left out."""
-    receipt = computed.source.receipt(computed.rows.num_rows, reasons=computed.left_out)
+    receipt = receipt_of(computed.source, computed.rows.num_rows, reasons=computed.left_out)
     return commit(receipt, {FEATURES: pa.table(computed.rows)}, output)
 
 

@@ -14,8 +14,9 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.utils.shared import Shared
 
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import ImageSlice, Shard, ShardAccount, SliceReceipt
+from causalprint.schemas.elements import ImageSlice, Shard
 from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output

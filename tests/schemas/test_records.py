@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import AuditConfig
-from causalprint.schemas.elements import ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_data, from_json, to_json
 from causalprint.schemas.runs import Run, RunManifest, Totals
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from causalprint.schemas.accounts import RejectCount
 from causalprint.schemas.config import Storage
-from causalprint.schemas.elements import ImageSlice, Reject, RejectCount, Shard
+from causalprint.schemas.elements import ImageSlice, Reject, Shard
 from causalprint.transforms.compute_features import Example, FeatureSlice, feature_rows
 from causalprint.transforms.feature_files import FEATURES, feature_output, read_examples, write_features
 from causalprint.transforms.labels import Label

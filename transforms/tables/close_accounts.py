@@ -10,7 +10,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
-from causalprint.schemas.elements import ShardAccount, SliceReceipt
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SHARDS
 from causalprint.transforms.tables.ledger import Ledger

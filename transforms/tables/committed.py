@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import Storage
-from causalprint.schemas.elements import Shard, ShardAccount, SliceReceipt
+from causalprint.schemas.elements import Shard
 from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import RECORD, SEALED_RECORD, TABLES
 from causalprint.transforms.tables.ledger import Ledger

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from causalprint.schemas.elements import Counts, Shard, ShardAccount, SliceReceipt, add_digests, digest, spread
+from causalprint.schemas.accounts import Counts, ShardAccount, SliceReceipt, add_digests, spread
+from causalprint.schemas.elements import Shard, digest
 
 NOTHING = add_digests(())
 
@@ -19,7 +20,7 @@ class Ledger:
         shortest, longest: how many slices the shard has, by the receipts of slices that end it; they should agree.
         damage, retryable: by the same receipts.
         counts: of the slices that are in.
-        footprint, seal: of the same, as of :class:`~causalprint.schemas.elements.ShardAccount`; ``None`` where one has none.
+        footprint, seal: of the same, as of :class:`~causalprint.schemas.accounts.ShardAccount`; ``None`` where one has none.
     """
 
     shard: Shard

@@ -12,7 +12,8 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.shared import Shared
 
-from causalprint.schemas.elements import ImageSlice, Shard, ShardAccount, SliceReceipt
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt, receipt_of
+from causalprint.schemas.elements import ImageSlice, Shard
 from causalprint.transforms.counting import count
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import closed, committed_from, walk
@@ -53,7 +54,7 @@ def skip_slice(source: ImageSlice, output: Output, stored: Stored | None = None)
         if receipt.last:
             return
         index += 1
-    yield replace(source, index=index, slice_id=source.shard.slice_id(output.bundle_id, index)).receipt()
+    yield receipt_of(replace(source, index=index, slice_id=source.shard.slice_id(output.bundle_id, index)))
 
 
 def pass_shard(shard: Shard, output: Output, stored: Stored | None = None) -> Iterator[Shard | TaggedOutput]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from functools import cached_property
 
-from causalprint.schemas.elements import ShardAccount, SliceReceipt, add_digests, footprint
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt, add_digests, footprint
 from causalprint.transforms.tables.output import Output, listed
 
 SUFFIX = ".parquet"

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt, add_digests
 from causalprint.schemas.config import Storage
-from causalprint.schemas.elements import ShardAccount, SliceReceipt, add_digests, digest
+from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.lookup import OUTPUT_MARK

@@ -14,8 +14,9 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 import causalprint
+from causalprint.schemas.accounts import Counts, ShardAccount, spread
 from causalprint.schemas.config import AuditConfig, Storage
-from causalprint.schemas.elements import Counts, ShardAccount, digest, spread
+from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.runs import ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from causalprint.schemas.elements import AttributedSlice, RejectCount, SliceReceipt, VerdictCount, WrittenFile
+from causalprint.schemas.accounts import RejectCount, SliceReceipt, VerdictCount, WrittenFile, receipt_of
+from causalprint.schemas.elements import AttributedSlice
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SEALED_RECORD, file_schema, stored_rows
 from causalprint.transforms.counting import count
@@ -40,7 +41,7 @@ def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
     """
     fingerprinted = attributed.fingerprinted
     if fingerprinted.source.retryable:
-        return fingerprinted.source.receipt()
+        return receipt_of(fingerprinted.source)
     receipt = _receipt(attributed)
     tables = {
         "images": fingerprinted.images,
@@ -130,7 +131,8 @@ def _receipt(attributed: AttributedSlice) -> SliceReceipt:
             f"attributions, {fingerprinted.rejects.num_rows} in rejects; this is a bug, please report it"
         )
         raise ValueError(message)
-    return source.receipt(
+    return receipt_of(
+        source,
         rows.num_rows,
         verdicts=(VerdictCount(*pair, 1) for pair in _pairs(rows, "verdict", "source")),
         reasons=(RejectCount(*pair, 1) for pair in _pairs(fingerprinted.rejects, "stage", "reason")),

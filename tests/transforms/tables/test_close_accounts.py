@@ -13,7 +13,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causalprint.schemas.elements import RejectCount, ShardAccount, SliceReceipt, VerdictCount
+from causalprint.schemas.accounts import RejectCount, ShardAccount, SliceReceipt, VerdictCount
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.tables.close_accounts import CloseAccounts, write_account
 from causalprint.transforms.tables.committed import closed

@@ -16,7 +16,8 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
-from causalprint.schemas.elements import ImageSlice, ShardAccount, SliceReceipt
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt
+from causalprint.schemas.elements import ImageSlice
 from causalprint.transforms.counting import FOLDER, Tally, read_tally
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables.output import Output

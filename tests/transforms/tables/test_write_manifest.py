@@ -11,8 +11,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from causalprint.schemas.accounts import RejectCount, ShardAccount, VerdictCount
 from causalprint.schemas.config import Storage
-from causalprint.schemas.elements import RejectCount, ShardAccount, VerdictCount, limit_damage
+from causalprint.schemas.elements import limit_damage
 from causalprint.schemas.runs import FileDigest, IncompleteShard, Totals
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.committed import bundle_ids, run_ids
