@@ -15,7 +15,7 @@ from causalprint.research.aligned.config import AlignedConfig
 from causalprint.research.anonymization.config import AnonymizeConfig
 from causalprint.research.comparison.config import CompareConfig
 from causalprint.research.structure.config import StructureConfig
-from causalprint.research.training.config import LensConfig, ModelTrainingConfig
+from causalprint.research.training.config import CutConfig, LensConfig, ModelTrainingConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from causalprint.research.aligned.make_aligned import AlignedReport
     from causalprint.research.anonymization.records import Anonymization, Seen
     from causalprint.research.structure.study import Structure
+    from causalprint.research.training.cut_encoder import CutEncoder
     from causalprint.research.training.own_model import TrainedModel
     from causalprint.research.training.train_lens import TrainedLens
 
@@ -145,6 +146,19 @@ def train_prior(config: ModelTrainingConfig, session: Session) -> int:
     return session.present(session.watch(partial(run, config)), show)
 
 
+@command(CutConfig, AGAIN)
+def cut_encoder(config: CutConfig, session: Session) -> int:
+    """Cut a vision transformer in ONNX after the last of its blocks that is read, so that a bundle can carry it."""
+    from causalprint.research.training.cut_encoder import cut_encoder as run
+
+    def show(made: CutEncoder, out: Console) -> None:
+        licences = ", ".join(made.licences) or "none found"
+        _say(out, f"{made.size:,} bytes, {made.features:,} features of an image; licences: {licences}")
+        _say(out, f'next: name it under lenses of a recipe: {{lens: "{made.lens}", reading: image}}')
+
+    return session.present(session.watch(lambda _: run(config)), show)
+
+
 def _say(out: Console, *lines: str) -> None:
     for line in lines:
         out.print(line, soft_wrap=True)
@@ -156,4 +170,4 @@ def _words(seen: Seen) -> str:
 
 
 app = typer.Typer()
-add(app, compare, ablate, anonymize, structure, make_aligned, train_lens, train_prior)
+add(app, compare, ablate, anonymize, structure, make_aligned, train_lens, train_prior, cut_encoder)

@@ -139,6 +139,15 @@ class ModelSpec:
             raise self.error(f"{name}={written} is out of range; give a number from {lowest} to {highest}")
         return value
 
+    def ordinals(self, name: str) -> tuple[int, ...]:
+        """Option ``name`` as ascending whole numbers from 1, with commas; none where it is missing; else :class:`ModelError`."""
+        written = self.text(name, "")
+        parts = written.split(",") if written else []
+        values = tuple(int(part) for part in parts if part.isascii() and part.isdigit())
+        if len(values) < len(parts) or 0 in values or list(values) != sorted(set(values)):
+            raise self.error(f"{name}={written} are no whole numbers from 1 in ascending order; give for example {name}=4,6,8")
+        return values
+
     def colour(self, name: str) -> tuple[float, ...] | None:
         """Option ``name`` as one number for each of red, green and blue, or one for all; ``None`` where it is not given.
 

@@ -3,7 +3,10 @@
 ``convolutional:FOLDER-OR-NAME`` is of our own (:mod:`causalprint.models.lenses.convolutional`), and in the package;
 ``?statistic=correlations`` takes correlations of its channels in place of their ``moments``. Optional:
 ``transformers:PATH-OR-HUB-NAME`` (the SL, VSL and SSL lenses of arXiv 2509.15406 are of this kind), ``timm:NAME``, ``onnx:PATH``;
-``?mean=…&std=…`` (one number, or three with commas) says how the encoder wants its pixels, where its own files do not.
+``?mean=…&std=…`` (one number, or three with commas) says how the encoder wants its pixels, where its own files do not;
+``?blocks=4,6,8`` reads a vision transformer after these blocks, and no further, in place of its end: of each the class token, and
+mean and deviation of the others (``pool=moments``) or it alone (``pool=class``). An ONNX file that was cut to some blocks
+(``causalprint lab cut-encoder``) gives its own, by ``?pool=…``.
 An image is never resized: its centre is cut to the encoder's size, and a smaller one reflected at its borders.
 """
 
@@ -30,11 +33,12 @@ LENSES: Mapping[str, Lens] = {lens.name: lens for lens in (RGB, DFT, DCT, QFT, R
 
 
 _PIXELS = ("mean", "std")
+_BLOCKS = ("blocks", "pool")
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "convolutional": ("convolutional", ("statistic",)),
-    "transformers": ("torch_encoder", _PIXELS),
+    "transformers": ("torch_encoder", (*_PIXELS, *_BLOCKS)),
     "timm": ("torch_encoder", _PIXELS),
-    "onnx": ("onnx_encoder", _PIXELS),
+    "onnx": ("onnx_encoder", (*_PIXELS, *_BLOCKS)),
 }
 """Every kind of learned lens by its name in a spec: the file in this folder that holds ``load(spec, device) -> Lens``, imported
 on use since most need a package; and what options may follow the location."""

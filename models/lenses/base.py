@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from causalprint.models.residuals.base import Reconstruction, reflected
 from causalprint.schemas.model_spec import Reading
 
 Function = Callable[[Tensor], Tensor]
+POOLS = ("moments", "class")
+"""What of a block's tokens is read; the first is the default."""
 MID_GREY, MAGNIFIED = 0.5, 4.0
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -62,6 +65,22 @@ def read(lens: Lens, reading: Reading, x: Tensor, reconstruction: Reconstruction
     if reading == "difference":
         return lens.apply(x) - lens.apply(reconstruction.reconstruction)
     return lens.apply(x)
+
+
+def pooled(tokens: Tensor, pool: str, leading: int = 1) -> Tensor:
+    """Features of one block's ``tokens`` (N, T, D) of a vision transformer, of which the ``leading`` ones stand for no patch.
+
+    Args:
+        tokens: the class token first, where there is one.
+        pool: ``class``: the class token (N, D); ``moments``: followed by the mean and the deviation of those of the patches,
+            (N, 3D), or (N, 2D) without a class token.
+        leading: class token and registers.
+    """
+    if pool == "class":
+        return tokens[:, 0]
+    patches = tokens[:, leading:]
+    moments = [patches.mean(dim=1), patches.std(dim=1, correction=0)]
+    return torch.cat([tokens[:, 0], *moments] if leading else moments, dim=1)
 
 
 def centre(x: Tensor, side: int | None) -> Tensor:

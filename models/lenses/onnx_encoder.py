@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, Lens, centre, magnified, normalise
+from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, POOLS, Lens, centre, magnified, normalise, pooled
 from causalprint.models.residuals.weights import open_onnx, take_digests
 from causalprint.schemas.arrays import Floats
 from causalprint.schemas.model_spec import LensSpec
@@ -21,8 +21,9 @@ from causalprint.schemas.model_spec import LensSpec
 def load(spec: LensSpec, device: torch.device) -> Lens:
     """The encoder in the file ``spec.location``: pixels float32 (N, 3, H, W) -> features. Thread safe.
 
-    Of several outputs, the first of shape (N, D) is taken; else the first token of (N, T, D), or the mean of (N, D, H, W). Pixels
-    are normalised as CLIP's unless the spec says otherwise.
+    Of several outputs, the first of shape (N, D) is taken; else the first token of (N, T, D), or the mean of (N, D, H, W); with
+    ``blocks`` what these give, and with ``pool`` alone all outputs, each pooled. Pixels are normalised as CLIP's unless the spec
+    says otherwise.
 
     It runs on the CPU wherever ``device`` is; a second session gives the blocks, once they are asked for.
 
@@ -31,6 +32,7 @@ def load(spec: LensSpec, device: torch.device) -> Lens:
     """
     del device
     path = Path(spec.location).expanduser()
+    chosen = spec.ordinals("blocks")
     mean, std = spec.colour("mean") or CLIP_MEAN, spec.colour("std") or CLIP_STD
     if not path.is_file():
         raise spec.error(f"there is no file {path}; give that of an ONNX image encoder")
@@ -43,29 +45,36 @@ def load(spec: LensSpec, device: torch.device) -> Lens:
         # One at a time: dynamic quantisation takes one scale for a whole batch.
         return [np.ascontiguousarray(ready[index : index + 1], np.float32) for index in range(len(ready))]
 
-    blank = torch.zeros(1, 3, side or 64, side or 64)
-    outputs = [output.name for output in session.get_outputs()]
-    ranks = [np.ndim(value) for value in session.run(outputs, {name: prepare(blank)[0]})]
-    chosen = outputs[ranks.index(2)] if 2 in ranks else outputs[0]
+    def run(graph: Any, names: Sequence[str], x: Tensor, take: Callable[[list[Tensor]], Tensor]) -> Tensor:
+        """What ``take`` makes of the outputs of each image, one below the other."""
+        rows = [take([torch.from_numpy(value) for value in graph.run(names, {name: pixels})]) for pixels in prepare(x)]
+        return torch.cat(rows).to(x)
 
-    def features(x: Tensor) -> Tensor:
-        rows = [_pool(session.run([chosen], {name: pixels})[0]) for pixels in prepare(x)]
-        return torch.from_numpy(np.concatenate(rows)).to(x)
+    outputs = [output.name for output in session.get_outputs()]
 
     @cache
     def open_blocks() -> tuple[Any, list[str]]:
-        return _open_blocks(spec, path)
+        return _open_blocks(spec, path, chosen)
 
     def blocks(x: Tensor) -> Tensor:
         with lock:
             graph, names = open_blocks()
-        rows = []
-        for pixels in prepare(x):
-            states = graph.run(names, {name: pixels})
-            if any(state.ndim != 3 for state in states):
-                raise spec.error("its blocks give no tokens; give a vision transformer")
-            rows.append(np.stack([state[:, 0] for state in states], axis=1).astype(np.float32))
-        return torch.from_numpy(np.concatenate(rows)).to(x)
+        return run(graph, names, x, lambda states: torch.stack([pooled(_tokens(spec, state), "class") for state in states], 1))
+
+    blank = torch.zeros(1, 3, side or 64, side or 64)
+    if chosen or spec.text("pool", ""):
+        pool = spec.choice("pool", POOLS)
+        graph, names = open_blocks() if chosen else (session, outputs)
+
+        def features(x: Tensor) -> Tensor:
+            return run(graph, names, x, lambda states: torch.cat([pooled(_tokens(spec, state), pool) for state in states], 1))
+
+    else:
+        ranks = [np.ndim(value) for value in session.run(outputs, {name: prepare(blank)[0]})]
+        end = [outputs[ranks.index(2)] if 2 in ranks else outputs[0]]
+
+        def features(x: Tensor) -> Tensor:
+            return run(session, end, x, lambda states: _pool(states[0]))
 
     digests = take_digests(path.parent, (path, *path.parent.glob(f"{path.name}.data")))
     return Lens(str(spec), features(blank).shape[1], features, digests=digests, show=magnified, blocks=blocks)
@@ -100,18 +109,40 @@ def residual_stream(graph: Any) -> list[str]:
     return longest[1::2] if len(longest) % 2 == 0 else longest
 
 
-def _open_blocks(spec: LensSpec, path: Path) -> tuple[Any, list[str]]:
+def cut(spec: LensSpec, model: Any, chosen: Sequence[int] = ()) -> tuple[Any, list[str]]:
+    """The part of an ONNX ``model`` of one input that gives the tokens after the ``chosen`` blocks, or after each; its outputs.
+
+    Raises:
+        LensError: it has no such blocks.
+    """
+    from onnx import TensorProto, helper  # noqa: PLC0415 - optional
+    from onnx.utils import Extractor  # noqa: PLC0415
+
+    names = residual_stream(model.graph)
+    if not names:
+        raise spec.error("its graph has no transformer blocks; give a vision transformer that is not fused")
+    if chosen and chosen[-1] > len(names):
+        raise spec.error(f"it has {len(names)} blocks and no block {chosen[-1]}; give fewer")
+    names = [names[number - 1] for number in chosen] or names
+    typed = {value.name for value in (*model.graph.value_info, *model.graph.output)}
+    untyped = [name for name in names if name not in typed]
+    model.graph.value_info.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in untyped)
+    return Extractor(model).extract_model([model.graph.input[0].name], names), names
+
+
+def _open_blocks(spec: LensSpec, path: Path, chosen: Sequence[int]) -> tuple[Any, list[str]]:
     try:
         import onnx  # noqa: PLC0415 - optional
     except ImportError as error:
         raise spec.error("its blocks need package onnx; pip install onnx") from error
-    model = onnx.load(str(path))
-    names = residual_stream(model.graph)
-    if not names:
-        raise spec.error("its graph has no transformer blocks; give a vision transformer that is not fused")
-    given = {output.name for output in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
+    model, names = cut(spec, onnx.load(str(path)), chosen)
     return open_onnx(spec, model.SerializeToString()), names
+
+
+def _tokens(spec: LensSpec, state: Tensor) -> Tensor:
+    if state.ndim != 3:
+        raise spec.error("its blocks give no tokens; give a vision transformer")
+    return state.float()
 
 
 def _image_input(spec: LensSpec, session: Any) -> tuple[str, int | None]:
@@ -128,6 +159,5 @@ def _fixed(sides: list[Any]) -> bool:
     return all(isinstance(side, int) for side in sides)
 
 
-def _pool(values: npt.NDArray[Any]) -> Floats:
-    pooled = values[:, 0] if values.ndim == 3 else values.mean(axis=(2, 3)) if values.ndim == 4 else values
-    return np.asarray(pooled, np.float32)
+def _pool(values: Tensor) -> Tensor:
+    return (values[:, 0] if values.ndim == 3 else values.mean(dim=(2, 3)) if values.ndim == 4 else values).float()

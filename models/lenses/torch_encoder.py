@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from causalprint.models.lenses.base import Function, Lens, centre, magnified, normalise
+from causalprint.models.lenses.base import POOLS, Function, Lens, centre, magnified, normalise, pooled
 from causalprint.models.residuals.weights import fetch, take_digests
 from causalprint.schemas.model_spec import LensSpec
 
@@ -58,7 +58,16 @@ def _load_transformers(spec: LensSpec, device: torch.device) -> Lens:
     tokens = any(name.endswith(("cls_token", "class_embedding")) for name, _ in model.named_parameters())
     model = model.to(device).eval().requires_grad_(False)
     pixels = _Pixels(_side(getattr(config, "image_size", None)), mean, std, device)
-    features = pixels.given_to(partial(_features, model, tokens))
+    leading = int(tokens) + (getattr(config, "num_register_tokens", 0) or 0)
+    chosen = spec.ordinals("blocks")
+    if chosen:
+        pool = spec.choice("pool", POOLS if tokens else POOLS[:1])
+        _shorten(spec, model, chosen[-1])
+        features = pixels.given_to(partial(_read_blocks, model, chosen, pool, leading))
+    elif spec.text("pool", ""):
+        raise spec.error("pool says how blocks are read; give blocks=… too")
+    else:
+        features = pixels.given_to(partial(_features, model, tokens))
     blocks = pixels.given_to(partial(_block_tokens, model)) if tokens else None
     size = features(torch.zeros(1, 3, pixels.side or 64, pixels.side or 64)).shape[1]
     files = (folder / "config.json", *sorted(folder.glob("*.safetensors")))
@@ -121,11 +130,33 @@ def _features(model: Any, tokens: bool, x: Tensor) -> Tensor:
     return state[:, 0] if tokens else state.mean(dim=1)
 
 
+def _states(model: Any, x: Tensor) -> tuple[Tensor, ...]:
+    """Tokens (N, T, D) after each block."""
+    run = getattr(model, "get_image_features", model)
+    states: tuple[Tensor, ...] = run(pixel_values=x, output_hidden_states=True).hidden_states
+    return states[1:]  # the first is what the blocks are given
+
+
 def _block_tokens(model: Any, x: Tensor) -> Tensor:
     """The first token after each block, (N, L, D)."""
-    run = getattr(model, "get_image_features", model)
-    states = run(pixel_values=x, output_hidden_states=True).hidden_states[1:]  # the first is what the blocks are given
-    return torch.stack([state[:, 0] for state in states], dim=1)
+    return torch.stack([state[:, 0] for state in _states(model, x)], dim=1)
+
+
+def _read_blocks(model: Any, chosen: tuple[int, ...], pool: str, leading: int, x: Tensor) -> Tensor:
+    states = _states(model, x)
+    return torch.cat([pooled(states[number - 1], pool, leading) for number in chosen], dim=1)
+
+
+def _shorten(spec: LensSpec, model: Any, last: int) -> None:
+    """Drops the blocks after ``last`` of an encoder of images: they would be computed in vain."""
+    seen = getattr(model, "vision_model", model)
+    depth = getattr(seen.config, "num_hidden_layers", 0)
+    lists = [module for module in seen.modules() if isinstance(module, nn.ModuleList) and len(module) == depth > 0]
+    if len(lists) != 1:
+        raise spec.error("its blocks give no tokens; give a vision transformer")
+    if last > depth:
+        raise spec.error(f"it has {depth} blocks and no block {last}; give fewer")
+    del lists[0][last:]
 
 
 def _pixels(spec: LensSpec, folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,8 +1,9 @@
-"""What ``causalprint lab train-lens`` and ``causalprint lab train-prior`` are asked to do."""
+"""What ``causalprint lab train-lens``, ``train-prior`` and ``cut-encoder`` are asked to do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from causalprint.schemas.config import NO_OPTIONS, Device, LabelField, LabelledInputs, Resume, Seed, StorageOptions, Validation
@@ -66,3 +67,17 @@ class ModelTrainingConfig(Command):
     seed: Seed = 0
     device: Annotated[Device, Stated.ALWAYS] = "auto"
     resume: Resume = False
+
+
+@dataclass(frozen=True, slots=True)
+class CutConfig(Command):
+    """A vision transformer in ONNX, cut after the last of its blocks that is read."""
+
+    NAME = "lab cut-encoder"
+
+    encoder: Annotated[Path, argument("An ONNX file, or a wheel or zip archive that holds one.", "FILE")]
+    output: Annotated[str, output("Write the encoder, and the licences that lie beside it, to this folder.")]
+    blocks: Annotated[
+        tuple[int, ...],
+        Option("Read the tokens after these blocks, from 1.", "N,N,…", least=1, commas=True, stated=Stated.ALWAYS),
+    ] = (4, 6, 8)

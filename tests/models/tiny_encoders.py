@@ -25,11 +25,32 @@ def save_encoder(directory: Path, model: Any, *, processor: bool = True) -> str:
     return f"transformers:{directory}"
 
 
+THREE: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "image_size": SIDE,
+    "patch_size": 8,
+}
+
+
 def vit(seed: int = 0) -> transformers.ViTModel:
     """Three blocks of width 16."""
     torch.manual_seed(seed)
-    size: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
-    return transformers.ViTModel(transformers.ViTConfig(image_size=SIDE, patch_size=8, **size))
+    return transformers.ViTModel(transformers.ViTConfig(**THREE))
+
+
+def siglip(seed: int = 0) -> transformers.SiglipVisionModel:
+    """The same without a class token."""
+    torch.manual_seed(seed)
+    return transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**THREE))
+
+
+def dinov3(seed: int = 0) -> transformers.DINOv3ViTModel:
+    """The same with four registers."""
+    torch.manual_seed(seed)
+    return transformers.DINOv3ViTModel(transformers.DINOv3ViTConfig(num_register_tokens=4, **THREE))
 
 
 def clip(seed: int = 0) -> transformers.CLIPModel:

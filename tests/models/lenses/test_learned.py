@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from causalprint.models.lenses import Lens, load_lens, parse_lens
 from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, centre, magnified, normalise
 from causalprint.models.lenses.onnx_encoder import residual_stream
 from causalprint.research.methods.loaded import installed_clip
+from causalprint.research.training.config import CutConfig
+from causalprint.research.training.cut_encoder import cut_encoder
 from causalprint.schemas.model_spec import LensError
-from tests.models.tiny_encoders import MEAN, SIDE, STD, clip, resnet, save_encoder, save_onnx, vit
+from tests.models.tiny_encoders import MEAN, SIDE, STD, clip, dinov3, resnet, save_encoder, save_onnx, siglip, vit
 
 MAKERS: dict[str, Callable[[Path], str]] = {
     "vit": lambda folder: save_encoder(folder, vit()),
@@ -124,6 +127,55 @@ def test_blocks_of_an_onnx_graph_are_found_by_structure(tmp_path: Path, *, quant
     torch.testing.assert_close(blocks[1, 1], torch.from_numpy(session.run(["1.end"], {"pixels": x[1:].numpy()})[0][0, 0]))
 
 
+MODELS = {"vit": (vit, 1), "clip": (clip, 1), "siglip": (siglip, 0), "dinov3": (dinov3, 5)}
+"""Each with how many tokens come before those of patches."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_chosen_blocks_are_read_as_those_of_the_whole_model(tmp_path: Path, name: str) -> None:
+    make, leading = MODELS[name]
+    model = make().eval()
+    spec = save_encoder(tmp_path, model)
+    x = _noise(2, SIDE, SIDE)
+    run = getattr(model, "get_image_features", model)
+    ready = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    states = run(pixel_values=ready, output_hidden_states=True).hidden_states
+    for chosen in ((1,), (2,), (1, 2)):
+        lens = load_lens(f"{spec}?blocks={','.join(map(str, chosen))}")
+        expected = []
+        for state in (states[number] for number in chosen):
+            patches = state[:, leading:]
+            own = [state[:, 0]] if leading else []
+            expected += [*own, patches.mean(dim=1), patches.std(dim=1, correction=0)]
+        torch.testing.assert_close(lens.apply(x), torch.cat(expected, dim=1))
+        assert lens.size == 16 * len(expected)
+    if leading:
+        torch.testing.assert_close(load_lens(f"{spec}?blocks=2&pool=class").apply(x), states[2][:, 0])
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_an_encoder_cut_to_its_blocks_gives_what_the_whole_one_gives(tmp_path: Path, *, quantised: bool) -> None:
+    whole = save_onnx(tmp_path / "encoder.onnx", blocks=3, quantised=quantised)
+    x = _noise(2, SIDE, SIDE)
+    with zipfile.ZipFile(tmp_path / "encoder.whl", "w") as wheel:
+        wheel.write(tmp_path / "encoder.onnx", "package/models/encoder.onnx")
+        wheel.writestr("package.dist-info/licenses/LICENSE", "free")
+    made = cut_encoder(CutConfig(tmp_path / "encoder.whl", str(tmp_path / "cut"), (1, 2)))
+    assert (made.features, made.licences, (tmp_path / "cut" / "LICENSE").read_text()) == (36, ("LICENSE",), "free")
+    assert made.size < (tmp_path / "encoder.onnx").stat().st_size
+    found = load_lens(made.lens)
+    assert torch.equal(found.apply(x), load_lens(f"{whole}?blocks=1,2").apply(x))
+    assert dict(found.digests) == {"encoder.onnx": made.sha256}
+    lens = load_lens(whole)
+    assert lens.blocks is not None
+    assert torch.equal(load_lens(f"{made.lens[:-7]}class").apply(x), lens.blocks(x)[:, :2].flatten(1))
+    with pytest.raises(FileExistsError, match="is there"):
+        cut_encoder(CutConfig(tmp_path / "encoder.onnx", str(tmp_path / "cut"), (1,)))
+    with pytest.raises(LensError, match="has 3 blocks and no block 4"):
+        cut_encoder(CutConfig(tmp_path / "encoder.onnx", str(tmp_path / "other"), (2, 4)))
+    assert not (tmp_path / "other").exists()
+
+
 def test_an_onnx_graph_without_blocks_says_so(tmp_path: Path) -> None:
     lens = load_lens(save_onnx(tmp_path / "encoder.onnx", blocks=0))
     assert lens.blocks is not None
@@ -165,12 +217,27 @@ def test_gaps_in_the_weights_are_refused_but_for_a_pooling_layer_that_is_not_use
         ("onnx:x?size=3", "no option 'size'"),
         ("onnx:x?mean=a", "no number"),
         ("onnx:x?mean=1,2", "has 2 numbers"),
+        ("onnx:x?blocks=4,2", "no whole numbers from 1 in ascending order"),
+        ("onnx:x?blocks=0", "no whole numbers from 1 in ascending order"),
         ("transformers:/no/such/folder", "no directory here"),
     ],
 )
 def test_what_cannot_be_had_says_why(spec: str, said: str) -> None:
     with pytest.raises(LensError, match=said):
         load_lens(spec)
+
+
+def test_blocks_that_an_encoder_lacks_say_so(tmp_path: Path) -> None:
+    encoders = (save_encoder(tmp_path / "vit", vit()), save_onnx(tmp_path / "encoder.onnx"))
+    for spec in encoders:
+        with pytest.raises(LensError, match="has 3 blocks and no block 4"):
+            load_lens(f"{spec}?blocks=2,4")
+    with pytest.raises(LensError, match="pool=most is unknown; give moments or class"):
+        load_lens(f"{encoders[0]}?blocks=2&pool=most")
+    with pytest.raises(LensError, match="give blocks=… too"):
+        load_lens(f"{encoders[0]}?pool=class")
+    with pytest.raises(LensError, match="its blocks give no tokens"):
+        load_lens(f"{save_encoder(tmp_path / 'resnet', resnet())}?blocks=1")
 
 
 def test_files_that_are_no_encoder_are_refused(tmp_path: Path) -> None:
