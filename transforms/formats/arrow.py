@@ -15,7 +15,7 @@ from causalprint.schemas.elements import EncodedImage, ShardDamageError
 from causalprint.transforms.formats.columns import leaves_of
 from causalprint.transforms.formats.image_columns import why_none
 from causalprint.transforms.formats.items import Damage, Item
-from causalprint.transforms.formats.parquet_file import MOST_ROWS, UNREADABLE, Group
+from causalprint.transforms.formats.parquet_file import MOST_ROWS, UNREADABLE, Group, why_unreadable
 from causalprint.transforms.formats.table_rows import image_in, items_of
 from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
@@ -86,8 +86,8 @@ class ArrowFile:
                 rows = self._batch(number).num_rows
             except StopIteration:
                 return
-            except UNREADABLE as error:
-                self.damage = self.damage or f"record batch {number} could not be read ({' '.join(str(error).split())})"
+            except Exception as error:  # noqa: BLE001 - it costs this batch
+                self.damage = self.damage or f"record batch {number} could not be read ({why_unreadable(error)})"
                 if not self._is_file:
                     self.damage += ", nor what follows it"
                     return
@@ -103,7 +103,7 @@ class ArrowFile:
             try:
                 batch = self._read(number)
                 batch.validate(full=True)
-            except UNREADABLE:
+            except Exception:
                 self.stored.raise_failure()
                 raise
             self._held = number, batch

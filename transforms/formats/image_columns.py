@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from causalprint.schemas.config import MEBIBYTE
+from causalprint.transforms.faults import raise_foreign
 from causalprint.transforms.formats.columns import (
     Holds,
     Leaf,
@@ -16,7 +17,7 @@ from causalprint.transforms.formats.columns import (
     leaves_of,
     values_of,
 )
-from causalprint.transforms.formats.parquet_file import UNREADABLE, TableFile
+from causalprint.transforms.formats.parquet_file import TableFile, why_unreadable
 from causalprint.transforms.storage.lookup import InputError
 
 SAMPLED_ROWS = 8
@@ -60,16 +61,29 @@ def found_in(file: TableFile, *, encoded: bool = True) -> Found:
     """What the first values of every column of bytes are; of text where none are images, or ``encoded`` asks."""
     leaves = leaves_of(file.schema)
     able = [leaf for leaf in leaves if not leaf.text]
-    certain = {leaf for leaf in able if file.begins_image(leaf.steps)}
+    certain = {leaf for leaf in able if _tells(file.begins_image, leaf.steps)}
     seen = _sampled(file, [leaf for leaf in able if leaf not in certain])
-    what = dict.fromkeys(certain, Holds.IMAGES) | {leaf: holds(values) for leaf, values in seen.items()}
+    what = dict.fromkeys(certain, Holds.IMAGES) | {leaf: _holds(values) for leaf, values in seen.items()}
     images = [leaf for leaf in able if what[leaf] is Holds.IMAGES]
     unseen = [leaf for leaf in able if what[leaf] is Holds.UNSEEN]
     texts = _sampled(file, [leaf for leaf in leaves if leaf.text and (encoded or not (images or unseen))], SAMPLED_ROWS)
     seen |= texts
-    in_base64 = [leaf.name for leaf in leaves if any(map(is_base64_image, seen.get(leaf, ())))]
-    linked = [leaf.name for leaf in texts if any(map(is_url, seen[leaf]))]
+    in_base64 = [leaf.name for leaf in leaves if any(_tells(is_base64_image, value) for value in seen.get(leaf, ()))]
+    linked = [leaf.name for leaf in texts if any(_tells(is_url, value) for value in seen[leaf])]
     return Found(able, images, unseen, in_base64, linked)
+
+
+def _holds(values: Sequence[bytes | str]) -> Holds:
+    return holds([value for value in values if _tells(lambda value: bool(holds([value])), value)])
+
+
+def _tells(test: Callable[[Any], bool], value: Any) -> bool:
+    """Whether ``test`` holds for a value; one that makes it raise what nobody foresaw tells nothing."""
+    try:
+        return test(value)
+    except Exception as error:  # noqa: BLE001 - where it is read, it is told
+        raise_foreign(error)
+        return False
 
 
 def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -> dict[Leaf, list[bytes | str]]:
@@ -93,15 +107,17 @@ def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -
                 else:
                     continue
                 break
-            except UNREADABLE:
-                continue  # where it is read, it is told that it cannot be
+            except Exception as error:  # noqa: BLE001 - where it is read, it is told that it cannot be
+                why_unreadable(error)
+                continue
     return seen
 
 
 def _present(leaf: Leaf, scalar: Any) -> list[bytes | str]:
     try:
         return [value.data for value in islice(values_of(leaf, scalar), SAMPLED_ROWS) if value.data]
-    except ValueError:  # text that is no UTF-8
+    except Exception as error:  # noqa: BLE001 - text that is no UTF-8, for one
+        why_unreadable(error)
         return []
 
 
