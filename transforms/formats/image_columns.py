@@ -15,6 +15,7 @@ from causalprint.transforms.formats.columns import (
     is_base64_image,
     is_url,
     leaves_of,
+    repeated_in,
     values_of,
 )
 from causalprint.transforms.formats.parquet_file import TableFile, why_unreadable
@@ -41,6 +42,8 @@ def why_none(file: TableFile, columns: Sequence[str]) -> str | None:
     found = found_in(file, encoded=False)
     if found.images or found.unseen:
         chosen_leaves(file, columns, InputError)
+        return None
+    if repeated_in(file.schema):  # reading tells
         return None
     if columns and all(any(leaf.is_called(name) for leaf in found.leaves) for name in columns):
         return None
@@ -123,12 +126,19 @@ def _present(leaf: Leaf, scalar: Any) -> list[bytes | str]:
 
 def no_images(file: TableFile, found: Found) -> str:
     """Why a file without image columns is none of images."""
+    if repeated := repeated_in(file.schema):
+        return repeated_text(repeated)
     if found.encoded:
         return encoded_text(found.encoded)
     if found.linked:
         what = f"no column holds image bytes, but {', '.join(map(repr, found.linked))} links"
         return f"{what} (download the images first, for example with img2dataset); there are {_names(file)}"
     return f"no column holds image bytes; there are {_names(file)}"
+
+
+def repeated_text(names: Sequence[str]) -> str:
+    """Why columns that share a name are not read."""
+    return f"several columns are called {', '.join(map(repr, names))}, which are not read: give each a name of its own"
 
 
 def encoded_text(names: Sequence[str]) -> str:

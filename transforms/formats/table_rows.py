@@ -21,10 +21,18 @@ from causalprint.transforms.formats.columns import (
     Value,
     leaves_of,
     may_hold,
+    repeated_in,
     usual_first,
     values_of,
 )
-from causalprint.transforms.formats.image_columns import SAMPLED_ROWS, chosen_leaves, encoded_text, found_in, no_images
+from causalprint.transforms.formats.image_columns import (
+    SAMPLED_ROWS,
+    chosen_leaves,
+    encoded_text,
+    found_in,
+    no_images,
+    repeated_text,
+)
 from causalprint.transforms.formats.items import Damage, Item, checked_image, metadata_json, metadata_or_none
 from causalprint.transforms.formats.parquet_file import Group, TableFile, why_unreadable
 from causalprint.transforms.images.kinds import looks_like_image
@@ -128,8 +136,11 @@ def _table(file: TableFile, asked: Sequence[str], damage: Damage) -> _Table:
         raise ShardDamageError(
             f"{no_images(file, found)}, so none of {sum(group.rows for group in file.groups)} rows can be read"
         )
-    elif found.encoded:
-        damage.note(encoded_text(found.encoded))
+    else:
+        if found.encoded:
+            damage.note(encoded_text(found.encoded))
+        if repeated := repeated_in(file.schema):
+            damage.note(repeated_text(repeated))
     taken = {leaf.column for leaf in (*images, *found.images, *found.unseen)}
     return _Table(file, file.groups, images, maybe, plain, _small_columns(file, taken, damage), _Budget(MAX_NULLS), damage)
 
