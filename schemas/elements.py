@@ -217,6 +217,10 @@ class Slice:
     skipped: int = field(default=0, kw_only=True)
     skipped_kinds: tuple[SkippedCount, ...] = field(default=(), kw_only=True)
 
+    def given_up(self, damage: str) -> Self:
+        """The same slice once it could not be computed or written, for a reason that another run may not meet."""
+        return replace(self, damage=damage, retryable=True, unfinished=False, skipped=0, skipped_kinds=())
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSlice(Slice):
@@ -265,3 +269,8 @@ class AttributedSlice:
 
     fingerprinted: FingerprintedSlice
     attributions: pa.RecordBatch
+
+    @property
+    def source(self) -> ImageSlice:
+        """The slice, its images dropped."""
+        return self.fingerprinted.source
