@@ -62,7 +62,8 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item | Unread]:
             return _Loaded(file, beside, error)
 
     unread = 0
-    members = [file for file in files if file.path not in used]
+    described: set[str] = set()
+    members = [file for file in files if file.path not in used and file.name not in source.apart]
     for loaded in _ahead(members, load, 1 if source.is_local else FETCHED_TOGETHER, options.max_sample_bytes):
         item = loaded.outcome(damage)
         if isinstance(item, Unread):

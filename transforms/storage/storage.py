@@ -99,7 +99,7 @@ class ShardSource:
     """The stored bytes of one shard, read with retries.
 
     Attributes:
-        uri, size, generation, columns: as of :class:`~causalprint.schemas.elements.Shard`.
+        uri, size, generation, columns, apart: as of :class:`~causalprint.schemas.elements.Shard`.
         is_local: whether it lies on a local disk, so that fetching ahead gains nothing.
     """
 
@@ -108,6 +108,7 @@ class ShardSource:
         self.size = shard.size
         self.generation = shard.generation
         self.columns = shard.columns
+        self.apart = frozenset(shard.apart)
         self._fs, self._path = filesystem(shard.location, storage)
         self._options = options
         self._is_folder = shard.format == "folder"
