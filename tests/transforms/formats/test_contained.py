@@ -194,7 +194,7 @@ def test_a_row_of_the_table_beside_costs_the_metadata_of_its_image(tmp_path: Pat
     assert account.damage == "metadata of '000001' could not be read (RuntimeError: a fault of ours; please report this)"
 
 
-@pytest.mark.parametrize(("name", "parser"), [("metadata.jsonl", "folder.parsed_json"), ("metadata.csv", None)])
+@pytest.mark.parametrize(("name", "parser"), [("metadata.jsonl", "image_lists.parsed_json"), ("metadata.csv", None)])
 def test_a_line_of_a_list_costs_the_metadata_of_its_image(
     name: str, parser: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
