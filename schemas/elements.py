@@ -150,11 +150,18 @@ class Reject(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A member that is no image and no sidecar of one: counted, never lost silently. What it is, where its name does not say."""
+    """A member that is no image and no sidecar of one: counted, never lost silently.
+
+    Attributes:
+        member, offset: see :class:`EncodedImage`.
+        kind: what it is, where its name does not say.
+        head: its first bytes, where it is part of an archive and may be one itself.
+    """
 
     member: str
     offset: int
     kind: str = ""
+    head: bytes = b""
 
 
 class Unread(NamedTuple):
