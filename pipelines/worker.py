@@ -1,4 +1,4 @@
-"""Worker processes of the direct runner: Beam's own harness, quiet, and gone when the launcher is; and how the launcher finds them."""
+"""Worker processes of the direct runner: Beam's own harness, quiet, and gone with its launcher; and how that finds them."""
 
 from __future__ import annotations
 
