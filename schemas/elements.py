@@ -155,6 +155,21 @@ class Skipped(NamedTuple):
     kind: str = ""
 
 
+class Unread(NamedTuple):
+    """An image, or what may be one, that the store did not give though it gave others: another run may read it.
+
+    Attributes:
+        member, offset: see :class:`EncodedImage`.
+        size: bytes that it would take in a slice; ``None`` where that is not known.
+        why: in one sentence.
+    """
+
+    member: str
+    offset: int
+    size: int | None
+    why: str
+
+
 class ShardDamageError(Exception):
     """The shard cannot be read further (or a part of it could not), said in one sentence with the byte offset.
 
@@ -183,8 +198,11 @@ class Slice:
         shard: the shard it was cut from.
         index: its place in the shard, from 0.
         last: whether the shard ends with this slice.
-        damage: on the last slice, and where it is ``retryable``, what is missing from the shard, in one sentence; else ``None``.
+        damage: on the last slice, and where it is ``retryable`` or ``unfinished``, what is missing from the shard, in one
+            sentence; else ``None``.
         retryable: whether another run may read or compute it. Such a slice holds no images and is never written.
+        unfinished: whether images of it, or of a slice before that decide where it is cut, were not given by the store. It is
+            written without them, and another run computes it again.
         skipped: members that are no images.
         skipped_kinds: see :class:`~causalprint.schemas.accounts.Counts`.
     """
@@ -195,8 +213,13 @@ class Slice:
     last: bool = field(default=False, kw_only=True)
     damage: str | None = field(default=None, kw_only=True)
     retryable: bool = field(default=False, kw_only=True)
+    unfinished: bool = field(default=False, kw_only=True)
     skipped: int = field(default=0, kw_only=True)
     skipped_kinds: tuple[SkippedCount, ...] = field(default=(), kw_only=True)
+
+    def given_up(self, damage: str) -> Self:
+        """The same slice once it could not be computed or written, for a reason that another run may not meet."""
+        return replace(self, damage=damage, retryable=True, unfinished=False, skipped=0, skipped_kinds=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,3 +269,8 @@ class AttributedSlice:
 
     fingerprinted: FingerprintedSlice
     attributions: pa.RecordBatch
+
+    @property
+    def source(self) -> ImageSlice:
+        """The slice, its images dropped."""
+        return self.fingerprinted.source

@@ -8,13 +8,23 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
-from causalprint.schemas.elements import EncodedImage, Reject, Shard, Skipped
+from causalprint.schemas.elements import EncodedImage, Reject, Shard, ShardDamageError, Skipped, Unread
 from causalprint.schemas.names import well_formed
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.items import Damage, Item, checked_image, parsed_json, sidecar_metadata, too_large
+from causalprint.transforms.formats.items import (
+    Damage,
+    Item,
+    checked_image,
+    metadata_or_none,
+    parsed_json,
+    sidecar_metadata,
+    too_large,
+    unparsed,
+)
 from causalprint.transforms.formats.samples import ORPHAN, within_bounds
 from causalprint.transforms.formats.sidecars import match_sidecars
 from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
@@ -23,38 +33,46 @@ from causalprint.transforms.storage.storage import ShardSource, StoredFile, fold
 SNIFFED_BYTES = 64
 FETCHED_TOGETHER = 8
 LISTS = ("metadata.jsonl", "metadata.csv")
+MANY_UNREAD = 8
+"""Files in a row that the store does not give: then it gives none."""
 
 
-def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
+def read(source: ShardSource, options: ReadOptions) -> Iterator[Item | Unread]:
     """Every file of the folder, ordered by name; of an image file by itself, that and those beside it that may describe it.
 
     An image's sidecars are those that :func:`~causalprint.transforms.formats.sidecars.match_sidecars` says, and of a folder its
     line of ``metadata.jsonl`` or ``metadata.csv``, as of an imagefolder of Hugging Face. A file whose suffix says nothing is an
-    image if its first bytes are one's. What is a link describes nothing.
+    image if its first bytes are one's. What is a link describes nothing. One file that the store does not give costs itself.
 
     Raises:
-        ShardDamageError: an image has a name and no bytes, after everything else was given (a link that leads nowhere). Or
-            (retryable) a file could not be read, or is no longer there.
+        ShardDamageError: an image has a name and no bytes, after everything else was given (a link that leads nowhere); or
+            something could not be parsed. Or (retryable) the store gives nothing more.
     """
     files = source.files()
-    sidecars = _sidecars(files, options)
-    used = {each.path for several in sidecars.values() for _, each in several}
-    lines: dict[str, bytes] = {}
-    for file in files:
-        if file.name.lower() in LISTS and not (file.link or file.absent) and file.size <= options.max_sample_bytes:
-            told = file_lines(file.name, source.fetch(0, file.size, file))
-            lines |= told
-            used |= {file.path} if told else set()
-
-    def load(file: StoredFile) -> Item | None:
-        if file.path in used:
-            return None
-        return _load(source, file, sidecars.get(file.path, []), lines.get(file.name), options)
-
-    for item in _ahead(files, load, 1 if source.is_local else FETCHED_TOGETHER, options.max_sample_bytes):
-        if item is not None:
-            yield item
     damage = Damage()
+    sidecars = metadata_or_none(lambda: _sidecars(files, options), "all images", damage) or {}
+    lines, lists = _lines(source, files, options, damage)
+    used = lists | {each.path for several in sidecars.values() for _, each in several}
+
+    def load(file: StoredFile) -> _Loaded:
+        beside = _Beside(sidecars.get(file.path, []), lines.get(file.name), Damage(), [])
+        try:
+            return _Loaded(file, beside, _load(source, file, beside, options))
+        except Exception as error:  # noqa: BLE001 - looked at when its turn comes
+            return _Loaded(file, beside, error)
+
+    unread = 0
+    members = [file for file in files if file.path not in used]
+    for loaded in _ahead(members, load, 1 if source.is_local else FETCHED_TOGETHER, options.max_sample_bytes):
+        item = loaded.outcome(damage)
+        if isinstance(item, Unread):
+            unread += 1
+            if unread == MANY_UNREAD or not source.uri.endswith("/"):
+                raise ShardDamageError(item.why, retryable=True)
+        elif not isinstance(item, Skipped):
+            unread = 0
+        yield from loaded.beside.unread  # first, so that no slice is finished without it
+        yield item
     for file in files:
         if file.absent and is_image_name(file.name):
             damage.note(f"{file.name!r} has no bytes: it is a {file.absent}")
@@ -71,13 +89,38 @@ def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions
     """The image file named ``member``, if it is there."""
     del offset
     file = next((each for each in source.files() if each.name == member), None)
-    item = _load(source, file, [], None, options) if file else None
+    item = _load(source, file, _Beside([], None, Damage(), []), options) if file else None
+    if isinstance(item, Unread):
+        raise ShardDamageError(item.why, retryable=True)
     return item if isinstance(item, EncodedImage) else None
 
 
-def _load(
-    source: ShardSource, file: StoredFile, sidecars: list[tuple[str, StoredFile]], line: bytes | None, options: ReadOptions
-) -> Item:
+class _Beside(NamedTuple):
+    """What describes a file, its sidecars and its line; what was found wrong with that, and what was not given of it."""
+
+    sidecars: list[tuple[str, StoredFile]]
+    line: bytes | None
+    damage: Damage
+    unread: list[Unread]
+
+
+class _Loaded(NamedTuple):
+    """What came of a file, and what describes it."""
+
+    file: StoredFile
+    beside: _Beside
+    found: Item | Unread | Exception
+
+    def outcome(self, damage: Damage) -> Item | Unread:
+        """The item; of a file that could not be read or parsed, what becomes of it. What is wrong is told to ``damage``."""
+        if self.beside.damage.text:
+            damage.note(self.beside.damage.text)
+        if isinstance(self.found, ShardDamageError) and self.found.retryable:
+            return Unread(self.file.name, 0, None, str(self.found))
+        return unparsed(self.file.name, 0, self.found, damage) if isinstance(self.found, Exception) else self.found
+
+
+def _load(source: ShardSource, file: StoredFile, beside: _Beside, options: ReadOptions) -> Item | Unread:
     image = is_image_name(file.name)
     if file.absent:
         detail = f"a {file.absent} has none"
@@ -86,11 +129,21 @@ def _load(
         image = looks_like_image(source.fetch(0, min(file.size, SNIFFED_BYTES), file))
     if not image:
         return Skipped(file.name, 0, ORPHAN if is_sidecar_name(file.name) else "")
-    told = [(key, source.fetch(0, each.size, each)) for key, each in sidecars]
-    metadata = sidecar_metadata(told if line is None else [*told, ("json", line)])
+    told = []
+    for key, each in beside.sidecars:
+        try:
+            told.append((key, source.fetch(0, each.size, each)))
+        except ShardDamageError as error:
+            beside.unread.append(Unread(each.name, 0, None, str(error)))
+    told += [] if beside.line is None else [("json", beside.line)]
+    metadata = metadata_or_none(lambda: sidecar_metadata(told), file.name, beside.damage)
     if file.size > options.max_encoded_bytes:
         return Reject(file.name, 0, Stage.READ, Reason.TOO_LARGE, too_large(file.size, options), metadata=metadata)
-    return checked_image(file.name, 0, source.fetch(0, file.size, file), metadata, options)
+    try:
+        data = source.fetch(0, file.size, file)
+    except ShardDamageError as error:
+        return Unread(file.name, 0, file.size + len(file.name) + len(metadata or ""), str(error))
+    return checked_image(file.name, 0, data, metadata, options)
 
 
 def _sidecars(files: list[StoredFile], options: ReadOptions) -> dict[str, list[tuple[str, StoredFile]]]:
@@ -109,35 +162,57 @@ def _sidecars(files: list[StoredFile], options: ReadOptions) -> dict[str, list[t
     return sidecars
 
 
+def _lines(
+    source: ShardSource, files: list[StoredFile], options: ReadOptions, damage: Damage
+) -> tuple[dict[str, bytes], set[str]]:
+    """What ``metadata.jsonl`` and ``metadata.csv`` say of each image, by its name; and the paths of those that say anything."""
+    lines: dict[str, bytes] = {}
+    lists = set()
+    for file in files:
+        if file.name.lower() in LISTS and not (file.link or file.absent) and file.size <= options.max_sample_bytes:
+            told = file_lines(file.name, source.fetch(0, file.size, file), damage)
+            lines |= told
+            lists |= {file.path} if told else set()
+    return lines, lists
+
+
 def _is_silent(name: str) -> bool:
     """Whether the name does not say what this is."""
     return not (is_image_name(name) or is_sidecar_name(name) or is_other_name(name))
 
 
-def file_lines(name: str, data: bytes) -> dict[str, bytes]:
+def file_lines(name: str, data: bytes, damage: Damage) -> dict[str, bytes]:
     """The lines of a ``metadata.jsonl`` or ``metadata.csv`` as JSON objects, by their ``file_name``; none where there is no such.
 
     What is no line of that kind tells nothing.
     """
-    if name.lower().endswith(".csv"):
-        rows: Iterator[object] = iter(csv.DictReader(io.StringIO(data.decode("utf-8-sig", "replace"), newline="")))
-        texts = ((row, json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")) for row in rows)
-    else:
-        texts = ((parsed_json(line.decode("utf-8-sig", "replace")), line) for line in data.splitlines())
     lines: dict[str, bytes] = {}
-    with suppress(csv.Error):
-        for row, text in texts:
-            if isinstance(row, dict) and isinstance(file := row.get("file_name"), str):
-                lines.setdefault(file.removeprefix("./"), text)
+    for row, text in _csv_rows(name, data, damage) if name.lower().endswith(".csv") else _json_rows(name, data, damage):
+        if isinstance(row, dict) and isinstance(file := row.get("file_name"), str):
+            lines.setdefault(file.removeprefix("./"), text)
     return lines
 
 
-def _ahead(files: list[StoredFile], load: Callable[[StoredFile], Item | None], together: int, most: int) -> Iterator[Item | None]:
+def _csv_rows(name: str, data: bytes, damage: Damage) -> Iterator[tuple[object, bytes]]:
+    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig", "replace"), newline=""))
+    for _ in range(data.count(b"\n") + data.count(b"\r") + 1):
+        row = metadata_or_none(lambda: next(rows, None), f"line {rows.line_num + 1} of {name}", damage)
+        if row is not None:
+            yield row, json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _json_rows(name: str, data: bytes, damage: Damage) -> Iterator[tuple[object, bytes]]:
+    for number, line in enumerate(data.splitlines(), 1):
+        read = partial(parsed_json, line.decode("utf-8-sig", "replace"))
+        yield metadata_or_none(read, f"line {number} of {name}", damage), line
+
+
+def _ahead(files: list[StoredFile], load: Callable[[StoredFile], _Loaded], together: int, most: int) -> Iterator[_Loaded]:
     """``load`` of each file, in order; of some files at once, in the background, while they have no more than ``most`` bytes."""
     if together == 1:
         yield from map(load, files)
         return
-    waiting: deque[tuple[int, Future[Item | None]]] = deque()
+    waiting: deque[tuple[int, Future[_Loaded]]] = deque()
     with ThreadPoolExecutor(together, thread_name_prefix="read-ahead") as pool:
         try:
             for file in files:

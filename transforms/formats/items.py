@@ -8,17 +8,23 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
+from causalprint.transforms.faults import raise_foreign, unforeseen
+from causalprint.transforms.images.kinds import is_sidecar_name
 
 Item = EncodedImage | Reject | Skipped
+Metadata = TypeVar("Metadata")
 MAX_NOTES = 3
 MAX_BINARY = 256
 MAX_NESTED = 4096
+UNREAD_SIDECAR = "sidecar that could not be read"
+"""What such a member is counted as."""
 
 
 class Damage:
@@ -35,15 +41,19 @@ class Damage:
         else:
             self._more += 1
 
+    @property
+    def text(self) -> str | None:
+        """What was noted; ``None`` where nothing was."""
+        return "; ".join(self._notes) + (f"; and {self._more} more" if self._more else "") or None
+
     def raise_if_any(self) -> None:
         """Raises what was noted.
 
         Raises:
             ShardDamageError: anything was; not retryable.
         """
-        if self._notes:
-            more = f"; and {self._more} more" if self._more else ""
-            raise ShardDamageError("; ".join(self._notes) + more)
+        if self.text:
+            raise ShardDamageError(self.text)
 
 
 def checked_image(
@@ -58,6 +68,40 @@ def checked_image(
         detail = too_large(len(data), options)
         return Reject(member, offset, Stage.READ, Reason.TOO_LARGE, detail, metadata=metadata)
     return EncodedImage(member, offset, data, metadata)
+
+
+def lost(member: str, offset: int, reason: Reason, detail: str) -> Reject | Skipped:
+    """A member that cannot be read: a rejected image, unless its name says that it is a sidecar."""
+    try:
+        described = is_sidecar_name(member)
+    except Exception as error:  # noqa: BLE001 - whatever a name makes it raise
+        raise_foreign(error)
+        described = False
+    return Skipped(member, offset, UNREAD_SIDECAR) if described else Reject(member, offset, Stage.READ, reason, detail)
+
+
+def unparsed(member: str, offset: int, error: Exception, damage: Damage) -> Reject | Skipped:
+    """What becomes of a member at which reading failed in a way that nobody foresaw; the damage says so too.
+
+    Raises:
+        ShardDamageError, ImportError, MachineFaultError: it is not to blame.
+    """
+    why = unforeseen(error)
+    damage.note(f"member {member!r} could not be read ({why})")
+    return lost(member, offset, Reason.READER_ERROR, why)
+
+
+def metadata_or_none(make: Callable[[], Metadata | None], member: str, damage: Damage) -> Metadata | None:
+    """The metadata that ``make`` gives; none, and a note, where it fails in a way that nobody foresaw: that costs no image.
+
+    Raises:
+        ShardDamageError, ImportError, MachineFaultError: what they are made of is not to blame.
+    """
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - as said
+        damage.note(f"metadata of {member!r} could not be read ({unforeseen(error)})")
+        return None
 
 
 def too_large(size: int, options: ReadOptions) -> str:

@@ -25,7 +25,7 @@ from PIL.ImageFile import ImageFile
 
 from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.reasons import Abstention, Reason, Stage
-from causalprint.transforms.faults import MachineFaultError, settled
+from causalprint.transforms.faults import MachineFaultError, settled, unforeseen
 from causalprint.transforms.images.headers import (
     Found,
     bmp_variant,
@@ -209,6 +209,15 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
             ``too-costly``, ``truncated-image`` (never padded) or ``corrupt-image``.
         MachineFaultError: memory, or another part of the machine, failed; nothing is known of the image.
     """
+    try:
+        return _decode_any(data, max_pixels)
+    except (ImageRejectError, MachineFaultError):
+        raise
+    except Exception as error:
+        raise _reject(Reason.CORRUPT_IMAGE, unforeseen(error)) from error
+
+
+def _decode_any(data: bytes, max_pixels: int) -> DecodedImage:
     if not data:
         raise _reject(Reason.EMPTY, "0 bytes")
     name = image_format(data[:256])
