@@ -38,7 +38,7 @@ from causalprint.transforms.formats.tar_headers import (
 )
 from causalprint.transforms.formats.tar_index import Place, TarIndex, target_of
 from causalprint.transforms.formats.tar_pax import PaxError, read_pax
-from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image, other_format
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import BlockStream, Stream, decompressed
 
@@ -223,7 +223,8 @@ class _TarReader:
         if not block and self._ended:  # rubbish behind the end, which has been noted
             return None
         if not block and not self._members and first[257:262] != b"ustar":
-            self._damage.note(f"this is no tar: no header in {end} bytes")
+            found = other_format(first)
+            self._damage.note(f"this is no tar{f' but {found}' if found else ''}: no header in {end} bytes")
             return None
         header, why = f"the header{f' of {name!r}' if name else ''} at byte {start}", _why_no_header(first)
         self._damage.note(f"{header} {why or 'is corrupt'}, so bytes {start} to {end} could not be read")

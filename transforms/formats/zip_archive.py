@@ -142,7 +142,7 @@ def _content(member: _Member, options: ReadOptions, damage: Damage) -> Item | Si
     info = member.info
     name, offset = info.filename, info.header_offset
     try:
-        if info.is_dir():
+        if name.endswith("/"):
             return Skipped(name, offset)
         if is_sidecar_name(name):
             if info.file_size > options.max_sidecar_bytes:

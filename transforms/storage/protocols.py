@@ -43,6 +43,8 @@ PACKAGES = {
     "swift": "swiftspec",
     "root": "fsspec-xrootd",
 }
+KEYED = frozenset({"s3", "gs", "oss"})
+"""Protocols whose URLs have no place for a user: what stands before an ``@`` would be taken for a bucket's name."""
 LIBHDFS = (
     "hdfs:// needs libhdfs and a Java virtual machine: install Hadoop's client, set JAVA_HOME and HADOOP_HOME, and CLASSPATH to "
     "what `hadoop classpath --glob` prints; or give webhdfs://HOST:PORT/PATH, which needs neither"
@@ -70,6 +72,9 @@ def opened(uri: str, storage: Storage, *, patient: bool = False) -> Any:
             f"input {shown!r}: chained URLs (::) are not read; give the archive itself, {public(archive)}, or unpack it"
         )
     protocol = _first(name)
+    if protocol in KEYED and "@" in (user := re.split(r"[/?#]", uri.partition("://")[2], maxsplit=1)[0]):
+        hide(re.split("[:@]", user))
+        raise ValueError(f"{public(uri)!r}: credentials stand in --storage-options @FILE, never in a URL of {protocol}://")
     hide(parsed := json.loads(storage.options))
     given = options_for(parsed, name)
     options = ({} if protocol == "file" else {"use_listings_cache": False}) | given

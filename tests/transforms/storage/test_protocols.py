@@ -63,10 +63,12 @@ def test_every_other_protocol_of_fsspec_says_what_it_needs(monkeypatch: pytest.M
         ("tar://a.jpg::s3://bucket/x.tar", "give the archive itself, s3://bucket/x.tar"),
         ("filecache::https://h/0.tar?sig=S3CR3T", "give the archive itself, https://h/0.tar"),
         ("gopher://host/0.tar", "no filesystem for gopher://"),
+        ("s3://S3CR3T:S3CR3T@bucket/0.tar", "'s3://bucket/0.tar': credentials stand in --storage-options @FILE"),
+        ("gs://S3CR3T@bucket/0.tar", "'gs://bucket/0.tar': credentials stand in --storage-options @FILE"),
     ],
 )
 def test_what_is_no_url_of_a_store_says_what_to_give(given: str, says: str) -> None:
-    with pytest.raises(ValueError, match=r"input|filesystem") as caught:
+    with pytest.raises(ValueError, match=r"input|filesystem|credentials") as caught:
         opened(given, Storage())
     assert says in str(caught.value)
     assert "S3CR3T" not in str(caught.value)
