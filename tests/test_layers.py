@@ -45,8 +45,12 @@ def test_an_audit_and_a_training_load_what_they_use_and_nothing_of_the_laborator
         label = json.dumps({"source": ("real", "alpha")[number % 2], "origin": f"place-{number % 4}", "content": str(number)})
         members += [(f"{number:03d}.jpg", jpeg(number)), (f"{number:03d}.json", label.encode())]
     shard = tar(tmp_path / "labelled.tar", members)
+    recipe = tmp_path / "recipe.yaml"
+    default = (ROOT / "models" / "recipes" / "default.yaml").read_text(encoding="utf-8")
+    recipe.write_text(default.replace("epochs: 5, batch: 256", "epochs: 1, batch: 16"), encoding="utf-8")
     audit = ["audit", str(shard), "--output", str(tmp_path / "out"), "--bundle", str(tiny)]
-    train = ["train", str(shard), "--output", str(tmp_path / "bundle"), "--residual", f"denoise:{prior}", "--interventions", "0"]
+    train = ["train", str(shard), "--output", str(tmp_path / "bundle"), "--recipe", str(recipe), "--interventions", "0"]
+    train += ["--residual", f"denoise:{prior}"]
     code = (
         "import sys\nfrom causalprint.__main__ import main\n"
         f"for run, unused in (({audit}, {HEAVY | {'scipy', 'sklearn'}}), ({train}, {HEAVY})):\n    assert main(run) == 0, run\n"

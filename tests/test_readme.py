@@ -66,7 +66,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(shards, "SAMPLES", shards.SAMPLES // 9)
         shards.build_shards(folder / "demo" / "shards")
     (folder / ".venv").symlink_to(sys.prefix)
-    (folder / "examples").symlink_to(ROOT / "examples")
     done = typed([". .venv/bin/activate", "causalprint demo --output demo"], folder)
     assert done.returncode == 0, done.stderr
     assert "truth" in done.stdout
@@ -108,8 +107,6 @@ def test_the_python_does_what_the_readme_says(demo: Path, followed: subprocess.C
     (block,) = fenced(README, "python")
     (demo / "notebook.py").write_text(block)
     done = typed([". .venv/bin/activate", "python notebook.py"], demo)
-    assert done.returncode == 0, done.stderr
-    done = typed([". .venv/bin/activate", "python examples/own_pipeline.py counts photo.jpg"], demo)
     assert done.returncode == 0, done.stderr
 
 

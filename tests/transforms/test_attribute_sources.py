@@ -22,14 +22,9 @@ from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, Image
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.attribute_sources import AttributeSources, attribute_slice, contained
 from causalprint.transforms.compute_fingerprints import fingerprint_slice
-from tests.bundles import photograph, tiny_bundle
+from tests.bundles import photograph
 
 PHOTOGRAPHS = 24
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="module")
