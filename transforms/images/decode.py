@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from PIL import (
     TiffImagePlugin,
     WebPImagePlugin,
 )
-from PIL.ImageFile import ImageFile
+from PIL.ImageFile import ImageFile, _get_oserror
 
 from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.reasons import Abstention, Reason, Stage
@@ -38,7 +38,7 @@ from causalprint.transforms.images.headers import (
     read_webp,
     webp_size,
 )
-from causalprint.transforms.images.jpeg import ENDS, SURPLUS, quality_of, read_jpeg
+from causalprint.transforms.images.jpeg import SURPLUS, quality_of, read_jpeg
 from causalprint.transforms.images.kinds import TEXT_BYTES, image_format, other_format
 from causalprint.transforms.images.ranges import floats_to_eight_bits, integers_to_eight_bits
 from causalprint.transforms.images.tiff import read_tiff, tiff_ends_early, tiff_variant
@@ -97,26 +97,33 @@ class ImageRejectError(Exception):
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
-    """Reads the end of the coded data only once all else is used up, so that a surplus is seen."""
-
-    size_left = 0
+    """Is given its file in parts, so that it is seen what becomes of each."""
 
     def getexif(self) -> Image.Exif:
         """Pillow reads EXIF for the resolution while opening, and warns of what is broken in it."""
         return Image.Exif()
 
-    def load_prepare(self) -> None:
-        super().load_prepare()
-        assert self.fp is not None
-        self.size_left = self.fp.seek(0, 2)
-        self.fp.seek(0)
-
-    def load_read(self, read_bytes: int) -> bytes:
-        kept = SURPLUS + len(ENDS)
-        assert self.fp is not None
-        read = self.fp.read(min(read_bytes, self.size_left - kept) if self.size_left > kept else read_bytes)
-        self.size_left -= len(read)
-        return read
+    def load_parts(self, parts: Iterable[bytes | memoryview]) -> list[int]:
+        """What Pillow's ``load`` does; how many bytes were left after each part but that with which the pixels are whole."""
+        self.load_prepare()
+        decoder = Image._getdecoder(self.mode, "jpeg", self.tile[0].args, self.decoderconfig)  # noqa: SLF001
+        left: bytes | memoryview = b""
+        waiting: list[int] = []
+        try:
+            decoder.setimage(self.im, self.tile[0].extents)
+            for part in parts:
+                left = b"".join((left, part)) if left else part
+                used, code = decoder.decode(left)
+                if code < 0:
+                    raise _get_oserror(code, encoder=False)
+                if used < 0:
+                    self.tile = []
+                    return waiting
+                left = left[used:]
+                waiting.append(len(left))
+        finally:
+            decoder.cleanup()
+        raise OSError(f"image file is truncated ({len(left)} bytes not processed)")
 
 
 class _Marked(ImageFile):
@@ -304,25 +311,15 @@ def _decode_jpeg(data: bytes, max_pixels: int) -> DecodedImage:
     file = read_jpeg(data)
     _check_size(file.size, max_pixels)
     _check(file.found, "JPEG")
-    decoded, surplus = _load_jpeg(file.found.data, max_pixels)
-    if file.single:
-        return decoded._replace(damage=file.found.damaged or surplus)
-    with _Jpeg(BytesIO(file.marked)) as image:
-        image.load()
-        for top in range(0, decoded.height, _ROWS):
-            rows = to_rgb(image.crop((0, top, decoded.width, min(top + _ROWS, decoded.height))))
-            if not np.array_equal(rows, decoded.pixels[top : top + _ROWS]):
-                raise _reject(Reason.TRUNCATED_IMAGE, "JPEG: a scan ends before its last pixels")
-    return decoded._replace(damage=file.found.damaged)
-
-
-def _load_jpeg(data: bytes, max_pixels: int) -> tuple[DecodedImage, str | None]:
-    image = _Jpeg(BytesIO(data))
+    parts = [file.found.data, *file.parts]
+    image = _Jpeg(BytesIO(file.found.data))
     with image:
         _check_size(image.size, max_pixels)
-        image.load()
-        surplus = f"{SURPLUS} bytes and more of its scan are not read" if image.size_left else None
-        return _decoded(image, "JPEG"), surplus
+        waiting = image.load_parts(parts)
+        if any(waiting) and not file.single:
+            raise _reject(Reason.TRUNCATED_IMAGE, "JPEG: a scan ends before its last pixels")
+        surplus = f"{SURPLUS} bytes and more of its scan are not read" if len(waiting) < len(parts) - 1 else None
+        return _decoded(image, "JPEG")._replace(damage=file.found.damaged or surplus)
 
 
 def _decoded(image: ImageFile, name: str) -> DecodedImage:
