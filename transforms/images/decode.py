@@ -33,6 +33,7 @@ from causalprint.transforms.images.headers import (
     exif_orientation,
     gif_size,
     read_avif,
+    read_bmp,
     read_gif,
     read_png,
     read_webp,
@@ -184,6 +185,7 @@ _READERS: dict[str, Callable[[bytes], Found]] = {
     "PNG": read_png,
     "WEBP": read_webp,
     "GIF": read_gif,
+    "BMP": read_bmp,
     "TIFF": read_tiff,
     "AVIF": read_avif,
 }
