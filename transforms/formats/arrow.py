@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from causalprint.schemas.elements import EncodedImage, ShardDamageError
 from causalprint.transforms.formats.columns import leaves_of
 from causalprint.transforms.formats.image_columns import why_none
 from causalprint.transforms.formats.items import Damage, Item
-from causalprint.transforms.formats.parquet_file import MOST_ROWS, UNREADABLE, Group
+from causalprint.transforms.formats.parquet_file import MOST_ROWS, UNREADABLE, Group, why_unreadable
 from causalprint.transforms.formats.table_rows import image_in, items_of
 from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
@@ -24,6 +24,10 @@ SUFFIXES = (".arrow", ".feather")
 FILE_MARK = b"ARROW1"
 STREAM_MARK = b"\xff\xff\xff\xff"
 MAX_SCHEMA = 16 * MEBIBYTE
+FILE_HEAD, FILE_TAIL = 8, 10
+"""Bytes of a file before its schema, and behind its footer."""
+END_BYTES = 64
+"""More than the end mark before the footer has, with what pads it; less than any record batch has."""
 
 
 class ArrowFile:
@@ -45,18 +49,16 @@ class ArrowFile:
         self._source = pa.PythonFile(buffered, mode="r")
         self._is_file = buffered.read(len(FILE_MARK)) == FILE_MARK
         self._reader = self._open()
+        buffered.passed = 0
+        if self._is_file and not self._begins_alike():
+            self.damage = "the schema at the beginning is not that of the footer"
         self._next = 0  # the batch of a stream that comes next
         self._held: tuple[int, pa.RecordBatch] | None = None
         self.schema: pa.Schema = self._reader.schema
         leaves_of(self.schema)  # raises where a name is no text
         self.groups = list(islice(self._listed(), most))
-        if not self._is_file and self.damage is None and most is None:
-            end = buffered.tell()
-            buffered.seek(max(0, end - 4))
-            if buffered.read(4) != b"\0\0\0\0":
-                self.damage = f"no end mark: the stream ends at byte {stored.size} after {len(self.groups)} record batches"
-            elif end < stored.size:
-                self.damage = f"an end mark at byte {end} of {stored.size}, after {len(self.groups)} record batches"
+        if self.damage is None and most is None:
+            self.damage = self._surplus(buffered) if self._is_file else self._end(buffered)
 
     def batches(self, group: Group, columns: Sequence[str], most: int = MOST_ROWS) -> Iterator[pa.RecordBatch]:
         """The rows of a group in order, at most so many together.
@@ -79,6 +81,33 @@ class ArrowFile:
         del group, column
         return None
 
+    def _begins_alike(self) -> bool:
+        """Whether a file begins with the schema of its footer, or with something else than a schema, as Polars has it."""
+        self._source.seek(FILE_HEAD)
+        try:
+            begins: pa.Schema = pa.ipc.open_stream(self._source).schema
+        except UNREADABLE:
+            self.stored.raise_failure()
+            return True
+        return bool(begins.equals(self._reader.schema))
+
+    def _surplus(self, buffered: _Bounded) -> str | None:
+        """What a file has between the record batches that its footer lists and the footer."""
+        passed = buffered.passed
+        buffered.seek(self.stored.size - FILE_TAIL)
+        footer = self.stored.size - FILE_TAIL - int.from_bytes(buffered.read(4), "little")
+        return f"bytes {passed} to {footer} are in no record batch of the footer" if footer - passed > END_BYTES else None
+
+    def _end(self, buffered: _Bounded) -> str | None:
+        """What is wrong with the end of a stream."""
+        end = buffered.tell()
+        buffered.seek(max(0, end - 4))
+        if buffered.read(4) != b"\0\0\0\0":
+            return f"no end mark: the stream ends at byte {self.stored.size} after {len(self.groups)} record batches"
+        if end < self.stored.size:
+            return f"an end mark at byte {end} of {self.stored.size}, after {len(self.groups)} record batches"
+        return None
+
     def _listed(self) -> Iterator[Group]:
         number = first = 0
         while not self._is_file or number < self._reader.num_record_batches:
@@ -86,8 +115,8 @@ class ArrowFile:
                 rows = self._batch(number).num_rows
             except StopIteration:
                 return
-            except UNREADABLE as error:
-                self.damage = self.damage or f"record batch {number} could not be read ({' '.join(str(error).split())})"
+            except Exception as error:  # noqa: BLE001 - it costs this batch
+                self.damage = self.damage or f"record batch {number} could not be read ({why_unreadable(error)})"
                 if not self._is_file:
                     self.damage += ", nor what follows it"
                     return
@@ -103,7 +132,9 @@ class ArrowFile:
             try:
                 batch = self._read(number)
                 batch.validate(full=True)
-            except UNREADABLE:
+                if _overlaps(batch):
+                    self.damage = self.damage or f"values of record batch {number} overlap, so it may hold others than it did"
+            except Exception:
                 self.stored.raise_failure()
                 raise
             self._held = number, batch
@@ -127,11 +158,29 @@ class ArrowFile:
 
 
 class _Bounded(io.BufferedReader):
-    """Asks for no more bytes than there are, whatever length a damaged message claims."""
+    """Asks for no more bytes than there are, whatever length a damaged message claims.
+
+    Attributes:
+        passed: the byte behind the last one that was read.
+    """
+
+    passed = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         left = max(0, self.raw.size - self.tell())  # type: ignore[attr-defined]
-        return super().read(left if size is None or size < 0 else min(size, left))
+        data = super().read(left if size is None or size < 0 else min(size, left))
+        self.passed = max(self.passed, self.tell())
+        return data
+
+
+def _overlaps(batch: pa.RecordBatch) -> bool:
+    """Whether values of a record batch share bytes, which no writer makes them do."""
+    buffers = (buffer for column in batch.columns for buffer in column.buffers() if buffer is not None and buffer.size)
+    return any(start + size > following for (start, size), (following, _) in pairwise(sorted(map(_place, buffers))))
+
+
+def _place(buffer: pa.Buffer) -> tuple[int, int]:
+    return buffer.address, buffer.size
 
 
 def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
@@ -145,9 +194,9 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """
     damage = Damage()
     with _open(source) as file:
-        yield from items_of(file, source.columns, damage, options)
         if file.damage:
             damage.note(file.damage)
+        yield from items_of(file, source.columns, damage, options)
     damage.raise_if_any()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from functools import reduce
 from typing import Any, NamedTuple
@@ -72,6 +72,11 @@ class Value(NamedTuple):
 def leaves_of(schema: pa.Schema) -> list[Leaf]:
     """All leaves of bytes and of text, in order; columns and fields whose name is not theirs alone are none."""
     return [leaf for field in schema if schema.names.count(field.name) == 1 for leaf in _leaves(field.type, (field.name,))]
+
+
+def repeated_in(schema: pa.Schema) -> list[str]:
+    """Names that columns or fields of a struct share, one of which holds bytes: these are not read."""
+    return sorted(set(_repeated([(field.name, field.type) for field in schema])))
 
 
 def values_of(leaf: Leaf, scalar: Any) -> Iterator[Value]:
@@ -145,6 +150,28 @@ def _leaves(kind: pa.DataType, steps: tuple[str | None, ...]) -> Iterator[Leaf]:
         yield Leaf(steps, text=False)
     elif _is_text(kind):
         yield Leaf(steps, text=True)
+
+
+def _repeated(fields: Sequence[tuple[str, pa.DataType]]) -> Iterator[str]:
+    names = [name for name, _ in fields]
+    for name, kind in fields:
+        if names.count(name) > 1 and _holds_bytes(kind):
+            yield name
+        yield from _repeated(_fields(kind))
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    return _is_bytes(_stored(kind)) or any(_holds_bytes(inner) for _, inner in _fields(kind))
+
+
+def _fields(kind: pa.DataType) -> list[tuple[str, pa.DataType]]:
+    """What is in values of a kind: the fields of a struct, the values of a list or map."""
+    kind = _stored(kind)
+    if pa.types.is_struct(kind):
+        return [(field.name, field.type) for field in kind]
+    if _is_list(kind):
+        return [("", kind.value_type)]
+    return [("", kind.item_type)] if pa.types.is_map(kind) else []
 
 
 def _values(steps: tuple[str | None, ...], scalar: Any, index: tuple[int, ...], beside: Mapping[str, Any]) -> Iterator[Value]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from causalprint.schemas.config import MEBIBYTE
+from causalprint.transforms.faults import has_room, raise_foreign, unforeseen
 from causalprint.transforms.formats.parquet_footer import Chunk, chunks_of, page_at, tail_of
 from causalprint.transforms.formats.parquet_head import first_values
 from causalprint.transforms.images.kinds import image_format
@@ -163,6 +164,19 @@ class ParquetTable:
         self.stored.seek(start)
         data: bytes = self.stored.read(max(0, min(end, self.stored.size) - start))
         return data
+
+
+def why_unreadable(error: Exception) -> str:
+    """In words, why a part of a table cannot be read.
+
+    Raises:
+        ShardDamageError, ImportError, MachineFaultError: as of :func:`~causalprint.transforms.faults.raise_foreign`; but where
+            there is room for what any table may ask for, asking for more is the table's fault.
+    """
+    if isinstance(error, pa.ArrowMemoryError) and has_room(MAX_PAGE):
+        return " ".join(str(error).split())
+    raise_foreign(error)
+    return " ".join(str(error).split()) if isinstance(error, UNREADABLE) else unforeseen(error)
 
 
 @contextmanager

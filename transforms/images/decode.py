@@ -25,7 +25,7 @@ from PIL.ImageFile import ImageFile, _get_oserror
 
 from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.reasons import Abstention, Reason, Stage
-from causalprint.transforms.faults import MachineFaultError, settled
+from causalprint.transforms.faults import MachineFaultError, settled, unforeseen
 from causalprint.transforms.images.headers import (
     Found,
     bmp_variant,
@@ -218,6 +218,15 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
             ``too-costly``, ``truncated-image`` (never padded) or ``corrupt-image``.
         MachineFaultError: memory, or another part of the machine, failed; nothing is known of the image.
     """
+    try:
+        return _decode_any(data, max_pixels)
+    except (ImageRejectError, MachineFaultError):
+        raise
+    except Exception as error:
+        raise _reject(Reason.CORRUPT_IMAGE, unforeseen(error)) from error
+
+
+def _decode_any(data: bytes, max_pixels: int) -> DecodedImage:
     if not data:
         raise _reject(Reason.EMPTY, "0 bytes")
     name = image_format(data[:256])
@@ -303,7 +312,7 @@ def _decode(data: bytes, name: str, max_pixels: int) -> DecodedImage:
         if isinstance(image, _Marked) and image.is_marked() and _is_marked_too(type(image), found.data):
             raise _reject(Reason.TRUNCATED_IMAGE, f"{name}: its pixels end before its last row")
         decoded = _decoded(image, name)
-        if wide and decoded.pixels.max(initial=0) < 16:  # 12 bits or fewer in 16, of which Pillow keeps the high byte alone
+        if wide and decoded.pixels.max(initial=0) < 64:  # 14 bits or fewer in 16, of which Pillow keeps the high byte alone
             wide_pixels = decoded.pixels.astype(np.uint16) << 8 | _low_bytes(type(image), found.data)
             decoded = decoded._replace(pixels=integers_to_eight_bits(wide_pixels))
         return decoded._replace(damage=found.damaged)

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,6 +24,7 @@ from weakref import finalize
 
 import numpy as np
 
+from causalprint.schemas.arrays import Crops, Pixels, squares
 from causalprint.transforms.faults import MachineFaultError, told
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
 
@@ -30,6 +32,22 @@ MEMORY_BYTES = 4 * 1024**3
 """Address space of a process that decodes: the largest image that is decoded takes about a third."""
 SECONDS = 120.0
 """The longest that one image may take; one that the counts allow takes a few."""
+
+
+Places = Callable[[int, int], Sequence[tuple[int, int]]]
+"""From height and width of an image to top and left of each square that is wanted of it."""
+NO_PIXELS: Pixels = np.zeros((0, 0, 3), np.uint8)
+
+
+def decode_crops(data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
+    """An image without its pixels, and its crops uint8 (V, side, side, 3), of which a damaged one has none.
+
+    Raises:
+        ImageRejectError, MachineFaultError: see :func:`~causalprint.transforms.images.decode.decode`.
+    """
+    decoded = decode(data)
+    wanted = [] if decoded.damage else places(decoded.height, decoded.width)
+    return decoded._replace(pixels=NO_PIXELS), squares(decoded.pixels, side, wanted)
 
 
 class DecoderProcesses:
@@ -56,8 +74,8 @@ class DecoderProcesses:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def decode(self, data: bytes) -> DecodedImage:
-        """What :func:`~causalprint.transforms.images.decode.decode` gives and raises.
+    def decode(self, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
+        """What :func:`decode_crops` gives and raises; of the pixels only the crops leave the process.
 
         Raises:
             MachineFaultError: also where the process died or took too long.
@@ -67,7 +85,7 @@ class DecoderProcesses:
         except Empty:
             process = _Process(self._memory)
         try:
-            decoded = process.decode(data, self._seconds)
+            decoded = process.decode(data, side, places, self._seconds)
         except ImageRejectError:
             self._idle.put(process)
             raise
@@ -94,7 +112,7 @@ class _Process:
             )
         self._connection = Connection(mine.detach())
 
-    def decode(self, data: bytes, seconds: float) -> DecodedImage:
+    def decode(self, data: bytes, side: int, places: Places, seconds: float) -> tuple[DecodedImage, Crops]:
         """Has it decode one image; after any other error than a reject it is of no use any more."""
         try:
             self._connection.send_bytes(data)
@@ -102,10 +120,13 @@ class _Process:
                 raise MachineFaultError(f"its decoder was not done after {seconds:g} seconds")
             answer = json.loads(self._connection.recv_bytes())
             if "decoded" in answer:
-                facts = answer["decoded"]
-                pixels = np.empty((facts["height"], facts["width"], 3), np.uint8)
-                self._connection.recv_bytes_into(pixels.data.cast("B"))
-                return DecodedImage(pixels=pixels, **facts)
+                decoded = DecodedImage(pixels=NO_PIXELS, **answer["decoded"])
+                wanted = [] if decoded.damage else places(decoded.height, decoded.width)
+                self._connection.send_bytes(json.dumps([side, wanted]).encode())
+                crops = np.empty((len(wanted), side, side, 3), np.uint8)
+                if wanted:
+                    self._connection.recv_bytes_into(crops.data.cast("B"))
+                return decoded, crops
         except (EOFError, OSError) as error:
             raise MachineFaultError(self._how()) from error
         if "rejected" in answer:
@@ -141,12 +162,15 @@ def _serve(connection: Connection) -> None:
         except EOFError:
             return
         answer, pixels = _answer(data)
+        del data
         connection.send_bytes(json.dumps(answer).encode())
         if pixels is not None:
-            connection.send_bytes(pixels.data.cast("B"))
+            side, places = json.loads(connection.recv_bytes())
+            if places:
+                connection.send_bytes(squares(pixels, side, places).data.cast("B"))
 
 
-def _answer(data: bytes) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.uint8]] | None]:
+def _answer(data: bytes) -> tuple[dict[str, Any], Pixels | None]:
     try:
         facts = decode(data)._asdict()
     except ImageRejectError as error:
@@ -155,7 +179,8 @@ def _answer(data: bytes) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.ui
         return {"fault": str(error)}, None
     except Exception as error:  # noqa: BLE001 - told by who asked
         return {"error": told(error)}, None
-    return {"decoded": facts}, np.ascontiguousarray(facts.pop("pixels"))
+    pixels = facts.pop("pixels")
+    return {"decoded": facts}, pixels
 
 
 def _main(descriptor: int, memory: int) -> None:

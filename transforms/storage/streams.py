@@ -16,6 +16,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from causalprint.transforms.faults import MachineFaultError, is_shortage, told
+
 logger = logging.getLogger(__name__)
 
 Fetch = Callable[[int, int], bytes]
@@ -135,7 +137,8 @@ class BlockStream:
 class DecompressedStream:
     """A stream of gzip, zlib, zstd, bzip2 or xz, decompressed as it is read, frame after frame.
 
-    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
+    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given. A decompressor
+    that has no memory is no failure of the stream, but raises ``MachineFaultError``.
 
     Args:
         raw: the compressed bytes.
@@ -211,13 +214,18 @@ class DecompressedStream:
         try:
             self._output += self._frame.decompress(self._input)
         except self._corrupt as error:
-            self.failure = f"the {self._name} stream is corrupt near byte {self._raw.position - len(self._input)} ({error})"
+            self.failure = self._why(error)
             return before is not None and self._until_error(before)
         self._input = b""
         if self._frame.eof:
             self._input = self._frame.unused_data
             self._frame = None
         return True
+
+    def _why(self, error: Exception) -> str:
+        if is_shortage(error):
+            raise MachineFaultError(told(error)) from error
+        return f"the {self._name} stream is corrupt near byte {self._raw.position - len(self._input)} ({error})"
 
     def _begin(self) -> Any:
         """A decompressor of the frame to come, or ``None`` where it is not read, which is a failure."""

@@ -6,18 +6,22 @@ import io
 import json
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.config import Storage
+from causalprint.transforms.formats.arrow import FILE_TAIL, why_no_images
 from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.match_shards import match_inputs
+from causalprint.transforms.storage.storage import RangeFile
 from tests.servers import ObjectStore, breaking_proxy
 from tests.shards import arrow_bytes, make_samples
-from tests.transforms.formats.reading import read_all, read_bytes
+from tests.transforms.formats.reading import Account, read_all, read_bytes
 
 SAMPLES = make_samples(10)
 WAYS = {"stream": arrow_bytes(SAMPLES, group=4), "file": arrow_bytes(SAMPLES, stream=False, group=4)}
@@ -67,6 +71,53 @@ def test_a_schema_that_is_broken_is_damage_and_ends_nothing(at: int) -> None:
     whole[at] ^= 0xFF
     account = read_arrow(bytes(whole))
     assert (account.images, account.damage is None) == ([], False)
+
+
+def read_flipped(way: str, at: int, flip: int) -> tuple[Account, str | None]:
+    """The account of a file or stream of which one byte is flipped, and why it would be left out of an input."""
+    data = bytearray(WAYS[way])
+    data[at] ^= flip
+    return read_arrow(bytes(data)), why_no_images(RangeFile(lambda start, end: bytes(data[start:end]), len(data)), ())
+
+
+@pytest.mark.parametrize("flip", [1, 64])
+def test_no_byte_of_a_footer_hides_images_unnoticed(flip: int) -> None:
+    end = len(WAYS["file"]) - FILE_TAIL
+    footer = int.from_bytes(WAYS["file"][end : end + 4], "little")
+    for at in range(end - footer, end + 4):
+        account, why = read_flipped("file", at, flip)
+        assert [image.data for image in account.images] == ORIGINALS or account.damage is not None
+        assert why is None
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("flip", [8, 64])
+def test_no_byte_before_the_first_values_leaves_a_file_out_as_one_without_images(flip: int, way: str) -> None:
+    for at in range(8, WAYS[way].index(ORIGINALS[0])):
+        account, why = read_flipped(way, at, flip)
+        assert why is None
+        assert len(account.images) + len(account.rejects) == 10 or account.damage is not None
+
+
+@pytest.mark.parametrize("compression", ["uncompressed", "lz4", "zstd"])
+def test_what_polars_writes_is_whole(compression: Literal["uncompressed", "lz4", "zstd"]) -> None:
+    frame = pl.DataFrame({"image": ORIGINALS, "kind": pl.Series(["a", "b"] * 5, dtype=pl.Categorical)})
+    for write in (frame.write_ipc, frame.write_ipc_stream):
+        buffer = io.BytesIO()
+        write(buffer, compression=compression)
+        account = read_arrow(buffer.getvalue())
+        assert ([image.data for image in account.images], account.damage) == (ORIGINALS, None)
+
+
+def test_columns_that_share_a_name_are_refused_by_name() -> None:
+    images = pa.array(ORIGINALS[:2], pa.binary())
+    nested = pa.StructArray.from_arrays([images, images], names=["bytes", "bytes"])
+    for columns in ([images, images], [nested, images]):
+        table = pa.table(columns, names=["image", "image"])
+        buffer = io.BytesIO()
+        with pa.ipc.new_file(buffer, table.schema) as writer:
+            writer.write_table(table)
+        assert "several columns are called" in (read_arrow(buffer.getvalue()).damage or "")
 
 
 def test_images_may_begin_in_a_later_record_batch() -> None:
