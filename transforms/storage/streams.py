@@ -26,6 +26,8 @@ DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
 XZ_MEMORY = 256 * 1024 * 1024
 """Bytes that an xz decompressor may take; the highest preset needs 65 MiB."""
+XZ_WINDOW = 192 * 1024 * 1024
+"""The largest window that fits into that: the next that a frame may have is 256 MiB."""
 FRAME_HEAD_BYTES = 32
 """More than any frame's header has."""
 MAX_WINDOW = 128 * 1024 * 1024
@@ -211,7 +213,7 @@ class DecompressedStream:
         try:
             self._output += self._frame.decompress(self._input)
         except self._corrupt as error:
-            self.failure = f"the {self._name} stream is corrupt near byte {self._raw.position - len(self._input)} ({error})"
+            self.failure = f"the {self._name} stream {_why_not(error, self._raw.position - len(self._input))}"
             return before is not None and self._until_error(before)
         self._input = b""
         if self._frame.eof:
@@ -278,6 +280,14 @@ def _zstd_frame(zstandard: Any, head: bytes) -> Any:
         need = f"{window / 2**30:g} GiB" if window >= 2**30 else f"{-(-window // 2**20)} MiB"
         raise FrameError(f"needs a window of {need}, more than {MAX_WINDOW // 2**20} MiB; recompress without --long")
     return zstandard.ZstdDecompressor().decompressobj()
+
+
+def _why_not(error: Exception, place: int) -> str:
+    """Why a stream ends near the byte ``place``: it is corrupt, or needs more memory than it may have."""
+    if isinstance(error, lzma.LZMAError) and "Memory usage limit" in str(error):
+        need = f"needs a window of more than {XZ_WINDOW // 2**20} MiB near byte {place}"
+        return f"{need}; recompress with a smaller dictionary, as xz -9 has"
+    return f"is corrupt near byte {place} ({error})"
 
 
 def _of_zlib(head: bytes) -> bytes:
