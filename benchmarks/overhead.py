@@ -1,5 +1,7 @@
 """What the pipeline costs beside its model: images per second of an audit over those of the bare model on decoded pixels.
 
+By processor time, which other work on the machine hardly changes, and by the clock.
+
     python benchmarks/overhead.py [--images 400] [--rounds 3] [--input SHARD …]
 
 Both run in one process, in turn, with the same threads; the ratio is taken pair by pair and its median is printed. Each
@@ -10,13 +12,14 @@ stage is then timed alone over the same images (read, decode, compute, write), a
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import os
-import statistics
+import resource
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,6 +43,7 @@ from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.write_tables import write_slice
 
 SIDE = 512
+Times = NDArray[np.float64]
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -63,16 +67,15 @@ def main(arguments: argparse.Namespace) -> None:
         ]
         audits, bares = zip(*pairs, strict=True)
         print(f"{images} images, {os.cpu_count()} threads, median of {arguments.rounds} rounds")
-        print(f"audit       {images / statistics.median(audits):8.2f} images/s")
-        print(f"bare model  {images / statistics.median(bares):8.2f} images/s")
-        print(
-            f"ratio       {statistics.median(bare / audit for audit, bare in pairs):8.3f}  (audit over bare model, pair by pair)"
-        )
+        print("            processor       clock")
+        for name, times in (("audit", audits), ("bare model", bares)):
+            print(f"{name:10}  {median(1000 * time / images for time in times)}  ms/image")
+        print(f"ratio       {median(bare / audit for audit, bare in pairs)}  (bare model over audit, pair by pair)")
 
         stages = time_stages(inputs, bundle, slices, crops, fingerprinter, pool, root)
-        for name, seconds in stages.items():
-            print(f"{name:10}  {1000 * seconds / images:8.2f} ms/image alone")
-        print(f"bottleneck: {max(stages, key=stages.__getitem__)}")
+        for name, taken in stages.items():
+            print(f"{name:10}  {median([1000 * taken / images])}  ms/image alone")
+        print(f"bottleneck: {max(stages, key=lambda name: stages[name][0])}")
 
 
 def time_stages(
@@ -83,8 +86,8 @@ def time_stages(
     fingerprinter: Fingerprinter,
     pool: ThreadPoolExecutor,
     root: Path,
-) -> dict[str, float]:
-    """Seconds that each stage takes alone over all images."""
+) -> dict[str, Times]:
+    """What each stage takes alone over all images."""
     encoded = [image.data for part in slices for image in part.images]
     attributor = Attributor(bundle)
     attributed = [attribute_slice(fingerprint_slice(part, fingerprinter, pool), attributor) for part in slices]
@@ -119,11 +122,23 @@ def make_shard(path: Path, images: int) -> Path:
     return path
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of wall time."""
-    began = time.perf_counter()
+def timed(work: Callable[[], object]) -> Times:
+    """Seconds of processor time, also of processes that decode, and of wall time."""
+    began, spent = time.perf_counter(), processor_seconds()
     work()
-    return time.perf_counter() - began
+    gc.collect()  # the time of a process counts once it is gone
+    return np.array([processor_seconds() - spent, time.perf_counter() - began])
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it started and that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def median(times: Iterable[Times]) -> str:
+    """Of each of the two."""
+    return "  ".join(f"{value:10.3f}" for value in np.median(list(times), axis=0))
 
 
 if __name__ == "__main__":

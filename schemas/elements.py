@@ -54,6 +54,7 @@ class Shard:
         limit: read no more than this many images (``--limit``, ``--sample``); ``None`` reads all.
         drawn: which ones: the first where it is ``None``.
         columns: read the images of these Parquet columns or TFRecord features alone (``--image-column``); of all where empty.
+        apart: names of files of a folder that are shards of their own, and so no members of it; no part of what it is.
         opens: the URL with the secrets that open it, where ``uri`` lacks them; in memory only, and no part of what it is.
     """
 
@@ -64,6 +65,7 @@ class Shard:
     limit: int | None = None
     drawn: Drawn | None = None
     columns: tuple[str, ...] = ()
+    apart: tuple[str, ...] = field(default=(), repr=False, compare=False)
     opens: str = field(default="", repr=False, compare=False, metadata=SECRET)
 
     @classmethod
@@ -148,11 +150,18 @@ class Reject(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A member that is no image and no sidecar of one: counted, never lost silently. What it is, where its name does not say."""
+    """A member that is no image and no sidecar of one: counted, never lost silently.
+
+    Attributes:
+        member, offset: see :class:`EncodedImage`.
+        kind: what it is, where its name does not say.
+        head: its first bytes, where it is part of an archive and may be one itself.
+    """
 
     member: str
     offset: int
     kind: str = ""
+    head: bytes = b""
 
 
 class Unread(NamedTuple):

@@ -21,6 +21,7 @@ from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
 from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.features import corners
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.config import BATCH_SIZE
@@ -29,9 +30,11 @@ from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.counting import Done, compute_images, thread_pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError, is_machine_fault, is_shortage, told
-from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
+from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
+from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
 from causalprint.transforms.map_slices import MapSlices
 
+Decode = Callable[[bytes, int, Places], tuple[DecodedImage, Crops]]
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +57,11 @@ class Computed(NamedTuple):
 
 
 def fingerprint_slice(
-    images: ImageSlice, fingerprinter: Fingerprinter, pool: ThreadPoolExecutor, batch_size: int = BATCH_SIZE
+    images: ImageSlice,
+    fingerprinter: Fingerprinter,
+    pool: ThreadPoolExecutor,
+    batch_size: int = BATCH_SIZE,
+    decode: Decode = decode_crops,
 ) -> FingerprintedSlice:
     """Computes one slice, and counts its images as they are done; rows are in its order and depend on each image's bytes alone.
 
@@ -63,10 +70,11 @@ def fingerprint_slice(
         fingerprinter: a loaded bundle.
         pool: where decoding and computing run.
         batch_size: images under way at any time, which bounds the memory of decoded pixels.
+        decode: here, or in a process of its own.
     """
     views = fingerprinter.bundle.manifest.geometry.views
     together = max(1, min(batch_size, fingerprinter.micro_batch // views))
-    results = compute_images(images, partial(_compute, fingerprinter), pool, together, max(1, batch_size // together))
+    results = compute_images(images, partial(_compute, fingerprinter, decode), pool, together, max(1, batch_size // together))
     computed = [item for item in results if isinstance(item, Computed)]
     rejects = [*images.rejects, *(item for item in results if isinstance(item, Reject))]
     return FingerprintedSlice(
@@ -79,7 +87,11 @@ def fingerprint_slice(
 
 
 def contained(
-    images: ImageSlice, fingerprinter: Fingerprinter, pool: ThreadPoolExecutor, batch_size: int = BATCH_SIZE
+    images: ImageSlice,
+    fingerprinter: Fingerprinter,
+    pool: ThreadPoolExecutor,
+    batch_size: int = BATCH_SIZE,
+    decode: Decode = decode_crops,
 ) -> FingerprintedSlice:
     """:func:`fingerprint_slice`, once more one image after another where it or the machine fails, and then without that slice.
 
@@ -89,13 +101,13 @@ def contained(
         BrokenMachineError: nothing that this machine computes is to be believed.
     """
     try:
-        return fingerprint_slice(images, fingerprinter, pool, batch_size)
+        return fingerprint_slice(images, fingerprinter, pool, batch_size, decode)
     except (BrokenMachineError, ImportError):
         raise
     except Exception as error:  # noqa: BLE001 - told below, where it comes again
         _log.warning("slice %d of %s is tried again, one image at a time: %s", images.index, images.shard.uri, told(error))
     try:
-        return fingerprint_slice(images, fingerprinter, pool, batch_size=1)
+        return fingerprint_slice(images, fingerprinter, pool, 1, decode)
     except (BrokenMachineError, ImportError):
         raise
     except MachineFaultError as fault:
@@ -132,16 +144,17 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         return slices | beam.ParDo(MapSlices(self.load))
 
     def load(self) -> Callable[[ImageSlice], FingerprintedSlice]:
-        """What a worker computes with: the bundle on its device, and a pool."""
+        """What a worker computes with: the bundle on its device, a pool, and processes that decode."""
         fingerprinter = Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
         fingerprinter.keep_canary()
-        return partial(contained, fingerprinter=fingerprinter, pool=thread_pool(self.threads), batch_size=self.batch_size)
+        pool, apart = thread_pool(self.threads), DecoderProcesses().decode
+        return partial(contained, fingerprinter=fingerprinter, pool=pool, batch_size=self.batch_size, decode=apart)
 
 
-def _compute(fingerprinter: Fingerprinter, images: Sequence[EncodedImage]) -> Done:
+def _compute(fingerprinter: Fingerprinter, decode: Decode, images: Sequence[EncodedImage]) -> Done:
     """One task: decodes a few images and computes them together."""
     began = time.perf_counter()
-    opened = [_open(fingerprinter, image) for image in images]
+    opened = [_open(fingerprinter, decode, image) for image in images]
     decoded = time.perf_counter()
     waiting = [crops for item, crops in opened if isinstance(item, Computed) and len(crops)]
     fingerprints = iter(_bisect(fingerprinter, waiting))
@@ -152,20 +165,16 @@ def _compute(fingerprinter: Fingerprinter, images: Sequence[EncodedImage]) -> Do
     return Done(outcomes, decoded - began, time.perf_counter() - decoded)
 
 
-def _open(fingerprinter: Fingerprinter, image: EncodedImage) -> tuple[Computed | Reject, Crops]:
+def _open(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> tuple[Computed | Reject, Crops]:
     image_id = image.image_id
-    nothing = np.zeros(0, np.uint8)
+    geometry = fingerprinter.bundle.manifest.geometry
     try:
-        decoded = decode(image.data)
+        decoded, crops = decode(image.data, geometry.crop, partial(corners, geometry=geometry))
     except ImageRejectError as error:
-        return image.rejected(error.stage, error.reason, error.detail, image_id), nothing
+        return image.rejected(error.stage, error.reason, error.detail, image_id), np.zeros(0, np.uint8)
     except MachineFaultError as error:
         raise MachineFaultError(f"decoding {image.member}: {error}") from error
-    if decoded.damage:
-        return Computed(image, image_id, decoded._replace(pixels=nothing), 0), nothing
-    crops = fingerprinter.crops(decoded.pixels)
-    # Only the crops live on: a slice of large photographs would not fit.
-    return Computed(image, image_id, decoded._replace(pixels=nothing), len(crops)), crops
+    return Computed(image, image_id, decoded, len(crops)), crops
 
 
 def _bisect(fingerprinter: Fingerprinter, waiting: list[Crops]) -> list[Fingerprints | Exception]:

@@ -18,13 +18,14 @@ from PIL import Image, ImageFile
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms import faults
 from causalprint.transforms.compute_fingerprints import contained
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError
-from causalprint.transforms.images import decode as module
-from causalprint.transforms.images.decode import ImageRejectError, decode
+from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
+from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places
 from tests.audits import command, photographs_tar
 from tests.bundles import photograph, tiny_bundle
 from tests.outputs import files_below
@@ -239,15 +240,15 @@ def test_an_audit_goes_on_without_the_slice_and_the_next_one_completes_it(
         photographs_tar(tmp_path / "in" / f"{number:05}.tar", range(4 * number, 4 * number + 4))
     arguments = ["audit", tmp_path / "in", "-o", tmp_path / "out", "--bundle", tiny, "--slice-images", 2]
     with monkeypatch.context() as patched:
-        real = module._decode
+        real = DecoderProcesses.decode
         bad = set(_images_of(tmp_path / "in" / "00001.tar")[:1])
 
-        def failing(data: bytes, name: str, max_pixels: int) -> object:
+        def failing(self: DecoderProcesses, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
             if data in bad:
-                raise MemoryError
-            return real(data, name, max_pixels)
+                raise MachineFaultError("MemoryError")
+            return real(self, data, side, places)
 
-        patched.setattr(module, "_decode", failing)
+        patched.setattr(DecoderProcesses, "decode", failing)
         code, found, _ = command(capsys, *arguments)
     assert (code, found["rejected"], found["attributed"], found["complete"], found["retryable"]) == (3, 0, 10, 2, 1)
     (shard,) = found["incomplete_shards"]

@@ -11,7 +11,7 @@ from causalprint.schemas.urls import bare, public
 from causalprint.transforms.faults import MachineFaultError, raise_foreign
 from causalprint.transforms.formats import arrow, folder, parquet, tar, tfrecord, zip_archive
 from causalprint.transforms.formats.items import Item
-from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.images.kinds import is_image_name, is_silent_name, looks_like_image
 from causalprint.transforms.storage.lookup import InputError, Store
 from causalprint.transforms.storage.storage import RangeFile, ShardSource, StoredFile, folder_generation, with_sidecars
 from causalprint.transforms.storage.streams import compression_of, decompressed_head
@@ -93,7 +93,7 @@ def format_at(store: Store, file: StoredFile) -> str | None:
     if file.absent:
         return None
     kind, is_image = format_of(file.name), is_image_name(file.name)
-    if not (kind or is_image or is_sidecar_name(file.name) or is_other_name(file.name)):
+    if kind is None and is_silent_name(file.name):
         head = store.head(file, SNIFFED_BYTES)
         kind = sniff_format(head)
         if kind is None and compression_of(head):

@@ -6,6 +6,7 @@ Metadata are JSON text that strict readers take: no NaN, no infinities, no lone 
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,15 @@ MAX_BINARY = 256
 MAX_NESTED = 4096
 UNREAD_SIDECAR = "sidecar that could not be read"
 """What such a member is counted as."""
+LARGE_SIDECAR = "sidecar that is too large"
+"""What such a member is counted as."""
+_MARKS = {  # those of UTF-32 first, since they begin with one of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    codecs.BOM_UTF8: "utf-8",
+}
 
 
 class Damage:
@@ -120,7 +130,7 @@ def sidecar_metadata(sidecars: list[tuple[str, bytes]]) -> str | None:
         return None
     merged: dict[str, object] = {}
     for name, data in sorted(sidecars, key=lambda each: each[0] != "json"):
-        text = data.decode("utf-8-sig", "replace")
+        text = decoded(data)
         value, as_written = _read_json(text) if name.endswith("json") else (text, False)
         if name == "json" and isinstance(value, dict):
             if len(sidecars) == 1 and as_written:
@@ -130,7 +140,7 @@ def sidecar_metadata(sidecars: list[tuple[str, bytes]]) -> str | None:
             merged.setdefault(name, text if value is None else value)
     told = _strict_json(merged) or _strict_json(merged, replace=True)
     if told is None:
-        texts = {name: data.decode("utf-8-sig", "replace") for name, data in reversed(sidecars)}
+        texts = {name: decoded(data) for name, data in reversed(sidecars)}
         told = _strict_json(texts, replace=True)
     return told
 
@@ -171,6 +181,12 @@ def json_safe(value: object) -> object:  # noqa: PLR0911 - a line a type
         return value.total_seconds()
     isoformat = getattr(value, "isoformat", None)
     return isoformat() if isoformat else str(value)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file, in UTF-8 or as its byte-order mark says; what it cannot be becomes U+FFFD."""
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
+    return data[len(mark) :].decode(_MARKS.get(mark, "utf-8"), "replace")
 
 
 def parsed_json(text: str) -> object | None:

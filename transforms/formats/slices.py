@@ -22,6 +22,7 @@ from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.chosen import chosen_items
 from causalprint.transforms.formats.items import Damage, Item
+from causalprint.transforms.formats.left_out import tell_nested
 from causalprint.transforms.images.kinds import skipped_kind
 from causalprint.transforms.storage.storage import ShardSource
 
@@ -57,7 +58,7 @@ def read_slices(
     try:
         source = ShardSource(shard, storage, options)
         source.check_generation()
-        for item in chosen_items(FORMATS[shard.format].read(source, options), shard):
+        for item in chosen_items(tell_nested(FORMATS[shard.format].read(source, options), shard), shard):
             if pending.is_full_for(item, slicing):
                 source.check_generation()
                 yield pending.as_slice(shard, bundle_id, index)

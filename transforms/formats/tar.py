@@ -15,13 +15,14 @@ from causalprint.schemas.elements import EncodedImage, Reject, Skipped
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.faults import raise_foreign, unforeseen
 from causalprint.transforms.formats.beside import with_table
-from causalprint.transforms.formats.items import Damage, Item, lost, too_large, unparsed
+from causalprint.transforms.formats.items import LARGE_SIDECAR, Damage, Item, lost, too_large, unparsed
 from causalprint.transforms.formats.samples import FarSidecar, Listed, Sidecar, group_samples
 from causalprint.transforms.formats.sidecars import match_sidecars, stem
 from causalprint.transforms.formats.tar_headers import (
     BLOCK,
     DATALESS_KINDS,
     EXTENDED_KINDS,
+    FOLDER,
     LINK_KINDS,
     MAX_PLAIN_SIZE,
     SPARSE_KIND,
@@ -37,14 +38,14 @@ from causalprint.transforms.formats.tar_headers import (
 )
 from causalprint.transforms.formats.tar_index import Place, TarIndex, target_of
 from causalprint.transforms.formats.tar_pax import PaxError, read_pax
-from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image, other_format
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import BlockStream, Stream, decompressed
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 MAX_LISTED_BYTES = 64 * 1024 * 1024
 MAX_NAME_READ = 1024 * 1024
-SNIFFED_BYTES = 64
+SNIFFED_BYTES = 512
 TAIL_BYTES = 256 * 1024
 MAX_LINKED = 16 * 1024**3
 FEW_BYTES = 16  # set in a block that was all zeros before it was damaged
@@ -222,7 +223,8 @@ class _TarReader:
         if not block and self._ended:  # rubbish behind the end, which has been noted
             return None
         if not block and not self._members and first[257:262] != b"ustar":
-            self._damage.note(f"this is no tar: no header in {end} bytes")
+            found = other_format(first)
+            self._damage.note(f"this is no tar{f' but {found}' if found else ''}: no header in {end} bytes")
             return None
         header, why = f"the header{f' of {name!r}' if name else ''} at byte {start}", _why_no_header(first)
         self._damage.note(f"{header} {why or 'is corrupt'}, so bytes {start} to {end} could not be read")
@@ -261,7 +263,7 @@ class _TarReader:
         name = extended.name or header.name
         size = self._size_of(name, header, extended)
         if header.kind in DATALESS_KINDS:
-            yield Skipped(name, self._stream.position)
+            yield self._dataless(name, self._stream.position, header.kind)
             return self._stream.read(BLOCK)
         if header.kind in LINK_KINDS:
             link = extended.link or header.link
@@ -303,14 +305,14 @@ class _TarReader:
         """A regular member; what it does not need of its data is left in the stream."""
         if is_sidecar_name(name):
             if size > self._options.max_sidecar_bytes:
-                return Skipped(name, offset)
+                return Skipped(name, offset, LARGE_SIDECAR)
             data = self._stream.read(size)
             return Sidecar(name, offset, data) if self._whole(name, offset, size, data) else Skipped(name, offset)
         head = self._stream.read(min(size, SNIFFED_BYTES))
         if not (is_image_name(name) or looks_like_image(head)):
             self._stream.skip(size - len(head))
             self._whole(name, offset, size)
-            return Skipped(name, offset)
+            return Skipped(name, offset, head=head)
         if size == 0:
             return _reject(name, offset, Reason.EMPTY, "0 bytes")
         if size > self._options.max_encoded_bytes:
@@ -322,6 +324,16 @@ class _TarReader:
         if not self._whole(name, offset, size, data):
             return _reject(name, offset, Reason.TRUNCATED_MEMBER, f"{len(data)} of {size} bytes are there")
         return EncodedImage(name, offset, data)
+
+    def _dataless(self, name: str, offset: int, kind: str) -> Reject | Skipped:
+        """A folder; or a device or a pipe, which is no image even where it is called like one."""
+        what = DATALESS_KINDS[kind]
+        if kind == FOLDER:
+            return Skipped(name, offset, what)
+        if not is_image_name(name):
+            return Skipped(name, offset)
+        self._damage.note(f"member {name!r} at byte {offset} has no bytes: it is a {what}")
+        return _reject(name, offset, Reason.NO_BYTES, f"a {what} has none")
 
     def _link(self, name: str, offset: int, kind: str, link: str) -> Item | Sidecar:
         """A link: an image, or a sidecar, with the bytes of the member that it leads to."""

@@ -17,14 +17,14 @@ from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.faults import raise_foreign, told, unforeseen
-from causalprint.transforms.formats.items import Damage, Item, checked_image, lost, too_large, unparsed
+from causalprint.transforms.formats.items import LARGE_SIDECAR, Damage, Item, checked_image, lost, too_large, unparsed
 from causalprint.transforms.formats.samples import Sidecar, group_samples
 from causalprint.transforms.formats.zip_directory import Directory, directory_of
 from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
 
 SUFFIXES = (".zip", ".cbz")
-SNIFFED_BYTES = 64
+SNIFFED_BYTES = 512
 LOCAL_BUFFER = 64 * 1024
 CHUNKS = {zipfile.ZIP_STORED: MEBIBYTE, zipfile.ZIP_DEFLATED: MEBIBYTE}
 """Bytes asked of a member at once; of other methods few, since nothing else bounds what these become (150 MiB at most)."""
@@ -142,14 +142,14 @@ def _content(member: _Member, options: ReadOptions, damage: Damage) -> Item | Si
     info = member.info
     name, offset = info.filename, info.header_offset
     try:
-        if info.is_dir():
+        if name.endswith("/"):
             return Skipped(name, offset)
         if is_sidecar_name(name):
             if info.file_size > options.max_sidecar_bytes:
-                return Skipped(name, offset)
+                return Skipped(name, offset, LARGE_SIDECAR)
             return Sidecar(name, offset, _data(member, info.file_size))
-        if not is_image_name(name) and not looks_like_image(_data(member, SNIFFED_BYTES)):
-            return Skipped(name, offset)
+        if not is_image_name(name) and not looks_like_image(head := _data(member, SNIFFED_BYTES)):
+            return Skipped(name, offset, head=head)
         if stat.S_ISLNK(info.external_attr >> 16):
             return Reject(name, offset, Stage.READ, Reason.NO_BYTES, "a link has none")
         if info.file_size > options.max_encoded_bytes:

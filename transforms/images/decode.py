@@ -303,7 +303,7 @@ def _decode(data: bytes, name: str, max_pixels: int) -> DecodedImage:
         if isinstance(image, _Marked) and image.is_marked() and _is_marked_too(type(image), found.data):
             raise _reject(Reason.TRUNCATED_IMAGE, f"{name}: its pixels end before its last row")
         decoded = _decoded(image, name)
-        if wide and decoded.pixels.max(initial=0) < 16:  # 12 bits or fewer in 16, of which Pillow keeps the high byte alone
+        if wide and decoded.pixels.max(initial=0) < 64:  # 14 bits or fewer in 16, of which Pillow keeps the high byte alone
             wide_pixels = decoded.pixels.astype(np.uint16) << 8 | _low_bytes(type(image), found.data)
             decoded = decoded._replace(pixels=integers_to_eight_bits(wide_pixels))
         return decoded._replace(damage=found.damaged)

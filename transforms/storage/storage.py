@@ -16,13 +16,12 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
 from fsspec.spec import AbstractBufferedFile
-from fsspec.utils import get_protocol
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, digest
 from causalprint.schemas.names import raw_path, text_of
 from causalprint.schemas.urls import bare, public, query_of
-from causalprint.transforms.storage.protocols import opened
+from causalprint.transforms.storage.protocols import LOCAL, opened, protocol_of
 from causalprint.transforms.storage.retries import StoreRefusalError, is_final, retried, timed
 from causalprint.transforms.storage.streams import BlockStream
 
@@ -77,7 +76,7 @@ def filesystem(uri: str, storage: Storage, *, patient: bool = False) -> tuple[An
 
 def is_local(uri: str) -> bool:
     """Whether ``uri`` names something on a disk of this machine."""
-    return get_protocol(uri) in ("file", "local")
+    return protocol_of(uri) in LOCAL
 
 
 def stored_file(info: dict[str, Any]) -> StoredFile:
@@ -101,7 +100,7 @@ class ShardSource:
     """The stored bytes of one shard, read with retries.
 
     Attributes:
-        uri, size, generation, columns: as of :class:`~causalprint.schemas.elements.Shard`.
+        uri, size, generation, columns, apart: as of :class:`~causalprint.schemas.elements.Shard`.
         is_local: whether it lies on a local disk, so that fetching ahead gains nothing.
     """
 
@@ -110,6 +109,7 @@ class ShardSource:
         self.size = shard.size
         self.generation = shard.generation
         self.columns = shard.columns
+        self.apart = frozenset(shard.apart)
         self._fs, self._path = filesystem(shard.location, storage)
         self._options = options
         self._is_folder = shard.format == "folder"

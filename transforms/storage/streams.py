@@ -16,6 +16,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from causalprint.transforms.faults import MachineFaultError, is_shortage, told
+
 logger = logging.getLogger(__name__)
 
 Fetch = Callable[[int, int], bytes]
@@ -137,7 +139,8 @@ class BlockStream:
 class DecompressedStream:
     """A stream of gzip, zlib, zstd, bzip2 or xz, decompressed as it is read, frame after frame.
 
-    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
+    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given. A decompressor
+    that has no memory is no failure of the stream, but raises ``MachineFaultError``.
 
     Args:
         raw: the compressed bytes.
@@ -213,13 +216,22 @@ class DecompressedStream:
         try:
             self._output += self._frame.decompress(self._input)
         except self._corrupt as error:
-            self.failure = f"the {self._name} stream {_why_not(error, self._raw.position - len(self._input))}"
+            self.failure = self._why(error)
             return before is not None and self._until_error(before)
         self._input = b""
         if self._frame.eof:
             self._input = self._frame.unused_data
             self._frame = None
         return True
+
+    def _why(self, error: Exception) -> str:
+        if is_shortage(error):
+            raise MachineFaultError(told(error)) from error
+        near = f"near byte {self._raw.position - len(self._input)}"
+        if isinstance(error, lzma.LZMAError) and "Memory usage limit" in str(error):
+            need = f"needs a window of more than {XZ_WINDOW // 2**20} MiB {near}"
+            return f"the {self._name} stream {need}; recompress with a smaller dictionary, as xz -9 has"
+        return f"the {self._name} stream is corrupt {near} ({error})"
 
     def _begin(self) -> Any:
         """A decompressor of the frame to come, or ``None`` where it is not read, which is a failure."""
@@ -280,14 +292,6 @@ def _zstd_frame(zstandard: Any, head: bytes) -> Any:
         need = f"{window / 2**30:g} GiB" if window >= 2**30 else f"{-(-window // 2**20)} MiB"
         raise FrameError(f"needs a window of {need}, more than {MAX_WINDOW // 2**20} MiB; recompress without --long")
     return zstandard.ZstdDecompressor().decompressobj()
-
-
-def _why_not(error: Exception, place: int) -> str:
-    """Why a stream ends near the byte ``place``: it is corrupt, or needs more memory than it may have."""
-    if isinstance(error, lzma.LZMAError) and "Memory usage limit" in str(error):
-        need = f"needs a window of more than {XZ_WINDOW // 2**20} MiB near byte {place}"
-        return f"{need}; recompress with a smaller dictionary, as xz -9 has"
-    return f"is corrupt near byte {place} ({error})"
 
 
 def _of_zlib(head: bytes) -> bytes:

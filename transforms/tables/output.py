@@ -141,7 +141,12 @@ def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool 
     target = f"{base}/{path}"
     if isinstance(fs, LocalFileSystem):
         # The dot keeps readers that take a whole folder (pyarrow.dataset, Spark) from opening a part as a table.
-        _put_local(Path(target), data, Path(target).with_name(f".{part or Path(target).name}.part"), exclusive=exclusive)
+        try:
+            _put_local(Path(target), data, Path(target).with_name(f".{part or Path(target).name}.part"), exclusive=exclusive)
+        except OSError as error:  # of a full disk it names no file
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, target) from error
     else:
         what = f"{public(root)}/{path} could not be written"
         stored(lambda: _create(fs, target, data) if exclusive else _pipe(fs, target, data), what)

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
@@ -194,7 +195,7 @@ def test_a_row_of_the_table_beside_costs_the_metadata_of_its_image(tmp_path: Pat
     assert account.damage == "metadata of '000001' could not be read (RuntimeError: a fault of ours; please report this)"
 
 
-@pytest.mark.parametrize(("name", "parser"), [("metadata.jsonl", "folder.parsed_json"), ("metadata.csv", None)])
+@pytest.mark.parametrize(("name", "parser"), [("metadata.jsonl", "image_lists.parsed_json"), ("metadata.csv", None)])
 def test_a_line_of_a_list_costs_the_metadata_of_its_image(
     name: str, parser: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +212,19 @@ def test_a_line_of_a_list_costs_the_metadata_of_its_image(
     assert [image.data for image in account.images] == [sample.data for sample in SAMPLES]
     assert [image.metadata is None for image in account.images] == [False, True, False]
     assert f"of {name}' could not be read" in (account.damage or "")
+
+
+def test_a_decompressor_without_memory_damages_no_shard(shards: dict[str, Shard], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Frame:
+        eof, unused_data = False, b""
+
+        def decompress(self, _: bytes) -> bytes:
+            raise zstandard.ZstdError("zstd decompress error: Allocation error : not enough memory")
+
+    monkeypatch.setattr("causalprint.transforms.storage.streams._zstd_frame", lambda *_: Frame())
+    (only,) = read(shards["tar.zst"])
+    assert (only.seen, only.retryable) == (0, True)
+    assert "no image is to blame" in (only.damage or "")
 
 
 def audit(slices: Iterable[ImageSlice], shard: Shard, bundle: Path, output: Output) -> ShardAccount:

@@ -1,0 +1,199 @@
+"""Decoding in processes of their own, so that a decoder that crashes, hangs or takes all memory takes none of a run's work along.
+
+A net that decides of no image: what is wrong with its bytes :func:`~causalprint.transforms.images.decode.decode` says, by counts.
+What the net catches is a fault of the machine, and the image is tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import Empty, LifoQueue
+from typing import Any, Self
+from weakref import finalize
+
+import numpy as np
+
+from causalprint.schemas.arrays import Crops, Pixels, squares
+from causalprint.transforms.faults import MachineFaultError, told
+from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
+
+MEMORY_BYTES = 4 * 1024**3
+"""Address space of a process that decodes: the largest image that is decoded takes about a third."""
+SECONDS = 120.0
+"""The longest that one image may take; one that the counts allow takes a few."""
+
+
+Places = Callable[[int, int], Sequence[tuple[int, int]]]
+"""From height and width of an image to top and left of each square that is wanted of it."""
+NO_PIXELS: Pixels = np.zeros((0, 0, 3), np.uint8)
+
+
+def decode_crops(data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
+    """An image without its pixels, and its crops uint8 (V, side, side, 3), of which a damaged one has none.
+
+    Raises:
+        ImageRejectError, MachineFaultError: see :func:`~causalprint.transforms.images.decode.decode`.
+    """
+    decoded = decode(data)
+    wanted = [] if decoded.damage else places(decoded.height, decoded.width)
+    return decoded._replace(pixels=NO_PIXELS), squares(decoded.pixels, side, wanted)
+
+
+class DecoderProcesses:
+    """As many processes as threads ask at once; each decodes one image after another. Thread safe.
+
+    A context manager: at its end the processes are gone, as they are with whoever holds it.
+    """
+
+    def __init__(self, memory: int = MEMORY_BYTES, seconds: float = SECONDS) -> None:
+        """Starts none yet.
+
+        Args:
+            memory: bytes of address space that each may have.
+            seconds: after which one is given up.
+        """
+        self._memory = memory
+        self._seconds = seconds
+        self._idle: LifoQueue[_Process] = LifoQueue()
+        self._end = finalize(self, _end_all, self._idle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def decode(self, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
+        """What :func:`decode_crops` gives and raises; of the pixels only the crops leave the process.
+
+        Raises:
+            MachineFaultError: also where the process died or took too long.
+        """
+        try:
+            process = self._idle.get_nowait()
+        except Empty:
+            process = _Process(self._memory)
+        try:
+            decoded = process.decode(data, side, places, self._seconds)
+        except ImageRejectError:
+            self._idle.put(process)
+            raise
+        except BaseException:
+            process.end()
+            raise
+        self._idle.put(process)
+        return decoded
+
+
+class _Process:
+    """One process and the connection to it."""
+
+    def __init__(self, memory: int) -> None:
+        mine, its = socket.socketpair()
+        with its:
+            command = [sys.executable, "-m", __name__, str(its.fileno()), str(memory)]
+            self._process = subprocess.Popen(  # noqa: S603 - this module
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[its.fileno()],
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            )
+        self._connection = Connection(mine.detach())
+
+    def decode(self, data: bytes, side: int, places: Places, seconds: float) -> tuple[DecodedImage, Crops]:
+        """Has it decode one image; after any other error than a reject it is of no use any more."""
+        try:
+            self._connection.send_bytes(data)
+            if not self._connection.poll(seconds):
+                raise MachineFaultError(f"its decoder was not done after {seconds:g} seconds")
+            answer = json.loads(self._connection.recv_bytes())
+            if "decoded" in answer:
+                decoded = DecodedImage(pixels=NO_PIXELS, **answer["decoded"])
+                wanted = [] if decoded.damage else places(decoded.height, decoded.width)
+                self._connection.send_bytes(json.dumps([side, wanted]).encode())
+                crops = np.empty((len(wanted), side, side, 3), np.uint8)
+                if wanted:
+                    self._connection.recv_bytes_into(crops.data.cast("B"))
+                return decoded, crops
+        except (EOFError, OSError) as error:
+            raise MachineFaultError(self._how()) from error
+        if "rejected" in answer:
+            raise ImageRejectError(*answer["rejected"])
+        if "fault" in answer:
+            raise MachineFaultError(answer["fault"])
+        raise RuntimeError(answer["error"])
+
+    def end(self) -> None:
+        """Kills it."""
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _how(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(1)
+            return f"its decoder was killed by {signal.Signals(-code).name}" if code < 0 else f"its decoder ended with {code}"
+        return "its decoder does not answer"
+
+
+def _end_all(processes: LifoQueue[_Process]) -> None:
+    with suppress(Empty):
+        while True:
+            processes.get_nowait().end()
+
+
+def _serve(connection: Connection) -> None:
+    """Answers each image until nobody is there to ask."""
+    while True:
+        try:
+            data = connection.recv_bytes()
+        except EOFError:
+            return
+        answer, pixels = _answer(data)
+        del data
+        connection.send_bytes(json.dumps(answer).encode())
+        if pixels is not None:
+            side, places = json.loads(connection.recv_bytes())
+            if places:
+                connection.send_bytes(squares(pixels, side, places).data.cast("B"))
+
+
+def _answer(data: bytes) -> tuple[dict[str, Any], Pixels | None]:
+    try:
+        facts = decode(data)._asdict()
+    except ImageRejectError as error:
+        return {"rejected": [error.stage, error.reason, error.detail]}, None
+    except MachineFaultError as error:
+        return {"fault": str(error)}, None
+    except Exception as error:  # noqa: BLE001 - told by who asked
+        return {"error": told(error)}, None
+    pixels = facts.pop("pixels")
+    return {"decoded": facts}, pixels
+
+
+def _main(descriptor: int, memory: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the connection says when this is over
+    warnings.simplefilter("ignore")  # of decoders, on what a row says
+    with suppress(ValueError, OSError):  # where there are no such limits
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # where memory is short, this goes before the run does
+        Path("/proc/self/oom_score_adj").write_text("500")
+    with suppress(BrokenPipeError, ConnectionResetError):
+        _serve(Connection(descriptor))
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]), int(sys.argv[2]))
