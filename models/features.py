@@ -12,7 +12,7 @@ from causalprint.models.bundles.manifest import BundleError, Feature, Geometry
 from causalprint.models.lenses import LENSES, Lens, load_lens, read
 from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Reconstruction
-from causalprint.schemas.arrays import Crops, squares
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.model_spec import Reading, is_spec
 
 GRID = 8
@@ -106,7 +106,10 @@ def cut(pixels: npt.NDArray[np.uint8], geometry: Geometry) -> Crops:
 
     V = 0 where the image is smaller than the crop.
     """
-    return squares(pixels, geometry.crop, corners(pixels.shape[0], pixels.shape[1], geometry))
+    side = geometry.crop
+    places = corners(pixels.shape[0], pixels.shape[1], geometry)
+    crops = [pixels[top : top + side, left : left + side] for top, left in places]
+    return np.stack(crops) if crops else np.zeros((0, side, side, 3), np.uint8)
 
 
 def corners(height: int, width: int, geometry: Geometry) -> list[tuple[int, int]]:

@@ -1,8 +1,6 @@
-"""Arrays by what they hold, for annotations; shapes are told where they are used. And squares of an image."""
+"""Arrays by what they hold, for annotations; shapes are told where they are used."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +22,3 @@ Scores = npt.NDArray[np.float64]
 """A number for each image, (N,), or for each image and source, (N, K)."""
 
 Hashes = npt.NDArray[np.uint64]
-
-
-def squares(pixels: Pixels, side: int, places: Sequence[tuple[int, int]]) -> Crops:
-    """Copies of squares of an image, uint8 (V, side, side, 3), from top and left of each."""
-    crops = np.empty((len(places), side, side, 3), np.uint8)
-    for crop, (top, left) in zip(crops, places, strict=True):
-        crop[...] = pixels[top : top + side, left : left + side]
-    return crops

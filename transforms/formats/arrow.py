@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, ShardDamageError
+from causalprint.transforms.formats.arrow_messages import DICTIONARY, Message, blocks_of, message_at
 from causalprint.transforms.formats.columns import leaves_of
 from causalprint.transforms.formats.image_columns import why_none
 from causalprint.transforms.formats.items import Damage, Item
-from causalprint.transforms.formats.parquet_file import MOST_ROWS, UNREADABLE, Group, why_unreadable
+from causalprint.transforms.formats.parquet_file import MOST_ROWS, SUSPICIOUS, UNREADABLE, Group, why_unreadable
 from causalprint.transforms.formats.table_rows import image_in, items_of
 from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
@@ -24,6 +25,7 @@ SUFFIXES = (".arrow", ".feather")
 FILE_MARK = b"ARROW1"
 STREAM_MARK = b"\xff\xff\xff\xff"
 MAX_SCHEMA = 16 * MEBIBYTE
+MAX_BATCH = 256 * MEBIBYTE
 FILE_HEAD, FILE_TAIL = 8, 10
 """Bytes of a file before its schema, and behind its footer."""
 END_BYTES = 64
@@ -45,15 +47,18 @@ class ArrowFile:
     def __init__(self, stored: RangeFile, most: int | None = None) -> None:
         self.stored = stored
         self.damage: str | None = None
-        buffered = _Bounded(stored, MEBIBYTE)  # else each length that is read would be a request
+        self._buffered = buffered = _Bounded(stored, MEBIBYTE)  # else each length that is read would be a request
         self._source = pa.PythonFile(buffered, mode="r")
         self._is_file = buffered.read(len(FILE_MARK)) == FILE_MARK
         self._reader = self._open()
+        dictionaries, self._blocks = blocks_of(self._footer()) if self._is_file else ([], [])
+        self._dictionaries = [message for at in dictionaries if (message := message_at(self._fetch, at))]
         buffered.passed = 0
         if self._is_file and not self._begins_alike():
             self.damage = "the schema at the beginning is not that of the footer"
         self._next = 0  # the batch of a stream that comes next
         self._held: tuple[int, pa.RecordBatch] | None = None
+        self._refused: dict[int, tuple[str, int]] = {}  # why, and the byte behind
         self.schema: pa.Schema = self._reader.schema
         leaves_of(self.schema)  # raises where a name is no text
         self.groups = list(islice(self._listed(), most))
@@ -77,9 +82,9 @@ class ArrowFile:
         return False
 
     def too_costly(self, group: Group, column: str) -> str | None:
-        """Nothing is: what a column takes in memory it takes in the file."""
-        del group, column
-        return None
+        """That of a record batch too costly is not, whatever its size: a batch is read as a whole."""
+        del column
+        return self._refused[group.number][0] if group.number in self._refused else None
 
     def _begins_alike(self) -> bool:
         """Whether a file begins with the schema of its footer, or with something else than a schema, as Polars has it."""
@@ -91,11 +96,22 @@ class ArrowFile:
             return True
         return bool(begins.equals(self._reader.schema))
 
+    def _footer(self) -> bytes:
+        end = self.stored.size - FILE_TAIL
+        return self._fetch(end - int.from_bytes(self._fetch(end, end + 4), "little"), end)
+
+    def _fetch(self, start: int, end: int) -> bytes:
+        """Bytes of the file, which leave the place at which it is read as it was."""
+        place = self._buffered.tell()
+        self._buffered.seek(max(0, start))
+        data = self._buffered.read(max(0, end - start))
+        self._buffered.seek(place)
+        return data
+
     def _surplus(self, buffered: _Bounded) -> str | None:
         """What a file has between the record batches that its footer lists and the footer."""
-        passed = buffered.passed
-        buffered.seek(self.stored.size - FILE_TAIL)
-        footer = self.stored.size - FILE_TAIL - int.from_bytes(buffered.read(4), "little")
+        passed = max(buffered.passed, *(end for _, end in self._refused.values()), 0)
+        footer = self.stored.size - FILE_TAIL - len(self._footer())
         return f"bytes {passed} to {footer} are in no record batch of the footer" if footer - passed > END_BYTES else None
 
     def _end(self, buffered: _Bounded) -> str | None:
@@ -112,7 +128,7 @@ class ArrowFile:
         number = first = 0
         while not self._is_file or number < self._reader.num_record_batches:
             try:
-                rows = self._batch(number).num_rows
+                rows = self._rows(number)
             except StopIteration:
                 return
             except Exception as error:  # noqa: BLE001 - it costs this batch
@@ -124,6 +140,31 @@ class ArrowFile:
                 yield Group(number, first, rows)
                 first += rows
             number += 1
+
+    def _rows(self, number: int) -> int:
+        """The rows of a record batch, which of a stream is the next; whether it is too costly is found out before it is read."""
+        messages = self._messages(number)
+        if why := _too_costly(messages, self.stored.size):
+            if messages[-1].kind == DICTIONARY:
+                raise ValueError(why)
+            self._refused[number] = why, messages[-1].end
+            if not self._is_file:
+                self._pass()
+            return messages[-1].rows
+        return int(self._batch(number).num_rows)
+
+    def _messages(self, number: int) -> list[Message]:
+        """What is read with a record batch, which comes last: dictionaries; of a stream, up to the first that is too costly."""
+        if self._is_file:
+            last = message_at(self._fetch, self._blocks[number]) if number < len(self._blocks) else None
+            return [*self._dictionaries, last] if last else []
+        at, messages = self._buffered.tell(), list[Message]()
+        while message := message_at(self._fetch, at):
+            messages.append(message)
+            at = message.end
+            if message.kind != DICTIONARY or _too_costly(messages, self.stored.size):
+                break
+        return messages
 
     def _batch(self, number: int) -> pa.RecordBatch:
         """The record batch; of a stream, those before it are passed over."""
@@ -146,11 +187,16 @@ class ArrowFile:
         if number < self._next:
             self._reader, self._next = self._open(), 0
         while self._next < number:
-            self._reader.read_next_batch()
-            self._next += 1
-        batch = self._reader.read_next_batch()
-        self._next += 1
-        return batch
+            self._pass()
+        return self._pass()
+
+    def _pass(self) -> pa.RecordBatch | None:
+        """The record batch of a stream that comes next, which is passed over where it is too costly."""
+        number, self._next = self._next, self._next + 1
+        if number not in self._refused:
+            return self._reader.read_next_batch()
+        self._buffered.seek(self._refused[number][1])
+        return None
 
     def _open(self) -> Any:
         self._source.seek(0)
@@ -173,6 +219,16 @@ class _Bounded(io.BufferedReader):
         return data
 
 
+def _too_costly(messages: Sequence[Message], file_bytes: int) -> str | None:
+    """Why messages are not read together, by what they say of sizes: buffers so much larger than in the file are of no images."""
+    sizes = [each for message in messages for each in message.sizes]
+    packed = min(file_bytes, sum(message.packed for message in messages))
+    total = sum(size for _, size in sizes)
+    if total <= SUSPICIOUS * packed:  # else buffers may share their bytes
+        total = sum(size for packed, size in sizes if size > SUSPICIOUS * packed)
+    return f"a record batch of {total} bytes, more than {MAX_BATCH}, in {packed} of the file" if total > MAX_BATCH else None
+
+
 def _overlaps(batch: pa.RecordBatch) -> bool:
     """Whether values of a record batch share bytes, which no writer makes them do."""
     buffers = (buffer for column in batch.columns for buffer in column.buffers() if buffer is not None and buffer.size)
@@ -186,7 +242,8 @@ def _place(buffer: pa.Buffer) -> tuple[int, int]:
 def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """Every row of the shard, in order, as of :func:`causalprint.transforms.formats.parquet.read`.
 
-    Memory is bounded by a record batch, which writers cut as they like.
+    Memory is bounded by a record batch, which writers cut as they like; one that is compressed as no images are, and becomes more
+    than 256 MiB, is refused row by row before it is read.
 
     Raises:
         ShardDamageError: there is no schema, or no column of images, or a record batch could not be read, after everything

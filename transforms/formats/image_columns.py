@@ -16,6 +16,7 @@ from causalprint.transforms.formats.columns import (
     is_url,
     leaves_of,
     repeated_in,
+    too_wide,
     values_of,
 )
 from causalprint.transforms.formats.parquet_file import TableFile, why_unreadable
@@ -39,6 +40,8 @@ class Found(NamedTuple):
 
 def why_none(file: TableFile, columns: Sequence[str]) -> str | None:
     """Why an open file is no shard of images; see :func:`causalprint.transforms.formats.parquet.why_no_images`."""
+    if too_wide(file.schema):  # reading tells
+        return None
     found = found_in(file, encoded=False)
     if found.images or found.unseen:
         chosen_leaves(file, columns, InputError)
@@ -92,8 +95,10 @@ def _tells(test: Callable[[Any], bool], value: Any) -> bool:
 def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -> dict[Leaf, list[bytes | str]]:
     """The first values of each leaf: those of up to ``rows`` rows, until each leaf of a column has some."""
     seen: dict[Leaf, list[bytes | str]] = {leaf: [] for leaf in leaves}
-    for column in dict.fromkeys(leaf.column for leaf in leaves):
-        within = [leaf for leaf in leaves if leaf.column == column]
+    columns: dict[str, list[Leaf]] = {}
+    for leaf in leaves:
+        columns.setdefault(leaf.column, []).append(leaf)
+    for column, within in columns.items():
         passed = size = 0
         for group in file.groups[:PROBED_GROUPS]:
             if file.too_costly(group, column):
@@ -101,9 +106,9 @@ def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -
             try:
                 for batch in file.batches(group, [column], SAMPLED_ROWS // 2):
                     values = batch.column(0)
-                    for row in range(batch.num_rows):
+                    for value in values:
                         for leaf in within:
-                            seen[leaf] += _present(leaf, values[row])
+                            seen[leaf] += _present(leaf, value)
                     passed, size = passed + batch.num_rows, size + batch.nbytes
                     if passed >= rows or size > PROBED_BYTES or all(len(seen[leaf]) >= SAMPLED_ROWS for leaf in within):
                         break

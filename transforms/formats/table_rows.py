@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -19,9 +19,11 @@ from causalprint.transforms.formats.columns import (
     HEAD_BYTES,
     Leaf,
     Value,
+    distinct,
     leaves_of,
     may_hold,
     repeated_in,
+    too_wide,
     usual_first,
     values_of,
 )
@@ -39,6 +41,8 @@ from causalprint.transforms.images.kinds import looks_like_image
 
 MAX_NULLS = 10_000
 MAX_REFUSED = 100_000
+UNREAD_COLUMN = "column of metadata too costly to read"
+"""What such a column is counted as, once a group of rows."""
 
 
 def items_of(file: TableFile, columns: Sequence[str], damage: Damage, options: ReadOptions) -> Iterator[Item]:
@@ -89,7 +93,9 @@ class _Table(NamedTuple):
         maybe: of which no value was seen yet: those that begin an image are.
         plain: whether a row has one image at most, so that its member is the row.
         others: columns of metadata.
+        gaps: whether rows without images are told.
         nulls: how many rows without images may still be told each by itself.
+        refused: how many of those that are not read.
         damage: told of what cannot be read.
     """
 
@@ -99,13 +105,21 @@ class _Table(NamedTuple):
     maybe: list[Leaf]
     plain: bool
     others: list[str]
+    gaps: bool
     nulls: _Budget
+    refused: _Budget
     damage: Damage
 
     @property
     def columns(self) -> list[str]:
         """The columns that hold images."""
         return list(dict.fromkeys(leaf.column for leaf in (*self.images, *self.maybe)))
+
+    def without(self, columns: set[str]) -> _Table:
+        """What is left to read; where it is not all that may hold images, no row is told to be without."""
+        images, maybe = ([leaf for leaf in leaves if leaf.column not in columns] for leaves in (self.images, self.maybe))
+        others = [name for name in self.others if name not in columns]
+        return self._replace(images=images, maybe=maybe, others=others, gaps=columns.isdisjoint(self.columns))
 
 
 class _Run(NamedTuple):
@@ -126,6 +140,9 @@ class _UnreadableError(Exception):
 
 
 def _table(file: TableFile, asked: Sequence[str], damage: Damage) -> _Table:
+    if why := too_wide(file.schema):
+        rows = sum(group.rows for group in file.groups)
+        raise ShardDamageError(f"{why}, so none of {rows} rows can be read: write those that are needed to a file of their own")
     found = found_in(file)
     images, maybe = (found.images, found.unseen) if found.images else (found.unseen, [])
     plain = len(images) == 1 and not images[0].in_list
@@ -142,20 +159,33 @@ def _table(file: TableFile, asked: Sequence[str], damage: Damage) -> _Table:
         if repeated := repeated_in(file.schema):
             damage.note(repeated_text(repeated))
     taken = {leaf.column for leaf in (*images, *found.images, *found.unseen)}
-    return _Table(file, file.groups, images, maybe, plain, _small_columns(file, taken, damage), _Budget(MAX_NULLS), damage)
+    others = _small_columns(file, taken, damage)
+    return _Table(file, file.groups, images, maybe, plain, others, True, _Budget(MAX_NULLS), _Budget(MAX_REFUSED), damage)
 
 
 def _rows(table: _Table, group: Group, options: ReadOptions) -> Iterator[Item]:
-    """All rows of a group: as many as the footer says, read or rejected."""
-    costly = [why for name in table.columns if (why := table.file.too_costly(group, name))]
-    if costly:
-        yield from _refused(table, group, 0, Reason.TOO_LARGE, costly[0])
+    """All rows of a group: as many as the footer says, read or rejected. A column that is too costly costs no other's values."""
+    refused, left_out = _costly(table, group, table.columns), _costly(table, group, table.others)
+    yield from _read(table.without({*refused, *left_out}) if refused or left_out else table, group, options)
+    alone = [leaf.column for leaf in table.images] if table.plain else table.columns
+    for name, why in refused.items():
+        yield from _refused(table, group, 0, Reason.TOO_LARGE, why, "" if alone == [name] else f"/{name}")
+    for name in left_out:
+        yield Skipped(f"{group.first}/{name}", group.first, UNREAD_COLUMN)
+
+
+def _costly(table: _Table, group: Group, names: Sequence[str]) -> dict[str, str]:
+    """The columns of a group that are not read, and why."""
+    return {name: why for name in names if (why := table.file.too_costly(group, name))}
+
+
+def _read(table: _Table, group: Group, options: ReadOptions) -> Iterator[Item]:
+    if not table.columns:
         return
-    others = [name for name in table.others if not table.file.too_costly(group, name)]
     done = 0
     run = 0
     why = "the group ends early"
-    for columns in ([*table.columns, *others], table.columns):
+    for columns in ([*table.columns, *table.others], table.columns):
         try:
             for row in _values(table, group, columns, done):
                 if isinstance(row, _Run):
@@ -170,7 +200,7 @@ def _rows(table: _Table, group: Group, options: ReadOptions) -> Iterator[Item]:
             span = f"from row {group.first + done} to the end of row group {group.number}"
             if columns != table.columns:
                 table.damage.note(f"metadata {span} could not be read ({why})")
-    if run:
+    if run and table.gaps:
         detail = f"{run} more rows between row {group.first} and row {group.first + done} hold no bytes"
         yield Reject(str(group.first), group.first, Stage.READ, Reason.NO_BYTES, detail)
     if done < group.rows:
@@ -180,13 +210,14 @@ def _rows(table: _Table, group: Group, options: ReadOptions) -> Iterator[Item]:
         yield from _refused(table, group, done, Reason.CORRUPT_RECORD, why)
 
 
-def _refused(table: _Table, group: Group, done: int, reason: Reason, why: str) -> Iterator[Reject]:
-    """A reject for each row of a group from its ``done``-th on; no more than bytes, whatever a broken footer says."""
+def _refused(table: _Table, group: Group, done: int, reason: Reason, why: str, within: str = "") -> Iterator[Reject]:
+    """A reject for each row of a group from its ``done``-th on, or of what is ``within`` it; those after many, together."""
     first, end = group.first + done, group.first + group.rows
-    for row in range(first, min(end, first + min(table.file.stored.size, MAX_REFUSED))):
-        yield Reject(str(row), row, Stage.READ, reason, why)
-    if (left := end - first - MAX_REFUSED) > 0:
-        yield Reject(str(end - 1), end - 1, Stage.READ, reason, f"{left} rows up to this one: {why}")
+    alone = table.refused.take(min(end - first, table.file.stored.size))
+    for row in range(first, first + alone):
+        yield Reject(f"{row}{within}", row, Stage.READ, reason, why)
+    if (left := end - first - alone) > 0:
+        yield Reject(f"{end - 1}{within}", end - 1, Stage.READ, reason, f"{left} rows up to this one: {why}")
 
 
 def _values(table: _Table, group: Group, columns: list[str], start: int) -> Iterator[_Row | _Run]:
@@ -255,11 +286,11 @@ def _items(table: _Table, found: _Row, row: int, options: ReadOptions) -> Iterat
 def _images(table: _Table, found: _Row, row: int, options: ReadOptions) -> Iterator[Item]:
     scalars, told = found
     metadata = _metadata(table, row, told)
-    nulls, empty = 0, True
+    nulls, empty = 0, table.gaps
+    around: dict[object, dict[str, Any]] = {}
     for leaf in (*table.images, *table.maybe):
         for value in values_of(leaf, scalars[leaf.column]):
-            beside = {name: as_python(pa.array([each], each.type), table.damage)[0] for name, each in value.beside.items()}
-            path = beside.get("path")
+            path = _told(value.beside("path"), table.damage).get("path")
             member = str(path or row) if table.plain and leaf in table.images else _member(row, leaf, value)
             if value.data is None and not path:
                 nulls += 1
@@ -269,7 +300,10 @@ def _images(table: _Table, found: _Row, row: int, options: ReadOptions) -> Itera
                 yield Reject(member, row, Stage.READ, Reason.NO_BYTES, detail, metadata=metadata)
             elif isinstance(value.data, bytes) and (leaf in table.images or looks_like_image(value.data[:HEAD_BYTES])):
                 empty = False
-                own = {f"{leaf.name}.{name}": each for name, each in beside.items() if each is not None}
+                struct = leaf.steps[:-1], value.places
+                if struct not in around:
+                    around[struct] = _told(value.beside(), table.damage)
+                own = {f"{leaf.name}.{name}": each for name, each in around[struct].items() if each is not None}
                 if table.plain:
                     own.pop(f"{leaf.name}.path", None)
                 yield checked_image(member, row, value.data, _metadata(table, row, told | own) if own else metadata, options)
@@ -277,6 +311,10 @@ def _images(table: _Table, found: _Row, row: int, options: ReadOptions) -> Itera
         yield checked_image(str(row), row, None, metadata, options)
     elif empty:
         yield Skipped(str(row), row)
+
+
+def _told(scalars: Mapping[str, Any], damage: Damage) -> dict[str, Any]:
+    return {name: as_python(pa.array([each], each.type), damage)[0] for name, each in scalars.items()}
 
 
 def _metadata(table: _Table, row: int, told: dict[str, Any]) -> str | None:
@@ -320,7 +358,7 @@ def _small_columns(file: TableFile, taken: set[str], damage: Damage) -> list[str
     says of a column's sizes is broken.
     """
     schema = file.schema
-    others = [name for name in schema.names if name not in taken and schema.names.count(name) == 1]
+    others = [field.name for field in distinct(schema) if field.name not in taken]
     held = {leaf.column for leaf in leaves_of(schema) if not leaf.text}
     long = held | {field.name for field in schema if pa.types.is_nested(field.type)}
     return [name for name in others if name not in long or _is_short(file, name, damage)]

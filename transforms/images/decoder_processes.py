@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ from weakref import finalize
 
 import numpy as np
 
-from causalprint.schemas.arrays import Crops, Pixels, squares
+from causalprint.schemas.arrays import Crops, Pixels
 from causalprint.transforms.faults import MachineFaultError, told
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
 
@@ -45,9 +46,13 @@ def decode_crops(data: bytes, side: int, places: Places) -> tuple[DecodedImage, 
     Raises:
         ImageRejectError, MachineFaultError: see :func:`~causalprint.transforms.images.decode.decode`.
     """
-    decoded = decode(data)
-    wanted = [] if decoded.damage else places(decoded.height, decoded.width)
-    return decoded._replace(pixels=NO_PIXELS), squares(decoded.pixels, side, wanted)
+
+    def crop(height: int, width: int, part: Callable[[int, int, int, int], Pixels]) -> Pixels:
+        squares = [part(left, top, left + side, top + side) for top, left in places(height, width)]
+        return np.stack(squares) if squares else np.zeros((0, side, side, 3), np.uint8)
+
+    decoded = decode(data, crop=crop)
+    return decoded._replace(pixels=NO_PIXELS), decoded.pixels[: 0 if decoded.damage else None]
 
 
 class DecoderProcesses:
@@ -83,9 +88,9 @@ class DecoderProcesses:
         try:
             process = self._idle.get_nowait()
         except Empty:
-            process = _Process(self._memory)
+            process = _Process(self._memory, self._seconds)
         try:
-            decoded = process.decode(data, side, places, self._seconds)
+            decoded = process.decode(data, side, places)
         except ImageRejectError:
             self._idle.put(process)
             raise
@@ -99,7 +104,7 @@ class DecoderProcesses:
 class _Process:
     """One process and the connection to it."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, seconds: float) -> None:
         mine, its = socket.socketpair()
         with its:
             command = [sys.executable, "-m", __name__, str(its.fileno()), str(memory)]
@@ -111,22 +116,23 @@ class _Process:
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
         self._connection = Connection(mine.detach())
+        self._seconds = seconds
 
-    def decode(self, data: bytes, side: int, places: Places, seconds: float) -> tuple[DecodedImage, Crops]:
+    def decode(self, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
         """Has it decode one image; after any other error than a reject it is of no use any more."""
         try:
+            self._connection.send_bytes(json.dumps(side).encode())
             self._connection.send_bytes(data)
-            if not self._connection.poll(seconds):
-                raise MachineFaultError(f"its decoder was not done after {seconds:g} seconds")
-            answer = json.loads(self._connection.recv_bytes())
+            deadline = time.monotonic() + self._seconds
+            answer = self._answer(deadline)
+            while "size" in answer:
+                self._connection.send_bytes(json.dumps(places(*answer["size"])).encode())
+                answer = self._answer(deadline)
             if "decoded" in answer:
-                decoded = DecodedImage(pixels=NO_PIXELS, **answer["decoded"])
-                wanted = [] if decoded.damage else places(decoded.height, decoded.width)
-                self._connection.send_bytes(json.dumps([side, wanted]).encode())
-                crops = np.empty((len(wanted), side, side, 3), np.uint8)
-                if wanted:
+                crops = np.empty((answer["crops"], side, side, 3), np.uint8)
+                if len(crops):
                     self._connection.recv_bytes_into(crops.data.cast("B"))
-                return decoded, crops
+                return DecodedImage(pixels=NO_PIXELS, **answer["decoded"]), crops
         except (EOFError, OSError) as error:
             raise MachineFaultError(self._how()) from error
         if "rejected" in answer:
@@ -134,6 +140,12 @@ class _Process:
         if "fault" in answer:
             raise MachineFaultError(answer["fault"])
         raise RuntimeError(answer["error"])
+
+    def _answer(self, deadline: float) -> dict[str, Any]:
+        if not self._connection.poll(max(0.0, deadline - time.monotonic())):
+            raise MachineFaultError(f"its decoder was not done after {self._seconds:g} seconds")
+        answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        return answer
 
     def end(self) -> None:
         """Kills it."""
@@ -156,31 +168,34 @@ def _end_all(processes: LifoQueue[_Process]) -> None:
 
 def _serve(connection: Connection) -> None:
     """Answers each image until nobody is there to ask."""
+
+    def places(height: int, width: int) -> list[tuple[int, int]]:
+        connection.send_bytes(json.dumps({"size": [height, width]}).encode())
+        return [(top, left) for top, left in json.loads(connection.recv_bytes())]
+
     while True:
         try:
-            data = connection.recv_bytes()
+            side = json.loads(connection.recv_bytes())
         except EOFError:
             return
-        answer, pixels = _answer(data)
-        del data
+        answer, crops = _answer(connection.recv_bytes(), side, places)
         connection.send_bytes(json.dumps(answer).encode())
-        if pixels is not None:
-            side, places = json.loads(connection.recv_bytes())
-            if places:
-                connection.send_bytes(squares(pixels, side, places).data.cast("B"))
+        if crops is not None and len(crops):
+            connection.send_bytes(np.ascontiguousarray(crops).data.cast("B"))
 
 
-def _answer(data: bytes) -> tuple[dict[str, Any], Pixels | None]:
+def _answer(data: bytes, side: int, places: Places) -> tuple[dict[str, Any], Crops | None]:
     try:
-        facts = decode(data)._asdict()
+        decoded, crops = decode_crops(data, side, places)
     except ImageRejectError as error:
         return {"rejected": [error.stage, error.reason, error.detail]}, None
     except MachineFaultError as error:
         return {"fault": str(error)}, None
     except Exception as error:  # noqa: BLE001 - told by who asked
         return {"error": told(error)}, None
-    pixels = facts.pop("pixels")
-    return {"decoded": facts}, pixels
+    facts = decoded._asdict()
+    del facts["pixels"]
+    return {"decoded": facts, "crops": len(crops)}, crops
 
 
 def _main(descriptor: int, memory: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -317,6 +318,16 @@ class RangeFile(AbstractBufferedFile):
         super().__init__(fs=None, path="", cache_type="none", size=size)
         self._range = fetch
         self._failure: ShardDamageError | None = None
+
+    def seek(self, loc: int, whence: int = 0) -> int:
+        """Goes to a byte, counted as of any file.
+
+        Raises:
+            OSError: it would be one before the start, as of files on disk.
+        """
+        if (place := loc + (0, self.loc, self.size)[whence]) < 0:
+            raise OSError(errno.EINVAL, f"byte {place} is before the start of the file")
+        return int(super().seek(loc, whence))
 
     def raise_failure(self) -> None:
         """Raises what the store failed with, if it did: libraries in between may have made another error of it.

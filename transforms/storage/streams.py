@@ -28,6 +28,8 @@ DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
 XZ_MEMORY = 256 * 1024 * 1024
 """Bytes that an xz decompressor may take; the highest preset needs 65 MiB."""
+XZ_WINDOW = 192 * 1024 * 1024
+"""The largest window that fits into that: the next that a frame may have is 256 MiB."""
 FRAME_HEAD_BYTES = 32
 """More than any frame's header has."""
 MAX_WINDOW = 128 * 1024 * 1024
@@ -225,7 +227,11 @@ class DecompressedStream:
     def _why(self, error: Exception) -> str:
         if is_shortage(error):
             raise MachineFaultError(told(error)) from error
-        return f"the {self._name} stream is corrupt near byte {self._raw.position - len(self._input)} ({error})"
+        near = f"near byte {self._raw.position - len(self._input)}"
+        if isinstance(error, lzma.LZMAError) and "Memory usage limit" in str(error):
+            need = f"needs a window of more than {XZ_WINDOW // 2**20} MiB {near}"
+            return f"the {self._name} stream {need}; recompress with a smaller dictionary, as xz -9 has"
+        return f"the {self._name} stream is corrupt {near} ({error})"
 
     def _begin(self) -> Any:
         """A decompressor of the frame to come, or ``None`` where it is not read, which is a failure."""

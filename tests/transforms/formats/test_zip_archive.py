@@ -83,6 +83,11 @@ def test_an_archive_that_is_cut_is_incomplete(size: int) -> None:
     assert "empty file" in (account.damage or "") if size == 0 else "no central directory" in (account.damage or "")
 
 
+def test_an_archive_without_members_is_complete() -> None:
+    account = read_zip(zip_of([]))
+    assert (account.images, account.rejects, account.skipped, account.damage) == ([], [], [], None)
+
+
 NAME = ZIP.index(SAMPLES[3].member.encode(), ZIP.index(b"PK\x01\x02"))
 """Where the directory names the fourth image; 46 bytes of numbers stand before."""
 

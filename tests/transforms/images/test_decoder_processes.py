@@ -70,9 +70,9 @@ def test_images_and_rejects_are_those_of_decoding_here() -> None:
 
 def test_more_memory_than_there_may_be_blames_no_image() -> None:
     small = large_png(100)
-    with DecoderProcesses(memory=400 * 1024**2) as apart:
+    with DecoderProcesses(memory=330 * 1024**2) as apart:
         with pytest.raises(MachineFaultError, match=r"MemoryError|memory was short"):
-            apart.decode(large_png(9000), SIDE, ends)
+            apart.decode(large_png(7500), SIDE, ends)
         assert outcome(apart.decode, small) == outcome(decode_crops, small)
 
 
