@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
 
 Item = EncodedImage | Reject | Skipped
+Entry = TypeVar("Entry")
 MAX_NOTES = 3
 MAX_BINARY = 256
 MAX_NESTED = 4096
@@ -44,6 +46,22 @@ class Damage:
         if self._notes:
             more = f"; and {self._more} more" if self._more else ""
             raise ShardDamageError("; ".join(self._notes) + more)
+
+
+def held_bytes(entry: object) -> int:
+    """Everything that an item or a sidecar holds, about."""
+    return sum(len(getattr(entry, name, None) or b"") for name in ("member", "data", "detail", "metadata"))
+
+
+def bounded(entries: Iterable[Entry], stored: int, options: ReadOptions, damage: Damage) -> Iterator[Entry]:
+    """``entries`` of a shard of ``stored`` bytes, as long as they do not become too many bytes: what comes then is damage."""
+    most = left = options.most_from(stored)
+    for entry in entries:
+        left -= held_bytes(entry)
+        if left < 0:
+            damage.note(f"more than {most} bytes come out of {stored}; what follows was not read")
+            return
+        yield entry
 
 
 def checked_image(

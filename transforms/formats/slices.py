@@ -11,7 +11,7 @@ from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard
 from causalprint.schemas.urls import scrubbed
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.chosen import chosen_items
-from causalprint.transforms.formats.items import Item
+from causalprint.transforms.formats.items import Item, held_bytes
 from causalprint.transforms.images.kinds import skipped_kind
 from causalprint.transforms.storage.storage import ShardSource
 
@@ -81,7 +81,7 @@ class _Pending:
         seen = len(self._images) + len(self._rejects)
         if isinstance(item, Skipped) or not seen:
             return False
-        return seen >= slicing.images or self._bytes + _bytes_of(item) > slicing.bytes
+        return seen >= slicing.images or self._bytes + held_bytes(item) > slicing.bytes
 
     def add(self, item: Item) -> None:
         if isinstance(item, EncodedImage):
@@ -91,7 +91,7 @@ class _Pending:
         else:
             self._skipped[item.kind or skipped_kind(item.member)] += 1
             return
-        self._bytes += _bytes_of(item)
+        self._bytes += held_bytes(item)
 
     def as_slice(
         self, shard: Shard, bundle_id: str, index: int, *, last: bool = False, end: ShardDamageError | None = None
@@ -108,9 +108,3 @@ class _Pending:
             damage=None if end is None else str(end),
             retryable=end is not None and end.retryable,
         )
-
-
-def _bytes_of(item: EncodedImage | Reject) -> int:
-    """Everything that an item holds, about."""
-    data = len(item.data) if isinstance(item, EncodedImage) else len(item.detail)
-    return data + len(item.member) + len(item.metadata or "")

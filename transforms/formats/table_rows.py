@@ -24,7 +24,7 @@ from causalprint.transforms.formats.columns import (
     values_of,
 )
 from causalprint.transforms.formats.image_columns import SAMPLED_ROWS, chosen_leaves, encoded_text, found_in, no_images
-from causalprint.transforms.formats.items import Damage, Item, checked_image, metadata_json
+from causalprint.transforms.formats.items import Damage, Item, bounded, checked_image, metadata_json
 from causalprint.transforms.formats.parquet_file import UNREADABLE, Group, TableFile
 from causalprint.transforms.images.kinds import looks_like_image
 
@@ -35,8 +35,8 @@ MAX_REFUSED = 100_000
 def items_of(file: TableFile, columns: Sequence[str], damage: Damage, options: ReadOptions) -> Iterator[Item]:
     """Every row of an open file; see :func:`causalprint.transforms.formats.parquet.read`."""
     table = _table(file, columns, damage)
-    for group in table.groups:
-        yield from _rows(table, group, damage, options)
+    rows = (item for group in table.groups for item in _rows(table, group, damage, options))
+    yield from bounded(rows, file.stored.size, options, damage)
 
 
 def image_in(file: TableFile, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:

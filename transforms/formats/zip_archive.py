@@ -17,7 +17,7 @@ from typing import NamedTuple
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.items import Damage, Item, checked_image, too_large
+from causalprint.transforms.formats.items import Damage, Item, bounded, checked_image, too_large
 from causalprint.transforms.formats.samples import Sidecar, group_samples
 from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
@@ -42,7 +42,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """
     damage = Damage()
     with _open(source, options) as archive:
-        yield from group_samples(_entries(archive, options, damage), options)
+        yield from group_samples(bounded(_entries(archive, options, damage), source.size, options, damage), options)
     damage.raise_if_any()
 
 
