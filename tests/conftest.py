@@ -16,6 +16,7 @@ __all__ = ["forks", "gcs_server", "gcs_store", "object_store", "s3_server", "s3_
 
 # The models of the tests are tiny: threads waiting for each other would take most of the time, by far on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # where a command takes more all the same
 
 # A busy machine is no failure: pytest's own timeout is the only clock.
 settings.register_profile("unhurried", deadline=None)

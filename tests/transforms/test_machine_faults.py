@@ -18,13 +18,14 @@ from PIL import Image, ImageFile
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms import faults
 from causalprint.transforms.compute_fingerprints import contained
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
-from causalprint.transforms.images.decoder_processes import DecoderProcesses
+from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places
 from tests.audits import command, photographs_tar
 from tests.bundles import photograph, tiny_bundle
 from tests.outputs import files_below
@@ -242,10 +243,10 @@ def test_an_audit_goes_on_without_the_slice_and_the_next_one_completes_it(
         real = DecoderProcesses.decode
         bad = set(_images_of(tmp_path / "in" / "00001.tar")[:1])
 
-        def failing(self: DecoderProcesses, data: bytes) -> DecodedImage:
+        def failing(self: DecoderProcesses, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
             if data in bad:
                 raise MachineFaultError("MemoryError")
-            return real(self, data)
+            return real(self, data, side, places)
 
         patched.setattr(DecoderProcesses, "decode", failing)
         code, found, _ = command(capsys, *arguments)

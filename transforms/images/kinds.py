@@ -139,6 +139,11 @@ def is_other_name(name: str) -> bool:
     return suffix(name) in OTHER_SUFFIXES
 
 
+def is_silent_name(name: str) -> bool:
+    """Whether the name does not say what this is, so that its first bytes are asked."""
+    return not (is_image_name(name) or is_sidecar_name(name) or is_other_name(name))
+
+
 def is_unread_archive(name: str) -> bool:
     """Whether the name says that this holds many images, in a format that is not read: ``a.7z``, ``shard.00000.mds.zstd``."""
     last = suffix(name)

@@ -16,6 +16,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from causalprint.transforms.faults import MachineFaultError, is_shortage, told
+
 logger = logging.getLogger(__name__)
 
 Fetch = Callable[[int, int], bytes]
@@ -28,6 +30,8 @@ DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
 XZ_MEMORY = 256 * 1024 * 1024
 """Bytes that an xz decompressor may take; the highest preset needs 65 MiB."""
+XZ_WINDOW = 192 * 1024 * 1024
+"""The largest window that fits into that: the next that a frame may have is 256 MiB."""
 FRAME_HEAD_BYTES = 32
 """More than any frame's header has."""
 MAX_WINDOW = 128 * 1024 * 1024
@@ -137,7 +141,8 @@ class BlockStream:
 class DecompressedStream:
     """A stream of gzip, zlib, zstd, bzip2 or xz, decompressed as it is read, frame after frame.
 
-    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
+    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given. A decompressor
+    that has no memory is no failure of the stream, but raises ``MachineFaultError``.
 
     Args:
         raw: the compressed bytes.
@@ -210,7 +215,7 @@ class DecompressedStream:
             most = (MADE_BYTES,) if hasattr(self._frame, "needs_input") else ()  # of bzip2 and xz
             self._output += self._frame.decompress(self._input, *most)
         except self._corrupt as error:
-            self.failure = f"the {self._name} stream is corrupt near byte {self._raw.position - len(self._input)} ({error})"
+            self.failure = self._why(error)
             return before is not None and self._until_error(before)
         self._input = b""
         if self._frame.eof:
@@ -229,6 +234,15 @@ class DecompressedStream:
                 self.failure = f"the {self._name} stream ends early, at byte {self._raw.position}"
             return bool(self._input)
         return made <= self._most
+
+    def _why(self, error: Exception) -> str:
+        if is_shortage(error):
+            raise MachineFaultError(told(error)) from error
+        near = f"near byte {self._raw.position - len(self._input)}"
+        if isinstance(error, lzma.LZMAError) and "Memory usage limit" in str(error):
+            need = f"needs a window of more than {XZ_WINDOW // 2**20} MiB {near}"
+            return f"the {self._name} stream {need}; recompress with a smaller dictionary, as xz -9 has"
+        return f"the {self._name} stream is corrupt {near} ({error})"
 
     def _begin(self) -> Any:
         """A decompressor of the frame to come, or ``None`` where it is not read, which is a failure."""
