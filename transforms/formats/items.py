@@ -9,7 +9,7 @@ import base64
 import codecs
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from causalprint.transforms.faults import raise_foreign, unforeseen
 from causalprint.transforms.images.kinds import is_sidecar_name
 
 Item = EncodedImage | Reject | Skipped
+Entry = TypeVar("Entry")
 Metadata = TypeVar("Metadata")
 MAX_NOTES = 3
 MAX_BINARY = 256
@@ -64,6 +65,22 @@ class Damage:
         """
         if self.text:
             raise ShardDamageError(self.text)
+
+
+def held_bytes(entry: object) -> int:
+    """Everything that an item or a sidecar holds, about."""
+    return sum(len(getattr(entry, name, None) or b"") for name in ("member", "data", "detail", "metadata"))
+
+
+def bounded(entries: Iterable[Entry], stored: int, options: ReadOptions, damage: Damage) -> Iterator[Entry]:
+    """``entries`` of a shard of ``stored`` bytes, as long as they do not become too many bytes: what comes then is damage."""
+    most = left = options.most_from(stored)
+    for entry in entries:
+        left -= held_bytes(entry)
+        if left < 0:
+            damage.note(f"more than {most} bytes come out of {stored}; what follows was not read")
+            return
+        yield entry
 
 
 def checked_image(

@@ -147,7 +147,8 @@ class _Window:
     def match(self) -> list[list[Told]]:
         """The sidecars of each image."""
         named = [number for number, image in enumerate(self._images) if image.member]
-        found = match_sidecars([self._images[number].member for number in named], [each.member for each in self._sidecars])
+        sidecars = [each.member for each in self._sidecars] if named else []
+        found = match_sidecars([self._images[number].member for number in named], sidecars)
         told: list[list[Told]] = [[] for _ in self._images]
         for number, each in zip(named, found, strict=True):
             told[number] = each

@@ -21,7 +21,7 @@ from causalprint.schemas.urls import scrubbed
 from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.chosen import chosen_items
-from causalprint.transforms.formats.items import Damage, Item
+from causalprint.transforms.formats.items import Damage, Item, held_bytes
 from causalprint.transforms.formats.left_out import tell_nested
 from causalprint.transforms.images.kinds import skipped_kind
 from causalprint.transforms.storage.storage import ShardSource
@@ -137,8 +137,4 @@ class _Pending:
 
 
 def _bytes_of(item: EncodedImage | Reject | Unread) -> int:
-    """Everything that an item holds, about."""
-    if isinstance(item, Unread):
-        return item.size or 0
-    data = len(item.data) if isinstance(item, EncodedImage) else len(item.detail)
-    return data + len(item.member) + len(item.metadata or "")
+    return item.size or 0 if isinstance(item, Unread) else held_bytes(item)

@@ -35,7 +35,7 @@ from causalprint.transforms.formats.image_columns import (
     no_images,
     repeated_text,
 )
-from causalprint.transforms.formats.items import Damage, Item, checked_image, metadata_json, metadata_or_none
+from causalprint.transforms.formats.items import Damage, Item, bounded, checked_image, metadata_json, metadata_or_none
 from causalprint.transforms.formats.parquet_file import Group, TableFile, why_unreadable
 from causalprint.transforms.images.kinds import looks_like_image
 
@@ -48,8 +48,8 @@ UNREAD_COLUMN = "column of metadata too costly to read"
 def items_of(file: TableFile, columns: Sequence[str], damage: Damage, options: ReadOptions) -> Iterator[Item]:
     """Every row of an open file; see :func:`causalprint.transforms.formats.parquet.read`."""
     table = _table(file, columns, damage)
-    for group in table.groups:
-        yield from _rows(table, group, options)
+    rows = (item for group in table.groups for item in _rows(table, group, options))
+    yield from bounded(rows, file.stored.size, options, damage)
 
 
 def image_in(file: TableFile, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:

@@ -9,6 +9,7 @@ Nothing is extracted; names are data.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Skipped
@@ -47,7 +48,6 @@ MAX_LISTED_BYTES = 64 * 1024 * 1024
 MAX_NAME_READ = 1024 * 1024
 SNIFFED_BYTES = 512
 TAIL_BYTES = 256 * 1024
-MAX_LINKED = 16 * 1024**3
 FEW_BYTES = 16  # set in a block that was all zeros before it was damaged
 
 Entries = Generator[Item | Sidecar, None, bytes | None]
@@ -63,9 +63,15 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     Raises:
         ShardDamageError: something is missing, after everything else was given; or the connection broke (retryable).
     """
-    stream = decompressed(source.stream(), is_tar)
+    most = options.most_from(source.size)
+    stream = decompressed(source.stream(), is_tar, most)
     damage = Damage()
-    index = TarIndex(lambda: decompressed(source.stream(read_ahead=False), is_tar), lambda again: _places(again, options))
+    index = TarIndex(
+        lambda: decompressed(source.stream(read_ahead=False), is_tar, most),
+        lambda again: _places(again, options),
+        options.max_unpacked_bytes + source.size,
+        most,
+    )
     try:
         entries = _TarReader(stream, options, damage, index).entries()
         far = _far_sidecars(source, options) if isinstance(stream, BlockStream) else None
@@ -81,31 +87,29 @@ def _far_sidecars(source: ShardSource, options: ReadOptions) -> Callable[[bool],
 
     Whether it is, is seen where sidecars wait for an image, or where the tar ends in sidecars of several images.
     """
+    once = cache(lambda: _listed(source, options))
+    return lambda waiting: once() if waiting or _ends_in_sidecars(source) else None
 
-    def listed(waiting: bool) -> Listed | None:
-        if not waiting and not _ends_in_sidecars(source):
+
+def _listed(source: ShardSource, options: ReadOptions) -> Listed | None:
+    """The sidecars of all images; ``None`` where there are too many members to list."""
+    members = []
+    held = 0
+    for place in _places(source.stream(), options):
+        members.append(place)
+        held += len(place.name) + 256
+        if held > MAX_LISTED_BYTES:
             return None
-        members = []
-        held = 0
-        for place in _places(source.stream(), options):
-            members.append(place)
-            held += len(place.name) + 256
-            if held > MAX_LISTED_BYTES:
-                return None
-        images = [place for place in members if not is_sidecar_name(place.name) and not is_other_name(place.name)]
-        sidecars = [
-            place
-            for place in members
-            if is_sidecar_name(place.name) and not place.link and place.size <= options.max_sidecar_bytes
-        ]
-        found = match_sidecars([place.name for place in images], [place.name for place in sidecars])
-        described = {
-            image.offset: [FarSidecar(each.key, *sidecars[each.sidecar][1:3], each.shared) for each in told]
-            for image, told in zip(images, found, strict=True)
-        }
-        return Listed(described, source.fetch, frozenset(each.offset for told in described.values() for each in told))
-
-    return listed
+    images = [place for place in members if not is_sidecar_name(place.name) and not is_other_name(place.name)]
+    sidecars = [
+        place for place in members if is_sidecar_name(place.name) and not place.link and place.size <= options.max_sidecar_bytes
+    ]
+    found = match_sidecars([place.name for place in images], [place.name for place in sidecars])
+    described = {
+        image.offset: [FarSidecar(each.key, *sidecars[each.sidecar][1:3], each.shared) for each in told]
+        for image, told in zip(images, found, strict=True)
+    }
+    return Listed(described, source.fetch, frozenset(each.offset for told in described.values() for each in told))
 
 
 def _ends_in_sidecars(source: ShardSource) -> bool:
@@ -175,7 +179,6 @@ class _TarReader:
         self._options = options
         self._damage = damage
         self._index = index
-        self._linked = 0  # bytes that links gave again
         self._extended = Extended()  # said of the member to come
         self._members = 0
         self._ended = False  # an end mark was met
@@ -340,10 +343,9 @@ class _TarReader:
         place = stream = None
         if self._index and not is_other_name(name):
             place = self._index.find(target_of(name, link, symbolic=kind == SYMBOLIC_LINK), offset)
-        if self._index and place and self._linked + place.size <= MAX_LINKED:
-            stream = self._index.stream_at(place.offset)
+        if self._index and place:
+            stream = self._index.stream_at(place)
         if place is not None and stream is not None:
-            self._linked += place.size
             target = _TarReader(stream, self._options, self._damage)
             return target._content(name, place.offset, place.size)._replace(offset=offset)
         if not is_image_name(name):

@@ -50,7 +50,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[EncodedImage | R
         ShardDamageError: a checksum fails or the last record is cut, after everything else was given; after a length that
             fails its checksum nothing can be found. Or the connection broke (retryable).
     """
-    stream = decompressed(source.stream(), is_tfrecord)
+    stream = decompressed(source.stream(), is_tfrecord, options.most_from(source.size))
     damage = Damage()
     met: set[str] = set()
     try:

@@ -17,7 +17,7 @@ from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.faults import raise_foreign, told, unforeseen
-from causalprint.transforms.formats.items import LARGE_SIDECAR, Damage, Item, checked_image, lost, too_large, unparsed
+from causalprint.transforms.formats.items import LARGE_SIDECAR, Damage, Item, bounded, checked_image, lost, too_large, unparsed
 from causalprint.transforms.formats.samples import Sidecar, group_samples
 from causalprint.transforms.formats.zip_directory import Directory, directory_of
 from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
@@ -43,7 +43,8 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
             given. Or the connection broke (retryable).
     """
     damage = Damage()
-    yield from group_samples(_entries(_Archive(source, options), options, damage), options, damage)
+    entries = _entries(_Archive(source, options), options, damage)
+    yield from group_samples(bounded(entries, source.size, options, damage), options, damage)
     damage.raise_if_any()
 
 
