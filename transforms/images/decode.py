@@ -270,8 +270,12 @@ def _decode_any(data: bytes, max_pixels: int, crop: Crop) -> DecodedImage:
         raise _reject(Reason.CORRUPT_IMAGE, f"{name}: {text}") from error
 
 
-def to_rgb(image: Image.Image) -> Pixels:
+def to_rgb(image: Image.Image, *, unsigned: bool = False) -> Pixels:
     """Pixels of a loaded image as uint8 (H, W, 3), by the rules of :func:`decode`.
+
+    Args:
+        image: loaded.
+        unsigned: whether 32-bit integers are; Pillow takes all for signed.
 
     Raises:
         ImageRejectError: ``unsupported-format``; no rule is stated for its mode.
@@ -291,6 +295,7 @@ def to_rgb(image: Image.Image) -> Pixels:
         to_srgb = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
         return np.array(ImageCms.applyTransform(image, to_srgb))
     samples = np.asarray(image.convert("LA") if mode == "La" else image)
+    samples = samples.view(np.uint32) if unsigned else samples
     if mode in ("P", "PA"):
         palette = np.zeros(768, np.uint8)
         stored = image.getpalette("RGB") or []
@@ -368,11 +373,16 @@ def _decode_jpeg(data: bytes, max_pixels: int, crop: Crop) -> DecodedImage:
 def _decoded(image: ImageFile, name: str, crop: Crop) -> DecodedImage:
     height, width = image.im.size[1], image.im.size[0]  # that of a turned TIFF is stated turned
     if image.mode in _RANGED:
-        pixels = to_rgb(image.crop((0, 0, width, height)))
+        pixels = to_rgb(image.crop((0, 0, width, height)), unsigned=_is_unsigned(image))
         wanted = crop(height, width, lambda *box: _part(pixels, box))
     else:
         wanted = crop(height, width, lambda *box: to_rgb(image.crop(box)))
     return DecodedImage(wanted, name, width, height, image.mode, _orientation(image), _jpeg_quality(image))
+
+
+def _is_unsigned(image: ImageFile) -> bool:
+    """Whether its samples are integers of 32 bits without a sign."""
+    return isinstance(image, _Tiff) and image.tag_v2.get(258) == (32,) and image.tag_v2.get(339, (1,)) == (1,)
 
 
 def _part(pixels: Pixels, box: tuple[int, int, int, int]) -> Pixels:

@@ -82,6 +82,14 @@ def test_a_grey_picture_is_the_same_in_every_range(scale: str) -> None:
         assert distance(found, expected) <= 1, container
 
 
+def test_unsigned_integers_of_32_bits_are_no_negative_ones() -> None:
+    signed = saved((GREY.astype(np.uint32) * 0x1010101).view(np.int32), "TIFF")
+    entry = b"\x53\x01\x03\x00\x01\x00\x00\x00"  # the sample format, one short number
+    unsigned = signed.replace(entry + b"\x02", entry + b"\x01")
+    assert unsigned != signed
+    assert np.array_equal(decode(unsigned).pixels[..., 0], GREY)
+
+
 @pytest.mark.parametrize("scale", [name for name, (_, kind) in sorted(SCALES.items()) if kind is np.uint16])
 @pytest.mark.parametrize("writer", [colour_png, colour_tiff])
 def test_a_coloured_picture_is_the_same_in_every_range(scale: str, writer: Any) -> None:
