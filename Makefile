@@ -16,7 +16,7 @@ demo: $(INSTALLED)  ## the main job: build shards of real and generated images, 
 	@echo "To type the commands of README.md: . $(BIN)/activate"
 
 test: $(INSTALLED)  ## the whole suite, slow tests included, two files of tests at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 fast: $(INSTALLED)  ## the suite without its slow tests
 	$(BIN)/python -m pytest -m 'not slow'

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
-from scipy.special import softmax
 
 from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
 from causalprint.models.bundles.manifest import REAL
 from causalprint.models.statistics.discriminant import discriminants
+from causalprint.models.statistics.softmax import softmax
 from causalprint.schemas.reasons import Abstention, Verdict
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.models.statistics.softmax import softmax
 from causalprint.schemas.arrays import Labels, Pixels, Scores
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import errno
 import re
 from enum import IntEnum
 
@@ -9,6 +11,8 @@ from causalprint.schemas.urls import scrubbed
 
 _WHILE = re.compile(r"\s*\[while running [^\]]*\]")
 _LAST = re.compile(r"^(?:[\w]+\.)*(?P<kind>[A-Z]\w*): (?P<text>.+)$")
+_OF_A_FILE = re.compile(r"^(?:\w+: )*\[Errno (?P<number>\d+)\] (?P<what>[^:]+): (?P<file>'[^']*'|\"[^\"]*\")$")
+_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _CREDENTIALS = ("botocore.exceptions", "google.auth.exceptions", "gcsfs.retry", "gcsfs.credentials")
 _PLAIN = (ValueError, OSError, ImportError)
 
@@ -45,13 +49,17 @@ def explain(error: BaseException) -> str:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         last = next((found for line in reversed(lines) if (found := _LAST.match(line))), None)
         text = lines[-1] if last is None else last["text"] if last["kind"].endswith("Error") else last[0]
-    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
-        text = f"{error.filename}: {error.strerror}"
     elif not text:
         text = type(error).__name__
+    elif type(error) is RuntimeError and (inner := _LAST.match(text)) and inner["kind"].endswith("Error"):
+        text = inner["text"]  # Beam's, around what a thread of its own raised
     elif not isinstance(error, _PLAIN) and not type(error).__module__.startswith("causalprint"):
         text = f"{type(error).__name__}: {text}"
-    line = scrubbed(" ".join(text.split()))
+    line = " ".join(text.split())
+    if of_a_file := _OF_A_FILE.match(line):
+        line = f"{ast.literal_eval(of_a_file['file'])}: {of_a_file['what']}"
+        line += "; make room there, and the same command resumes" if int(of_a_file["number"]) in _ROOM else ""
+    line = scrubbed(line)
     if type(error).__module__.startswith(_CREDENTIALS):
         line += "; set up the credentials that s3fs or gcsfs look for, or give --storage-options"
     return line

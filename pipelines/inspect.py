@@ -140,7 +140,7 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
         skipped += part.skipped
         rejects = summed((*rejects, *(RejectCount(reject.stage, reject.reason, 1) for reject in part.rejects)))
         members += [image.member for image in part.images[: MEMBERS - len(members)]]
-        damage = part.damage
+        damage = part.damage or damage
     return ShardSummary(
         uri=shard.uri,
         format=shard.format,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from causalprint.pipelines.scratch import scratch
+from causalprint.pipelines.worker import suspended_workers
 from causalprint.transforms.counting import FOLDER, Tally, places, read_tally
 
 if TYPE_CHECKING:
@@ -82,21 +83,28 @@ class Follower:
         self._shard_bytes = shard_bytes
         self._offset = 0
         self._done = Tally()
-        self._idle = time.monotonic()
+        self._idle = self._moved = time.monotonic()
         self._told: set[str] = set()
 
     def still(self) -> list[str]:
-        """Where nothing has moved for :data:`STILL_SECONDS`, each place once."""
-        still = {place: seconds for place, seconds in places(self._folder).items() if seconds > STILL_SECONDS}
+        """Where nothing has moved for :data:`STILL_SECONDS`, each place once; or that nothing has, wherever that is."""
+        still = {f" at {place}": seconds for place, seconds in places(self._folder).items() if seconds > STILL_SECONDS}
+        idle = time.monotonic() - self._moved
+        if idle > STILL_SECONDS:
+            still |= {"": idle} if not still else {}
+            for worker in suspended_workers():
+                still[f" in worker process {worker}, which somebody stopped (kill -CONT {worker} lets it go on)"] = idle
         new = sorted(still.keys() - self._told)
         self._told = set(still)
-        return [f"nothing has moved for {duration(still[place])} at {place}; the run goes on" for place in new]
+        return [f"nothing has moved for {duration(still[place])}{place}; the run goes on" for place in new]
 
     def poll(self) -> Status:
         """The status now."""
         more, self._offset = read_tally(self._folder, self._offset)
         self._done = self._done.plus(more)
         now = time.monotonic()
+        if more != Tally():
+            self._moved = now
         if not self._done.images:
             self._idle = now  # matching inputs and loading models is no part of the rate
         return Status(self._done, self._shards, self._shard_bytes, now - self._idle)

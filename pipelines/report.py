@@ -10,7 +10,7 @@ from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
 from causalprint.schemas.accounts import RejectCount, VerdictCount, spread
 from causalprint.schemas.elements import SkippedCount
-from causalprint.schemas.losses import LeftOut
+from causalprint.schemas.losses import LeftOut, counted
 from causalprint.schemas.reasons import Stage
 from causalprint.schemas.runs import IncompleteShard, RunManifest
 
@@ -108,7 +108,7 @@ def print_report(found: AuditReport, console: Console) -> None:
     if failed := not_computed(found.rejects):
         _line(console, f"{failed:,} images were rejected at compute; --retry-rejects compute computes their slices again")
     if found.skipped:
-        kinds = ", ".join(f"{each.members:,} {each.kind}" for each in found.skipped_kinds)
+        kinds = ", ".join(counted(each.members, each.kind) for each in found.skipped_kinds)
         _line(console, f"{found.skipped:,} members of shards are neither images nor their sidecars: {kinds}")
     print_left_out(found.left_out, console)
     _line(console, f"tables: {found.output}   manifest: {found.manifest}")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import signal
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalprint.pipelines.scratch import scratch
+from causalprint.pipelines.worker import WORKER, stop_workers
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.runner import PipelineRunner
 
-WORKER = "causalprint.pipelines.worker"
 SHIPPING = ("--setup_file", "--sdk_container_image", "--environment_type", "--environment_config", "--sdk_location")
 """Beam options that bring this package to workers on other machines."""
 
@@ -78,6 +76,7 @@ def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeli
 
     options = pipeline_options(name, beam_options)
     root = Pipeline(runner=RUNNERS[name].create(options), options=options)
+    shutil.rmtree(root.local_tempdir)  # for transforms in other languages; a run that is killed would leave it
     build(root)
     return str(root.run().wait_until_finish())
 
@@ -100,18 +99,6 @@ def worker_threads(asked: int | None, name: str, beam_options: Sequence[str]) ->
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def stop_workers() -> None:
-    """Kills the worker processes that this process has started, so that nothing of theirs comes after its last word.
-
-    Where there is no /proc, they notice by themselves that their launcher is gone.
-    """
-    for children in Path("/proc/self/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                if WORKER.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
-                    os.kill(child, signal.SIGKILL)
 
 
 def ships_package(beam_options: Sequence[str]) -> bool:

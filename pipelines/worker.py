@@ -1,15 +1,20 @@
-"""A worker process of the direct runner: Beam's own harness, quiet, and gone when its launcher is."""
+"""Worker processes of the direct runner: Beam's own harness, quiet, and gone with its launcher; and how that finds them."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+WORKER = "causalprint.pipelines.worker"
+"""This module, by which a process is known to be a worker."""
 CHECK_SECONDS = 0.25
 
 
@@ -29,6 +34,34 @@ def main() -> None:
     except Exception:
         _leave_if_orphan(launcher)
         raise
+
+
+def stop_workers() -> None:
+    """Kills the worker processes that this process has started, so that nothing of theirs comes after its last word.
+
+    Where there is no /proc, they notice by themselves that their launcher is gone.
+    """
+    for worker in _workers():
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            os.kill(worker, signal.SIGKILL)
+
+
+def suspended_workers() -> list[int]:
+    """The worker processes that somebody has stopped (SIGSTOP), and that wait to be told to go on."""
+    found = []
+    for worker in _workers():
+        with contextlib.suppress(OSError):
+            state = Path(f"/proc/{worker}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            found += [worker] if state in "Tt" else []
+    return found
+
+
+def _workers() -> Iterator[int]:
+    for children in Path("/proc/self/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            with contextlib.suppress(OSError):
+                if WORKER.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                    yield child
 
 
 def _leave_with(launcher: int) -> None:

@@ -67,6 +67,9 @@ class ReadOptions:
         max_sidecar_bytes: a sidecar of more bytes is skipped; so are those of one image beyond this sum.
         max_sample_bytes: images that wait for sidecars, and sidecars that wait for images, hold no more than this each; beyond it
             a tar's headers are read once more to find what is far away, and in a compressed one images go on without it.
+        max_unpacked_bytes: a shard becomes no more bytes than this and ``max_unpacked_times`` as many as are stored, decompressed
+            or in its images, names and metadata together: what would come after that is not read, and is damage. Links of a tar
+            give no more of its bytes again than this and as many as are stored.
         block_bytes: bytes fetched by one request of a stream.
         read_ahead: blocks fetched ahead of a stream, in the background; local files are read as they come.
         attempts: times that a request is tried before the shard is given up as retryable damage.
@@ -78,12 +81,18 @@ class ReadOptions:
     max_encoded_bytes: int = 256 * MEBIBYTE
     max_sidecar_bytes: int = 4 * MEBIBYTE
     max_sample_bytes: int = 64 * MEBIBYTE
+    max_unpacked_bytes: int = 512 * MEBIBYTE
+    max_unpacked_times: int = 100
     block_bytes: int = 4 * MEBIBYTE
     read_ahead: int = 2
     attempts: int = 5
     backoff: float = 0.5
     answer_seconds: float = 60.0
     least_rate: int = 64 * 1024
+
+    def most_from(self, stored: int) -> int:
+        """How many bytes a shard of ``stored`` bytes may become."""
+        return self.max_unpacked_bytes + self.max_unpacked_times * stored
 
     def seconds_for(self, size: int) -> float:
         """How long one attempt to read or write ``size`` bytes may take."""

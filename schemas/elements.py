@@ -54,6 +54,7 @@ class Shard:
         limit: read no more than this many images (``--limit``, ``--sample``); ``None`` reads all.
         drawn: which ones: the first where it is ``None``.
         columns: read the images of these Parquet columns or TFRecord features alone (``--image-column``); of all where empty.
+        apart: names of files of a folder that are shards of their own, and so no members of it; no part of what it is.
         opens: the URL with the secrets that open it, where ``uri`` lacks them; in memory only, and no part of what it is.
     """
 
@@ -64,6 +65,7 @@ class Shard:
     limit: int | None = None
     drawn: Drawn | None = None
     columns: tuple[str, ...] = ()
+    apart: tuple[str, ...] = field(default=(), repr=False, compare=False)
     opens: str = field(default="", repr=False, compare=False, metadata=SECRET)
 
     @classmethod
@@ -148,11 +150,33 @@ class Reject(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A member that is no image and no sidecar of one: counted, never lost silently. What it is, where its name does not say."""
+    """A member that is no image and no sidecar of one: counted, never lost silently.
+
+    Attributes:
+        member, offset: see :class:`EncodedImage`.
+        kind: what it is, where its name does not say.
+        head: its first bytes, where it is part of an archive and may be one itself.
+    """
 
     member: str
     offset: int
     kind: str = ""
+    head: bytes = b""
+
+
+class Unread(NamedTuple):
+    """An image, or what may be one, that the store did not give though it gave others: another run may read it.
+
+    Attributes:
+        member, offset: see :class:`EncodedImage`.
+        size: bytes that it would take in a slice; ``None`` where that is not known.
+        why: in one sentence.
+    """
+
+    member: str
+    offset: int
+    size: int | None
+    why: str
 
 
 class ShardDamageError(Exception):
@@ -183,8 +207,11 @@ class Slice:
         shard: the shard it was cut from.
         index: its place in the shard, from 0.
         last: whether the shard ends with this slice.
-        damage: on the last slice, and where it is ``retryable``, what is missing from the shard, in one sentence; else ``None``.
+        damage: on the last slice, and where it is ``retryable`` or ``unfinished``, what is missing from the shard, in one
+            sentence; else ``None``.
         retryable: whether another run may read or compute it. Such a slice holds no images and is never written.
+        unfinished: whether images of it, or of a slice before that decide where it is cut, were not given by the store. It is
+            written without them, and another run computes it again.
         skipped: members that are no images.
         skipped_kinds: see :class:`~causalprint.schemas.accounts.Counts`.
     """
@@ -195,8 +222,13 @@ class Slice:
     last: bool = field(default=False, kw_only=True)
     damage: str | None = field(default=None, kw_only=True)
     retryable: bool = field(default=False, kw_only=True)
+    unfinished: bool = field(default=False, kw_only=True)
     skipped: int = field(default=0, kw_only=True)
     skipped_kinds: tuple[SkippedCount, ...] = field(default=(), kw_only=True)
+
+    def given_up(self, damage: str) -> Self:
+        """The same slice once it could not be computed or written, for a reason that another run may not meet."""
+        return replace(self, damage=damage, retryable=True, unfinished=False, skipped=0, skipped_kinds=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,3 +278,8 @@ class AttributedSlice:
 
     fingerprinted: FingerprintedSlice
     attributions: pa.RecordBatch
+
+    @property
+    def source(self) -> ImageSlice:
+        """The slice, its images dropped."""
+        return self.fingerprinted.source

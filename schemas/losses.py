@@ -28,13 +28,18 @@ class LeftOut:
         """In words: ``3 .mds files, such as s3://…``."""
         if self.count == 1:
             return f"1 {self.kind}: {self.example}"
-        kinds = _NOUN.sub(r"\1s", self.kind, count=1)
-        return f"{self.count:,} {kinds}, such as {self.example}"
+        return f"{counted(self.count, self.kind)}, such as {self.example}"
 
 
 MAX_KINDS = 30
 OTHER_KINDS = "file of another kind"
-_NOUN = re.compile(r"\b(file|folder|link|shard|output|pipe|socket|device)\b")
+_NOUN = re.compile(r"\b(file|folder|link|shard|output|pipe|socket|device|sidecar|row|line)\b")
+
+
+def counted(count: int, kind: str) -> str:
+    """So many of a kind, in words: ``2 sidecars of no image``."""
+    kinds = kind if count == 1 else _NOUN.sub(r"\1s", kind, count=1)
+    return f"{count:,} {kinds}"
 
 
 def left_out_by_kind(several: Iterable[LeftOut]) -> tuple[LeftOut, ...]:

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     TRUNCATED_MEMBER = "truncated-member"  # the shard ends, or is damaged, inside this member
     CORRUPT_HEADER = "corrupt-header"  # the member's header in the shard fails its checksum
     CORRUPT_RECORD = "corrupt-record"  # the record's own checksum fails (TFRecord), or its encoding is broken
+    READER_ERROR = "reader-error"  # reading failed for this member alone, in a way that nobody foresaw
     NO_BYTES = "no-bytes"  # the row or record holds no image bytes (null, or a path outside the shard)
     EMPTY = "empty"  # zero bytes
     TOO_LARGE = "too-large"  # more encoded bytes than one image may have

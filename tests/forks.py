@@ -124,7 +124,6 @@ def serve() -> None:
 
 def _import_everything() -> None:
     logging.basicConfig(handlers=[logging.NullHandler()])  # as the command does, before Beam's import warns
-    from diffusers import DDPMScheduler, UNet2DModel  # noqa: F401 - diffusers imports a class when it is asked for
 
     import causalprint.models.residuals.denoise
     import causalprint.pipelines.commands.audit

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from causalprint.pipelines.runners import WORKER
+from causalprint.pipelines.worker import WORKER
 from tests.audits import photographs_tar
 from tests.forks import Fork, Forks
 from tests.outputs import files_below

@@ -12,6 +12,8 @@ import pytest
 from tests.audits import jpeg, tar
 
 ROOT = Path(__file__).parents[1]
+HEAVY = {"causalprint.research", "diffusers", "transformers", "huggingface_hub", "onnxruntime", "matplotlib"}
+"""What neither an audit nor a training uses anything of, if its residual is a plain diffusion prior."""
 
 
 def test_the_layers_hold() -> None:
@@ -36,20 +38,24 @@ def test_pipelines_load_neither_torch_nor_beam() -> None:
 
 
 @pytest.mark.slow
-def test_neither_an_audit_nor_a_training_loads_a_file_of_the_laboratory(tiny: Path, tmp_path: Path) -> None:
+def test_an_audit_and_a_training_load_what_they_use_and_nothing_of_the_laboratory(tiny: Path, tmp_path: Path) -> None:
     prior = tiny / "residual"
     members = []
     for number in range(16):
         label = json.dumps({"source": ("real", "alpha")[number % 2], "origin": f"place-{number % 4}", "content": str(number)})
         members += [(f"{number:03d}.jpg", jpeg(number)), (f"{number:03d}.json", label.encode())]
     shard = tar(tmp_path / "labelled.tar", members)
-    runs = [
-        ["audit", str(shard), "--output", str(tmp_path / "out"), "--bundle", str(tiny)],
-        ["train", str(shard), "--output", str(tmp_path / "bundle"), "--residual", f"denoise:{prior}", "--interventions", "0"],
-    ]
+    recipe = tmp_path / "recipe.yaml"
+    default = (ROOT / "models" / "recipes" / "default.yaml").read_text(encoding="utf-8")
+    recipe.write_text(default.replace("epochs: 5, batch: 256", "epochs: 1, batch: 16"), encoding="utf-8")
+    audit = ["audit", str(shard), "--output", str(tmp_path / "out"), "--bundle", str(tiny)]
+    train = ["train", str(shard), "--output", str(tmp_path / "bundle"), "--recipe", str(recipe), "--interventions", "0"]
+    train += ["--residual", f"denoise:{prior}"]
     code = (
-        f"import sys\nfrom causalprint.__main__ import main\nfor run in {runs}:\n    assert main(run) == 0, run\n"
-        "sys.exit(', '.join(name for name in sys.modules if name.startswith('causalprint.research')) or 0)"
+        "import sys\nfrom causalprint.__main__ import main\n"
+        f"for run, unused in (({audit}, {HEAVY | {'scipy', 'sklearn'}}), ({train}, {HEAVY})):\n    assert main(run) == 0, run\n"
+        "    found = unused & {'.'.join(name.split('.')[:2]) for name in sys.modules}\n"
+        "    if found: sys.exit(f'{run[0]} imports {found}')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

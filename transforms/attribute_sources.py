@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +16,11 @@ from typing_extensions import override
 from causalprint.models.attribution import Attribution, Attributor, damaged, too_small
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice
-from causalprint.schemas.tables import ATTRIBUTIONS, FINGERPRINT_DIM
+from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
+from causalprint.transforms.faults import is_machine_fault, told
 from causalprint.transforms.map_slices import MapSlices
+
+_log = logging.getLogger(__name__)
 
 
 def attribute_slice(fingerprinted: FingerprintedSlice, attributor: Attributor) -> AttributedSlice:
@@ -35,6 +39,19 @@ def attribute_slice(fingerprinted: FingerprintedSlice, attributor: Attributor) -
     columns |= {name: [getattr(row, name) for row in rows] for name in Attribution._fields}
     columns["candidates"] = [[candidate._asdict() for candidate in row.candidates] for row in rows]
     return AttributedSlice(fingerprinted, pa.RecordBatch.from_pydict(columns, schema=ATTRIBUTIONS))
+
+
+def contained(fingerprinted: FingerprintedSlice, attributor: Attributor) -> AttributedSlice:
+    """:func:`attribute_slice`; a slice at which it fails is left to another run as ``retryable``, and this one goes on."""
+    try:
+        return attribute_slice(fingerprinted, attributor)
+    except Exception as error:  # noqa: BLE001 - an unforeseen error costs its slice, not the run
+        source = fingerprinted.source
+        _log.exception("attributing slice %d of %s failed", source.index, source.shard.uri)
+        report = "" if is_machine_fault(error) else "; please report this"
+        lost = source.given_up(f"slice {source.index} was not attributed ({told(error)}{report})")
+        nothing = (pa.RecordBatch.from_pylist([], schema) for schema in (IMAGES, EMBEDDINGS, REJECTS))
+        return AttributedSlice(FingerprintedSlice(lost, 0, *nothing), pa.RecordBatch.from_pylist([], ATTRIBUTIONS))
 
 
 @beam.typehints.with_input_types(FingerprintedSlice)
@@ -57,4 +74,4 @@ class AttributeSources(beam.PTransform[PCollection[FingerprintedSlice], PCollect
 
     def load(self) -> Callable[[FingerprintedSlice], AttributedSlice]:
         """What a worker attributes with: the bundle's head."""
-        return partial(attribute_slice, attributor=Attributor(load_bundle(self.bundle, self.residual)))
+        return partial(contained, attributor=Attributor(load_bundle(self.bundle, self.residual)))

@@ -21,6 +21,7 @@ from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
 from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.features import corners
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.config import BATCH_SIZE
@@ -29,11 +30,11 @@ from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.counting import Done, compute_images, thread_pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError, is_machine_fault, is_shortage, told
-from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
-from causalprint.transforms.images.decoder_processes import DecoderProcesses
+from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
+from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
 from causalprint.transforms.map_slices import MapSlices
 
-Decode = Callable[[bytes], DecodedImage]
+Decode = Callable[[bytes, int, Places], tuple[DecodedImage, Crops]]
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +61,7 @@ def fingerprint_slice(
     fingerprinter: Fingerprinter,
     pool: ThreadPoolExecutor,
     batch_size: int = BATCH_SIZE,
-    decode: Decode = decode,
+    decode: Decode = decode_crops,
 ) -> FingerprintedSlice:
     """Computes one slice, and counts its images as they are done; rows are in its order and depend on each image's bytes alone.
 
@@ -90,7 +91,7 @@ def contained(
     fingerprinter: Fingerprinter,
     pool: ThreadPoolExecutor,
     batch_size: int = BATCH_SIZE,
-    decode: Decode = decode,
+    decode: Decode = decode_crops,
 ) -> FingerprintedSlice:
     """:func:`fingerprint_slice`, once more one image after another where it or the machine fails, and then without that slice.
 
@@ -166,18 +167,14 @@ def _compute(fingerprinter: Fingerprinter, decode: Decode, images: Sequence[Enco
 
 def _open(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> tuple[Computed | Reject, Crops]:
     image_id = image.image_id
-    nothing = np.zeros(0, np.uint8)
+    geometry = fingerprinter.bundle.manifest.geometry
     try:
-        decoded = decode(image.data)
+        decoded, crops = decode(image.data, geometry.crop, partial(corners, geometry=geometry))
     except ImageRejectError as error:
-        return image.rejected(error.stage, error.reason, error.detail, image_id), nothing
+        return image.rejected(error.stage, error.reason, error.detail, image_id), np.zeros(0, np.uint8)
     except MachineFaultError as error:
         raise MachineFaultError(f"decoding {image.member}: {error}") from error
-    if decoded.damage:
-        return Computed(image, image_id, decoded._replace(pixels=nothing), 0), nothing
-    crops = fingerprinter.crops(decoded.pixels)
-    # Only the crops live on: a slice of large photographs would not fit.
-    return Computed(image, image_id, decoded._replace(pixels=nothing), len(crops)), crops
+    return Computed(image, image_id, decoded, len(crops)), crops
 
 
 def _bisect(fingerprinter: Fingerprinter, waiting: list[Crops]) -> list[Fingerprints | Exception]:

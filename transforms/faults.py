@@ -11,6 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from causalprint.schemas.elements import ShardDamageError
+from causalprint.schemas.names import well_formed
+from causalprint.schemas.urls import scrubbed
+
 Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
@@ -29,6 +33,7 @@ _TEXT = re.compile(
     re.IGNORECASE,
 )
 _ALONE = threading.Lock()
+_LONGEST = 300
 
 
 class MachineFaultError(Exception):
@@ -101,6 +106,29 @@ def settled(attempt: Callable[[], Result], final: tuple[type[Exception], ...], r
             raise
 
 
+def raise_foreign(error: Exception) -> None:
+    """Raises an error that a parser of one member met and that this member is not to blame for; others it leaves alone.
+
+    Raises:
+        ShardDamageError, ImportError: as they are; the store did not give the bytes, or a package is missing.
+        MachineFaultError: memory, the disk or the device failed.
+    """
+    if isinstance(error, ShardDamageError | ImportError | MachineFaultError):
+        raise error
+    if is_machine_fault(error, by_text=False):
+        raise MachineFaultError(told(error)) from error
+
+
+def unforeseen(error: Exception) -> str:
+    """An error that nobody foresaw and a member's bytes made its parser raise, in words that a table can hold.
+
+    Raises:
+        ShardDamageError, ImportError, MachineFaultError: as :func:`raise_foreign`.
+    """
+    raise_foreign(error)
+    return f"{scrubbed(well_formed(told(error)))}; please report this"
+
+
 def has_room(size: int) -> bool:
     """Whether so many bytes of memory can be had."""
     try:
@@ -111,9 +139,9 @@ def has_room(size: int) -> bool:
 
 
 def told(error: BaseException) -> str:
-    """An error in one line."""
+    """An error in one line, which is not long."""
     text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+    return f"{type(error).__name__}: {text.splitlines()[0][:_LONGEST]}" if text else type(error).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Sample, Storage
@@ -17,7 +18,7 @@ from causalprint.transforms.formats.folder import folder_shard
 from causalprint.transforms.formats.left_out import left_out_file, table_folder
 from causalprint.transforms.images.kinds import is_image_name
 from causalprint.transforms.storage.lookup import Found, InputError, Store
-from causalprint.transforms.storage.storage import filesystem, is_local, sidecar_paths
+from causalprint.transforms.storage.storage import StoredFile, filesystem, is_local, list_files, sidecar_paths
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def match_inputs(
     shards = [shard for uri, shard in sorted(found.items()) if shard.collection == uri or shard.collection not in found]
     if (alone := sum(shard.collection != shard.uri for shard in shards)) > MANY_FILES:
         logger.warning("%d image files are a shard each, which is slow; give their folders instead", alone)
-    # What lies in a folder that is a shard is counted there, as a member that is no image.
+    # A file in a folder that is a shard is counted there, as a member that is no image.
     others = [
         each for uri, each in left.items() if uri not in found and (each.missing or f"{uri.rpartition('/')[0]}/" not in found)
     ]
@@ -183,7 +184,7 @@ def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
     for files in below.folders:
         whole = table_folder(files[0].path, folder)
         if whole is not None:
-            uri = store.uri(whole)
+            uri = f"{store.uri(whole)}/"
             left[uri] = LeftOut(f".{whole.rpartition('.')[2].lower()} folder", 1, uri, missing=True)
             continue
         formats = list(store.each(lambda file: format_at(store, file), files))
@@ -197,9 +198,17 @@ def _below(store: Store, folder: str, columns: tuple[str, ...]) -> _ByUri:
             elif kind != "folder" and not (is_shard and is_image_name(file.name)):
                 left[uri] = left_out_file(file, uri)
         if is_shard:
-            shard = folder_shard(f"{store.url(files[0].parent)}/", files)
-            shards[shard.uri] = shard
+            shard = folder_shard(f"{store.url(files[0].parent)}/", _as_read(store, files))
+            apart = tuple(file.name for file, own in made.items() if own)
+            shards[shard.uri] = replace(shard, apart=apart)
     return _ByUri(shards, left)
+
+
+def _as_read(store: Store, files: list[StoredFile]) -> list[StoredFile]:
+    """The files of a folder as its reader lists them: it follows links to what lies below that folder, and no others."""
+    if not any(file.link for file in files):
+        return files
+    return store.ask(lambda: list_files(store.fs, files[0].parent)) or files
 
 
 def _add(shards: dict[str, Shard], shard: Shard) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
 from causalprint.models.bundles.manifest import Decision
 from causalprint.models.statistics.calibration import balanced, fit_temperature
+from causalprint.models.statistics.softmax import softmax
 from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
 
 FARTHEST = 80.0

@@ -1,4 +1,7 @@
-"""Loads a diffusers model from a directory, in float32 and inference mode, and refuses pickles and a partial fit."""
+"""Loads a diffusers model from a directory, in float32 and inference mode, and refuses pickles and a partial fit.
+
+Diffusers itself, whose import takes seconds, loads what this package cannot compute by itself.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 
+from causalprint.models.residuals.unet import open_unet
 from causalprint.models.residuals.weights import WEIGHTS
 from causalprint.schemas.model_spec import ResidualSpec
 
@@ -38,8 +41,15 @@ def load_model(
         )
     folder = fitting[0]
     files = (folder / "config.json", *_weight_files(spec, folder))
+    model = open_unet(configs[folder], files[1]) or _by_diffusers(spec, folder, named[folder])
+    return model.to(device).eval().requires_grad_(False), files
+
+
+def _by_diffusers(spec: ResidualSpec, folder: Path, name: str) -> Any:
+    import diffusers  # noqa: PLC0415 - see above
+
     try:
-        model, report = getattr(diffusers, named[folder]).from_pretrained(
+        model, report = getattr(diffusers, name).from_pretrained(
             str(folder),
             use_safetensors=True,
             torch_dtype=torch.float32,
@@ -48,14 +58,14 @@ def load_model(
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, TypeError) as error:
-        raise spec.error(f"{folder} could not be loaded as {named[folder]}: {error}") from error
+        raise spec.error(f"{folder} could not be loaded as {name}: {error}") from error
     gaps = [*report["missing_keys"], *report["unexpected_keys"], *(str(item) for item in report["mismatched_keys"])]
     if gaps:
         raise spec.error(
             f"the weights in {folder} do not fit its config.json "
             f"({len(gaps)} tensors, {gaps[0]} the first); save the model again with save_pretrained"
         )
-    return model.to(device).eval().requires_grad_(False), files
+    return model
 
 
 def _weight_files(spec: ResidualSpec, folder: Path) -> tuple[Path, ...]:

@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import diffusers
 import torch
 from torch import Tensor
 
@@ -22,6 +21,8 @@ from causalprint.schemas.model_spec import ResidualSpec
 
 FOLDERS = ("unet",)
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
+LINEAR = {"beta_schedule": "linear", "trained_betas": None, "rescale_betas_zero_snr": False}
+"""What the config of a scheduler says where its noise levels follow from two numbers."""
 
 
 class Prediction(NamedTuple):
@@ -84,23 +85,25 @@ def load_prior(spec: ResidualSpec, device: torch.device | str) -> Prior:
     model, files = load_model(spec, root, FOLDERS, ("UNet2DModel",), device)
     model.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
     schedule, alphas, prediction_type = _read_schedule(spec, root)
-    if model.config.in_channels != 3 or model.config.out_channels not in (3, 6) or model.class_embedding is not None:
+    inputs, outputs = model.conv_in.in_channels, model.conv_out.out_channels
+    needed = "no" if getattr(model, "class_embedding", None) is None else "a"
+    if inputs != 3 or outputs not in (3, 6) or needed == "a":
         raise spec.error(
-            f"{files[0].parent} takes {model.config.in_channels} channels, gives "
-            f"{model.config.out_channels}, needs {'no' if model.class_embedding is None else 'a'} class; give an unconditional "
+            f"{files[0].parent} takes {inputs} channels, gives {outputs}, needs {needed} class; give an unconditional "
             "model of RGB images (3 channels to 3, or to 6 with a learned variance)"
         )
-    factor = 2 ** (len(model.config.block_out_channels) - 1)
+    factor = 2 ** (len(model.down_blocks) - 1)
 
     def network(x_t: Tensor, timestep: int) -> Tensor:
-        raw: Tensor = model(x_t, timestep).sample
-        return raw[:, :3]  # a learned variance, where there is one, follows
+        raw = model(x_t, timestep)
+        predicted: Tensor = raw if isinstance(raw, Tensor) else raw.sample  # diffusers' networks wrap it
+        return predicted[:, :3]  # a learned variance, where there is one, follows
 
     return Prior(network, alphas, prediction_type, factor, take_digests(root, (*files, schedule)))
 
 
 def _read_schedule(spec: ResidualSpec, root: Path) -> tuple[Path, tuple[float, ...], str]:
-    """The file of the scheduler in ``root``; its ᾱ_t and its prediction type, computed by its own diffusers class."""
+    """The file of the scheduler in ``root``; its ᾱ_t and its prediction type."""
     places = (root / "scheduler" / "scheduler_config.json", root / "scheduler_config.json")
     file = next((place for place in places if place.is_file()), None)
     if file is None:
@@ -110,14 +113,28 @@ def _read_schedule(spec: ResidualSpec, root: Path) -> tuple[Path, tuple[float, .
         )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-        scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
+        alphas, prediction_type = _schedule(config)
     except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
         raise spec.error(f"{file} is no diffusers scheduler ({error}); save it again with save_pretrained") from error
-    alphas = getattr(scheduler, "alphas_cumprod", None)
-    prediction_type = str(scheduler.config.get("prediction_type", "epsilon"))
     if alphas is None or prediction_type not in PREDICTIONS:
         raise spec.error(
             f"{file} holds a {config['_class_name']} that predicts {prediction_type}, without the noise "
             f"levels alphas_cumprod or a prediction among {', '.join(PREDICTIONS)}; give a model trained as DDPM or DDIM"
         )
     return file, tuple(torch.as_tensor(alphas, dtype=torch.float64).tolist()), prediction_type
+
+
+def _schedule(config: Mapping[str, Any]) -> tuple[Tensor | None, str]:
+    """ᾱ_t and the prediction type of a scheduler's config; by its own diffusers class where they do not follow from two numbers.
+
+    Diffusers takes seconds to import.
+    """
+    numbers = ("num_train_timesteps", "beta_start", "beta_end", "prediction_type")
+    plain = config.get("_class_name") in ("DDPMScheduler", "DDIMScheduler") and LINEAR.items() <= config.items()
+    if plain and config.keys() >= set(numbers):
+        count, first, last, prediction_type = (config[name] for name in numbers)
+        return (1 - torch.linspace(first, last, count, dtype=torch.float32)).cumprod(0), str(prediction_type)
+    import diffusers  # noqa: PLC0415 - see above
+
+    scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
+    return getattr(scheduler, "alphas_cumprod", None), str(scheduler.config.get("prediction_type", "epsilon"))

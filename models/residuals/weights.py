@@ -8,9 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from causalprint.schemas.model_spec import ModelSpec, ResidualSpec
 
 WEIGHTS = "diffusion_pytorch_model"
@@ -45,6 +42,9 @@ def fetch(spec: ModelSpec, wanted: Sequence[str], unwanted: Sequence[str] = (), 
     Raises:
         ModelError: there is no such name, or the hub cannot be reached.
     """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only for what is not on this machine
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+
     try:
         snapshot = snapshot_download(
             spec.location, revision=revision or None, allow_patterns=list(wanted), ignore_patterns=list(unwanted) or None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from causalprint.models.statistics.metrics import LEAST_PROBABILITY
+from causalprint.models.statistics.softmax import softmax
 from causalprint.schemas.arrays import Labels, Scores
 
 _SPAN = np.geomspace(1e-3, 1e3, 241)

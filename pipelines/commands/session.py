@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from causalprint.pipelines.errors import ExitCode, Interruption, explain
-from causalprint.pipelines.runners import stop_workers
+from causalprint.pipelines.worker import stop_workers
 from causalprint.schemas.names import json_printable, printable
 from causalprint.schemas.records import to_json
 from causalprint.schemas.urls import scrubbed

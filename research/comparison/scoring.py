@@ -7,11 +7,11 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
 from causalprint.models.evaluation.consistency import swap_holds
 from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics import metrics
+from causalprint.models.statistics.softmax import softmax
 from causalprint.schemas.arrays import Labels, Mask, Scores, Text
 from causalprint.schemas.estimates import Estimate
 

@@ -16,12 +16,7 @@ from causalprint.models.bundles.manifest import BundleError, Geometry
 from causalprint.models.features import cut, pick_device
 from causalprint.models.fingerprint import SCALARS, Fingerprinter, Fingerprints, combine
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM
-from tests.bundles import photograph, tiny_bundle
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
+from tests.bundles import photograph
 
 
 @pytest.fixture(scope="module")

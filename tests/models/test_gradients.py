@@ -17,12 +17,7 @@ from causalprint.models.lenses import LENSES
 from causalprint.models.lenses.stats import cooccurrences, outliers, quantised, shares, soft_shares
 from causalprint.models.residuals.base import Reconstruction, subtract
 from causalprint.schemas.model_spec import ResidualSpec
-from tests.bundles import photograph, tiny_bundle
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
+from tests.bundles import photograph
 
 
 @pytest.fixture(scope="module")

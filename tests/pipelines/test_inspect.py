@@ -72,7 +72,8 @@ def test_a_bundle_whose_figures_are_void(capsys: Capture) -> None:
     assert "nothing is proved about new origins" in text
 
 
-def test_a_shard(tmp_path: Path, capsys: Capture) -> None:
+def test_a_shard(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # however long the folder's name is
     members = [(f"{index:03d}.jpg", jpeg(index, side=32)) for index in range(12)]
     whole = tar(tmp_path / "whole.tar", [*members, ("README.md", b"#")])
     code, found, _ = command(capsys, "inspect", whole)

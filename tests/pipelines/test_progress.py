@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from causalprint.pipelines.progress import Follower, Status, display, duration, follow, plain_lines, telling, watched
+from causalprint.pipelines.worker import WORKER
 from causalprint.schemas.elements import Shard
 from causalprint.transforms.counting import FILE, FOLDER, Tally, at, count, read_tally
 
@@ -73,6 +75,31 @@ def test_workers_count_for_a_run_of_this_machine_as_long_as_it_lasts() -> None:
     with watched(shards, local=False) as follower:
         count(images=3)
         assert follower.poll().done == Tally()
+
+
+def test_that_nothing_moves_is_said_also_where_no_worker_says_where_it_is(
+    watched_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("causalprint.pipelines.progress.STILL_SECONDS", 0.2)
+    follower = Follower(str(watched_folder), shards=1, shard_bytes=1)
+    command = [sys.executable, "-c", "import time; time.sleep(99)", WORKER]
+    with subprocess.Popen(command) as worker:
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        count(images=1)
+        follower.poll()
+        assert follower.still() == []
+        time.sleep(0.3)
+        follower.poll()
+        said = follower.still()
+        assert follower.still() == []
+        worker.kill()
+    where = f" in worker process {worker.pid}, which somebody stopped (kill -CONT {worker.pid} lets it go on)"
+    expected = [f"nothing has moved for 1 s{place}; the run goes on" for place in ("", where)]
+    assert [re.sub(r"[0-9]+ s", "1 s", line) for line in said] == expected
+    count(images=1)
+    follower.poll()
+    assert follower.still() == []
 
 
 def test_where_nothing_moves_is_said_once_and_again_only_after_it_moved(

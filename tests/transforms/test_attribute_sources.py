@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import apache_beam as beam
 import numpy as np
@@ -14,22 +14,17 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
 from PIL import Image
 
-from causalprint.models.attribution import Attributor
+from causalprint.models.attribution import Attribution, Attributor
 from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.open_bundle import ImageError, open_bundle
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
-from causalprint.transforms.attribute_sources import AttributeSources, attribute_slice
+from causalprint.transforms.attribute_sources import AttributeSources, attribute_slice, contained
 from causalprint.transforms.compute_fingerprints import fingerprint_slice
-from tests.bundles import photograph, tiny_bundle
+from tests.bundles import photograph
 
 PHOTOGRAPHS = 24
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +98,15 @@ def test_an_analyst_can_recompute_a_verdict_from_the_stored_row(fingerprinted: F
     (again,) = Attributor(bundle)(row[None])
     assert (again.verdict, again.source, again.reason) == (stored[3]["verdict"], stored[3]["source"], stored[3]["reason"])
     assert np.float32(again.probability) == np.float32(stored[3]["probability"])
+
+
+def test_an_error_that_nobody_foresaw_costs_its_slice_and_not_the_run(fingerprinted: FingerprintedSlice) -> None:
+    def failing(_: object) -> list[Attribution]:
+        raise LookupError("a fault of ours")
+
+    found = contained(fingerprinted, cast("Attributor", failing))
+    assert (found.fingerprinted.seen, len(found.attributions), found.source.retryable) == (0, 0, True)
+    assert found.source.damage == "slice 0 was not attributed (LookupError: a fault of ours; please report this)"
 
 
 def test_through_beam_the_rows_are_the_same(fingerprinted: FingerprintedSlice, bundle: Bundle) -> None:

@@ -25,7 +25,7 @@ from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, Image
 from causalprint.schemas.tables import EMBEDDINGS, IMAGES, REJECTS
 from causalprint.transforms.compute_fingerprints import ComputeFingerprints, fingerprint_slice
 from causalprint.transforms.counting import FILE, FOLDER, read_tally
-from tests.bundles import photograph, tiny_bundle
+from tests.bundles import photograph
 
 SHARD = Shard("file:///data/00000.tar", 1000, "etag-1", "tar")
 READ_REJECT = Reject("gone.jpg", 512, "read", "truncated-member", "the shard ends inside it", None, '{"url": "u"}')
@@ -35,11 +35,6 @@ def encoded(seed: int, side: int = 256) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(photograph(seed, side, side)).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="module")

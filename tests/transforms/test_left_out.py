@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_inputs
 from causalprint.transforms.storage.lookup import InputError
 from tests.servers import ObjectStore
-from tests.shards import MAKERS, compress, make_samples, tfrecord_bytes
+from tests.shards import MAKERS, compress, make_samples, tar_of, tfrecord_bytes, zip_of
 
 SAMPLES = make_samples(3)
 JPEG = SAMPLES[0].data
@@ -180,6 +182,58 @@ def test_folders_that_are_not_looked_into_are_counted(tmp_path: Path, monkeypatc
         ("link to a folder", 1, False),
         ("output of this program", 1, False),
     ]
+
+
+def test_what_links_to_folders_lead_to_is_missing_unless_it_is_read_under_its_own_name(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    put(root, **{"0.jpg": JPEG, "sub/1.jpg": JPEG, ".hidden/2.jpg": JPEG})
+    put(tmp_path, **{"elsewhere/3.jpg": JPEG, "root-2/4.jpg": JPEG})
+    targets = {"round": ".", "alias": "sub", "sub/up": "..", "to-hidden": ".hidden", "out": "../elsewhere", "beside": "../root-2"}
+    for name, target in targets.items():
+        (root / name).symlink_to(target)
+    seen = see(root)
+    assert (seen.images, seen.skipped, seen.incomplete) == (2, 0, 0)
+    assert [(each.kind, each.count, each.missing, each.example) for each in seen.left_out] == [
+        ("link to a folder", 3, True, f"{root.as_uri()}/beside/"),
+        ("hidden folder", 1, False, f"{root.as_uri()}/.hidden/"),
+        ("link to a folder", 3, False, f"{root.as_uri()}/alias/"),
+    ]
+    assert see(root, root / "out", root / "to-hidden").missing == 1, "the others are named"
+    assert see(root / "out").images == see(root / "o*").images == 1
+
+
+def test_a_link_to_a_file_of_another_folder_costs_itself(tmp_path: Path) -> None:
+    put(tmp_path, **{"a/0.jpg": JPEG, "b/1.jpg": JPEG})
+    (tmp_path / "a" / "1.jpg").symlink_to("../b/1.jpg")
+    seen = see(tmp_path)
+    assert (seen.images, seen.rejects, seen.incomplete) == (2, [("1.jpg", Reason.NO_BYTES)], 1)
+    assert see(tmp_path / "a" / "*.jpg").images == 2, "named by a glob"
+
+
+def test_shards_among_the_images_of_a_folder_are_no_members_of_it(tmp_path: Path) -> None:
+    put(
+        tmp_path, **{name: CONTENTS[name][0] for name in ("photo.jpg", "a.tar", "latest", "e-00000-of-00002", "notes.md", "g.7z")}
+    )
+    pq.write_table(pa.table({"caption": ["a cat"]}), tmp_path / "metadata.parquet")
+    seen = see(tmp_path)
+    assert (seen.images, seen.incomplete, seen.kinds) == (10, 0, {".7z file": 1})
+    assert seen.skipped == 3, "the note, the table and the archive"
+
+
+INNER = {name: data for name, (data, _, _) in CONTENTS.items() if name not in ("photo.jpg", "0a1b2c", "f-00001-of-00002")}
+
+
+@pytest.mark.parametrize("outer", ["tar", "zip"])
+@pytest.mark.parametrize("name", [*INNER, "n.zip"])
+def test_a_shard_within_an_archive_makes_it_incomplete_as_it_would_be_read_or_missing_in_a_folder(
+    outer: str, name: str, tmp_path: Path
+) -> None:
+    data = INNER.get(name, zip_of([("a.jpg", JPEG)]))
+    put(tmp_path, **{f"outer.{outer}": {"tar": tar_of, "zip": zip_of}[outer]([("a.jpg", JPEG), (f"sub/{name}", data)])})
+    put(tmp_path / "folder", **{name: data, "a.jpg": JPEG})
+    whole, folder = see(tmp_path / f"outer.{outer}"), see(tmp_path / "folder")
+    assert (whole.images, whole.skipped) == (1, 1)
+    assert whole.incomplete == (folder.images > 1 or folder.missing > 0)
 
 
 def test_a_range_with_gaps_names_the_gaps(tmp_path: Path) -> None:

@@ -18,15 +18,16 @@ from PIL import Image, ImageFile
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms import faults
 from causalprint.transforms.compute_fingerprints import contained
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
-from causalprint.transforms.images.decoder_processes import DecoderProcesses
+from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places
 from tests.audits import command, photographs_tar
-from tests.bundles import photograph, tiny_bundle
+from tests.bundles import photograph
 from tests.outputs import files_below
 
 Capture = pytest.CaptureFixture[str]
@@ -59,13 +60,14 @@ def encoded(seed: int, kind: str = "JPEG") -> bytes:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
+def images() -> tuple[EncodedImage, ...]:
+    return tuple(EncodedImage(f"{seed}.jpg", 1024 * seed, encoded(seed)) for seed in range(4))
 
 
 @pytest.fixture(scope="module")
-def images() -> tuple[EncodedImage, ...]:
-    return tuple(EncodedImage(f"{seed}.jpg", 1024 * seed, encoded(seed)) for seed in range(6))
+def expected(bundle: Bundle, images: tuple[EncodedImage, ...]) -> FingerprintedSlice:
+    """What comes of the images where nothing fails."""
+    return compute(images, Fingerprinter(bundle, "cpu"))
 
 
 def compute(images: tuple[EncodedImage, ...], fingerprinter: Fingerprinter) -> FingerprintedSlice:
@@ -158,8 +160,9 @@ def test_an_error_that_pillow_made_of_a_failed_allocation_blames_no_image(
 
 
 @pytest.mark.parametrize("error", [*MEMORY, *DEVICE], ids=name_of)
-def test_a_fault_that_passes_leaves_no_trace(bundle: Bundle, images: tuple[EncodedImage, ...], error: BaseException) -> None:
-    expected = compute(images, Fingerprinter(bundle, "cpu"))
+def test_a_fault_that_passes_leaves_no_trace(
+    bundle: Bundle, images: tuple[EncodedImage, ...], expected: FingerprintedSlice, error: BaseException
+) -> None:
     found = compute(images, Failing(bundle, lambda call, _: error if call == 3 else None))
     assert found.images.equals(expected.images)
     assert found.embeddings.equals(expected.embeddings)
@@ -242,10 +245,10 @@ def test_an_audit_goes_on_without_the_slice_and_the_next_one_completes_it(
         real = DecoderProcesses.decode
         bad = set(_images_of(tmp_path / "in" / "00001.tar")[:1])
 
-        def failing(self: DecoderProcesses, data: bytes) -> DecodedImage:
+        def failing(self: DecoderProcesses, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
             if data in bad:
                 raise MachineFaultError("MemoryError")
-            return real(self, data)
+            return real(self, data, side, places)
 
         patched.setattr(DecoderProcesses, "decode", failing)
         code, found, _ = command(capsys, *arguments)

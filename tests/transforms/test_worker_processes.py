@@ -12,8 +12,9 @@ import apache_beam as beam
 import pytest
 
 from causalprint.pipelines.errors import explain
-from causalprint.pipelines.runners import RUNNERS, WORKER, pipeline_options, stop_workers
+from causalprint.pipelines.runners import RUNNERS, pipeline_options
 from causalprint.pipelines.scratch import scratch
+from causalprint.pipelines.worker import WORKER, stop_workers
 from causalprint.transforms.worker_processes import STARTS, WatchedRunner, WorkerDiedError
 
 ROOT = Path(__file__).parents[2]

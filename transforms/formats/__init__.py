@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
-from causalprint.schemas.elements import EncodedImage, Shard, ShardDamageError
+from causalprint.schemas.elements import EncodedImage, Shard, Unread
 from causalprint.schemas.urls import bare, public
+from causalprint.transforms.faults import MachineFaultError, raise_foreign
 from causalprint.transforms.formats import arrow, folder, parquet, tar, tfrecord, zip_archive
 from causalprint.transforms.formats.items import Item
-from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.images.kinds import is_image_name, is_silent_name, looks_like_image
 from causalprint.transforms.storage.lookup import InputError, Store
 from causalprint.transforms.storage.storage import RangeFile, ShardSource, StoredFile, folder_generation, with_sidecars
 from causalprint.transforms.storage.streams import compression_of, decompressed_head
@@ -18,7 +19,7 @@ from causalprint.transforms.storage.streams import compression_of, decompressed_
 SNIFFED_BYTES = 512
 PACKED_BYTES = 256 * 1024
 
-Reader = Callable[[ShardSource, ReadOptions], Iterator[Item]]
+Reader = Callable[[ShardSource, ReadOptions], Iterator[Item | Unread]]
 OneReader = Callable[[ShardSource, str, int, ReadOptions], EncodedImage | None]
 
 
@@ -92,7 +93,7 @@ def format_at(store: Store, file: StoredFile) -> str | None:
     if file.absent:
         return None
     kind, is_image = format_of(file.name), is_image_name(file.name)
-    if not (kind or is_image or is_sidecar_name(file.name) or is_other_name(file.name)):
+    if kind is None and is_silent_name(file.name):
         head = store.head(file, SNIFFED_BYTES)
         kind = sniff_format(head)
         if kind is None and compression_of(head):
@@ -114,7 +115,9 @@ def why_no_shard(store: Store, file: StoredFile, kind: str | None, columns: tupl
         return reads(store.file(file), columns)
     except InputError as error:
         raise InputError(f"{public(store.fs.unstrip_protocol(file.path))}: {error}") from error
-    except ShardDamageError:  # reading it will tell
+    except (ImportError, MachineFaultError):
+        raise
+    except Exception:  # noqa: BLE001 - reading it will tell
         return None
 
 
@@ -126,4 +129,12 @@ def format_of(uri: str) -> str | None:
 
 def sniff_format(head: bytes) -> str | None:
     """The format that the first 512 bytes of a file begin, or ``None``."""
-    return next((kind for kind, each in FORMATS.items() if each.begins(head)), None)
+    return next((kind for kind, each in FORMATS.items() if _begins(each, head)), None)
+
+
+def _begins(each: Format, head: bytes) -> bool:
+    try:
+        return each.begins(head)
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw of a file says nothing of it
+        raise_foreign(error)
+        return False

@@ -10,7 +10,8 @@ from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from causalprint.schemas.config import ReadOptions, Storage
-from causalprint.schemas.elements import Drawn, Shard, ShardDamageError, Skipped, digest, limit_damage
+from causalprint.schemas.elements import Drawn, Shard, ShardDamageError, Skipped, Unread, digest, limit_damage
+from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.storage.storage import ShardSource
@@ -49,7 +50,7 @@ def share_out(sample: int, counts: Sequence[int], seed: int) -> list[int]:
     return [after - before for before, after in pairwise(ends)]
 
 
-def chosen_items(items: Iterable[Item], shard: Shard) -> Iterator[Item]:
+def chosen_items(items: Iterable[Item | Unread], shard: Shard) -> Iterator[Item | Unread]:
     """Those of a shard's ``items`` that are to be read: all, the first ``shard.limit`` images and rejects, or those drawn.
 
     Raises:
@@ -89,7 +90,7 @@ def drawn_places(shard: Shard) -> frozenset[int]:
 
 
 def count_images(shard: Shard, storage: Storage, options: ReadOptions, most: int | None = None) -> int:
-    """Images and rejects in the shard, counted up to ``most``."""
+    """Images and rejects in the shard, and what the store does not give, counted up to ``most``."""
     seen = 0
     source = ShardSource(shard, storage, options)
     try:
@@ -97,7 +98,9 @@ def count_images(shard: Shard, storage: Storage, options: ReadOptions, most: int
             seen += not isinstance(item, Skipped)
             if seen == most:
                 break
-    except ShardDamageError as error:
+    except (ImportError, MachineFaultError):
+        raise
+    except Exception as error:  # noqa: BLE001 - reading it will tell
         logger.info("counting images of %s ended early: %s", shard.uri, error)
     return seen
 

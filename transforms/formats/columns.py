@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from functools import reduce
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from causalprint.transforms.images.kinds import image_format, looks_like_image
 
+MAX_COLUMNS = 5_000
 HEAD_BYTES = 64
 _USUAL = "image images img jpg jpeg png webp image_bytes image_data bytes content data encoded"
 USUAL_NAMES = tuple(_USUAL.split())
@@ -62,21 +64,52 @@ class Leaf(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A value of a leaf in a row: where in the row's lists it is, the bytes or text, and what stands beside it in its struct."""
+    """A value of a leaf in a row: where in the row's lists it is, the bytes or text, and the struct around it, if any."""
 
     places: tuple[int, ...]
     data: bytes | str | None
-    beside: Mapping[str, Any]
+    around: Any
+
+    def beside(self, name: str | None = None) -> Mapping[str, Any]:
+        """What stands beside it in its struct, as scalars: all but bytes, lists and structs; of ``name`` alone, where given."""
+        if self.around is None:
+            return {}
+        kind = self.around.type
+        places = range(kind.num_fields) if name is None else kind.get_all_field_indices(name)
+        fields = ((place, kind.field(place)) for place in places)
+        return {
+            field.name: self.around[place]
+            for place, field in fields
+            if not (pa.types.is_nested(field.type) or _is_bytes(_stored(field.type)))
+        }
 
 
 def leaves_of(schema: pa.Schema) -> list[Leaf]:
     """All leaves of bytes and of text, in order; columns and fields whose name is not theirs alone are none."""
-    return [leaf for field in schema if schema.names.count(field.name) == 1 for leaf in _leaves(field.type, (field.name,))]
+    return [leaf for field in distinct(schema) for leaf in _leaves(field.type, (field.name,))]
+
+
+def distinct(fields: Iterable[pa.Field]) -> list[pa.Field]:
+    """Those of ``fields`` whose name is theirs alone, in order."""
+    fields = list(fields)
+    times = Counter(field.name for field in fields)
+    return [field for field in fields if times[field.name] == 1]
+
+
+def too_wide(schema: pa.Schema) -> str | None:
+    """Why a table of so many columns, with the fields in them, is not read; ``None`` where it is."""
+    width = sum(_width(field.type) for field in schema)
+    return f"{width} columns and fields, more than {MAX_COLUMNS}" if width > MAX_COLUMNS else None
+
+
+def repeated_in(schema: pa.Schema) -> list[str]:
+    """Names that columns or fields of a struct share, one of which holds bytes: these are not read."""
+    return sorted(set(_repeated([(field.name, field.type) for field in schema])))
 
 
 def values_of(leaf: Leaf, scalar: Any) -> Iterator[Value]:
     """The values of ``leaf`` in a row, of which ``scalar`` is what the row holds in its column; of an empty list, none."""
-    return _values(leaf.steps[1:], scalar, (), {})
+    return _values(leaf.steps[1:], scalar, (), None)
 
 
 def may_hold(column: pa.Array) -> pa.Array:
@@ -133,10 +166,8 @@ def usual_first(leaves: Iterable[Leaf]) -> list[Leaf]:
 def _leaves(kind: pa.DataType, steps: tuple[str | None, ...]) -> Iterator[Leaf]:
     kind = _stored(kind)
     if pa.types.is_struct(kind):
-        names = [field.name for field in kind]
-        for field in kind:
-            if names.count(field.name) == 1:
-                yield from _leaves(field.type, (*steps, field.name))
+        for field in distinct(kind):
+            yield from _leaves(field.type, (*steps, field.name))
     elif _is_list(kind):
         yield from _leaves(kind.value_type, (*steps, None))
     elif pa.types.is_map(kind):
@@ -147,22 +178,45 @@ def _leaves(kind: pa.DataType, steps: tuple[str | None, ...]) -> Iterator[Leaf]:
         yield Leaf(steps, text=True)
 
 
-def _values(steps: tuple[str | None, ...], scalar: Any, index: tuple[int, ...], beside: Mapping[str, Any]) -> Iterator[Value]:
+def _repeated(fields: Sequence[tuple[str, pa.DataType]]) -> Iterator[str]:
+    times = Counter(name for name, _ in fields)
+    for name, kind in fields:
+        if times[name] > 1 and _holds_bytes(kind):
+            yield name
+        yield from _repeated(_fields(kind))
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    return _is_bytes(_stored(kind)) or any(_holds_bytes(inner) for _, inner in _fields(kind))
+
+
+def _width(kind: pa.DataType) -> int:
+    return 1 + sum(_width(inner) for _, inner in _fields(kind))
+
+
+def _fields(kind: pa.DataType) -> list[tuple[str, pa.DataType]]:
+    """What is in values of a kind: the fields of a struct, the values of a list or map."""
+    kind = _stored(kind)
+    if pa.types.is_struct(kind):
+        return [(field.name, field.type) for field in kind]
+    if _is_list(kind):
+        return [("", kind.value_type)]
+    return [("", kind.item_type)] if pa.types.is_map(kind) else []
+
+
+def _values(steps: tuple[str | None, ...], scalar: Any, index: tuple[int, ...], around: Any) -> Iterator[Value]:
     if isinstance(scalar, pa.ExtensionScalar):
         scalar = scalar.value
     if not scalar.is_valid:
-        yield Value(index, None, beside)
+        yield Value(index, None, around)
     elif not steps:
-        yield Value(index, scalar.as_py(), beside)
+        yield Value(index, scalar.as_py(), around)
     elif steps[0] is None:
-        for number in range(len(scalar.values)):
-            yield from _values(steps[1:], scalar.values[number], (*index, number), {})
+        for number, value in enumerate(scalar.values):
+            yield from _values(steps[1:], value, (*index, number), None)
     else:
-        others = {field.name: scalar[place] for place, field in enumerate(scalar.type) if field.name != steps[0]}
-        told = {
-            name: each for name, each in others.items() if not (pa.types.is_nested(each.type) or _is_bytes(_stored(each.type)))
-        }
-        yield from _values(steps[1:], scalar[steps[0]], index, told)
+        place = scalar.type.get_field_index(steps[0])  # by name, all fields would be looked at
+        yield from _values(steps[1:], scalar[place], index, scalar)
 
 
 def _stored(kind: pa.DataType) -> pa.DataType:

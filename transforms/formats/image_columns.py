@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from causalprint.schemas.config import MEBIBYTE
+from causalprint.transforms.faults import raise_foreign
 from causalprint.transforms.formats.columns import (
     Holds,
     Leaf,
@@ -14,9 +15,11 @@ from causalprint.transforms.formats.columns import (
     is_base64_image,
     is_url,
     leaves_of,
+    repeated_in,
+    too_wide,
     values_of,
 )
-from causalprint.transforms.formats.parquet_file import UNREADABLE, TableFile
+from causalprint.transforms.formats.parquet_file import TableFile, why_unreadable
 from causalprint.transforms.storage.lookup import InputError
 
 SAMPLED_ROWS = 8
@@ -37,9 +40,13 @@ class Found(NamedTuple):
 
 def why_none(file: TableFile, columns: Sequence[str]) -> str | None:
     """Why an open file is no shard of images; see :func:`causalprint.transforms.formats.parquet.why_no_images`."""
+    if too_wide(file.schema):  # reading tells
+        return None
     found = found_in(file, encoded=False)
     if found.images or found.unseen:
         chosen_leaves(file, columns, InputError)
+        return None
+    if repeated_in(file.schema):  # reading tells
         return None
     if columns and all(any(leaf.is_called(name) for leaf in found.leaves) for name in columns):
         return None
@@ -60,23 +67,38 @@ def found_in(file: TableFile, *, encoded: bool = True) -> Found:
     """What the first values of every column of bytes are; of text where none are images, or ``encoded`` asks."""
     leaves = leaves_of(file.schema)
     able = [leaf for leaf in leaves if not leaf.text]
-    certain = {leaf for leaf in able if file.begins_image(leaf.steps)}
+    certain = {leaf for leaf in able if _tells(file.begins_image, leaf.steps)}
     seen = _sampled(file, [leaf for leaf in able if leaf not in certain])
-    what = dict.fromkeys(certain, Holds.IMAGES) | {leaf: holds(values) for leaf, values in seen.items()}
+    what = dict.fromkeys(certain, Holds.IMAGES) | {leaf: _holds(values) for leaf, values in seen.items()}
     images = [leaf for leaf in able if what[leaf] is Holds.IMAGES]
     unseen = [leaf for leaf in able if what[leaf] is Holds.UNSEEN]
     texts = _sampled(file, [leaf for leaf in leaves if leaf.text and (encoded or not (images or unseen))], SAMPLED_ROWS)
     seen |= texts
-    in_base64 = [leaf.name for leaf in leaves if any(map(is_base64_image, seen.get(leaf, ())))]
-    linked = [leaf.name for leaf in texts if any(map(is_url, seen[leaf]))]
+    in_base64 = [leaf.name for leaf in leaves if any(_tells(is_base64_image, value) for value in seen.get(leaf, ()))]
+    linked = [leaf.name for leaf in texts if any(_tells(is_url, value) for value in seen[leaf])]
     return Found(able, images, unseen, in_base64, linked)
+
+
+def _holds(values: Sequence[bytes | str]) -> Holds:
+    return holds([value for value in values if _tells(lambda value: bool(holds([value])), value)])
+
+
+def _tells(test: Callable[[Any], bool], value: Any) -> bool:
+    """Whether ``test`` holds for a value; one that makes it raise what nobody foresaw tells nothing."""
+    try:
+        return test(value)
+    except Exception as error:  # noqa: BLE001 - where it is read, it is told
+        raise_foreign(error)
+        return False
 
 
 def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -> dict[Leaf, list[bytes | str]]:
     """The first values of each leaf: those of up to ``rows`` rows, until each leaf of a column has some."""
     seen: dict[Leaf, list[bytes | str]] = {leaf: [] for leaf in leaves}
-    for column in dict.fromkeys(leaf.column for leaf in leaves):
-        within = [leaf for leaf in leaves if leaf.column == column]
+    columns: dict[str, list[Leaf]] = {}
+    for leaf in leaves:
+        columns.setdefault(leaf.column, []).append(leaf)
+    for column, within in columns.items():
         passed = size = 0
         for group in file.groups[:PROBED_GROUPS]:
             if file.too_costly(group, column):
@@ -84,35 +106,44 @@ def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -
             try:
                 for batch in file.batches(group, [column], SAMPLED_ROWS // 2):
                     values = batch.column(0)
-                    for row in range(batch.num_rows):
+                    for value in values:
                         for leaf in within:
-                            seen[leaf] += _present(leaf, values[row])
+                            seen[leaf] += _present(leaf, value)
                     passed, size = passed + batch.num_rows, size + batch.nbytes
                     if passed >= rows or size > PROBED_BYTES or all(len(seen[leaf]) >= SAMPLED_ROWS for leaf in within):
                         break
                 else:
                     continue
                 break
-            except UNREADABLE:
-                continue  # where it is read, it is told that it cannot be
+            except Exception as error:  # noqa: BLE001 - where it is read, it is told that it cannot be
+                why_unreadable(error)
+                continue
     return seen
 
 
 def _present(leaf: Leaf, scalar: Any) -> list[bytes | str]:
     try:
         return [value.data for value in islice(values_of(leaf, scalar), SAMPLED_ROWS) if value.data]
-    except ValueError:  # text that is no UTF-8
+    except Exception as error:  # noqa: BLE001 - text that is no UTF-8, for one
+        why_unreadable(error)
         return []
 
 
 def no_images(file: TableFile, found: Found) -> str:
     """Why a file without image columns is none of images."""
+    if repeated := repeated_in(file.schema):
+        return repeated_text(repeated)
     if found.encoded:
         return encoded_text(found.encoded)
     if found.linked:
         what = f"no column holds image bytes, but {', '.join(map(repr, found.linked))} links"
         return f"{what} (download the images first, for example with img2dataset); there are {_names(file)}"
     return f"no column holds image bytes; there are {_names(file)}"
+
+
+def repeated_text(names: Sequence[str]) -> str:
+    """Why columns that share a name are not read."""
+    return f"several columns are called {', '.join(map(repr, names))}, which are not read: give each a name of its own"
 
 
 def encoded_text(names: Sequence[str]) -> str:

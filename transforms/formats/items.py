@@ -6,19 +6,36 @@ Metadata are JSON text that strict readers take: no NaN, no infinities, no lone 
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
+from causalprint.transforms.faults import raise_foreign, unforeseen
+from causalprint.transforms.images.kinds import is_sidecar_name
 
 Item = EncodedImage | Reject | Skipped
+Entry = TypeVar("Entry")
+Metadata = TypeVar("Metadata")
 MAX_NOTES = 3
 MAX_BINARY = 256
 MAX_NESTED = 4096
+UNREAD_SIDECAR = "sidecar that could not be read"
+"""What such a member is counted as."""
+LARGE_SIDECAR = "sidecar that is too large"
+"""What such a member is counted as."""
+_MARKS = {  # those of UTF-32 first, since they begin with one of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    codecs.BOM_UTF8: "utf-8",
+}
 
 
 class Damage:
@@ -35,15 +52,35 @@ class Damage:
         else:
             self._more += 1
 
+    @property
+    def text(self) -> str | None:
+        """What was noted; ``None`` where nothing was."""
+        return "; ".join(self._notes) + (f"; and {self._more} more" if self._more else "") or None
+
     def raise_if_any(self) -> None:
         """Raises what was noted.
 
         Raises:
             ShardDamageError: anything was; not retryable.
         """
-        if self._notes:
-            more = f"; and {self._more} more" if self._more else ""
-            raise ShardDamageError("; ".join(self._notes) + more)
+        if self.text:
+            raise ShardDamageError(self.text)
+
+
+def held_bytes(entry: object) -> int:
+    """Everything that an item or a sidecar holds, about."""
+    return sum(len(getattr(entry, name, None) or b"") for name in ("member", "data", "detail", "metadata"))
+
+
+def bounded(entries: Iterable[Entry], stored: int, options: ReadOptions, damage: Damage) -> Iterator[Entry]:
+    """``entries`` of a shard of ``stored`` bytes, as long as they do not become too many bytes: what comes then is damage."""
+    most = left = options.most_from(stored)
+    for entry in entries:
+        left -= held_bytes(entry)
+        if left < 0:
+            damage.note(f"more than {most} bytes come out of {stored}; what follows was not read")
+            return
+        yield entry
 
 
 def checked_image(
@@ -58,6 +95,40 @@ def checked_image(
         detail = too_large(len(data), options)
         return Reject(member, offset, Stage.READ, Reason.TOO_LARGE, detail, metadata=metadata)
     return EncodedImage(member, offset, data, metadata)
+
+
+def lost(member: str, offset: int, reason: Reason, detail: str) -> Reject | Skipped:
+    """A member that cannot be read: a rejected image, unless its name says that it is a sidecar."""
+    try:
+        described = is_sidecar_name(member)
+    except Exception as error:  # noqa: BLE001 - whatever a name makes it raise
+        raise_foreign(error)
+        described = False
+    return Skipped(member, offset, UNREAD_SIDECAR) if described else Reject(member, offset, Stage.READ, reason, detail)
+
+
+def unparsed(member: str, offset: int, error: Exception, damage: Damage) -> Reject | Skipped:
+    """What becomes of a member at which reading failed in a way that nobody foresaw; the damage says so too.
+
+    Raises:
+        ShardDamageError, ImportError, MachineFaultError: it is not to blame.
+    """
+    why = unforeseen(error)
+    damage.note(f"member {member!r} could not be read ({why})")
+    return lost(member, offset, Reason.READER_ERROR, why)
+
+
+def metadata_or_none(make: Callable[[], Metadata | None], member: str, damage: Damage) -> Metadata | None:
+    """The metadata that ``make`` gives; none, and a note, where it fails in a way that nobody foresaw: that costs no image.
+
+    Raises:
+        ShardDamageError, ImportError, MachineFaultError: what they are made of is not to blame.
+    """
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - as said
+        damage.note(f"metadata of {member!r} could not be read ({unforeseen(error)})")
+        return None
 
 
 def too_large(size: int, options: ReadOptions) -> str:
@@ -76,7 +147,7 @@ def sidecar_metadata(sidecars: list[tuple[str, bytes]]) -> str | None:
         return None
     merged: dict[str, object] = {}
     for name, data in sorted(sidecars, key=lambda each: each[0] != "json"):
-        text = data.decode("utf-8-sig", "replace")
+        text = decoded(data)
         value, as_written = _read_json(text) if name.endswith("json") else (text, False)
         if name == "json" and isinstance(value, dict):
             if len(sidecars) == 1 and as_written:
@@ -86,7 +157,7 @@ def sidecar_metadata(sidecars: list[tuple[str, bytes]]) -> str | None:
             merged.setdefault(name, text if value is None else value)
     told = _strict_json(merged) or _strict_json(merged, replace=True)
     if told is None:
-        texts = {name: data.decode("utf-8-sig", "replace") for name, data in reversed(sidecars)}
+        texts = {name: decoded(data) for name, data in reversed(sidecars)}
         told = _strict_json(texts, replace=True)
     return told
 
@@ -127,6 +198,12 @@ def json_safe(value: object) -> object:  # noqa: PLR0911 - a line a type
         return value.total_seconds()
     isoformat = getattr(value, "isoformat", None)
     return isoformat() if isoformat else str(value)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file, in UTF-8 or as its byte-order mark says; what it cannot be becomes U+FFFD."""
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
+    return data[len(mark) :].decode(_MARKS.get(mark, "utf-8"), "replace")
 
 
 def parsed_json(text: str) -> object | None:

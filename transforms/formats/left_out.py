@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
+from causalprint.schemas.elements import Shard, ShardDamageError, Skipped, Unread
 from causalprint.schemas.losses import LeftOut
-from causalprint.transforms.formats import FORMATS, format_of
+from causalprint.transforms.formats import FORMATS, format_of, sniff_format
+from causalprint.transforms.formats.items import Damage, Item
 from causalprint.transforms.images.kinds import (
     called,
     is_image_name,
     is_other_name,
     is_sidecar_name,
+    is_silent_name,
     is_unread_archive,
 )
 from causalprint.transforms.storage.storage import StoredFile
@@ -46,6 +50,34 @@ def looks_like_shard(name: str) -> bool:
     inner = name.lower()
     parts = any(f"{suffix}." in inner or f"{suffix}-" in inner for each in FORMATS.values() for suffix in each.suffixes)
     return parts or bool(NUMBERED.search(inner))
+
+
+def tell_nested(items: Iterable[Item | Unread], shard: Shard) -> Iterator[Item | Unread]:
+    """``items`` of a shard. A member of an archive that looks like a shard is not read, so images may be missing: that is damage.
+
+    Of a folder such files are shards, or left out as :func:`left_out_file` says.
+
+    Raises:
+        ShardDamageError: there is such a member; or ``items`` raised it.
+    """
+    damage = Damage()
+    try:
+        for item in items:
+            if isinstance(item, Skipped) and shard.format != "folder" and _may_be_shard(item):
+                damage.note(f"member {item.member!r} looks like a shard and is not read: unpack it, and give it by itself")
+            yield item
+    except ShardDamageError as error:
+        if error.retryable or damage.text is None:
+            raise
+        raise ShardDamageError(f"{error}; {damage.text}") from error
+    damage.raise_if_any()
+
+
+def _may_be_shard(member: Skipped) -> bool:
+    if member.kind:
+        return False
+    name = member.member.rpartition("/")[2]
+    return looks_like_shard(name) or (is_silent_name(name) and sniff_format(member.head) is not None)
 
 
 def table_folder(path: str, below: str) -> str | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from causalprint.schemas.config import MEBIBYTE
+from causalprint.transforms.faults import has_room, raise_foreign, unforeseen
 from causalprint.transforms.formats.parquet_footer import Chunk, chunks_of, page_at, tail_of
 from causalprint.transforms.formats.parquet_head import first_values
 from causalprint.transforms.images.kinds import image_format
@@ -70,24 +71,16 @@ class ParquetTable:
     Attributes:
         parquet: the file.
         stored: its bytes.
-        chunks: what its footer says of the columns of each group; ``None`` where it does not.
+        chunks: what its footer says of the columns of each group, by name; nothing where it does not.
+        schema: the columns.
+        groups: the groups of rows, in order.
     """
 
     parquet: pq.ParquetFile
     stored: RangeFile
-    chunks: list[list[Chunk]] | None
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns."""
-        return self.parquet.schema_arrow
-
-    @property
-    def groups(self) -> list[Group]:
-        """The groups of rows, in order."""
-        rows = [max(0, self.parquet.metadata.row_group(number).num_rows) for number in range(self.parquet.num_row_groups)]
-        firsts = accumulate(rows, initial=0)
-        return [Group(number, first, count) for number, (first, count) in enumerate(zip(firsts, rows, strict=False))]
+    chunks: list[dict[str, list[Chunk]]]
+    schema: pa.Schema
+    groups: list[Group]
 
     def batches(self, group: Group, columns: Sequence[str], most: int = MOST_ROWS) -> Iterator[pa.RecordBatch]:
         """The rows of a group in order, at most so many together, and no more than memory should hold.
@@ -155,14 +148,26 @@ class ParquetTable:
         return largest
 
     def _chunks(self, group: Group, columns: Sequence[str]) -> list[Chunk]:
-        if self.chunks is None or group.number >= len(self.chunks):
-            return []
-        return [chunk for chunk in self.chunks[group.number] if chunk.column in columns]
+        named = self.chunks[group.number] if group.number < len(self.chunks) else {}
+        return [chunk for column in columns for chunk in named.get(column, ())]
 
     def _fetch(self, start: int, end: int) -> bytes:
         self.stored.seek(start)
         data: bytes = self.stored.read(max(0, min(end, self.stored.size) - start))
         return data
+
+
+def why_unreadable(error: Exception) -> str:
+    """In words, why a part of a table cannot be read.
+
+    Raises:
+        ShardDamageError, ImportError, MachineFaultError: as of :func:`~causalprint.transforms.faults.raise_foreign`; but where
+            there is room for what any table may ask for, asking for more is the table's fault.
+    """
+    if isinstance(error, pa.ArrowMemoryError) and has_room(MAX_PAGE):
+        return " ".join(str(error).split())
+    raise_foreign(error)
+    return " ".join(str(error).split()) if isinstance(error, UNREADABLE) else unforeseen(error)
 
 
 @contextmanager
@@ -193,4 +198,17 @@ def open_table(stored: RangeFile) -> Iterator[ParquetTable]:
         stored.raise_failure()
         raise
     with file:
-        yield ParquetTable(file, stored, chunks_of(tail))
+        yield ParquetTable(file, stored, [_by_column(group) for group in chunks_of(tail) or ()], file.schema_arrow, _groups(file))
+
+
+def _by_column(chunks: Sequence[Chunk]) -> dict[str, list[Chunk]]:
+    named: dict[str, list[Chunk]] = {}
+    for chunk in chunks:
+        named.setdefault(chunk.column, []).append(chunk)
+    return named
+
+
+def _groups(file: pq.ParquetFile) -> list[Group]:
+    rows = [max(0, file.metadata.row_group(number).num_rows) for number in range(file.num_row_groups)]
+    firsts = accumulate(rows, initial=0)
+    return [Group(number, first, count) for number, (first, count) in enumerate(zip(firsts, rows, strict=False))]

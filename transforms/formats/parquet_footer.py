@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 FOOTER_BYTES = 64 * 1024
-MAX_FOOTER = 512 * 1024
+MAX_FOOTER = 4 * 1024 * 1024
 """Longer footers are left to pyarrow alone."""
 HEADER_BYTES = (1024, 64 * 1024)
 """Headers are short, but those with statistics hold two values."""

@@ -7,7 +7,8 @@ from typing import NamedTuple, TypeVar
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Skipped
-from causalprint.transforms.formats.items import Item, sidecar_metadata
+from causalprint.transforms.faults import unforeseen
+from causalprint.transforms.formats.items import UNREAD_SIDECAR, Damage, Item, metadata_or_none, sidecar_metadata
 from causalprint.transforms.formats.sidecars import Told, match_sidecars, stem
 from causalprint.transforms.images.kinds import sample_key
 
@@ -47,62 +48,65 @@ class Listed(NamedTuple):
     fetch: Callable[[int, int], bytes]
     belonging: frozenset[int]
 
-    def describe(self, entry: EncodedImage | Reject | Sidecar, options: ReadOptions) -> Iterator[Item]:
+    def describe(self, entry: EncodedImage | Reject | Sidecar, options: ReadOptions, damage: Damage) -> Iterator[Item]:
         """The image with its metadata; nothing for a sidecar that belongs to an image."""
         if not isinstance(entry, Sidecar):
             told = within_bounds(
                 ((each, each.size, each.shared) for each in self.sidecars.get(entry.offset, ())), size_of(entry), options
             )
-            yield with_metadata(entry, [(each.key, self.fetch(each.offset, each.offset + each.size)) for each in told])
+            yield with_metadata(entry, [(each.key, self.fetch(each.offset, each.offset + each.size)) for each in told], damage)
         elif entry.offset not in self.belonging:
             yield Skipped(entry.member, entry.offset, ORPHAN)
 
 
 def group_samples(
-    entries: Iterable[Item | Sidecar], options: ReadOptions, listed: Callable[[bool], Listed | None] | None = None
+    entries: Iterable[Item | Sidecar],
+    options: ReadOptions,
+    damage: Damage,
+    listed: Callable[[bool], Listed | None] | None = None,
 ) -> Iterator[Item]:
     """Images and rejects in order, each with the metadata of its sidecars; those of no image become skipped members.
 
     Images wait for sidecars that come later, and sidecars for images, up to ``options.max_sample_bytes`` of each. Which belong
-    together :func:`~causalprint.transforms.formats.sidecars.match_sidecars` says.
+    together :func:`~causalprint.transforms.formats.sidecars.match_sidecars` says. Where nobody foresaw what a sidecar makes its
+    parser raise, or names those who match them, images go on without metadata.
 
     Args:
         entries: members in the shard's order.
         options: of reading.
+        damage: told of metadata that were lost so.
         listed: asked when images must go on without a sidecar, or sidecars without an image: finds those that lie far away, or
             ``None`` where there are likely none. It is told whether there are sidecars that wait for an image.
     """
-    window = _Window(options)
+    window = _Window(options, damage, listed)
     far: Listed | None = None
     for entry in entries:
         if isinstance(entry, Skipped):
             yield entry
         elif far:
-            yield from far.describe(entry, options)
+            yield from far.describe(entry, options, damage)
         else:
             window.add(entry)
-            if not isinstance(entry, Sidecar):
-                yield from window.pass_described()
-            if window.is_full:
-                told = window.match()
-                far = listed(window.has_unmatched(told)) if listed and window.lacks(told) else None
-                if far:
-                    yield from (each for held in window.all_held() for each in far.describe(held, options))
-                else:
-                    yield from window.pass_half(told)
+            yield from window.contained(window.pass_ready(entry))
+            if far := window.found():
+                yield from (each for held in window.all_held() for each in far.describe(held, options, damage))
     if not far:
-        yield from window.pass_all()
+        yield from window.contained(window.pass_all())
 
 
 class _Window:
     """Images and sidecars that wait for each other."""
 
-    def __init__(self, options: ReadOptions) -> None:
+    def __init__(self, options: ReadOptions, damage: Damage, listed: Callable[[bool], Listed | None] | None) -> None:
         self._options = options
+        self._damage = damage
+        self._listed = listed
+        self._far: Listed | None = None
         self._images: list[EncodedImage | Reject] = []
         self._sidecars: list[Sidecar] = []
         self._used: set[int] = set()  # offsets of sidecars that have described an image
         self._image_bytes = self._sidecar_bytes = 0
+        self._passed = 0  # images that are on their way
 
     def add(self, entry: EncodedImage | Reject | Sidecar) -> None:
         if isinstance(entry, Sidecar):
@@ -112,14 +116,39 @@ class _Window:
             self._images.append(entry)
             self._image_bytes += _held(entry)
 
-    @property
-    def is_full(self) -> bool:
-        return max(self._image_bytes, self._sidecar_bytes) > self._options.max_sample_bytes
+    def contained(self, passing: Iterator[Item]) -> Iterator[Item]:
+        """``passing``; where it fails, the images that are held, without metadata, and what is left of the sidecars."""
+        try:
+            yield from passing
+        except Exception as error:  # noqa: BLE001 - whatever names make it raise costs metadata, and no image
+            left = self._images[self._passed :]
+            self._damage.note(f"sidecars of {len(left)} members could not be told ({unforeseen(error)})")
+            yield from left
+            unused = (each for each in self._sidecars if each.offset not in self._used)
+            yield from (Skipped(each.member, each.offset, UNREAD_SIDECAR) for each in unused)
+            self._images, self._sidecars, self._passed = [], [], 0
+            self._image_bytes = self._sidecar_bytes = 0
+            self._used.clear()
+
+    def pass_ready(self, came: EncodedImage | Reject | Sidecar) -> Iterator[Item]:
+        """Images that need not wait longer; and those that cannot, but where :meth:`found` tells of sidecars far away."""
+        if not isinstance(came, Sidecar):
+            yield from self.pass_described()
+        if max(self._image_bytes, self._sidecar_bytes) > self._options.max_sample_bytes:
+            told = self.match()
+            self._far = self._listed(self.has_unmatched(told)) if self._listed and self.lacks(told) else None
+            if not self._far:
+                yield from self.pass_half(told)
+
+    def found(self) -> Listed | None:
+        """The sidecars of all images, once those that wait were not enough."""
+        return self._far
 
     def match(self) -> list[list[Told]]:
         """The sidecars of each image."""
         named = [number for number, image in enumerate(self._images) if image.member]
-        found = match_sidecars([self._images[number].member for number in named], [each.member for each in self._sidecars])
+        sidecars = [each.member for each in self._sidecars] if named else []
+        found = match_sidecars([self._images[number].member for number in named], sidecars)
         told: list[list[Told]] = [[] for _ in self._images]
         for number, each in zip(named, found, strict=True):
             told[number] = each
@@ -160,9 +189,10 @@ class _Window:
 
     def _pass(self, count: int, told: list[list[Told]]) -> Iterator[Item]:
         last = sample_key(self._images[-1].member)[0] if self._images else ""
-        for image, each in zip(self._images[:count], told, strict=False):
-            yield self._described(image, each)
-        self._images = self._images[count:]
+        for each in told[:count]:
+            yield self._next(each)
+        del self._images[: self._passed]
+        self._passed = 0
         self._image_bytes = sum(map(_held, self._images))
         needed = {self._sidecars[each.sidecar].offset for several in told[count:] for each in several}
         gone = self._used - needed
@@ -179,8 +209,8 @@ class _Window:
         self._used.intersection_update(each.offset for each in self._sidecars)
 
     def pass_all(self) -> Iterator[Item]:
-        for image, each in zip(self._images, self.match(), strict=True):
-            yield self._described(image, each)
+        for each in self.match():
+            yield self._next(each)
         for sidecar in self._sidecars:
             if sidecar.offset not in self._used:
                 yield Skipped(sidecar.member, sidecar.offset, ORPHAN)
@@ -189,11 +219,15 @@ class _Window:
     def _half(self) -> int:
         return (len(self._images) + 1) // 2
 
-    def _described(self, image: EncodedImage | Reject, told: list[Told]) -> EncodedImage | Reject:
+    def _next(self, told: list[Told]) -> EncodedImage | Reject:
+        """The next image to go on, with its sidecars."""
+        image = self._images[self._passed]
         sized = ((each, len(self._sidecars[each.sidecar].data), each.shared) for each in told)
         bounded = within_bounds(sized, size_of(image), self._options)
         self._used.update(self._sidecars[each.sidecar].offset for each in bounded)
-        return with_metadata(image, [(each.key, self._sidecars[each.sidecar].data) for each in bounded])
+        described = with_metadata(image, [(each.key, self._sidecars[each.sidecar].data) for each in bounded], self._damage)
+        self._passed += 1
+        return described
 
 
 def _held(entry: EncodedImage | Reject | Sidecar) -> int:
@@ -223,6 +257,8 @@ def size_of(image: EncodedImage | Reject) -> int:
     return len(image.data) if isinstance(image, EncodedImage) else 0
 
 
-def with_metadata(image: EncodedImage | Reject, sidecars: list[tuple[str, bytes]]) -> EncodedImage | Reject:
+def with_metadata(image: EncodedImage | Reject, sidecars: list[tuple[str, bytes]], damage: Damage) -> EncodedImage | Reject:
     """The image with its sidecars ``(key, data)`` as metadata."""
-    return image._replace(metadata=sidecar_metadata(sidecars)) if sidecars else image
+    if not sidecars:
+        return image
+    return image._replace(metadata=metadata_or_none(lambda: sidecar_metadata(sidecars), image.member, damage))

@@ -7,11 +7,22 @@ from collections import Counter
 from collections.abc import Iterator
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Slicing, Storage
-from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, SkippedCount
+from causalprint.schemas.elements import (
+    EncodedImage,
+    ImageSlice,
+    Reject,
+    Shard,
+    ShardDamageError,
+    Skipped,
+    SkippedCount,
+    Unread,
+)
 from causalprint.schemas.urls import scrubbed
+from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.chosen import chosen_items
-from causalprint.transforms.formats.items import Item
+from causalprint.transforms.formats.items import Damage, Item, held_bytes
+from causalprint.transforms.formats.left_out import tell_nested
 from causalprint.transforms.images.kinds import skipped_kind
 from causalprint.transforms.storage.storage import ShardSource
 
@@ -28,8 +39,11 @@ def read_slices(
     that it holds depends on the shard's bytes, the slicing and the shard's limit alone, so that a slice is the same on every run:
 
     - Damage of the bytes themselves ends the last slice, which keeps what it has.
-    - A broken connection, and a shard that changed since it was matched, would cut anywhere. The slice under construction is
-      dropped, and an empty one that is ``retryable`` ends the shard. So does an error that no reader foresaw.
+    - A broken connection, a machine that fails, and a shard that changed since it was matched, would cut anywhere. The slice
+      under construction is dropped, and an empty one that is ``retryable`` ends the shard. So does an error that no reader
+      foresaw.
+    - One file of a folder that the store does not give has its place in a slice, which is ``unfinished``; so are those after it
+      where that place is not certain.
 
     Yields:
         At least one slice. Before each one the shard's generation is looked up, so that none mixes two versions.
@@ -40,20 +54,24 @@ def read_slices(
     index = 0
     pending = _Pending()
     end: ShardDamageError | None = None
+    certain = True
     try:
         source = ShardSource(shard, storage, options)
         source.check_generation()
-        for item in chosen_items(FORMATS[shard.format].read(source, options), shard):
+        for item in chosen_items(tell_nested(FORMATS[shard.format].read(source, options), shard), shard):
             if pending.is_full_for(item, slicing):
                 source.check_generation()
                 yield pending.as_slice(shard, bundle_id, index)
                 index += 1
-                pending = _Pending()
+                pending = _Pending(certain=certain)
             pending.add(item)
+            certain = certain and not (isinstance(item, Unread) and item.size is None)
     except ShardDamageError as error:
         end = error
     except ImportError:
         raise
+    except MachineFaultError as error:
+        end = ShardDamageError(scrubbed(f"reading failed, for the machine did ({error}); no image is to blame"), retryable=True)
     except Exception as error:
         logger.exception("reading %s failed", shard.uri)
         message = f"the reader failed, {type(error).__name__}: {error}; please report this"
@@ -71,23 +89,30 @@ def read_slices(
 class _Pending:
     """A slice under construction."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, certain: bool = True) -> None:
         self._images: list[EncodedImage] = []
         self._rejects: list[Reject] = []
         self._skipped: Counter[str] = Counter()
         self._bytes = 0
+        self._unread = 0
+        self._missing = Damage()
+        if not certain:
+            self._missing.note("where this slice begins depends on a file before it that could not be read")
 
-    def is_full_for(self, item: Item, slicing: Slicing) -> bool:
-        seen = len(self._images) + len(self._rejects)
+    def is_full_for(self, item: Item | Unread, slicing: Slicing) -> bool:
+        seen = len(self._images) + len(self._rejects) + self._unread
         if isinstance(item, Skipped) or not seen:
             return False
         return seen >= slicing.images or self._bytes + _bytes_of(item) > slicing.bytes
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Item | Unread) -> None:
         if isinstance(item, EncodedImage):
             self._images.append(item)
         elif isinstance(item, Reject):
             self._rejects.append(item)
+        elif isinstance(item, Unread):
+            self._unread += 1
+            self._missing.note(f"{item.member!r} could not be read: {item.why}")
         else:
             self._skipped[item.kind or skipped_kind(item.member)] += 1
             return
@@ -105,12 +130,11 @@ class _Pending:
             skipped=self._skipped.total(),
             skipped_kinds=tuple(SkippedCount(*each) for each in sorted(self._skipped.items())),
             last=last,
-            damage=None if end is None else str(end),
+            damage="; ".join(text for text in (self._missing.text, end and str(end)) if text) or None,
             retryable=end is not None and end.retryable,
+            unfinished=self._missing.text is not None,
         )
 
 
-def _bytes_of(item: EncodedImage | Reject) -> int:
-    """Everything that an item holds, about."""
-    data = len(item.data) if isinstance(item, EncodedImage) else len(item.detail)
-    return data + len(item.member) + len(item.metadata or "")
+def _bytes_of(item: EncodedImage | Reject | Unread) -> int:
+    return item.size or 0 if isinstance(item, Unread) else held_bytes(item)

@@ -9,18 +9,21 @@ Nothing is extracted; names are data.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, Skipped
 from causalprint.schemas.reasons import Reason, Stage
+from causalprint.transforms.faults import raise_foreign, unforeseen
 from causalprint.transforms.formats.beside import with_table
-from causalprint.transforms.formats.items import Damage, Item, too_large
+from causalprint.transforms.formats.items import LARGE_SIDECAR, Damage, Item, lost, too_large, unparsed
 from causalprint.transforms.formats.samples import FarSidecar, Listed, Sidecar, group_samples
 from causalprint.transforms.formats.sidecars import match_sidecars, stem
 from causalprint.transforms.formats.tar_headers import (
     BLOCK,
     DATALESS_KINDS,
     EXTENDED_KINDS,
+    FOLDER,
     LINK_KINDS,
     MAX_PLAIN_SIZE,
     SPARSE_KIND,
@@ -36,16 +39,15 @@ from causalprint.transforms.formats.tar_headers import (
 )
 from causalprint.transforms.formats.tar_index import Place, TarIndex, target_of
 from causalprint.transforms.formats.tar_pax import PaxError, read_pax
-from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image
+from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image, other_format
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import BlockStream, Stream, decompressed
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 MAX_LISTED_BYTES = 64 * 1024 * 1024
 MAX_NAME_READ = 1024 * 1024
-SNIFFED_BYTES = 64
+SNIFFED_BYTES = 512
 TAIL_BYTES = 256 * 1024
-MAX_LINKED = 16 * 1024**3
 FEW_BYTES = 16  # set in a block that was all zeros before it was damaged
 
 Entries = Generator[Item | Sidecar, None, bytes | None]
@@ -61,13 +63,19 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     Raises:
         ShardDamageError: something is missing, after everything else was given; or the connection broke (retryable).
     """
-    stream = decompressed(source.stream(), is_tar)
+    most = options.most_from(source.size)
+    stream = decompressed(source.stream(), is_tar, most)
     damage = Damage()
-    index = TarIndex(lambda: decompressed(source.stream(read_ahead=False), is_tar), lambda again: _places(again, options))
+    index = TarIndex(
+        lambda: decompressed(source.stream(read_ahead=False), is_tar, most),
+        lambda again: _places(again, options),
+        options.max_unpacked_bytes + source.size,
+        most,
+    )
     try:
         entries = _TarReader(stream, options, damage, index).entries()
         far = _far_sidecars(source, options) if isinstance(stream, BlockStream) else None
-        yield from with_table(group_samples(entries, options, far), source)
+        yield from with_table(group_samples(entries, options, damage, far), source, damage)
     finally:
         index.close()
         stream.close()
@@ -79,38 +87,36 @@ def _far_sidecars(source: ShardSource, options: ReadOptions) -> Callable[[bool],
 
     Whether it is, is seen where sidecars wait for an image, or where the tar ends in sidecars of several images.
     """
+    once = cache(lambda: _listed(source, options))
+    return lambda waiting: once() if waiting or _ends_in_sidecars(source) else None
 
-    def listed(waiting: bool) -> Listed | None:
-        if not waiting and not _ends_in_sidecars(source):
+
+def _listed(source: ShardSource, options: ReadOptions) -> Listed | None:
+    """The sidecars of all images; ``None`` where there are too many members to list."""
+    members = []
+    held = 0
+    for place in _places(source.stream(), options):
+        members.append(place)
+        held += len(place.name) + 256
+        if held > MAX_LISTED_BYTES:
             return None
-        members = []
-        held = 0
-        for place in _places(source.stream(), options):
-            members.append(place)
-            held += len(place.name) + 256
-            if held > MAX_LISTED_BYTES:
-                return None
-        images = [place for place in members if not is_sidecar_name(place.name) and not is_other_name(place.name)]
-        sidecars = [
-            place
-            for place in members
-            if is_sidecar_name(place.name) and not place.link and place.size <= options.max_sidecar_bytes
-        ]
-        found = match_sidecars([place.name for place in images], [place.name for place in sidecars])
-        described = {
-            image.offset: [FarSidecar(each.key, *sidecars[each.sidecar][1:3], each.shared) for each in told]
-            for image, told in zip(images, found, strict=True)
-        }
-        return Listed(described, source.fetch, frozenset(each.offset for told in described.values() for each in told))
-
-    return listed
+    images = [place for place in members if not is_sidecar_name(place.name) and not is_other_name(place.name)]
+    sidecars = [
+        place for place in members if is_sidecar_name(place.name) and not place.link and place.size <= options.max_sidecar_bytes
+    ]
+    found = match_sidecars([place.name for place in images], [place.name for place in sidecars])
+    described = {
+        image.offset: [FarSidecar(each.key, *sidecars[each.sidecar][1:3], each.shared) for each in told]
+        for image, told in zip(images, found, strict=True)
+    }
+    return Listed(described, source.fetch, frozenset(each.offset for told in described.values() for each in told))
 
 
 def _ends_in_sidecars(source: ShardSource) -> bool:
     """Whether the last two members are sidecars, as far as the tar's end tells, and of different images."""
     start = max(0, source.size - TAIL_BYTES) // BLOCK * BLOCK
     tail = source.fetch(start, source.size)
-    headers = [parse_header(tail[at : at + BLOCK]) for at in range(0, len(tail), BLOCK)]
+    headers = [_header(tail[at : at + BLOCK]) for at in range(0, len(tail), BLOCK)]
     last = [header.name for header in headers if header and header.kind in "0\0"][-2:]
     return len(last) == 2 and all(map(is_sidecar_name, last)) and stem(last[0]) != stem(last[1])
 
@@ -135,7 +141,34 @@ def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions
 
 def is_tar(head: bytes) -> bool:
     """Whether ``head`` (at least 512 bytes) is a tar's first block."""
-    return parse_header(head[:BLOCK]) is not None
+    return _header(head[:BLOCK]) is not None
+
+
+def _header(block: bytes) -> Header | None:
+    """The header in ``block``, or ``None`` where it is none, or makes its parser raise what nobody foresaw."""
+    try:
+        return parse_header(block)
+    except Exception as error:  # noqa: BLE001 - it costs this header
+        raise_foreign(error)
+        return None
+
+
+def _why_no_header(block: bytes) -> str | None:
+    """What ``block`` makes its parser raise; ``None`` of one that fails its checksum."""
+    try:
+        parse_header(block)
+    except Exception as error:  # noqa: BLE001 - told
+        return f"could not be parsed ({unforeseen(error)})"
+    return None
+
+
+def _guess(block: bytes) -> str:
+    """The name in what is no header, where it can be made out."""
+    try:
+        return guess_name(block)
+    except Exception as error:  # noqa: BLE001 - a guess
+        raise_foreign(error)
+        return ""
 
 
 class _TarReader:
@@ -146,7 +179,6 @@ class _TarReader:
         self._options = options
         self._damage = damage
         self._index = index
-        self._linked = 0  # bytes that links gave again
         self._extended = Extended()  # said of the member to come
         self._members = 0
         self._ended = False  # an end mark was met
@@ -155,7 +187,7 @@ class _TarReader:
         """Members in order, to the end of the stream."""
         block: bytes | None = self._stream.read(BLOCK)
         while block is not None and len(block) == BLOCK:
-            header = parse_header(block)
+            header = _header(block)
             if block == ZERO_BLOCK:
                 block = self._zeros()
             elif header is None:
@@ -187,20 +219,21 @@ class _TarReader:
     def _hole(self, first: bytes) -> Entries:
         """From a block that is no header to the next one that is."""
         start = self._stream.position - BLOCK
-        name = self._extended.name or guess_name(first)
+        name = self._extended.name or _guess(first)
         self._extended = Extended()
         block = self._next_header()
         end = self._stream.position - len(block or b"")
         if not block and self._ended:  # rubbish behind the end, which has been noted
             return None
         if not block and not self._members and first[257:262] != b"ustar":
-            self._damage.note(f"this is no tar: no header in {end} bytes")
+            found = other_format(first)
+            self._damage.note(f"this is no tar{f' but {found}' if found else ''}: no header in {end} bytes")
             return None
-        called = f" of {name!r}" if name else ""
-        self._damage.note(f"the header{called} at byte {start} is corrupt, so bytes {start} to {end} could not be read")
+        header, why = f"the header{f' of {name!r}' if name else ''} at byte {start}", _why_no_header(first)
+        self._damage.note(f"{header} {why or 'is corrupt'}, so bytes {start} to {end} could not be read")
         if not describes_next(first) and (block or BLOCK - first.count(0) > FEW_BYTES):
             self._members += 1
-            yield _lost(name, start + BLOCK, Reason.CORRUPT_HEADER, f"the header{called} at byte {start} fails its checksum")
+            yield lost(name, start + BLOCK, Reason.CORRUPT_HEADER, f"{header} {why or 'fails its checksum'}")
         return block
 
     def _describe(self, header: Header) -> bytes | None:
@@ -209,29 +242,35 @@ class _TarReader:
         if self._beyond(header.size):
             self._damage.note(f"the extended header at byte {start} claims {header.size} bytes, beyond the shard's end")
             return self._next_header()
-        if header.kind in "LK":
-            name = decode_name(self._stream.read(min(header.size, MAX_NAME_READ)))
-            told = self._extended
-            self._extended = told._replace(name=name) if header.kind == "L" else told._replace(link=name)
-        elif header.kind in "xX":
-            try:
-                self._extended = read_pax(self._stream, header.size, self._extended)
-            except PaxError as error:
-                self._extended = error.told
-                short = "" if error.told.name else "; the next member keeps its short name"
-                self._damage.note(f"the extended header at byte {start} {error}{short}")
+        try:
+            self._extended = self._told(header)
+        except Exception as error:  # noqa: BLE001 - it costs what this header says of a member, and not the member
+            why = str(error) if isinstance(error, PaxError) else f"could not be read ({unforeseen(error)})"
+            self._extended = error.told if isinstance(error, PaxError) else self._extended
+            short = "" if self._extended.name else "; the next member keeps its short name"
+            self._damage.note(f"the extended header at byte {start} {why}{short}")
         self._stream.skip(start + header.size + -header.size % BLOCK - self._stream.position)
         return self._stream.read(BLOCK)
+
+    def _told(self, header: Header) -> Extended:
+        """What an extended header says of the member to come, with what others before it said."""
+        if header.kind in "xX":
+            return read_pax(self._stream, header.size, self._extended)
+        if header.kind == "g":
+            return self._extended
+        name = decode_name(self._stream.read(min(header.size, MAX_NAME_READ)))
+        return self._extended._replace(name=name) if header.kind == "L" else self._extended._replace(link=name)
 
     def _member(self, header: Header) -> Entries:
         extended, self._extended = self._extended, Extended()
         name = extended.name or header.name
         size = self._size_of(name, header, extended)
         if header.kind in DATALESS_KINDS:
-            yield Skipped(name, self._stream.position)
+            yield self._dataless(name, self._stream.position, header.kind)
             return self._stream.read(BLOCK)
         if header.kind in LINK_KINDS:
-            yield self._link(name, self._stream.position, header.kind, extended.link or header.link)
+            link = extended.link or header.link
+            yield self._parsed(name, self._stream.position, lambda at: self._link(name, at, header.kind, link))
             return self._stream.read(BLOCK)
         more = header.sparse_map_follows
         while more:
@@ -242,34 +281,41 @@ class _TarReader:
             self._damage.note(
                 f"member {name!r} at byte {offset} has {size} bytes, but the shard ends at byte {self._stream.length}"
             )
-            yield _lost(
+            yield lost(
                 name, offset, Reason.TRUNCATED_MEMBER, f"{self._stream.length} is the shard's end, {offset + size} the member's"
             )
             return self._next_header() or None
         if header.kind == SPARSE_KIND or extended.sparse:
-            yield _unless_image(name, offset, "stored as a sparse file, which is not read")
+            yield self._parsed(name, offset, lambda at: _unless_image(name, at, "stored as a sparse file, which is not read"))
         elif header.kind in SPECIAL_KINDS:
             yield Skipped(name, offset)
         else:
-            yield self._content(name, offset, size)
+            yield self._parsed(name, offset, lambda at: self._content(name, at, size))
         self._stream.skip(offset + size - self._stream.position)
         if self._stream.position < offset + size:
             return None
         self._stream.skip(-size % BLOCK)
         return self._stream.read(BLOCK)
 
+    def _parsed(self, name: str, offset: int, parse: Callable[[int], Item | Sidecar]) -> Item | Sidecar:
+        """What ``parse`` makes of the member at ``offset``; where it fails, that member is lost, and those after it are not."""
+        try:
+            return parse(offset)
+        except Exception as error:  # noqa: BLE001 - whatever a member makes it raise costs that member alone
+            return unparsed(name, offset, error, self._damage)
+
     def _content(self, name: str, offset: int, size: int) -> Item | Sidecar:  # noqa: PLR0911 - one a case
         """A regular member; what it does not need of its data is left in the stream."""
         if is_sidecar_name(name):
             if size > self._options.max_sidecar_bytes:
-                return Skipped(name, offset)
+                return Skipped(name, offset, LARGE_SIDECAR)
             data = self._stream.read(size)
             return Sidecar(name, offset, data) if self._whole(name, offset, size, data) else Skipped(name, offset)
         head = self._stream.read(min(size, SNIFFED_BYTES))
         if not (is_image_name(name) or looks_like_image(head)):
             self._stream.skip(size - len(head))
             self._whole(name, offset, size)
-            return Skipped(name, offset)
+            return Skipped(name, offset, head=head)
         if size == 0:
             return _reject(name, offset, Reason.EMPTY, "0 bytes")
         if size > self._options.max_encoded_bytes:
@@ -282,15 +328,24 @@ class _TarReader:
             return _reject(name, offset, Reason.TRUNCATED_MEMBER, f"{len(data)} of {size} bytes are there")
         return EncodedImage(name, offset, data)
 
+    def _dataless(self, name: str, offset: int, kind: str) -> Reject | Skipped:
+        """A folder; or a device or a pipe, which is no image even where it is called like one."""
+        what = DATALESS_KINDS[kind]
+        if kind == FOLDER:
+            return Skipped(name, offset, what)
+        if not is_image_name(name):
+            return Skipped(name, offset)
+        self._damage.note(f"member {name!r} at byte {offset} has no bytes: it is a {what}")
+        return _reject(name, offset, Reason.NO_BYTES, f"a {what} has none")
+
     def _link(self, name: str, offset: int, kind: str, link: str) -> Item | Sidecar:
         """A link: an image, or a sidecar, with the bytes of the member that it leads to."""
         place = stream = None
         if self._index and not is_other_name(name):
             place = self._index.find(target_of(name, link, symbolic=kind == SYMBOLIC_LINK), offset)
-        if self._index and place and self._linked + place.size <= MAX_LINKED:
-            stream = self._index.stream_at(place.offset)
+        if self._index and place:
+            stream = self._index.stream_at(place)
         if place is not None and stream is not None:
-            self._linked += place.size
             target = _TarReader(stream, self._options, self._damage)
             return target._content(name, place.offset, place.size)._replace(offset=offset)
         if not is_image_name(name):
@@ -325,7 +380,7 @@ class _TarReader:
             return False
         padded = size + -size % BLOCK
         block = self._stream.look(padded, BLOCK)
-        return block == ZERO_BLOCK or parse_header(block) is not None or self._stream.position + padded == self._stream.length
+        return block == ZERO_BLOCK or _header(block) is not None or self._stream.position + padded == self._stream.length
 
     def _beyond(self, size: int) -> bool:
         return self._stream.length is not None and self._stream.position + size > self._stream.length
@@ -336,7 +391,7 @@ class _TarReader:
         while len(block := self._stream.read(BLOCK)) == BLOCK:
             if block == ZERO_BLOCK:
                 zeros += 1
-            elif parse_header(block):
+            elif _header(block):
                 return block
             else:
                 zeros = 0
@@ -346,7 +401,7 @@ class _TarReader:
         """The stream ended with ``rest``, part of a header or nothing, and without its end mark."""
         end = self._stream.position
         why = f" ({self._stream.failure})" if self._stream.failure else ""
-        name = self._extended.name or guess_name(rest)
+        name = self._extended.name or _guess(rest)
         if self._ended:  # what follows the end mark has been noted
             return
         if end == 0:
@@ -355,7 +410,7 @@ class _TarReader:
         elif rest.strip(b"\0") or self._extended.name:
             self._damage.note(f"the shard ends inside a header, at byte {end}, without an end-of-archive mark{why}")
             if self._members or name:
-                yield _lost(name, end, Reason.TRUNCATED_MEMBER, f"the shard ends inside its header, at byte {end}")
+                yield lost(name, end, Reason.TRUNCATED_MEMBER, f"the shard ends inside its header, at byte {end}")
         else:
             self._damage.note(f"no end-of-archive mark: the shard ends at byte {end} after {self._members} members{why}")
 
@@ -388,11 +443,6 @@ def _places(stream: Stream, options: ReadOptions) -> Iterator[Place]:
 
 def _reject(name: str, offset: int, reason: Reason, detail: str) -> Reject:
     return Reject(name, offset, Stage.READ, reason, detail)
-
-
-def _lost(name: str, offset: int, reason: Reason, detail: str) -> Reject | Skipped:
-    """A member that damage hides: a rejected image, unless its name says that it was none."""
-    return Skipped(name, offset) if is_sidecar_name(name) else _reject(name, offset, reason, detail)
 
 
 def _unless_image(name: str, offset: int, why: str) -> Reject | Skipped:

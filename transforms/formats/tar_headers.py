@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from zlib import adler32
 
 from causalprint.schemas.names import text_of
 
@@ -12,9 +13,11 @@ ZERO_BLOCK = bytes(BLOCK)
 EXTENDED_KINDS = frozenset("xgLKX")  # their data describe the next member, or all that follow
 SYMBOLIC_LINK = "2"
 LINK_KINDS = frozenset(("1", SYMBOLIC_LINK))  # 1: a hard link, another name of a member before
-DATALESS_KINDS = frozenset("3456")  # devices, folders, pipes
+FOLDER = "5"
+DATALESS_KINDS = {"3": "character device", "4": "block device", FOLDER: "folder", "6": "named pipe"}
 SPARSE_KIND = "S"
 SPECIAL_KINDS = frozenset("VMND")  # GNU: volume labels, parts of files, old names, listings
+_ADLER = 65_521
 MAX_PLAIN_SIZE = 8**11 - 1  # the most that a plain header can say
 
 
@@ -53,11 +56,7 @@ def parse_header(block: bytes) -> Header | None:
     if len(block) != BLOCK:
         return None
     stated = _octal(block[148:156])
-    if not stated:
-        return None
-    rest = block[:148] + b" " * 8 + block[156:]
-    unsigned = sum(rest)
-    if stated != unsigned and stated != unsigned - 256 * sum(byte > 127 for byte in rest):
+    if not stated or not _is_sum(stated, b"".join((block[:148], b" " * 8, block[156:]))):
         return None
     size = _number(block[124:136])
     if size is None:
@@ -66,7 +65,8 @@ def parse_header(block: bytes) -> Header | None:
     name = decode_name(block[:100])
     if block[257:263] == b"ustar\0" and block[345]:
         name = f"{decode_name(block[345:500])}/{name}"
-    return Header(name, size, kind, decode_name(block[157:257]), kind == SPARSE_KIND and block[482] != 0)
+    link = decode_name(block[157:257]) if block[157] else ""
+    return Header(name, size, kind, link, kind == SPARSE_KIND and block[482] != 0)
 
 
 def guess_name(block: bytes) -> str:
@@ -85,6 +85,13 @@ def describes_next(block: bytes) -> bool:
 def decode_name(field: bytes) -> str:
     r"""A name as text that any table can hold, up to the first NUL; see :func:`~causalprint.schemas.names.text_of`."""
     return text_of(field.partition(b"\0")[0])
+
+
+def _is_sum(stated: int, block: bytes) -> bool:
+    """Whether ``stated`` is the sum of the bytes, or that of signed ones; but for 65,521, the modulus of a sum that is fast."""
+    if stated % _ADLER == adler32(block, 0) & 0xFFFF:
+        return True
+    return stated == sum(block) - 256 * sum(byte > 127 for byte in block)
 
 
 def _octal(field: bytes) -> int | None:

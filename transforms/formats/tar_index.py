@@ -37,11 +37,15 @@ class TarIndex:
     Args:
         opened: opens the tar's stream once more, at its start.
         walk: its members.
+        most: bytes that links may give again.
+        most_passed: bytes that may be decompressed again for them.
     """
 
-    def __init__(self, opened: Callable[[], Stream], walk: Walk) -> None:
+    def __init__(self, opened: Callable[[], Stream], walk: Walk, most: int, most_passed: int) -> None:
         self._opened = opened
         self._walk = walk
+        self._left = most
+        self._left_to_pass = most_passed
         self._places: dict[bytes, Place] = {}
         self._coming: Iterator[Place] | None = None
         self._next: Place | None = None
@@ -57,12 +61,16 @@ class TarIndex:
             self._take()
         return self._places.get(key)
 
-    def stream_at(self, offset: int) -> Stream | None:
-        """The tar's stream at byte ``offset``, until the next call; ``None`` where going back so often costs too much."""
+    def stream_at(self, place: Place) -> Stream | None:
+        """The tar's stream at a member, until the next call; ``None`` where links have given, or going back cost, too much."""
+        offset, self._left = place.offset, self._left - place.size
+        if self._left < 0:
+            return None
         back = self._stream is not None and offset < self._stream.position
         if self._stream is None or (back and not isinstance(self._stream, BlockStream)):
             self._reopened += back
-            if self._reopened > MAX_REOPENED:
+            self._left_to_pass -= self._stream.position if self._stream else 0
+            if self._reopened > MAX_REOPENED or self._left_to_pass < 0:
                 return None
             self.close()
             self._stream = self._opened()

@@ -15,8 +15,9 @@ import google_crc32c
 from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject
 from causalprint.schemas.reasons import Reason, Stage
+from causalprint.transforms.faults import unforeseen
 from causalprint.transforms.formats.example import ExampleError, Features, TooManyFieldsError, parse_example
-from causalprint.transforms.formats.items import Damage, checked_image, json_safe, metadata_json
+from causalprint.transforms.formats.items import Damage, checked_image, json_safe, metadata_json, metadata_or_none
 from causalprint.transforms.images.kinds import looks_like_image
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import Stream, decompressed
@@ -49,7 +50,7 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[EncodedImage | R
         ShardDamageError: a checksum fails or the last record is cut, after everything else was given; after a length that
             fails its checksum nothing can be found. Or the connection broke (retryable).
     """
-    stream = decompressed(source.stream(), is_tfrecord)
+    stream = decompressed(source.stream(), is_tfrecord, options.most_from(source.size))
     damage = Damage()
     met: set[str] = set()
     try:
@@ -81,7 +82,7 @@ def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions
     except ExampleError:
         return None
     for columns in ((), tuple(_of_bytes(features))):
-        items = _images(features, number, offset, columns, options)
+        items = _images(features, number, offset, columns, options, Damage())
         found = next((item for item in items if isinstance(item, EncodedImage) and item.member == member), None)
         if found:
             return found
@@ -105,10 +106,15 @@ def _records(
     number = 0
     while head := stream.read(HEADER):
         offset = stream.position - len(head)
-        record = _record(stream, head, options, damage)
-        if isinstance(record, bytes):
-            yield from _parsed(record, str(number), offset, columns, met, options)
-        else:
+        try:
+            record = _record(stream, head, options, damage)
+            if isinstance(record, bytes):
+                yield from _parsed(record, str(number), offset, columns, met, options, damage)
+        except Exception as error:  # noqa: BLE001 - whatever a record makes it raise costs that record alone
+            record = Reason.READER_ERROR, unforeseen(error)
+            damage.note(f"the record at byte {offset} could not be read ({record[1]})")
+            stream.skip(offset + HEADER + int.from_bytes(head[:8], "little") + TRAILER - stream.position)
+        if not isinstance(record, bytes):
             reason, detail = record
             yield Reject(str(number), offset, Stage.READ, reason, detail)
             if reason == Reason.CORRUPT_HEADER:
@@ -148,7 +154,7 @@ def _record(stream: Stream, head: bytes, options: ReadOptions, damage: Damage) -
 
 
 def _parsed(
-    record: bytes, number: str, offset: int, columns: Sequence[str], met: set[str], options: ReadOptions
+    record: bytes, number: str, offset: int, columns: Sequence[str], met: set[str], options: ReadOptions, damage: Damage
 ) -> Iterator[EncodedImage | Reject]:
     try:
         features = parse_example(record)
@@ -160,11 +166,11 @@ def _parsed(
     else:
         if len(met) < MET:
             met.update(features)
-        yield from _images(features, number, offset, columns, options)
+        yield from _images(features, number, offset, columns, options, damage)
 
 
 def _images(
-    features: Features, number: str, offset: int, columns: Sequence[str], options: ReadOptions
+    features: Features, number: str, offset: int, columns: Sequence[str], options: ReadOptions, damage: Damage
 ) -> Iterator[EncodedImage | Reject]:
     found = _image_features(features)
     names = [name for name in features if name in columns] if columns else found
@@ -176,7 +182,7 @@ def _images(
         for each, values in features.items()
         if each not in {*names, *found} and values
     }
-    metadata = metadata_json(told)
+    metadata = metadata_or_none(lambda: metadata_json(told), member, damage)
     images = [(name, index, data) for name in names for index, data in enumerate(features[name]) if isinstance(data, bytes)]
     if not images:
         detail = f"no feature holds image bytes; there are {', '.join(features) or 'none'}"

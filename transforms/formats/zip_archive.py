@@ -11,19 +11,20 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
-from causalprint.transforms.formats.items import Damage, Item, checked_image, too_large
+from causalprint.transforms.faults import raise_foreign, told, unforeseen
+from causalprint.transforms.formats.items import LARGE_SIDECAR, Damage, Item, bounded, checked_image, lost, too_large, unparsed
 from causalprint.transforms.formats.samples import Sidecar, group_samples
+from causalprint.transforms.formats.zip_directory import Directory, directory_of
 from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
 
 SUFFIXES = (".zip", ".cbz")
-SNIFFED_BYTES = 64
+SNIFFED_BYTES = 512
 LOCAL_BUFFER = 64 * 1024
 CHUNKS = {zipfile.ZIP_STORED: MEBIBYTE, zipfile.ZIP_DEFLATED: MEBIBYTE}
 """Bytes asked of a member at once; of other methods few, since nothing else bounds what these become (150 MiB at most)."""
@@ -34,25 +35,26 @@ UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
 def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """Every member of the archive, in the order of its central directory. The offset is that of the member's header.
 
-    A member that is encrypted, or compressed in a way that Python cannot undo, is a reject. A member's CRC-32 is checked.
+    A member that is encrypted, or compressed in a way that Python cannot undo, is a reject; so is one whose entry in the
+    directory cannot be read. A member's CRC-32 is checked, and their number.
 
     Raises:
-        ShardDamageError: there is no central directory, or a member is corrupt, after everything else was given. Or the
-            connection broke (retryable).
+        ShardDamageError: there is no central directory, or a member or an entry is corrupt or missing, after everything else was
+            given. Or the connection broke (retryable).
     """
     damage = Damage()
-    with _open(source, options) as archive:
-        yield from group_samples(_entries(archive, options, damage), options)
+    entries = _entries(_Archive(source, options), options, damage)
+    yield from group_samples(bounded(entries, source.size, options, damage), options, damage)
     damage.raise_if_any()
 
 
 def read_one(source: ShardSource, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
     """The image ``member`` whose header is at byte ``offset``."""
-    with _open(source, options) as archive:
-        infos = (each for each in archive.file.infolist() if (each.header_offset, each.filename) == (offset, member))
-        info = next(infos, None)
-        item = _content(archive, info, options, Damage()) if info else None
-        return item if isinstance(item, EncodedImage) else None
+    for each in _Archive(source, options).members(Damage()):
+        if isinstance(each, _Member) and (each.info.header_offset, each.info.filename) == (offset, member):
+            item = _content(each, options, Damage())
+            return item if isinstance(item, EncodedImage) else None
+    return None
 
 
 def is_zip(head: bytes) -> bool:
@@ -60,10 +62,10 @@ def is_zip(head: bytes) -> bool:
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
-class _Archive(NamedTuple):
-    """An open archive, the stored bytes below it, and where they come from."""
+class _Member(NamedTuple):
+    """A member: what the directory says of it, the open archive, and the stored bytes below that."""
 
-    source: ShardSource
+    info: zipfile.ZipInfo
     file: zipfile.ZipFile
     stored: RangeFile
 
@@ -76,76 +78,120 @@ class _UnreadableError(Exception):
         self.reason = reason
 
 
-@contextmanager
-def _open(source: ShardSource, options: ReadOptions) -> Iterator[_Archive]:
-    stored = source.file()
-    buffered = io.BufferedReader(stored, LOCAL_BUFFER if source.is_local else options.block_bytes)
-    try:
-        file = zipfile.ZipFile(buffered)
-    except UNREADABLE as error:
-        stored.raise_failure()
-        what = f"no central directory can be read from {source.size} bytes" if source.size else "the shard is an empty file"
-        raise ShardDamageError(f"{what}, so none of its members can: {error}") from error
-    with file:
-        yield _Archive(source, file, stored)
+class _Archive:
+    """An archive, opened as a whole, or entry by entry where one makes the whole unreadable."""
+
+    def __init__(self, source: ShardSource, options: ReadOptions) -> None:
+        self._source = source
+        self._buffer_bytes = LOCAL_BUFFER if source.is_local else options.block_bytes
+
+    def members(self, damage: Damage) -> Iterator[_Member | Item]:
+        """The members in the order of the directory; what is wrong with that goes to ``damage``."""
+        directory = directory_of(self._source.fetch, self._source.size)
+        stored = self._source.file()
+        try:
+            file = self._open(stored, directory)
+        except Exception as error:
+            raise_foreign(error)
+            if directory is None:
+                size = self._source.size
+                what = f"no central directory can be read from {size} bytes" if size else "the shard is an empty file"
+                raise ShardDamageError(f"{what}, so none of its members can: {told(error)}") from error
+            damage.note(f"the central directory cannot be read as a whole ({told(error)})")
+            yield from self._one_by_one(directory, damage)
+            return
+        with file:
+            infos = file.infolist()
+            first = min((info.header_offset for info in infos), default=file.start_dir)
+            if first > 0 and is_zip(self._source.fetch(0, 4)):
+                what = "another archive before this one, whose central directory does not list them"
+                damage.note(f"bytes 0 to {first} are {what}")
+            yield from (_Member(info, file, stored) for info in infos)
+
+    def _one_by_one(self, directory: Directory, damage: Damage) -> Iterator[_Member | Item]:
+        for entry in directory.entries():
+            stored = directory.alone(entry)
+            try:
+                file = self._open(stored)
+                (info,) = file.infolist()
+            except Exception as error:  # noqa: BLE001 - whatever an entry makes it raise costs that member alone
+                raise_foreign(error)
+                why = told(error) if isinstance(error, UNREADABLE) else unforeseen(error)
+                damage.note(f"the directory's entry of member {entry.name!r} could not be read ({why})")
+                yield lost(entry.name, entry.offset, Reason.CORRUPT_HEADER, f"its entry in the directory: {why}")
+                continue
+            with file:
+                yield _Member(info, file, stored)
+
+    def _open(self, stored: RangeFile, directory: Directory | None = None) -> zipfile.ZipFile:
+        try:
+            file = zipfile.ZipFile(io.BufferedReader(stored, self._buffer_bytes))
+        except Exception:
+            stored.raise_failure()
+            raise
+        if directory and not directory.counts(len(file.infolist())):
+            raise zipfile.BadZipFile(f"{directory.total} members are counted, {len(file.infolist())} listed")
+        return file
 
 
 def _entries(archive: _Archive, options: ReadOptions, damage: Damage) -> Iterator[Item | Sidecar]:
-    infos = archive.file.infolist()
-    first = min((info.header_offset for info in infos), default=archive.file.start_dir)
-    if first > 0 and is_zip(archive.source.fetch(0, 4)):
-        damage.note(f"bytes 0 to {first} are another archive before this one, whose central directory does not list them")
-    for info in infos:
-        yield _content(archive, info, options, damage)
+    for each in archive.members(damage):
+        yield _content(each, options, damage) if isinstance(each, _Member) else each
 
 
-def _content(archive: _Archive, info: zipfile.ZipInfo, options: ReadOptions, damage: Damage) -> Item | Sidecar:  # noqa: PLR0911
+def _content(member: _Member, options: ReadOptions, damage: Damage) -> Item | Sidecar:  # noqa: PLR0911 - one a case
+    info = member.info
     name, offset = info.filename, info.header_offset
-    if info.is_dir():
-        return Skipped(name, offset)
     try:
+        if name.endswith("/"):
+            return Skipped(name, offset)
         if is_sidecar_name(name):
             if info.file_size > options.max_sidecar_bytes:
-                return Skipped(name, offset)
-            return Sidecar(name, offset, _data(archive, info, info.file_size))
-        if not is_image_name(name) and not looks_like_image(_data(archive, info, SNIFFED_BYTES)):
-            return Skipped(name, offset)
+                return Skipped(name, offset, LARGE_SIDECAR)
+            return Sidecar(name, offset, _data(member, info.file_size))
+        if not is_image_name(name) and not looks_like_image(head := _data(member, SNIFFED_BYTES)):
+            return Skipped(name, offset, head=head)
         if stat.S_ISLNK(info.external_attr >> 16):
             return Reject(name, offset, Stage.READ, Reason.NO_BYTES, "a link has none")
         if info.file_size > options.max_encoded_bytes:
             return Reject(name, offset, Stage.READ, Reason.TOO_LARGE, too_large(info.file_size, options))
-        return checked_image(name, offset, _data(archive, info, info.file_size), None, options)
+        return checked_image(name, offset, _data(member, info.file_size), None, options)
     except _UnreadableError as error:
         if error.reason != Reason.UNSUPPORTED_FORMAT:
             damage.note(f"member {name!r} at byte {offset}: {error}")
-        if is_sidecar_name(name):
-            return Skipped(name, offset)
-        return Reject(name, offset, Stage.READ, error.reason, str(error))
+        return lost(name, offset, error.reason, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a member makes it raise costs that member alone
+        return unparsed(name, offset, error, damage)
 
 
-def _data(archive: _Archive, info: zipfile.ZipInfo, size: int) -> bytes:
+def _data(member: _Member, size: int) -> bytes:
     """The member's first ``size`` bytes; its checksum is checked where these are all.
 
     Raises:
         _UnreadableError: they cannot be had.
         ShardDamageError: retryable; the store did not give them.
     """
+    info = member.info
     if info.flag_bits & 1:
-        raise _UnreadableError(Reason.UNSUPPORTED_FORMAT, "encrypted")
+        raise _UnreadableError(Reason.UNSUPPORTED_FORMAT, "encrypted: unpack the archive with its password, and give the files")
     chunk = CHUNKS.get(info.compress_type, SMALL_CHUNK)
     parts: list[bytes] = []
     left = size
     try:
-        with archive.file.open(info) as member:
-            while left > 0 and (part := member.read(min(left, chunk))):
+        with member.file.open(info) as opened:
+            while left > 0 and (part := opened.read(min(left, chunk))):
                 parts.append(part)
                 left -= len(part)
-    except NotImplementedError as error:
-        raise _UnreadableError(Reason.UNSUPPORTED_FORMAT, f"compressed by method {info.compress_type}, {error}") from error
-    except UNREADABLE as error:
-        archive.stored.raise_failure()
+    except Exception as error:
+        member.stored.raise_failure()
+        raise_foreign(error)
+        if isinstance(error, NotImplementedError):
+            detail = f"compressed by method {info.compress_type}, {error}: pack the archive anew by another (deflate)"
+            raise _UnreadableError(Reason.UNSUPPORTED_FORMAT, detail) from error
+        if not isinstance(error, UNREADABLE):
+            raise
         reason = Reason.TRUNCATED_MEMBER if isinstance(error, EOFError) else Reason.CORRUPT_RECORD
-        raise _UnreadableError(reason, f"{type(error).__name__}: {error}") from error
+        raise _UnreadableError(reason, told(error)) from error
     if left > 0 and size == info.file_size:
         raise _UnreadableError(Reason.TRUNCATED_MEMBER, f"{size - left} of {size} bytes are there")
     return b"".join(parts)

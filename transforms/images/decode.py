@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -21,11 +21,12 @@ from PIL import (
     TiffImagePlugin,
     WebPImagePlugin,
 )
-from PIL.ImageFile import ImageFile
+from PIL.ImageFile import ImageFile, _get_oserror
 
 from causalprint.schemas.arrays import Pixels
+from causalprint.schemas.config import MEBIBYTE
 from causalprint.schemas.reasons import Abstention, Reason, Stage
-from causalprint.transforms.faults import MachineFaultError, settled
+from causalprint.transforms.faults import MachineFaultError, settled, unforeseen
 from causalprint.transforms.images.headers import (
     Found,
     bmp_variant,
@@ -33,12 +34,13 @@ from causalprint.transforms.images.headers import (
     exif_orientation,
     gif_size,
     read_avif,
+    read_bmp,
     read_gif,
     read_png,
     read_webp,
     webp_size,
 )
-from causalprint.transforms.images.jpeg import ENDS, SURPLUS, quality_of, read_jpeg
+from causalprint.transforms.images.jpeg import SURPLUS, quality_of, read_jpeg
 from causalprint.transforms.images.kinds import TEXT_BYTES, image_format, other_format
 from causalprint.transforms.images.ranges import floats_to_eight_bits, integers_to_eight_bits
 from causalprint.transforms.images.tiff import read_tiff, tiff_ends_early, tiff_variant
@@ -46,18 +48,37 @@ from causalprint.transforms.images.tiff import read_tiff, tiff_ends_early, tiff_
 MAX_PIXELS = 89_478_485
 """About 256 MiB of RGB: Pillow's own limit for a warning."""
 
-ROOM = 64 * 1024 * 1024
+MAX_BYTES = 480 * MEBIBYTE
+"""Of memory that decoding an image may take, by its header."""
+PIXEL_BYTES = {"1": 2, "L": 1, "P": 1, "I;16": 11, "I;16B": 11, "I": 17, "F": 19}
+"""What a pixel of a mode takes, the conversion of those that are converted as a whole with it; others take 4."""
+FORMAT_BYTES = {"WEBP": 12, "AVIF": 10}
+"""What its decoder holds besides."""
+WIDE_BYTES = 18
+"""What 16-bit colours take besides: they are converted as a whole."""
+_RANGED = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # of which the range shows in the whole
+
+ROOM = 64 * MEBIBYTE
 """Bytes of memory that decoding any image takes."""
 BYTES_A_PIXEL = 16
 """What it takes besides: the decoder's own planes, Pillow's image and ours."""
 _ROWS = 512  # of a large image, copied or compared at once
 
 
+Crop = Callable[[int, int, Callable[[int, int, int, int], Pixels]], Pixels]
+"""From height and width of an image, and what gives its pixels from left, top, right and bottom, to those that are wanted."""
+
+
+def whole(height: int, width: int, part: Callable[[int, int, int, int], Pixels]) -> Pixels:
+    """All pixels of an image."""
+    return part(0, 0, width, height)
+
+
 class DecodedImage(NamedTuple):
     """One image as stored.
 
     Attributes:
-        pixels: uint8 (H, W, 3), RGB, 0 to 255.
+        pixels: uint8 (H, W, 3), RGB, 0 to 255; or those that were asked for.
         format: by content: JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF.
         width, height: in pixels; EXIF orientation is not applied.
         mode: Pillow's colour mode before conversion.
@@ -97,26 +118,33 @@ class ImageRejectError(Exception):
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
-    """Reads the end of the coded data only once all else is used up, so that a surplus is seen."""
-
-    size_left = 0
+    """Is given its file in parts, so that it is seen what becomes of each."""
 
     def getexif(self) -> Image.Exif:
         """Pillow reads EXIF for the resolution while opening, and warns of what is broken in it."""
         return Image.Exif()
 
-    def load_prepare(self) -> None:
-        super().load_prepare()
-        assert self.fp is not None
-        self.size_left = self.fp.seek(0, 2)
-        self.fp.seek(0)
-
-    def load_read(self, read_bytes: int) -> bytes:
-        kept = SURPLUS + len(ENDS)
-        assert self.fp is not None
-        read = self.fp.read(min(read_bytes, self.size_left - kept) if self.size_left > kept else read_bytes)
-        self.size_left -= len(read)
-        return read
+    def load_parts(self, parts: Iterable[bytes | memoryview]) -> list[int]:
+        """What Pillow's ``load`` does; how many bytes were left after each part but that with which the pixels are whole."""
+        self.load_prepare()
+        decoder = Image._getdecoder(self.mode, "jpeg", self.tile[0].args, self.decoderconfig)  # noqa: SLF001
+        left: bytes | memoryview = b""
+        waiting: list[int] = []
+        try:
+            decoder.setimage(self.im, self.tile[0].extents)
+            for part in parts:
+                left = b"".join((left, part)) if left else part
+                used, code = decoder.decode(left)
+                if code < 0:
+                    raise _get_oserror(code, encoder=False)
+                if used < 0:
+                    self.tile = []
+                    return waiting
+                left = left[used:]
+                waiting.append(len(left))
+        finally:
+            decoder.cleanup()
+        raise OSError(f"image file is truncated ({len(left)} bytes not processed)")
 
 
 class _Marked(ImageFile):
@@ -177,13 +205,14 @@ _READERS: dict[str, Callable[[bytes], Found]] = {
     "PNG": read_png,
     "WEBP": read_webp,
     "GIF": read_gif,
+    "BMP": read_bmp,
     "TIFF": read_tiff,
     "AVIF": read_avif,
 }
 _VARIANTS: dict[str, Callable[[bytes], str | None]] = {"BMP": bmp_variant, "TIFF": tiff_variant}
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, crop: Crop = whole) -> DecodedImage:
     """The pixels of an encoded image, of an animation those of its first frame.
 
     The format is told by the first bytes, never by a name. Pixels are converted to 8-bit RGB without looking at any profile:
@@ -203,12 +232,22 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     Args:
         data: the encoded bytes.
         max_pixels: width times height at most, by the header, before anything is decoded.
+        crop: what of the pixels is wanted; all are decoded, and of most images no others are converted.
 
     Raises:
         ImageRejectError: stage ``decode``; ``empty``, ``unsupported-format``, ``unsupported-variant``, ``too-many-pixels``,
             ``too-costly``, ``truncated-image`` (never padded) or ``corrupt-image``.
         MachineFaultError: memory, or another part of the machine, failed; nothing is known of the image.
     """
+    try:
+        return _decode_any(data, max_pixels, crop)
+    except (ImageRejectError, MachineFaultError):
+        raise
+    except Exception as error:
+        raise _reject(Reason.CORRUPT_IMAGE, unforeseen(error)) from error
+
+
+def _decode_any(data: bytes, max_pixels: int, crop: Crop) -> DecodedImage:
     if not data:
         raise _reject(Reason.EMPTY, "0 bytes")
     name = image_format(data[:256])
@@ -216,7 +255,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
         found = other_format(data[:TEXT_BYTES]) or "content of an unknown kind"
         raise _reject(Reason.UNSUPPORTED_FORMAT, f"{found} is none of {', '.join(_PLUGINS)}")
     try:
-        return settled(lambda: _decode(data, name, max_pixels), (ImageRejectError,), lambda: _room(data, name, max_pixels))
+        return settled(lambda: _decode(data, name, max_pixels, crop), (ImageRejectError,), lambda: _room(data, name, max_pixels))
     except (ImageRejectError, MachineFaultError):
         raise
     except Exception as error:  # decoders raise anything
@@ -231,8 +270,12 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> DecodedImage:
         raise _reject(Reason.CORRUPT_IMAGE, f"{name}: {text}") from error
 
 
-def to_rgb(image: Image.Image) -> Pixels:
+def to_rgb(image: Image.Image, *, unsigned: bool = False) -> Pixels:
     """Pixels of a loaded image as uint8 (H, W, 3), by the rules of :func:`decode`.
+
+    Args:
+        image: loaded.
+        unsigned: whether 32-bit integers are; Pillow takes all for signed.
 
     Raises:
         ImageRejectError: ``unsupported-format``; no rule is stated for its mode.
@@ -252,6 +295,7 @@ def to_rgb(image: Image.Image) -> Pixels:
         to_srgb = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
         return np.array(ImageCms.applyTransform(image, to_srgb))
     samples = np.asarray(image.convert("LA") if mode == "La" else image)
+    samples = samples.view(np.uint32) if unsigned else samples
     if mode in ("P", "PA"):
         palette = np.zeros(768, np.uint8)
         stored = image.getpalette("RGB") or []
@@ -278,9 +322,9 @@ def _grey(samples: NDArray[Any], mode: str) -> Pixels:
     return grey.astype(np.uint8)
 
 
-def _decode(data: bytes, name: str, max_pixels: int) -> DecodedImage:
+def _decode(data: bytes, name: str, max_pixels: int, crop: Crop) -> DecodedImage:
     if name == "JPEG":
-        return _decode_jpeg(data, max_pixels)
+        return _decode_jpeg(data, max_pixels, crop)
     found = _READERS.get(name, Found)(data)
     _check(found, name)
     declared = {"WEBP": webp_size, "GIF": gif_size}.get(name, lambda _data: None)(found.data)
@@ -290,46 +334,60 @@ def _decode(data: bytes, name: str, max_pixels: int) -> DecodedImage:
         if isinstance(image, _Tiff):
             _check_size((image.tag_v2.get(322, 1), image.tag_v2.get(323, 1)), max_pixels)  # its tiles
         wide = isinstance(image, _Png | _Tiff) and _other_bytes(image.tile) is not None
+        _check_memory(image, name, WIDE_BYTES if wide else 0)
         image.load()
         if isinstance(image, _Marked) and image.is_marked() and _is_marked_too(type(image), found.data):
             raise _reject(Reason.TRUNCATED_IMAGE, f"{name}: its pixels end before its last row")
-        decoded = _decoded(image, name)
-        if wide and decoded.pixels.max(initial=0) < 16:  # 12 bits or fewer in 16, of which Pillow keeps the high byte alone
+        decoded = _decoded(image, name, whole if wide else crop)
+        if wide and decoded.pixels.max(initial=0) < 64:  # 14 bits or fewer in 16, of which Pillow keeps the high byte alone
             wide_pixels = decoded.pixels.astype(np.uint16) << 8 | _low_bytes(type(image), found.data)
             decoded = decoded._replace(pixels=integers_to_eight_bits(wide_pixels))
-        return decoded._replace(damage=found.damaged)
+        if wide:
+            decoded = decoded._replace(pixels=crop(decoded.height, decoded.width, lambda *box: _part(decoded.pixels, box)))
+        unwritten = _unwritten(data) if name in ("BMP", "TIFF") and image.mode in ("RGB", "RGBA", "RGBX") else None
+        return decoded._replace(damage=found.damaged or unwritten)
 
 
-def _decode_jpeg(data: bytes, max_pixels: int) -> DecodedImage:
+def _unwritten(data: bytes) -> str | None:
+    """Whether a file of plain samples ends in so many zeros that it was hardly written to its end, or is black there."""
+    zeros = bytes(len(data) // 4)
+    return f"its last {len(zeros):,} bytes and more are zero" if zeros and data.endswith(zeros) else None
+
+
+def _decode_jpeg(data: bytes, max_pixels: int, crop: Crop) -> DecodedImage:
     file = read_jpeg(data)
     _check_size(file.size, max_pixels)
     _check(file.found, "JPEG")
-    decoded, surplus = _load_jpeg(file.found.data, max_pixels)
-    if file.single:
-        return decoded._replace(damage=file.found.damaged or surplus)
-    with _Jpeg(BytesIO(file.marked)) as image:
-        image.load()
-        for top in range(0, decoded.height, _ROWS):
-            rows = to_rgb(image.crop((0, top, decoded.width, min(top + _ROWS, decoded.height))))
-            if not np.array_equal(rows, decoded.pixels[top : top + _ROWS]):
-                raise _reject(Reason.TRUNCATED_IMAGE, "JPEG: a scan ends before its last pixels")
-    return decoded._replace(damage=file.found.damaged)
-
-
-def _load_jpeg(data: bytes, max_pixels: int) -> tuple[DecodedImage, str | None]:
-    image = _Jpeg(BytesIO(data))
+    parts = [file.found.data, *file.parts]
+    image = _Jpeg(BytesIO(file.found.data))
     with image:
         _check_size(image.size, max_pixels)
-        image.load()
-        surplus = f"{SURPLUS} bytes and more of its scan are not read" if image.size_left else None
-        return _decoded(image, "JPEG"), surplus
+        _check_memory(image, "JPEG", 0 if file.single else 2 * len(image.getbands()))
+        waiting = image.load_parts(parts)
+        if any(waiting) and not file.single:
+            raise _reject(Reason.TRUNCATED_IMAGE, "JPEG: a scan ends before its last pixels")
+        surplus = f"{SURPLUS} bytes and more of its scan are not read" if len(waiting) < len(parts) - 1 else None
+        return _decoded(image, "JPEG", crop)._replace(damage=file.found.damaged or surplus)
 
 
-def _decoded(image: ImageFile, name: str) -> DecodedImage:
-    # The size of a turned TIFF is that of its turned pixels; a copy has that of its own.
-    pixels = to_rgb(image.copy() if isinstance(image, _Tiff) else image)
-    height, width = pixels.shape[:2]
-    return DecodedImage(pixels, name, width, height, image.mode, _orientation(image), _jpeg_quality(image))
+def _decoded(image: ImageFile, name: str, crop: Crop) -> DecodedImage:
+    height, width = image.im.size[1], image.im.size[0]  # that of a turned TIFF is stated turned
+    if image.mode in _RANGED:
+        pixels = to_rgb(image.crop((0, 0, width, height)), unsigned=_is_unsigned(image))
+        wanted = crop(height, width, lambda *box: _part(pixels, box))
+    else:
+        wanted = crop(height, width, lambda *box: to_rgb(image.crop(box)))
+    return DecodedImage(wanted, name, width, height, image.mode, _orientation(image), _jpeg_quality(image))
+
+
+def _is_unsigned(image: ImageFile) -> bool:
+    """Whether its samples are integers of 32 bits without a sign."""
+    return isinstance(image, _Tiff) and image.tag_v2.get(258) == (32,) and image.tag_v2.get(339, (1,)) == (1,)
+
+
+def _part(pixels: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    left, top, right, bottom = box
+    return pixels[top:bottom, left:right]
 
 
 def _other_bytes(tiles: list[Any]) -> list[Any] | None:
@@ -350,7 +408,7 @@ def _low_bytes(plugin: type[ImageFile], data: bytes) -> Pixels:
     with plugin(BytesIO(data)) as image:
         image.tile = _other_bytes(image.tile) or image.tile
         image.load()
-        return to_rgb(image.copy() if isinstance(image, _Tiff) else image)
+        return to_rgb(image.crop((0, 0, *image.im.size)))
 
 
 def _check(found: Found, name: str) -> None:
@@ -382,6 +440,14 @@ def _room(data: bytes, name: str, max_pixels: int) -> int:
     except Exception:  # noqa: BLE001 - a header that cannot be read asks for nothing
         pixels = 0
     return ROOM + BYTES_A_PIXEL * (pixels if pixels <= max_pixels else 0)
+
+
+def _check_memory(image: ImageFile, name: str, more: int) -> None:
+    """Refuses what takes too much to decode, by its header: ``more`` bytes a pixel than its mode and format do."""
+    size = image.width * image.height * (PIXEL_BYTES.get(image.mode, 4) + FORMAT_BYTES.get(name, 0) + more)
+    if size > MAX_BYTES:
+        shown = f"{image.width} x {image.height} pixels ({image.mode})"
+        raise _reject(Reason.TOO_COSTLY, f"{name}: {shown} take {size >> 20} MiB to decode, more than {MAX_BYTES >> 20}")
 
 
 def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:

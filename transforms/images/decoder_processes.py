@@ -13,7 +13,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,6 +25,7 @@ from weakref import finalize
 
 import numpy as np
 
+from causalprint.schemas.arrays import Crops, Pixels
 from causalprint.transforms.faults import MachineFaultError, told
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
 
@@ -30,6 +33,26 @@ MEMORY_BYTES = 4 * 1024**3
 """Address space of a process that decodes: the largest image that is decoded takes about a third."""
 SECONDS = 120.0
 """The longest that one image may take; one that the counts allow takes a few."""
+
+
+Places = Callable[[int, int], Sequence[tuple[int, int]]]
+"""From height and width of an image to top and left of each square that is wanted of it."""
+NO_PIXELS: Pixels = np.zeros((0, 0, 3), np.uint8)
+
+
+def decode_crops(data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
+    """An image without its pixels, and its crops uint8 (V, side, side, 3), of which a damaged one has none.
+
+    Raises:
+        ImageRejectError, MachineFaultError: see :func:`~causalprint.transforms.images.decode.decode`.
+    """
+
+    def crop(height: int, width: int, part: Callable[[int, int, int, int], Pixels]) -> Pixels:
+        squares = [part(left, top, left + side, top + side) for top, left in places(height, width)]
+        return np.stack(squares) if squares else np.zeros((0, side, side, 3), np.uint8)
+
+    decoded = decode(data, crop=crop)
+    return decoded._replace(pixels=NO_PIXELS), decoded.pixels[: 0 if decoded.damage else None]
 
 
 class DecoderProcesses:
@@ -56,8 +79,8 @@ class DecoderProcesses:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def decode(self, data: bytes) -> DecodedImage:
-        """What :func:`~causalprint.transforms.images.decode.decode` gives and raises.
+    def decode(self, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
+        """What :func:`decode_crops` gives and raises; of the pixels only the crops leave the process.
 
         Raises:
             MachineFaultError: also where the process died or took too long.
@@ -65,9 +88,9 @@ class DecoderProcesses:
         try:
             process = self._idle.get_nowait()
         except Empty:
-            process = _Process(self._memory)
+            process = _Process(self._memory, self._seconds)
         try:
-            decoded = process.decode(data, self._seconds)
+            decoded = process.decode(data, side, places)
         except ImageRejectError:
             self._idle.put(process)
             raise
@@ -81,7 +104,7 @@ class DecoderProcesses:
 class _Process:
     """One process and the connection to it."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, seconds: float) -> None:
         mine, its = socket.socketpair()
         with its:
             command = [sys.executable, "-m", __name__, str(its.fileno()), str(memory)]
@@ -93,19 +116,23 @@ class _Process:
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
         self._connection = Connection(mine.detach())
+        self._seconds = seconds
 
-    def decode(self, data: bytes, seconds: float) -> DecodedImage:
+    def decode(self, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
         """Has it decode one image; after any other error than a reject it is of no use any more."""
         try:
+            self._connection.send_bytes(json.dumps(side).encode())
             self._connection.send_bytes(data)
-            if not self._connection.poll(seconds):
-                raise MachineFaultError(f"its decoder was not done after {seconds:g} seconds")
-            answer = json.loads(self._connection.recv_bytes())
+            deadline = time.monotonic() + self._seconds
+            answer = self._answer(deadline)
+            while "size" in answer:
+                self._connection.send_bytes(json.dumps(places(*answer["size"])).encode())
+                answer = self._answer(deadline)
             if "decoded" in answer:
-                facts = answer["decoded"]
-                pixels = np.empty((facts["height"], facts["width"], 3), np.uint8)
-                self._connection.recv_bytes_into(pixels.data.cast("B"))
-                return DecodedImage(pixels=pixels, **facts)
+                crops = np.empty((answer["crops"], side, side, 3), np.uint8)
+                if len(crops):
+                    self._connection.recv_bytes_into(crops.data.cast("B"))
+                return DecodedImage(pixels=NO_PIXELS, **answer["decoded"]), crops
         except (EOFError, OSError) as error:
             raise MachineFaultError(self._how()) from error
         if "rejected" in answer:
@@ -113,6 +140,12 @@ class _Process:
         if "fault" in answer:
             raise MachineFaultError(answer["fault"])
         raise RuntimeError(answer["error"])
+
+    def _answer(self, deadline: float) -> dict[str, Any]:
+        if not self._connection.poll(max(0.0, deadline - time.monotonic())):
+            raise MachineFaultError(f"its decoder was not done after {self._seconds:g} seconds")
+        answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        return answer
 
     def end(self) -> None:
         """Kills it."""
@@ -135,27 +168,34 @@ def _end_all(processes: LifoQueue[_Process]) -> None:
 
 def _serve(connection: Connection) -> None:
     """Answers each image until nobody is there to ask."""
+
+    def places(height: int, width: int) -> list[tuple[int, int]]:
+        connection.send_bytes(json.dumps({"size": [height, width]}).encode())
+        return [(top, left) for top, left in json.loads(connection.recv_bytes())]
+
     while True:
         try:
-            data = connection.recv_bytes()
+            side = json.loads(connection.recv_bytes())
         except EOFError:
             return
-        answer, pixels = _answer(data)
+        answer, crops = _answer(connection.recv_bytes(), side, places)
         connection.send_bytes(json.dumps(answer).encode())
-        if pixels is not None:
-            connection.send_bytes(pixels.data.cast("B"))
+        if crops is not None and len(crops):
+            connection.send_bytes(np.ascontiguousarray(crops).data.cast("B"))
 
 
-def _answer(data: bytes) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.uint8]] | None]:
+def _answer(data: bytes, side: int, places: Places) -> tuple[dict[str, Any], Crops | None]:
     try:
-        facts = decode(data)._asdict()
+        decoded, crops = decode_crops(data, side, places)
     except ImageRejectError as error:
         return {"rejected": [error.stage, error.reason, error.detail]}, None
     except MachineFaultError as error:
         return {"fault": str(error)}, None
     except Exception as error:  # noqa: BLE001 - told by who asked
         return {"error": told(error)}, None
-    return {"decoded": facts}, np.ascontiguousarray(facts.pop("pixels"))
+    facts = decoded._asdict()
+    del facts["pixels"]
+    return {"decoded": facts, "crops": len(crops)}, crops
 
 
 def _main(descriptor: int, memory: int) -> None:

@@ -15,6 +15,9 @@ PNG_START = 8
 PNG_EXTRAS = frozenset((b"tRNS", b"eXIf"))  # chunks that need not be read, and are
 BMP_BITFIELDS = 3
 BMP_COMPRESSIONS = range(4)  # none, run lengths of 8 and of 4 bits, bitfields
+BMP_RUN_LENGTHS = (1, 2)
+MAX_RUN_PIXELS, MAX_RUN_BYTES = 40_000_000, 8_000_000
+"""Of a BMP file of run lengths, which Pillow decodes one by one in Python; a page of A4 in 600 dots an inch has 35 megapixels."""
 MAX_PNG_CHUNKS = 100_000
 """Of 8 KiB each, which libpng writes, they hold 800 MiB."""
 MAX_GIF_BLOCKS = 65_536
@@ -156,6 +159,18 @@ def read_avif(data: bytes) -> Found:
         return Found(data, f"more than {MAX_AVIF_BOXES:,} {'boxes' if boxes > items else 'items'}")
     zeros = len(data) - len(data.rstrip(b"\0"))
     return Found(data, damaged=f"its last {zeros:,} bytes are zeros" if zeros * 8 > len(data) else None)
+
+
+def read_bmp(data: bytes) -> Found:
+    """A BMP file: run lengths may cost seconds."""
+    size, width, height, _, _, compression = (*unpack_from("<IiiHHI", data, 14),) if len(data) >= 34 else (0,) * 6
+    if size < 40 or compression not in BMP_RUN_LENGTHS:
+        return Found(data)
+    if abs(width * height) > MAX_RUN_PIXELS:
+        return Found(data, f"{width} x {height} pixels of run lengths are more than {MAX_RUN_PIXELS:,}")
+    return Found(
+        data, f"{len(data):,} bytes of run lengths are more than {MAX_RUN_BYTES:,}" if len(data) > MAX_RUN_BYTES else None
+    )
 
 
 def bmp_variant(data: bytes) -> str | None:

@@ -1,8 +1,8 @@
 """A JPEG file's segments and scans (ISO/IEC 10918-1, annex B), read before it is decoded: what it costs, and whether it is whole.
 
 libjpeg fills in what a file lacks and says nothing: where the coded data of a scan end, zeros stand for the rest. So each scan
-is followed here by :data:`ENDS` of ones, which no code begins with. A scan that is whole is read without them; one that is not
-asks for more than they are.
+is followed here by :data:`ENDS` of ones, which no code begins with, and given to libjpeg up to there. Of a scan that is whole it
+needs no more of them than it reads ahead, and passes over the rest; one that is not keeps some of them, and waits for more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from causalprint.schemas.config import MEBIBYTE
 from causalprint.transforms.images.headers import HOLE, Found
 
 MAX_SEGMENTS = 4_096
@@ -30,6 +31,8 @@ SURPLUS = 256
 """So many bytes, and more, that no coefficient is read from are no padding but a scan that went wrong before."""
 ENDS = b"\xff\0" * 8
 """Ones, as many as libjpeg reads ahead: 64 bits."""
+MORE_ENDS = (b"\xff\0",) * 4
+"""Given one by one behind these where other scans follow: what waits for more keeps one of them at least."""
 
 # ISO/IEC 10918-1, table K.1, in natural order.
 LUMINANCE = (
@@ -58,7 +61,6 @@ _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _FILL = re.compile(rb"\xff*")
 _HOLE_FOUND = "zero bytes stand where coefficients should"
-_TAIL = 512  # pairs of ones that are put behind a scan whose pixels are compared
 
 
 class Scan(NamedTuple):
@@ -77,14 +79,22 @@ class Scan(NamedTuple):
 
 
 class Jpeg(NamedTuple):
-    """What :func:`read_jpeg` found: ``found`` for every format, and what only a JPEG file has."""
+    """What :func:`read_jpeg` found.
+
+    Attributes:
+        found: as of every format; its ``data`` are all up to the first scan.
+        size: width and height, in pixels.
+        single: whether one scan holds all.
+        parts: the rest, to be decoded one by one. Of a single scan, all but its end; then its end, with :data:`ENDS` in place of
+            an end mark: where the pixels are whole before that, it is surplus, and where they are not with it, the file is cut.
+            Of several, each with :data:`ENDS`, then :data:`MORE_ENDS`; at last the end mark: where any of what comes before that
+            is left, a scan is cut.
+    """
 
     found: Found
     size: tuple[int, int]
     single: bool
-    """One scan holds all: ``found.data`` end in :data:`ENDS` in place of an end mark, so that a cut is an error."""
-    marked: bytes
-    """Of a file of several scans: the same with ones behind each. Where other pixels come of it, a scan is cut."""
+    parts: list[bytes | memoryview]
 
 
 class _Segments:
@@ -193,29 +203,26 @@ class _Segments:
 def read_jpeg(data: bytes) -> Jpeg:
     """What a JPEG file says before it is decoded."""
     file = _Segments(data)
-    found = Found(data, _cost(file), _variant(file) if file.frame else None)
+    head = b"".join(file.kept)
+    found = Found(head, _cost(file), _variant(file) if file.frame else None)
     if not file.scans:
-        return Jpeg(found, file.size, False, b"")
+        return Jpeg(found, file.size, False, [])
     if file.is_single():
         scan = file.scans[0]
-        pixels = data[scan.begin : scan.end]
-        filled_up = scan.coefficients and len(pixels) > HOLE_AT_END and not pixels[-HOLE_AT_END:].strip(b"\0")
-        if filled_up:
-            pixels = pixels.rstrip(b"\0")
-        hole = _HOLE_FOUND if scan.coefficients and bytes(HOLE) in pixels else None
-        ends = ENDS if scan.end < len(data) or filled_up else b""  # without a mark the file is cut, and Pillow says so
-        decodable = b"".join((*file.kept, pixels, ends))
-        return Jpeg(found._replace(data=decodable, truncated=hole, damaged=_restarts(file)), file.size, True, b"")
+        end = _end_of_codes(data, scan) if scan.coefficients else scan.end
+        hole = _HOLE_FOUND if scan.coefficients and data.find(bytes(HOLE), scan.begin, end) >= 0 else None
+        ends = ENDS if scan.end < len(data) or end < scan.end else b""  # without a mark the file is cut, and the decoder says so
+        last = max(scan.begin, end - SURPLUS)
+        parts: list[bytes | memoryview] = [memoryview(data)[scan.begin : last], data[last:end] + ends]
+        return Jpeg(found._replace(truncated=hole, damaged=_restarts(file)), file.size, True, parts)
     hole = _HOLE_FOUND if any(scan.coefficients and _has_hole(data, scan) for scan in file.scans) else None
-    begin = at = file.scans[0].begin
-    parts = [*file.kept]
+    parts, at = [], file.scans[0].begin
     for scan in file.scans:
-        parts += [data[at : scan.end], b"\xff\0" * _TAIL]
+        parts += [data[at : scan.end] + ENDS, *MORE_ENDS]
         at = scan.end
-    end = file.end + 2
-    decodable, marked = (b"".join(each) for each in ((*file.kept, data[begin:end]), (*parts, data[at:end])))
+    parts.append(data[at : file.end + 2])
     damaged = _restarts(file) or _missing_bits(file)
-    return Jpeg(found._replace(data=decodable, truncated=hole, damaged=damaged), file.size, False, marked)
+    return Jpeg(found._replace(truncated=hole, damaged=damaged), file.size, False, parts)
 
 
 @cache
@@ -299,6 +306,17 @@ def _missing_bits(file: _Segments) -> str | None:
         return f"no scan of {len(missing)} of {len(file.sampling)} components" if missing else None
     whole = all(lowest.get((part[0], coefficient)) == 0 for part in file.sampling for coefficient in range(64))
     return None if whole else "its scans end before the last bits of all coefficients"
+
+
+def _end_of_codes(data: bytes, scan: Scan) -> int:
+    """Where the zeros begin that fill up the end of a scan, or the scan's end."""
+    end, zeros = scan.end, bytes(MEBIBYTE)
+    if end - scan.begin <= HOLE_AT_END or not data.endswith(zeros[:HOLE_AT_END], scan.begin, end):
+        return end
+    while data.endswith(zeros, scan.begin, end):
+        end -= len(zeros)
+    start = max(scan.begin, end - len(zeros))
+    return start + len(data[start:end].rstrip(b"\0"))
 
 
 def _has_hole(data: bytes, scan: Scan) -> bool:

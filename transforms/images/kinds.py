@@ -57,6 +57,8 @@ _IMAGE_STARTS = {
     b"\xabKTX ": "KTX",
     **{b"P%d%c" % (kind, space): "PNM" for kind in range(1, 8) for space in b"\n\r\t "},
 }
+_IMAGE_START = re.compile(b"|".join(map(re.escape, _IMAGE_STARTS)))
+_FIRST_BYTES = {start[:1] for start in _IMAGE_STARTS} | {b"\xff", b"\x89", b"R", b"G", b"B", b"I", b"M"}
 _FILE_STARTS = {
     b"%PDF": "PDF",
     b"%!PS": "PostScript",
@@ -137,6 +139,11 @@ def is_other_name(name: str) -> bool:
     return suffix(name) in OTHER_SUFFIXES
 
 
+def is_silent_name(name: str) -> bool:
+    """Whether the name does not say what this is, so that its first bytes are asked."""
+    return not (is_image_name(name) or is_sidecar_name(name) or is_other_name(name))
+
+
 def is_unread_archive(name: str) -> bool:
     """Whether the name says that this holds many images, in a format that is not read: ``a.7z``, ``shard.00000.mds.zstd``."""
     last = suffix(name)
@@ -198,6 +205,8 @@ def other_format(head: bytes) -> str | None:
 
 def looks_like_image(head: bytes) -> bool:
     """Whether ``head`` begins an image, of the allow-list or not: for members whose name does not say."""
+    if head[:1] not in _FIRST_BYTES and head[4:8] != b"ftyp":
+        return False
     return image_format(head) is not None or _other_image(head) is not None
 
 
@@ -207,7 +216,8 @@ def _other_image(head: bytes) -> str | None:
         return "HEIC"
     if brands & {b"crx "}:
         return "CR3"
-    return next((name for start, name in _IMAGE_STARTS.items() if head.startswith(start)), None)
+    start = _IMAGE_START.match(head)
+    return _IMAGE_STARTS[start[0]] if start else None
 
 
 def _other_file(head: bytes) -> str | None:

@@ -11,15 +11,17 @@ from causalprint.transforms.images.headers import HOLE, Found
 
 MAX_TAGS = 1_024
 """Cameras' raw files have some hundred."""
+MAX_NUMBERS = 400_000
+"""Of one tag: 89 megapixels in tiles of 16 x 16 have 350,000."""
 MAX_SAMPLE_BYTES = 3 * 89_478_485
 """256 MiB, as of the largest image of 8 bits: samples of 32 bits are kept whole until they are converted."""
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_TEXTS = (1, 2, 7)  # bytes, however many, are read as they are
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
 _OFFSETS, _ROWS, _COUNTS, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 273, 278, 279, 284, 322, 323
 _TILE_OFFSETS, _TILE_COUNTS, _FORMAT = 324, 325, 339
-_PARTS_LOOKED_AT = 100_000
 _FLAT_BYTES = 1_000
 _USUAL = {
     _COMPRESSION: frozenset((1, 2, 3, 4, 5, 7, 8, 32773, 32946)),
@@ -48,18 +50,21 @@ class _Directory:
         start += 8 if big else 2
         step, width = (20, 8) if big else (12, 4)
         self.entries: dict[int, _Entry] = {}
-        self.value_bytes = 0
+        self.value_bytes = self.most_numbers = 0
         for at in range(start, start + step * min(self.number, MAX_TAGS), step):
             tag, kind, count = self._at("HHQ" if big else "HHI", at)
             size = count * _SIZES.get(kind, 1)
             if size > width:
                 (value,) = self._at("Q" if big else "I", at + step - width)
-                self.value_bytes += max(0, min(size, len(data) - value))  # as much of it as there is
+                there = max(0, min(size, len(data) - value))
+                self.value_bytes += there
+                if kind not in _TEXTS:
+                    self.most_numbers = max(self.most_numbers, there // _SIZES.get(kind, 1))
             else:
                 value = at + step - width
             self.entries.setdefault(tag, _Entry(kind, count, value))
 
-    def numbers(self, tag: int, default: int, most: int = _PARTS_LOOKED_AT) -> list[int]:
+    def numbers(self, tag: int, default: int, most: int = MAX_NUMBERS) -> list[int]:
         """The first values of a tag that are integers."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _INTEGERS:
@@ -81,10 +86,13 @@ def read_tiff(data: bytes) -> Found:
             return Found(data, f"{directory.number:,} tags are more than {MAX_TAGS:,}")
         if directory.value_bytes > 2 * len(data):  # one broken tag may claim all
             return Found(data, f"its tags hold {directory.value_bytes:,} bytes in a file of {len(data):,}")
+        if directory.most_numbers > MAX_NUMBERS:
+            return Found(data, f"a tag of {directory.most_numbers:,} numbers is longer than {MAX_NUMBERS:,}")
         # Of plain samples Pillow reads just what it needs, and says where that is not there; zeros may be black.
         plain = directory.number_of(_COMPRESSION, 1) in _PLAIN
-        missing = _unlisted(directory) or (None if plain else _beyond(directory) or _hole(directory))
-        return Found(data, _costly_samples(directory), truncated=missing)
+        costly = _costly_samples(directory) or _costly_parts(directory)
+        missing = _unlisted(directory) or (None if plain or costly else _beyond(directory) or _hole(directory))
+        return Found(data, costly, truncated=missing)
     except (struct.error, OverflowError, IndexError):
         return Found(data)
 
@@ -124,6 +132,14 @@ def _costly_samples(directory: _Directory) -> str | None:
     return None
 
 
+def _costly_parts(directory: _Directory) -> str | None:
+    """Strips or tiles may share bytes, as those of one colour do, but not all of them all bytes."""
+    together = sum(end - begin for begin, end in _parts(directory) if end <= len(directory.data))
+    if together > 2 * len(directory.data) + MAX_SAMPLE_BYTES:
+        return f"its strips or tiles have {together:,} bytes in a file of {len(directory.data):,}"
+    return None
+
+
 def _unlisted(directory: _Directory) -> str | None:
     """Whether its lists of strips or tiles are too short for the size that it declares."""
     width, height = directory.number_of(_WIDTH, 0), directory.number_of(_HEIGHT, 0)
@@ -135,7 +151,7 @@ def _unlisted(directory: _Directory) -> str | None:
     if directory.number_of(_PLANAR, 1) != 1:
         needed *= directory.number_of(_SAMPLES, 1)
     offsets = directory.numbers(_TILE_OFFSETS if tiled else _OFFSETS, 0)
-    if len(offsets) < min(needed, _PARTS_LOOKED_AT):
+    if len(offsets) < min(needed, MAX_NUMBERS):
         return f"{len(offsets):,} of {needed:,} strips or tiles are listed"
     return None
 

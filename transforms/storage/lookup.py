@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ class Store:
         """What lies in and below ``folder``.
 
         Left out are folders that begin with a dot, links to folders and out of ``folder``, folders that this program wrote its
-        output to, and on a local disk folders that cannot be listed.
+        output to, and on a local disk folders that cannot be listed. What a link to a folder leads to is missing, unless it is
+        listed under its own name.
         """
         found: list[Found] = []
         left_out: dict[str, LeftOut] = {}
@@ -144,7 +146,7 @@ class Store:
                 found.append(self._found(info, folder))
         outputs = {each.file.parent for each in found if each.file and each.file.name == OUTPUT_MARK}
         left_out |= {output: self._left_out("output of this program", output) for output in outputs}
-        left_out |= {each.path: self._left_out("link to a folder", each.path) for each in found if each.file is None}
+        left_out |= {each.path: self._left_out_link(each.path, folder) for each in found if each.file is None}
         files = [each.file for each in found if each.file and not _is_below(each.file.parent, outputs)]
         files.sort(key=lambda file: (file.parent, file.name))
         folders = [list(group) for _, group in groupby(files, key=lambda file: file.parent)]
@@ -206,7 +208,13 @@ class Store:
                     waiting.append(info["name"])
 
     def _left_out(self, kind: str, path: str, *, missing: bool = False) -> LeftOut:
-        return LeftOut(kind, 1, self.uri(path), missing)
+        """A folder that is left out; like those of shards, its URI ends in a slash."""
+        return LeftOut(kind, 1, f"{self.uri(path)}/", missing)
+
+    def _left_out_link(self, link: str, folder: str) -> LeftOut:
+        root, target = (os.path.join(os.path.realpath(each), "") for each in (folder, link))  # noqa: PTH118 - any text
+        listed = target.startswith(root) and not _hidden_folder(target, root)
+        return self._left_out("link to a folder", link, missing=not listed)
 
     def _listing(self, folder: str) -> dict[str, Found] | None:
         try:

@@ -7,18 +7,18 @@ import re
 from typing import Any
 
 import fsspec
-from fsspec.utils import get_protocol
 
 from causalprint.schemas.config import Storage
 from causalprint.schemas.urls import hide, public, scrubbed
 from causalprint.transforms.storage.retries import alone
 
+LOCAL = ("file", "local")
 SAME = (
     ("s3", "s3a"),
     ("gs", "gcs"),
     ("az", "abfs", "abfss"),
     ("http", "https"),
-    ("file", "local"),
+    LOCAL,
     ("ssh", "sftp"),
 )
 """Protocols of one store: options for one of them are for all."""
@@ -43,10 +43,13 @@ PACKAGES = {
     "swift": "swiftspec",
     "root": "fsspec-xrootd",
 }
+KEYED = frozenset({"s3", "gs", "oss"})
+"""Protocols whose URLs have no place for a user: what stands before an ``@`` would be taken for a bucket's name."""
 LIBHDFS = (
     "hdfs:// needs libhdfs and a Java virtual machine: install Hadoop's client, set JAVA_HOME and HADOOP_HOME, and CLASSPATH to "
     "what `hadoop classpath --glob` prints; or give webhdfs://HOST:PORT/PATH, which needs neither"
 )
+CHAINED = re.compile(r"^[\w+.-]+::|::[\w+.-]+://")
 PIPE_URL = re.compile(r"[a-z][a-z0-9+]*://[^\s'\"|;]+")
 
 
@@ -62,19 +65,23 @@ def opened(uri: str, storage: Storage, *, patient: bool = False) -> Any:
         inner = PIPE_URL.search(uri)
         give = f"give the URL itself: {public(inner[0])}" if inner else "give the URL or the path of what it prints"
         raise ValueError(f"input {shown!r}: commands (pipe:) are not run; {give}")
-    if "::" in uri and "://" in uri:
+    name = protocol_of(uri)
+    if name not in LOCAL and CHAINED.search(uri):
         archive = uri.rsplit("::", 1)[-1]
         raise ValueError(
             f"input {shown!r}: chained URLs (::) are not read; give the archive itself, {public(archive)}, or unpack it"
         )
-    protocol = _first(get_protocol(uri))
+    protocol = _first(name)
+    if protocol in KEYED and "@" in (user := re.split(r"[/?#]", uri.partition("://")[2], maxsplit=1)[0]):
+        hide(re.split("[:@]", user))
+        raise ValueError(f"{public(uri)!r}: credentials stand in --storage-options @FILE, never in a URL of {protocol}://")
     hide(parsed := json.loads(storage.options))
-    given = options_for(parsed, get_protocol(uri))
+    given = options_for(parsed, name)
     options = ({} if protocol == "file" else {"use_listings_cache": False}) | given
     if protocol == "s3" and not patient:  # one layer of retries, ours, unless somebody asks for botocore's
         options["config_kwargs"] = {"retries": {"total_max_attempts": 1}} | given.get("config_kwargs", {})
     try:
-        fs = _http(options) if protocol == "http" else fsspec.filesystem(get_protocol(uri), **options)
+        fs = _http(options) if protocol == "http" else fsspec.filesystem(name, **options)
     except ImportError as error:
         package = PACKAGES.get(protocol)
         needs = f"the package {package}: pip install {package}" if package else f"a package: {scrubbed(str(error))}"
@@ -93,6 +100,12 @@ def opened(uri: str, storage: Storage, *, patient: bool = False) -> Any:
         names = ", ".join(sorted(given)) or "none"
         raise ValueError(f"{protocol}:// takes other --storage-options than {names}: {scrubbed(str(error))}") from error
     return fs if patient else alone(fs)
+
+
+def protocol_of(uri: str) -> str:
+    """The protocol of a URL; ``file`` of a local path, which may hold any number of colons."""
+    before, found, _ = uri.partition("://")
+    return before if found and "/" not in before else "file"
 
 
 def options_for(parsed: dict[str, Any], protocol: str) -> dict[str, Any]:

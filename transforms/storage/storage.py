@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -15,13 +16,12 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
 from fsspec.spec import AbstractBufferedFile
-from fsspec.utils import get_protocol
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Storage
 from causalprint.schemas.elements import Shard, ShardDamageError, digest
 from causalprint.schemas.names import raw_path, text_of
 from causalprint.schemas.urls import bare, public, query_of
-from causalprint.transforms.storage.protocols import opened
+from causalprint.transforms.storage.protocols import LOCAL, opened, protocol_of
 from causalprint.transforms.storage.retries import StoreRefusalError, is_final, retried, timed
 from causalprint.transforms.storage.streams import BlockStream
 
@@ -76,7 +76,7 @@ def filesystem(uri: str, storage: Storage, *, patient: bool = False) -> tuple[An
 
 def is_local(uri: str) -> bool:
     """Whether ``uri`` names something on a disk of this machine."""
-    return get_protocol(uri) in ("file", "local")
+    return protocol_of(uri) in LOCAL
 
 
 def stored_file(info: dict[str, Any]) -> StoredFile:
@@ -100,7 +100,7 @@ class ShardSource:
     """The stored bytes of one shard, read with retries.
 
     Attributes:
-        uri, size, generation, columns: as of :class:`~causalprint.schemas.elements.Shard`.
+        uri, size, generation, columns, apart: as of :class:`~causalprint.schemas.elements.Shard`.
         is_local: whether it lies on a local disk, so that fetching ahead gains nothing.
     """
 
@@ -109,6 +109,7 @@ class ShardSource:
         self.size = shard.size
         self.generation = shard.generation
         self.columns = shard.columns
+        self.apart = frozenset(shard.apart)
         self._fs, self._path = filesystem(shard.location, storage)
         self._options = options
         self._is_folder = shard.format == "folder"
@@ -317,6 +318,16 @@ class RangeFile(AbstractBufferedFile):
         super().__init__(fs=None, path="", cache_type="none", size=size)
         self._range = fetch
         self._failure: ShardDamageError | None = None
+
+    def seek(self, loc: int, whence: int = 0) -> int:
+        """Goes to a byte, counted as of any file.
+
+        Raises:
+            OSError: it would be one before the start, as of files on disk.
+        """
+        if (place := loc + (0, self.loc, self.size)[whence]) < 0:
+            raise OSError(errno.EINVAL, f"byte {place} is before the start of the file")
+        return int(super().seek(loc, whence))
 
     def raise_failure(self) -> None:
         """Raises what the store failed with, if it did: libraries in between may have made another error of it.

@@ -16,16 +16,22 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from causalprint.transforms.faults import MachineFaultError, is_shortage, told
+
 logger = logging.getLogger(__name__)
 
 Fetch = Callable[[int, int], bytes]
 
 PIECE_BYTES = 512
 """Compressed bytes given to a decompressor at once: at zstd's highest ratio they become 16 MiB."""
+MADE_BYTES = 1024 * 1024
+"""What bzip2 and xz, which could make gigabytes of a piece, make of it at once."""
 DROPPED_BYTES = 4 * 1024 * 1024
 """Read bytes are cut from the front of a decompressed buffer when they are so many."""
 XZ_MEMORY = 256 * 1024 * 1024
 """Bytes that an xz decompressor may take; the highest preset needs 65 MiB."""
+XZ_WINDOW = 192 * 1024 * 1024
+"""The largest window that fits into that: the next that a frame may have is 256 MiB."""
 FRAME_HEAD_BYTES = 32
 """More than any frame's header has."""
 MAX_WINDOW = 128 * 1024 * 1024
@@ -135,7 +141,8 @@ class BlockStream:
 class DecompressedStream:
     """A stream of gzip, zlib, zstd, bzip2 or xz, decompressed as it is read, frame after frame.
 
-    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given.
+    A frame that is cut short or corrupt ends the stream with a ``failure``; everything before it has been given. A decompressor
+    that has no memory is no failure of the stream, but raises ``MachineFaultError``.
 
     Args:
         raw: the compressed bytes.
@@ -143,9 +150,10 @@ class DecompressedStream:
         frame: gives a decompressor of the frame that begins with the bytes it is given (32, fewer at the end), with
             ``decompress``, ``eof`` and ``unused_data``; or raises :class:`FrameError`.
         corrupt: what that raises.
+        most: bytes that come out of it; more are a failure.
     """
 
-    def __init__(self, raw: BlockStream, name: str, frame: Callable[[bytes], Any], corrupt: type[Exception]) -> None:
+    def __init__(self, raw: BlockStream, name: str, frame: Callable[[bytes], Any], corrupt: type[Exception], most: int) -> None:
         self.position = 0
         self.length: int | None = None
         self.failure: str | None = None
@@ -153,6 +161,7 @@ class DecompressedStream:
         self._name = name
         self._new_frame = frame
         self._corrupt = corrupt
+        self._most = most
         self._frame: Any = None
         self._input = b""
         self._output = bytearray()
@@ -191,13 +200,7 @@ class DecompressedStream:
         self._raw.close()
 
     def _more(self) -> bool:
-        if self.failure:
-            return False
-        if not self._input:
-            self._input = self._raw.read(PIECE_BYTES)
-        if not self._input:
-            if self._frame is not None:
-                self.failure = f"the {self._name} stream ends early, at byte {self._raw.position}"
+        if self.failure or not self._has_input():
             return False
         if self._frame is None:
             if not self._input.strip(b"\0"):  # padding between and after frames
@@ -209,15 +212,37 @@ class DecompressedStream:
         # A copy before each piece, where there can be one (of zlib), tells what comes before an error in that piece.
         before = self._frame.copy() if hasattr(self._frame, "copy") else None
         try:
-            self._output += self._frame.decompress(self._input)
+            most = (MADE_BYTES,) if hasattr(self._frame, "needs_input") else ()  # of bzip2 and xz
+            self._output += self._frame.decompress(self._input, *most)
         except self._corrupt as error:
-            self.failure = f"the {self._name} stream is corrupt near byte {self._raw.position - len(self._input)} ({error})"
+            self.failure = self._why(error)
             return before is not None and self._until_error(before)
         self._input = b""
         if self._frame.eof:
             self._input = self._frame.unused_data
             self._frame = None
         return True
+
+    def _has_input(self) -> bool:
+        """Whether there is more to decompress, of what was read or to be read; else why not."""
+        made = self.position + len(self._output) - self._start
+        if made > self._most:
+            self.failure = f"the {self._name} stream becomes more than {self._most} bytes, of {self._raw.length}"
+        elif not self._input and getattr(self._frame, "needs_input", True):
+            self._input = self._raw.read(PIECE_BYTES)
+            if not self._input and self._frame is not None:
+                self.failure = f"the {self._name} stream ends early, at byte {self._raw.position}"
+            return bool(self._input)
+        return made <= self._most
+
+    def _why(self, error: Exception) -> str:
+        if is_shortage(error):
+            raise MachineFaultError(told(error)) from error
+        near = f"near byte {self._raw.position - len(self._input)}"
+        if isinstance(error, lzma.LZMAError) and "Memory usage limit" in str(error):
+            need = f"needs a window of more than {XZ_WINDOW // 2**20} MiB {near}"
+            return f"the {self._name} stream {need}; recompress with a smaller dictionary, as xz -9 has"
+        return f"the {self._name} stream is corrupt {near} ({error})"
 
     def _begin(self) -> Any:
         """A decompressor of the frame to come, or ``None`` where it is not read, which is a failure."""
@@ -240,12 +265,13 @@ class DecompressedStream:
 Stream = BlockStream | DecompressedStream
 
 
-def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
+def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool], most: int) -> Stream:
     """``raw``, or what it decompresses to: by content, since names lie.
 
     Args:
         raw: the shard's bytes.
         is_plain: whether the first 512 bytes are those of the format itself, not compressed.
+        most: bytes that may come of them, decompressed.
 
     Raises:
         ImportError: zstd, and the package ``zstandard`` is not installed.
@@ -260,14 +286,14 @@ def decompressed(raw: BlockStream, is_plain: Callable[[bytes], bool]) -> Stream:
         except ImportError as error:
             raise ImportError("reading a .zst shard needs the package zstandard: pip install zstandard") from error
         # Its frames have checksums only if their writer wished so.
-        return DecompressedStream(raw, name, partial(_zstd_frame, zstandard), zstandard.ZstdError)
+        return DecompressedStream(raw, name, partial(_zstd_frame, zstandard), zstandard.ZstdError, most)
     if name == "bzip2":
-        return DecompressedStream(raw, name, lambda _: bz2.BZ2Decompressor(), OSError)
+        return DecompressedStream(raw, name, lambda _: bz2.BZ2Decompressor(), OSError, most)
     if name == "xz":
-        return DecompressedStream(raw, name, lambda _: lzma.LZMADecompressor(memlimit=XZ_MEMORY), lzma.LZMAError)
+        return DecompressedStream(raw, name, lambda _: lzma.LZMADecompressor(memlimit=XZ_MEMORY), lzma.LZMAError, most)
     if name == "zlib":
-        return DecompressedStream(raw, name, lambda _: zlib.decompressobj(), zlib.error)
-    return DecompressedStream(raw, name, lambda _: zlib.decompressobj(wbits=31), zlib.error)
+        return DecompressedStream(raw, name, lambda _: zlib.decompressobj(), zlib.error, most)
+    return DecompressedStream(raw, name, lambda _: zlib.decompressobj(wbits=31), zlib.error, most)
 
 
 def _zstd_frame(zstandard: Any, head: bytes) -> Any:
@@ -302,4 +328,4 @@ def decompressed_head(data: bytes, size: int) -> bytes:
 
     if compression_of(data) == "zlib":
         return _of_zlib(data)[:size]
-    return decompressed(BlockStream(fetch, fetch, len(data), len(data) or 1, 0), lambda _: False).read(size)
+    return decompressed(BlockStream(fetch, fetch, len(data), len(data) or 1, 0), lambda _: False, size).read(size)

@@ -14,7 +14,7 @@ from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SHARDS
 from causalprint.transforms.tables.ledger import Ledger
-from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.output import Output, unwritten
 from causalprint.transforms.tables.write_tables import encode, stored_table
 
 
@@ -25,6 +25,22 @@ def write_account(account: ShardAccount, output: Output) -> ShardAccount:
     row["skipped_kinds"] = [each._asdict() for each in account.skipped_kinds]
     rows = pa.RecordBatch.from_pylist([row], schema=SHARDS)
     output.put(output.path("shards", account.shard_id), encode(stored_table("shards", rows, output), record))
+    return account
+
+
+def write_or_leave(account: ShardAccount, output: Output) -> ShardAccount:
+    """:func:`write_account`; an account that cannot be written is incomplete, and left to another run, which finds its slices.
+
+    Raises:
+        OSError: others could not be written either.
+    """
+    try:
+        write_account(account, output)
+        unwritten.end()
+    except Exception as error:  # noqa: BLE001 - told, or raised
+        damage = unwritten.forgiven(error, "its account")
+        told = f"{account.damage}; {damage}" if account.damage else damage
+        return replace(account, complete=False, retryable=True, damage=told)
     return account
 
 
@@ -50,7 +66,7 @@ class CloseAccounts(beam.PTransform[PCollection[SliceReceipt], PCollection[Shard
             | "AddUp" >> beam.CombinePerKey(_add_up)
             | "Ledgers" >> beam.Values()
             | "Close" >> beam.Map(Ledger.close, self.output.bundle_id)
-            | "WriteAccount" >> beam.Map(write_account, output=self.output)
+            | "WriteAccount" >> beam.Map(write_or_leave, output=self.output)
         )
 
 

@@ -42,8 +42,8 @@ class Record(NamedTuple):
 def committed(output: Output, slice_id: str, stored: Stored | None = None) -> SliceReceipt | None:
     """The receipt of a slice all of whose files are there, ``computed=False``; ``None`` where they are not or it is not believed.
 
-    A mark that cannot be read is no mark, nor is one without the files that it names, as large as it says: the slice is computed
-    again and its files, this one too, are written anew.
+    A mark that cannot be read is no mark, nor is one without the files that it names, as large as it says, nor that of a slice of
+    which images could not be read: the slice is computed again and its files, this one too, are written anew.
 
     Args:
         output: where it is looked for.
@@ -60,7 +60,7 @@ def committed(output: Output, slice_id: str, stored: Stored | None = None) -> Sl
     except ValueError as error:
         _log.warning("the slice is computed again: %s", error)
         return None
-    if receipt is None or receipt.slice_id != slice_id or stored.is_to_retry(receipt):
+    if receipt is None or receipt.slice_id != slice_id or receipt.unfinished or stored.is_to_retry(receipt):
         return None
     if output.slicing and receipt.slicing not in (None, output.slicing):
         _log.warning("the slice is computed again: %s was cut at %s", path, receipt.slicing)

@@ -18,7 +18,8 @@ class Ledger:
         shard: the shard.
         present: bit ``i`` is set where slice ``i`` is committed: an eighth of a byte a slice.
         shortest, longest: how many slices the shard has, by the receipts of slices that end it; they should agree.
-        damage, retryable: by the same receipts.
+        damage: by the same receipts, and by those of slices that are unfinished.
+        retryable: whether another run may read more.
         counts: of the slices that are in.
         footprint, seal: of the same, as of :class:`~causalprint.schemas.accounts.ShardAccount`; ``None`` where one has none.
     """
@@ -49,7 +50,7 @@ class Ledger:
                 shortest=slices,
                 longest=slices,
                 damage=receipt.damage,
-                retryable=receipt.retryable,
+                retryable=receipt.retryable or receipt.unfinished,
                 counts=receipt.counts,
                 footprint=_part(receipt, receipt.footprint),
                 seal=_part(receipt, receipt.seal and digest(receipt.slice_id, receipt.seal)[:32]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from fsspec.implementations.local import LocalFileSystem
 from causalprint.schemas.config import DEFAULT_READING, Slicing, Storage
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.urls import public
-from causalprint.transforms.storage.retries import LIST_SECONDS, retried, timed
+from causalprint.transforms.faults import is_machine_fault, told
+from causalprint.transforms.storage.retries import LIST_SECONDS, is_final, retried, timed
 from causalprint.transforms.storage.storage import filesystem
 
 Result = TypeVar("Result")
@@ -32,6 +34,45 @@ MARK = "attributions"
 
 class OutputError(OSError):
     """The output's store did not take or give a file; the message says which, and why."""
+
+
+MANY_UNWRITTEN = 3
+"""Slices and accounts in a row, of one process, that could not be written: then none can be."""
+
+
+class Failures:
+    """How many times in a row something failed. Threads may share it."""
+
+    def __init__(self, most: int = MANY_UNWRITTEN) -> None:
+        self._most = most
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def end(self) -> None:
+        """Something did not fail."""
+        with self._lock:
+            self._count = 0
+
+    def forgiven(self, error: Exception, what: str) -> str:
+        """In words, why ``what`` could not be written, though others may be.
+
+        Raises:
+            OutputError: no others can be: it is the last of too many in a row.
+            Exception: ``error`` itself: the store's answer to others would be the same, or a package is missing.
+        """
+        if isinstance(error, ImportError) or any(is_final(one) for one in (error, error.__cause__) if isinstance(one, OSError)):
+            raise error
+        with self._lock:
+            self._count += 1
+            count = self._count
+        if count >= self._most:
+            raise OutputError(f"{what} could not be written, nor {count - 1} others before it: {told(error)}") from error
+        report = "" if isinstance(error, OSError) or is_machine_fault(error) else "; please report this"
+        return f"{what} was not written ({told(error)}{report}); run the same command again"
+
+
+unwritten = Failures()
+"""Of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +141,12 @@ def put(root: str, path: str, data: bytes, storage: Storage, *, exclusive: bool 
     target = f"{base}/{path}"
     if isinstance(fs, LocalFileSystem):
         # The dot keeps readers that take a whole folder (pyarrow.dataset, Spark) from opening a part as a table.
-        _put_local(Path(target), data, Path(target).with_name(f".{part or Path(target).name}.part"), exclusive=exclusive)
+        try:
+            _put_local(Path(target), data, Path(target).with_name(f".{part or Path(target).name}.part"), exclusive=exclusive)
+        except OSError as error:  # of a full disk it names no file
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, target) from error
     else:
         what = f"{public(root)}/{path} could not be written"
         stored(lambda: _create(fs, target, data) if exclusive else _pipe(fs, target, data), what)

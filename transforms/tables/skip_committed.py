@@ -15,7 +15,7 @@ from apache_beam.utils.shared import Shared
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt, receipt_of
 from causalprint.schemas.elements import ImageSlice, Shard
 from causalprint.transforms.counting import count
-from causalprint.transforms.tables.close_accounts import write_account
+from causalprint.transforms.tables.close_accounts import write_or_leave
 from causalprint.transforms.tables.committed import closed, committed_from, walk
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.stored import Stored
@@ -34,7 +34,7 @@ def skip_shard(shard: Shard, output: Output, stored: Stored | None = None) -> Sh
     if account is None:
         account = walk(output, shard, stored)
         if account is not None:
-            write_account(account, output)
+            account = write_or_leave(account, output)
     return account
 
 

@@ -101,6 +101,7 @@ def verify(root: str, storage: Storage, *, deep: bool = False, repair: bool = Fa
     bundles = bundle_ids(root, storage)
     check = _Check(Output(root, "", "", storage), deep)
     check.settings(known=bool(bundles))
+    check.beside()
     with ThreadPoolExecutor(THREADS) as pool:
         for bundle_id in bundles:
             _Partition(check, Output(root, bundle_id, "", storage), pool).check()
@@ -168,6 +169,14 @@ class _Check:
         for name in listed(root, "", storage):
             if name.startswith(".") and name.endswith(".part"):
                 self.found(name, Kind.TEMPORARY, "a process that was killed left it")
+
+    def beside(self) -> None:
+        """Looks beside the partitions of each table: readers of the whole table take what lies there for a part of it."""
+        for table in TABLES:
+            for name, size in listed(self.output.root, table, self.output.storage).items():
+                if not name.startswith((".", "_")) and not (size is None and name.startswith("bundle=")):
+                    what = "a folder" if size is None else f"{size} bytes"
+                    self.found(f"{table}/{name}", Kind.SURPLUS, f"{what} that no audit wrote")
 
     def manifests(self, bundles: Iterable[str]) -> None:
         """The accounts that runs name must be there: those of the last run by each bundle, or of all where all is read."""

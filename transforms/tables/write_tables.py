@@ -6,6 +6,7 @@ The same rows become the same bytes, and a record of them travels in the footer.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -19,9 +20,10 @@ from causalprint.schemas.elements import AttributedSlice
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SEALED_RECORD, file_schema, stored_rows
 from causalprint.transforms.counting import count
-from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.output import Output, unwritten
 from causalprint.transforms.tables.seals import BLANK, SEAL, read_seal, seal
 
+_log = logging.getLogger(__name__)
 ROW_GROUP = 8192
 """Rows: a whole slice of the default size. Rows are small, but a sidecar may be some kilobytes."""
 
@@ -112,9 +114,21 @@ def encode(rows: pa.Table, record: str | None = None) -> bytes:
 
 
 def write_counted(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:
-    """What ``write``, :func:`write_slice` or another that goes by :func:`commit`, returns for a slice; counts what is written."""
+    """What ``write``, :func:`write_slice` or another that goes by :func:`commit`, returns for a slice; counts what is written.
+
+    A slice that cannot be written is left to another run as ``retryable``, and this one goes on.
+
+    Raises:
+        OSError: others could not be written either.
+    """
     began = time.perf_counter()
-    receipt = write(computed, output)
+    try:
+        receipt = write(computed, output)
+        unwritten.end()
+    except Exception as error:  # noqa: BLE001 - told, or raised
+        source = computed.source
+        _log.warning("writing slice %d of %s failed", source.index, source.shard.uri, exc_info=error)
+        receipt = receipt_of(source.given_up(unwritten.forgiven(error, f"slice {source.index}")))
     ended = int(receipt.last)
     count(write_ms=1000 * (time.perf_counter() - began), shards=ended, shard_bytes=ended * receipt.shard.size)
     return receipt

@@ -34,18 +34,15 @@ def install(site: Path, package: str, entry: str, code: str = "") -> None:
 def test_an_audit_with_a_residual_of_another_package(tiny: Path, tmp_path: Path) -> None:
     shard = photographs_tar(tmp_path / "crawl" / "0.tar", range(2))
     path = os.pathsep.join([str(OUTSIDE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    specs = ("example:mean", "example:mean?radius=2")
+    arguments = ["audit", str(shard), "--output", str(tmp_path / "out"), "--bundle", str(tiny), "--json", "--residual"]
+    code = f"from causalprint.__main__ import main\nfor spec in {specs}: assert main([*{arguments}, spec]) == 0"
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     ids = {}
-    for spec in ("example:mean", "example:mean?radius=2"):
-        arguments = ["audit", shard, "--output", tmp_path / "out", "--bundle", tiny, "--residual", spec, "--json"]
-        done = subprocess.run(
-            [sys.executable, "-m", "causalprint", *map(str, arguments)],
-            env=os.environ | {"PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        run = json.loads(Path(json.loads(done.stdout)["manifest"]).read_text())["run"]
+    for spec, line in zip(specs, done.stdout.splitlines(), strict=True):
+        run = json.loads(Path(json.loads(line)["manifest"]).read_text())["run"]
         assert run["residual"] == spec
         assert [file["name"] for file in run["residual_digests"]] == ["example_residual.py"]
         ids[spec] = run["bundle_id"]

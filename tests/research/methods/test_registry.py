@@ -16,8 +16,8 @@ from tests.models.tiny_encoders import clip, save_encoder
 from tests.research.methods.sources import CLASSES, crops_of_each, training_of
 
 LEARNED, TESTED = 32, 10
-FEWER = {"causal": 16, "causal_paper": 16}
-"""Crops a source that are enough for methods that compute many lenses of each."""
+FEWER = {"causal": 12, "causal_paper": 12, "aedr": 12, "aeroblade": 12}
+"""Crops a source that are enough for methods that compute many lenses of each, or pass each through large networks."""
 
 
 class Fitted(NamedTuple):

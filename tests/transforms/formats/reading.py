@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions, Storage
-from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
+from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped, Unread
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.members import open_shard
 from causalprint.transforms.storage.storage import ShardSource
@@ -23,6 +23,7 @@ class Account(NamedTuple):
     rejects: list[Reject]
     skipped: list[Skipped]
     damage: str | None
+    unread: tuple[Unread, ...] = ()
 
 
 def read_all(
@@ -39,8 +40,10 @@ def read_all(
                 account.images.append(item)
             elif isinstance(item, Reject):
                 account.rejects.append(item)
-            else:
+            elif isinstance(item, Skipped):
                 account.skipped.append(item)
+            else:
+                account = account._replace(unread=(*account.unread, item))
     except ShardDamageError as error:
         return account._replace(damage=str(error))
     return account

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalprint.schemas.config import Sample, Slicing, Storage
-from causalprint.schemas.elements import Drawn, EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped
+from causalprint.schemas.elements import Drawn, EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, Unread
 from causalprint.transforms.formats.chosen import chosen_items, drawn_places, share_out
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.formats.slices import read_slices
@@ -83,13 +83,15 @@ def test_what_no_image_is_drawn_from_is_named(crawl: Path) -> None:
     assert (beyond.kind, beyond.count, beyond.missing) == ("shard beyond --limit", 3, False)
 
 
-@given(
-    kept=st.lists(st.sampled_from(["image", "reject", "skipped"]), max_size=30), limit=st.integers(1, 30), seed=st.integers(0, 3)
-)
+KINDS = st.sampled_from(["image", "reject", "unread", "skipped"])
+
+
+@given(kept=st.lists(KINDS, max_size=30), limit=st.integers(1, 30), seed=st.integers(0, 3))
 def test_those_that_are_drawn_come_in_order_with_all_that_is_skipped_before_them(kept: list[str], limit: int, seed: int) -> None:
-    makes: dict[str, Item] = {
+    makes: dict[str, Item | Unread] = {
         "image": EncodedImage("m", 0, b"x"),
         "reject": Reject("m", 0, "read", "empty", ""),
+        "unread": Unread("m", 0, 1, ""),
         "skipped": Skipped("m", 0),
     }
     items = [makes[kind]._replace(offset=place) for place, kind in enumerate(kept)]
@@ -99,13 +101,13 @@ def test_those_that_are_drawn_come_in_order_with_all_that_is_skipped_before_them
     shard = Shard("memory://a.tar", 0, "0", "tar", limit, Drawn(len(counted), seed))
     places = drawn_places(shard)
     assert len(places) == limit
-    chosen: list[Item] = []
+    chosen: list[Item | Unread] = []
     with pytest.raises(ShardDamageError, match=f"{limit} of {len(counted)} images drawn by --sample"):
         chosen.extend(_gather(chosen_items(items, shard), chosen))
     assert [item for item in chosen if not isinstance(item, Skipped)] == [counted[place] for place in sorted(places)]
 
 
-def _gather(items: Iterator[Item], into: list[Item]) -> Iterator[Item]:
+def _gather(items: Iterator[Item | Unread], into: list[Item | Unread]) -> Iterator[Item]:
     for item in items:
         into.append(item)
         yield from ()

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from causalprint.schemas.accounts import ShardAccount
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms.formats.members import open_shard, read_member
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_shards
+from causalprint.transforms.storage.storage import ShardSource
+from causalprint.transforms.tables.close_accounts import write_account
+from causalprint.transforms.tables.ledger import Ledger
+from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
+from causalprint.transforms.tables.stored import Stored
+from causalprint.transforms.tables.write_tables import write_slice
+from tests.samples import sample_slice
 from tests.shards import make_samples, write_folder
 from tests.transforms.formats.reading import FAST, read_all
 
@@ -75,6 +87,114 @@ def test_a_file_that_vanishes_is_retryable_and_never_a_silent_gap(tmp_path: Path
         (tmp_path / "photos" / SAMPLES[5].member).unlink(missing_ok=True)
     assert slices[-1].retryable
     assert sum(each.seen for each in slices) == 2
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, error: Exception, *names: str) -> None:
+    """Makes the disk give none of the files of these names."""
+    whole = ShardSource._attempt
+
+    def attempt(self: ShardSource, start: int, end: int, path: str | None = None) -> bytes:
+        if path and Path(path).name in names:
+            raise error
+        return whole(self, start, end, path)
+
+    monkeypatch.setattr(ShardSource, "_attempt", attempt)
+
+
+REFUSALS = [PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "Input/output error")]
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=str)
+@pytest.mark.parametrize("images", [1, 2, 6])
+def test_a_file_that_the_store_does_not_give_costs_itself_until_it_does(
+    images: int, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(SAMPLES, tmp_path / "photos")
+    shard = open_shard((tmp_path / "photos").as_uri(), Storage())
+    whole = list(read_slices(shard, "bundle", Slicing(images), Storage(), FAST))
+    with monkeypatch.context() as patched:
+        refuse(patched, error, SAMPLES[2].member)
+        parts = list(read_slices(shard, "bundle", Slicing(images), Storage(), FAST))
+    assert [image.data for part in parts for image in part.images] == [
+        sample.data for number, sample in enumerate(SAMPLES) if number != 2
+    ]
+    assert [part.unfinished for part in parts] == [2 in range(first, first + images) for first in range(0, 6, images)]
+    assert not any(part.rejects or part.retryable for part in parts)
+    for part, before in zip(parts, whole, strict=True):
+        assert part.unfinished or part == before
+        assert not part.unfinished or type(error).__name__ in (part.damage or "")
+
+
+def test_what_is_unfinished_is_written_and_done_again_and_nothing_else_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(SAMPLES, tmp_path / "photos")
+    shard = open_shard((tmp_path / "photos").as_uri(), Storage())
+    output = Output(str(tmp_path / "out"), "bundle", "0" * 64, Storage())
+
+    def account() -> tuple[ShardAccount, list[int]]:
+        ledger, done = Ledger(shard), []
+        stored = Stored(output)
+        for part in read_slices(shard, "bundle", Slicing(2), Storage(), FAST):
+            receipts = list(skip_slice(part, output, stored))
+            if not receipts:
+                done.append(part.index)
+                rows = sample_slice(shard, part.index, bundle_id="bundle", images=len(part.images), rejects=0, last=part.last)
+                source = replace(rows.fingerprinted.source, damage=part.damage, unfinished=part.unfinished)
+                receipts = [write_slice(replace(rows, fingerprinted=replace(rows.fingerprinted, source=source)), output)]
+            ledger = reduce(Ledger.add, receipts, ledger)
+        return write_account(ledger.close("bundle"), output), done
+
+    with monkeypatch.context() as patched:
+        refuse(patched, REFUSALS[0], SAMPLES[2].member)
+        first, done = account()
+        assert (first.seen, first.attributed, first.complete, first.retryable, done) == (5, 5, False, True, [0, 1, 2])
+        assert f"'{SAMPLES[2].member}' could not be read" in (first.damage or "")
+        assert account() == (replace(first, computed=1), [1])
+    assert skip_shard(shard, output) is None
+    second, done = account()
+    assert (second.seen, second.complete, second.retryable, second.damage, done) == (6, True, False, None, [1])
+    assert skip_shard(shard, output) == replace(second, computed=0)
+
+
+@pytest.mark.parametrize(("name", "plain"), [(f"{SAMPLES[2].key}.json", [SAMPLES[2].member, "silent"]), ("silent", [])])
+def test_a_sidecar_that_is_not_given_costs_itself_and_makes_later_slices_uncertain(
+    name: str, plain: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(SAMPLES[:3], tmp_path / "photos")
+    (tmp_path / "photos" / "silent").write_bytes(JPEG)
+    shard = open_shard((tmp_path / "photos").as_uri(), Storage())
+    refuse(monkeypatch, REFUSALS[0], name)
+    parts = list(read_slices(shard, "bundle", Slicing(1), Storage(), FAST))
+    images = [image for part in parts for image in part.images]
+    assert len(images) == 4 - (name == "silent")
+    assert [image.member for image in images if image.metadata is None] == plain
+    first = 2 if plain else 3
+    assert [part.unfinished for part in parts] == [place >= first for place in range(len(parts))]
+
+
+def test_a_store_that_gives_no_file_any_more_ends_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = make_samples(20)
+    write_folder(samples, tmp_path / "photos")
+    shard = open_shard((tmp_path / "photos").as_uri(), Storage())
+    refuse(monkeypatch, REFUSALS[0], *(sample.member for sample in samples[5:]))
+    parts = list(read_slices(shard, "bundle", Slicing(2), Storage(), FAST))
+    assert [(len(part.images), part.retryable, part.unfinished) for part in parts] == [
+        (2, False, False),
+        (2, False, False),
+        (1, False, True),
+        *[(0, False, True)] * 2,
+        (0, True, False),
+    ][: len(parts)]
+    assert parts[-1].retryable
+
+
+def test_an_image_file_by_itself_that_is_not_given_is_retryable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    shard = open_shard((tmp_path / "a.jpg").as_uri(), Storage())
+    refuse(monkeypatch, REFUSALS[0], "a.jpg")
+    (only,) = read_slices(shard, "bundle", Slicing(), Storage(), FAST)
+    assert (only.seen, only.retryable, only.unfinished) == (0, True, False)
 
 
 SIDECARS = st.sets(st.sampled_from(["{stem}.json", "{stem}.txt", "{name}.json", "{name}.txt", "x{stem}.txt", "{stem}"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.reasons import Reason
+from causalprint.transforms.formats import columns as columns_module
 from causalprint.transforms.formats import parquet_file, table_rows
 from causalprint.transforms.formats.parquet_footer import Chunk, chunks_of, page_at, tail_of
 from causalprint.transforms.formats.parquet_head import first_values
@@ -117,8 +119,57 @@ def test_pages_too_large_cost_their_row_group(tmp_path: Path, monkeypatch: pytes
     assert [image.offset for image in account.images] == [0, 2]
     assert [(each.offset, each.reason) for each in account.rejects] == [(1, Reason.TOO_LARGE)]
     in_metadata = {"image": [JPEG], "text": pa.array(["x" * 20_000_000])}
-    (image,) = read(tmp_path / "b.parquet", in_metadata, use_dictionary=False).images
-    assert image.metadata is None
+    account = read(tmp_path / "b.parquet", in_metadata, use_dictionary=False)
+    assert [(image.data, image.metadata) for image in account.images] == [(JPEG, None)]
+    assert [each.kind for each in account.skipped] == ["column of metadata too costly to read"]
+    assert account.damage is None
+
+
+@pytest.mark.parametrize("other", [None, JPEG, b"text"], ids=["nothing", "images", "no images"])
+def test_a_column_too_costly_to_read_costs_no_image_of_another(
+    other: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_file, "MAX_LISTED", 1000)
+    long = [other] * 2000
+    columns = {"image": [JPEG, None, JPEG], "list": pa.array([[other], long, [other]], pa.list_(pa.binary())), "n": [1, 2, 3]}
+    account = read(tmp_path / "a.parquet", columns, row_group_size=2)
+    told = [(image.member.partition("/")[2], image.offset, image.data) for image in account.images]
+    in_list = [("list/0", 2, JPEG)] * (other is JPEG)
+    assert told == [("image" * bool(in_list), offset, JPEG) for offset in (0, 2)] + in_list
+    assert [json.loads(image.metadata or "")["n"] for image in account.images] == [1, 3, 3][: len(told)]
+    refused = [("1", Reason.NO_BYTES)] if other == b"text" else [(f"{row}/list", Reason.TOO_LARGE) for row in (0, 1)]
+    assert [(each.member, each.reason) for each in account.rejects] == refused
+    assert account.damage is None
+
+
+def test_rows_that_are_refused_are_told_each_by_itself_up_to_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_file, "MAX_LISTED", 10)
+    monkeypatch.setattr(table_rows, "MAX_REFUSED", 5)
+    lists = pa.array([[None] * 20] * 4, pa.list_(pa.binary()))
+    account = read(tmp_path / "a.parquet", {"image": [JPEG] * 4, "a": lists, "b": lists})
+    assert len(account.images) == 4
+    assert [each.member for each in account.rejects] == ["0/a", "1/a", "2/a", "3/a", "0/b", "3/b"]
+    assert account.rejects[-1].detail.startswith("3 rows up to this one: ")
+
+
+@pytest.mark.parametrize("kind", ["columns", "fields"])
+def test_a_table_of_many_columns_is_read_and_one_of_too_many_says_how_many_it_may_have(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"c{number}" for number in range(1000)]
+    columns: dict[str, Any]
+    if kind == "columns":
+        columns = {name: [1] for name in names} | {"image": [JPEG]}
+    else:
+        columns = {"image": [dict.fromkeys(names, 1) | {"bytes": JPEG}]}
+    account = read(tmp_path / "a.parquet", columns)
+    assert [image.data for image in account.images] == [JPEG]
+    assert list(json.loads(account.images[0].metadata or "").values()) == [1] * 1000
+    assert account.damage is None
+    monkeypatch.setattr(columns_module, "MAX_COLUMNS", 1000)
+    account = read_all(tmp_path / "a.parquet")
+    assert account.images == []
+    assert "columns and fields, more than 1000, so none of 1 rows can be read" in (account.damage or "")
 
 
 def test_a_list_that_repeats_a_value_of_a_dictionary_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from causalprint.transforms.formats.members import open_shard
 from causalprint.transforms.formats.samples import ORPHAN
 from causalprint.transforms.formats.sidecars import match_sidecars
 from causalprint.transforms.formats.slices import read_slices
-from tests.shards import compress, make_samples, tar_of
+from tests.shards import compress, make_samples, tar_of, zip_of
 from tests.transforms.formats.reading import FAST, Account, read_all
 
 JPEG = make_samples(1)[0].data
@@ -230,7 +230,7 @@ def test_no_sidecar_raises_whatever_it_holds(sidecar: str, kept: str, more: list
     [
         (
             "metadata.jsonl",
-            '{"file_name": "a.jpg", "text": "x, y", "n": 1.50}\n\nno json\n{"file_name": "./b.jpg", "text": "z"}\n{"n": 1}\n',
+            '{"file_name": "a.jpg", "text": "x, y", "n": 1.50}\n\n{"file_name": "./b.jpg", "text": "z"}\n',
         ),
         ("metadata.csv", 'file_name,text,n\na.jpg,"x, y",1.50\n./b.jpg,z\n'),
     ],
@@ -245,6 +245,58 @@ def test_the_lines_of_an_imagefolder_describe_its_images(name: str, text: str, t
     assert (found["a.jpg"]["text"], float(found["a.jpg"]["n"]), found["c.jpg"]) == ("x, y", 1.5, None)
     assert (found["b.jpg"]["text"], found["b.jpg"]["url"], found["b.jpg"]["file_name"]) == ("own", "u", "./b.jpg")
     assert account.skipped == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    ("name", "text", "unreadable"),
+    [
+        (
+            "metadata.jsonl",
+            '{"file_name": "a.jpg", "t": "é"}\r\n{"file_name": "c"}\nno\n[1]\n\n{}\n{"file_name": "a.jpg"}\n{"file_name": ""}',
+            2,
+        ),
+        ("metadata.csv", 'file_name,t\na.jpg,é\ngone.jpg,"1\n2"\n\n,1\na.jpg,2\nb.md,3\n\n', 0),
+    ],
+)
+def test_the_lines_of_an_imagefolder_that_tell_nothing_are_counted(
+    name: str, text: str, unreadable: int, encoding: str, tmp_path: Path
+) -> None:
+    for file in ("a.jpg", "b.md"):
+        (tmp_path / file).write_bytes(contents(file))
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    (only,) = read_slices(open_shard(tmp_path.as_uri(), Storage()), "b", Slicing(), Storage())
+    assert json.loads(only.images[0].metadata or "")["t"] == "é"
+    counted = {each.kind: each.members for each in only.skipped_kinds}
+    expected = {f"row of {name} of no image": 4, f"unreadable line of {name}": unreadable, ORPHAN: 1}
+    assert counted == {kind: members for kind, members in expected.items() if members}
+    assert only.damage is None
+
+
+def test_two_lists_tell_together_and_the_lines_of_json_have_the_say(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    (tmp_path / "metadata.csv").write_text("file_name,text,source\na.jpg,csv,web\n")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.jpg", "text": "jsonl"}\n')
+    account = read_all(tmp_path)
+    assert told(account)["a.jpg"] == {"file_name": "a.jpg", "text": "jsonl", "source": "web"}
+    assert account.skipped == []
+
+
+def test_what_describes_images_and_is_too_large_is_called_that(tmp_path: Path) -> None:
+    small = replace(FAST, max_sample_bytes=64, max_sidecar_bytes=16)
+    for name in ("a.jpg", "a.json", "Metadata.jsonl", "metadata.csv"):
+        (tmp_path / name).write_bytes(JPEG if name == "a.jpg" else b" " * 65)
+    kinds = sorted(each.kind for each in read_all(tmp_path, small).skipped)
+    assert kinds == ["metadata.csv that is too large", "metadata.jsonl that is too large", "sidecar that is too large"]
+    for suffix, archive in (("tar", tar_of), ("zip", zip_of)):
+        (path := tmp_path / f"b.{suffix}").write_bytes(archive([("a.jpg", JPEG), ("a.json", b" " * 65)]))
+        assert [each.kind for each in read_all(path, small).skipped] == ["sidecar that is too large"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_sidecar_is_in_the_encoding_that_its_first_bytes_say(encoding: str) -> None:
+    told = sidecar_metadata([("json", '{"url": "ü"}'.encode(encoding)), ("txt", "café 猫".encode(encoding))])
+    assert json.loads(told or "") == {"url": "ü", "txt": "café 猫"}
 
 
 def test_a_list_that_describes_no_image_is_counted(tmp_path: Path) -> None:

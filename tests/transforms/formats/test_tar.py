@@ -124,6 +124,25 @@ def test_a_text_does_not_replace_what_the_json_says() -> None:
     assert json.loads(account.images[0].metadata or "") == {"txt": "from json"}
 
 
+@pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE])
+def test_what_has_no_bytes_is_rejected_where_it_is_called_like_an_image(kind: bytes) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        info = tarfile.TarInfo("d.jpg")
+        info.type = kind
+        tar.addfile(info)
+        info = tarfile.TarInfo("a.jpg")
+        info.size = len(JPEG)
+        tar.addfile(info, io.BytesIO(JPEG))
+    account = read_tar(buffer.getvalue())
+    assert [image.member for image in account.images] == ["a.jpg"]
+    if kind == tarfile.DIRTYPE:
+        assert ([each.kind for each in account.skipped], account.rejects, account.damage) == (["folder"], [], None)
+    else:
+        assert [(each.member, each.reason) for each in account.rejects] == [("d.jpg", Reason.NO_BYTES)]
+        assert "'d.jpg'" in (account.damage or "")
+
+
 def test_folders_and_pipes_are_stepped_over_and_sparse_files_rejected() -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:

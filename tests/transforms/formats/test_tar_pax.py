@@ -1,10 +1,12 @@
-"""PAX headers, and zstd's frames: whatever their size, they cost neither the name nor the account, nor memory nor minutes."""
+"""PAX headers, and frames of zstd and xz: whatever their size, they cost no name, no account, no memory and no minutes."""
 
 from __future__ import annotations
 
+import lzma
 import struct
 import tarfile
 import tracemalloc
+import zlib
 
 import pytest
 import zstandard
@@ -142,3 +144,19 @@ def test_a_window_that_needs_too_much_memory_says_what_to_do(log: int, told: str
         assert "corrupt" not in (account.damage or "")
     elif suffix == "tar.zst":
         assert (len(account.images), account.damage) == (3, None)
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(31, True), (32, False), (37, False)], ids=["192 MiB", "256 MiB", "1.5 GiB"])
+def test_a_dictionary_of_xz_that_needs_too_much_memory_says_what_to_do(size: int, is_read: bool) -> None:
+    half = len(TAR) // 2
+    first, frame = lzma.compress(TAR[:half]), bytearray(lzma.compress(TAR[half:]))
+    end = 12 + 4 * (frame[12] + 1)  # of the block's header, which follows the frame's and ends with a checksum
+    frame[frame.index(b"\x21\x01", 12) + 2] = size
+    frame[end - 4 : end] = zlib.crc32(frame[12 : end - 4]).to_bytes(4, "little")
+    account = read_tar(first + bytes(frame), "tar.xz")
+    assert account.images
+    if is_read:
+        assert account.damage is None
+    else:
+        assert "the xz stream needs a window of more than 192 MiB near byte" in (account.damage or "")
+        assert "recompress with a smaller dictionary" in (account.damage or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import zipfile
@@ -50,7 +51,11 @@ def test_members_come_in_order_with_their_sidecars_whatever_the_method(method: i
 
 @pytest.mark.parametrize(
     ("central", "local", "value", "detail"),
-    [(8, 6, b"\x01\0", "encrypted"), (10, 8, b"\x0e\x01", "compressed by method 270"), (10, 8, b"\x60\0", "method 96")],
+    [
+        (8, 6, b"\x01\0", "unpack the archive with its password"),
+        (10, 8, b"\x0e\x01", "compressed by method 270"),
+        (10, 8, b"\x60\0", "method 96"),
+    ],
 )
 def test_a_member_that_cannot_be_undone_is_rejected_by_name(central: int, local: int, value: bytes, detail: str) -> None:
     account = read_zip(patched(ZIP, SAMPLES[3].member, central=central, local=local, value=value))
@@ -76,6 +81,66 @@ def test_whatever_byte_is_flipped_no_wrong_byte_is_given(at: int, flip: int) -> 
 def test_an_archive_that_is_cut_is_incomplete(size: int) -> None:
     account = read_zip(ZIP[:size])
     assert "empty file" in (account.damage or "") if size == 0 else "no central directory" in (account.damage or "")
+
+
+def test_an_archive_without_members_is_complete() -> None:
+    account = read_zip(zip_of([]))
+    assert (account.images, account.rejects, account.skipped, account.damage) == ([], [], [], None)
+
+
+NAME = ZIP.index(SAMPLES[3].member.encode(), ZIP.index(b"PK\x01\x02"))
+"""Where the directory names the fourth image; 46 bytes of numbers stand before."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({8 - 46: b"\0\x08", 0: b"\xff"}, "UnicodeDecodeError"),
+        ({6 - 46: b"\x63"}, "zip file version 9.9"),
+    ],
+    ids=["a name that is no UTF-8", "a version"],
+)
+@pytest.mark.parametrize("before", [b"", b"#!/bin/sh\n"], ids=["alone", "behind something"])
+def test_an_entry_that_cannot_be_read_costs_its_member(changes: dict[int, bytes], why: str, before: bytes) -> None:
+    data = bytearray(ZIP)
+    for place, value in changes.items():
+        data[NAME + place : NAME + place + len(value)] = value
+    account = read_zip(before + bytes(data))
+    assert [image.data for image in account.images] == [sample.data for sample in SAMPLES if sample is not SAMPLES[3]]
+    assert [json.loads(image.metadata or "")["number"] for image in account.images] == [0, 1, 2, 4, 5, 6, 7]
+    (reject,) = account.rejects
+    assert (reject.reason, reject.offset) == (Reason.CORRUPT_HEADER, len(before) + ZIP.index(SAMPLES[3].data) - 30 - 10)
+    assert why in reject.detail
+    assert "cannot be read as a whole" in (account.damage or "")
+
+
+def test_an_extra_field_that_is_broken_costs_its_member() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for sample in SAMPLES:
+            info = zipfile.ZipInfo(sample.member)
+            info.extra = b"\x55\x54\x09\0" * (sample is SAMPLES[3])
+            archive.writestr(info, sample.data)
+    account = read_zip(buffer.getvalue())
+    assert [image.data for image in account.images] == [sample.data for sample in SAMPLES if sample is not SAMPLES[3]]
+    assert [(each.member, each.reason) for each in account.rejects] == [(SAMPLES[3].member, Reason.CORRUPT_HEADER)]
+    assert "Corrupt extra field" in account.rejects[0].detail
+
+
+def test_entries_that_another_swallows_are_found() -> None:
+    """Longer by three entries, the comment of one hides these: Python's reader would not miss them."""
+    data = bytearray(ZIP)
+    hidden = ZIP.index(SAMPLES[5].member.encode(), NAME) - 46 - (NAME + 10)
+    data[NAME + 32 - 46 : NAME + 34 - 46] = hidden.to_bytes(2, "little")
+    account = read_zip(bytes(data))
+    assert [image.data for image in account.images] == list(ORIGINALS.values())
+    assert "16 members are counted, 13 listed" in (account.damage or "")
+
+
+def test_sidecars_that_cannot_be_read_are_counted_as_such() -> None:
+    account = read_zip(patched(ZIP, f"{SAMPLES[3].key}.json", central=8, local=6, value=b"\x01\0"))
+    assert len(account.images) == 8
+    assert [(each.member, each.kind) for each in account.skipped] == [("000003.json", "sidecar that could not be read")]
 
 
 def test_two_archives_in_a_row_are_not_taken_for_one() -> None:

@@ -45,6 +45,23 @@ def tags(number: int, size: int) -> bytes:
     return b"II*\0\x08\0\0\0" + struct.pack("<H", number) + entries + bytes(size)
 
 
+def strips(number: int, size: int, compression: int = 1) -> bytes:
+    """A TIFF of strips of a row, which all are the same bytes, or all that there is from there on."""
+    at = 8 + 2 + 12 * 10 + 4
+    lists = struct.pack("<I", at + 8 * number) * number + struct.pack("<I", size) * number
+    values = [(256, 4, 1, 64), (257, 4, 1, number), (258, 3, 1, 8), (259, 3, 1, compression), (262, 3, 1, 1)]
+    values += [(273, 4, number, at), (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, number, at + 4 * number), (339, 3, 1, 1)]
+    entries = b"".join(struct.pack("<HHII", *value) for value in values)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(values)) + entries + bytes(4) + lists + bytes(range(64)) * (size // 64)
+
+
+def run_lengths(width: int, height: int, data: bytes) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0) + bytes(
+        value for grey in range(256) for value in (grey, grey, grey, 0)
+    )
+    return b"BM" + struct.pack("<IHHI", 14 + len(header) + len(data), 0, 0, 14 + len(header)) + header + data
+
+
 def gif(blocks: bytes) -> bytes:
     data = encode(PICTURE.convert("P"), "GIF")
     start = 13 + (3 << (data[10] & 7) + 1)
@@ -69,6 +86,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "TIFF: 60,000 tags": lambda: tags(60_000, 200_000),
     "TIFF: its tags hold 200,000,000 bytes": lambda: tags(1000, 200_000),
     "TIFF: 9000 x 9000 pixels of 32 bits": lambda: saved(Image.new("F", (9000, 9000)), "TIFF", compression="tiff_adobe_deflate"),
+    "TIFF: a tag of 1,000,000 numbers": lambda: strips(1_000_000, 64),
+    "TIFF: its strips or tiles have 1,000,000,000 bytes": lambda: strips(1000, 1_000_000, 5),
+    "BMP: 7000 x -6000 pixels of run lengths": lambda: run_lengths(7000, -6000, b"\xff\x12" * 9),
+    "BMP: 9,001,078 bytes of run lengths": lambda: run_lengths(3000, 3000, b"\1\x12" * 4_500_000),
     "WEBP: more than 20,000 chunks": lambda: webp(100_000),
     "AVIF: more than 4,096 boxes": lambda: encode(PICTURE, "AVIF") + struct.pack(">I4s", 8, b"free") * 100_000,
 }
@@ -101,6 +122,15 @@ def test_what_is_no_pixel_costs_an_image_nothing(name: str) -> None:
     kind = {b"\x89": "PNG", b"G": "GIF", b"\xff": "JPEG"}[data[:1]]
     expected = encode(PICTURE.convert("P") if kind == "GIF" else PICTURE, kind)
     assert np.array_equal(decode(data).pixels, decode(expected).pixels)
+
+
+def test_strips_may_be_many_and_the_same() -> None:
+    assert np.array_equal(decode(strips(20_000, 64)).pixels, np.arange(64)[None, :, None].repeat(20_000, 0).repeat(3, 2))
+
+
+def test_run_lengths_are_read() -> None:
+    found = decode(run_lengths(300, 200, (b"\xff\x12" + b"\x2d\x34" + b"\0\0") * 200 + b"\0\1"))
+    assert np.array_equal(found.pixels[:, :, 0], np.repeat([[0x12] * 255 + [0x34] * 45], 200, axis=0))
 
 
 def test_one_broken_tag_does_not_cost_a_sound_tiff_its_pixels() -> None:

@@ -12,28 +12,35 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
+from causalprint.schemas.arrays import Crops
 from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.images import decoder_processes
-from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
-from causalprint.transforms.images.decoder_processes import DecoderProcesses
+from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
+from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
 from tests.audits import command, photographs_tar
 from tests.outputs import files_below
 from tests.transforms.images.test_decode import VARIANTS
 
 Capture = pytest.CaptureFixture[str]
+SIDE = 30
 NAME = decoder_processes.__name__
 
 
-def outcome(how: Callable[[bytes], DecodedImage], data: bytes) -> tuple[object, ...]:
+def ends(height: int, width: int) -> list[tuple[int, int]]:
+    """The first and the last square of an image that has them."""
+    return [(0, 0), (height - SIDE, width - SIDE)] if min(height, width) >= SIDE else []
+
+
+def outcome(how: Callable[[bytes, int, Places], tuple[DecodedImage, Crops]], data: bytes) -> tuple[object, ...]:
     try:
-        found = how(data)
+        decoded, crops = how(data, SIDE, ends)
     except ImageRejectError as error:
         return error.stage, error.reason, error.detail
-    return found.pixels.tobytes(), found.pixels.shape, *found[1:]
+    assert decoded.pixels.size == 0
+    return crops.tobytes(), crops.shape, *decoded[1:]
 
 
 def decoders(of: int) -> list[int]:
@@ -52,7 +59,7 @@ def large_png(side: int) -> bytes:
 def test_images_and_rejects_are_those_of_decoding_here() -> None:
     cut = [data[: len(data) // 2] for data in VARIANTS.values()]
     data = [*VARIANTS.values(), *cut, b"", b"no image", b"\xff\xd8\xff" + bytes(99)]
-    expected = [outcome(decode, one) for one in data]
+    expected = [outcome(decode_crops, one) for one in data]
     assert len({len(one) for one in expected}) == 2, "images and rejects"
     with DecoderProcesses() as apart:
         with ThreadPoolExecutor(3) as pool:
@@ -63,15 +70,15 @@ def test_images_and_rejects_are_those_of_decoding_here() -> None:
 
 def test_more_memory_than_there_may_be_blames_no_image() -> None:
     small = large_png(100)
-    with DecoderProcesses(memory=400 * 1024**2) as apart:
+    with DecoderProcesses(memory=330 * 1024**2) as apart:
         with pytest.raises(MachineFaultError, match=r"MemoryError|memory was short"):
-            apart.decode(large_png(9000))
-        assert outcome(apart.decode, small) == outcome(decode, small)
+            apart.decode(large_png(7500), SIDE, ends)
+        assert outcome(apart.decode, small) == outcome(decode_crops, small)
 
 
 def test_a_process_that_takes_too_long_blames_no_image() -> None:
     with DecoderProcesses(seconds=0) as apart, pytest.raises(MachineFaultError, match="its decoder was not done after 0 seconds"):
-        apart.decode(large_png(100))
+        apart.decode(large_png(100), SIDE, ends)
     assert not decoders(os.getpid())
 
 
@@ -79,17 +86,17 @@ def test_a_process_that_takes_too_long_blames_no_image() -> None:
 def test_a_process_that_dies_blames_no_image_and_another_one_takes_its_place(signum: signal.Signals) -> None:
     data = large_png(100)
     with DecoderProcesses() as apart:
-        apart.decode(data)
+        apart.decode(data, SIDE, ends)
         (pid,) = decoders(os.getpid())
         os.kill(pid, signum)
         with pytest.raises(MachineFaultError, match=f"its decoder was killed by {signum.name}"):
-            apart.decode(data)
-        assert np.array_equal(apart.decode(data).pixels, decode(data).pixels)
+            apart.decode(data, SIDE, ends)
+        assert outcome(apart.decode, data) == outcome(decode_crops, data)
 
 
 def test_processes_go_with_who_started_them(tmp_path: Path) -> None:
     code = f"import pathlib, sys, time; from {NAME} import DecoderProcesses; all = DecoderProcesses(); "
-    code += "all.decode(pathlib.Path(sys.argv[1]).read_bytes()); print(1, flush=True); time.sleep(99)"
+    code += "all.decode(pathlib.Path(sys.argv[1]).read_bytes(), 9, lambda h, w: []); print(1, flush=True); time.sleep(99)"
     image = tmp_path / "0.png"
     image.write_bytes(large_png(100))
     with subprocess.Popen([sys.executable, "-c", code, image], stdout=-1) as who:

@@ -23,11 +23,15 @@ SCALES: dict[str, tuple[float, Any]] = {
     "8 bits in 16": (1, np.uint16),
     "10 bits": (1023 / 255, np.uint16),
     "12 bits": (4095 / 255, np.uint16),
+    "14 bits": (16383 / 255, np.uint16),
     "16 bits": (257, np.uint16),
     "16 bits by shift": (256, np.uint16),
     "24 bits in 32": (65793, np.int32),
     "float of 0 to 1": (1 / 255, np.float32),
     "float of 0 to 255": (1, np.float32),
+    "float of 0 to 1023": (1023 / 255, np.float32),
+    "float of 0 to 4095": (4095 / 255, np.float32),
+    "float of 0 to 16383": (16383 / 255, np.float32),
     "float of 0 to 65535": (257, np.float32),
     "float of radiances": (1000, np.float32),
 }
@@ -76,6 +80,14 @@ def test_a_grey_picture_is_the_same_in_every_range(scale: str) -> None:
         if scale == "float of radiances":
             expected = np.rint(expected * (255 / GREY.max())).astype(np.uint8)
         assert distance(found, expected) <= 1, container
+
+
+def test_unsigned_integers_of_32_bits_are_no_negative_ones() -> None:
+    signed = saved((GREY.astype(np.uint32) * 0x1010101).view(np.int32), "TIFF")
+    entry = b"\x53\x01\x03\x00\x01\x00\x00\x00"  # the sample format, one short number
+    unsigned = signed.replace(entry + b"\x02", entry + b"\x01")
+    assert unsigned != signed
+    assert np.array_equal(decode(unsigned).pixels[..., 0], GREY)
 
 
 @pytest.mark.parametrize("scale", [name for name, (_, kind) in sorted(SCALES.items()) if kind is np.uint16])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import random
+import re
 import zlib
 from typing import Any
 
@@ -137,6 +138,16 @@ def test_a_jpeg_whose_last_scans_are_missing_is_damaged() -> None:
     for scan in (at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"):
         if scan != data.find(b"\xff\xda"):
             assert outcome(data[:scan] + END) == "damaged"
+
+
+def test_whichever_scan_of_a_jpeg_is_cut_it_gets_no_verdict() -> None:
+    for options in (CODINGS["progressive"], {"quality": 60, "progressive": True, "subsampling": 0}):
+        data = saved(PICTURE, **options)
+        scans = list(re.finditer(rb"\xff\xda.*?(?=\xff[\x01-\xcf\xd8-\xfe])", data, re.DOTALL))
+        assert len(scans) == 10
+        for scan in scans:
+            for lost in range(24, len(scan[0]) - 10, 41):
+                assert outcome(data[: scan.end() - lost] + data[scan.end() :]) == Reason.TRUNCATED_IMAGE
 
 
 def test_a_lost_sector_and_a_lost_restart_interval_get_no_verdict() -> None:

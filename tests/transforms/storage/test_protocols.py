@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -12,7 +13,7 @@ from causalprint.schemas.config import Storage
 from causalprint.transforms.match_shards import match_shards
 from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.protocols import opened, options_for
-from causalprint.transforms.storage.storage import StoredFile, stored_file
+from causalprint.transforms.storage.storage import StoredFile, filesystem, is_local, stored_file
 
 PACKAGES = {
     "az://container/0.tar": "adlfs",
@@ -62,13 +63,27 @@ def test_every_other_protocol_of_fsspec_says_what_it_needs(monkeypatch: pytest.M
         ("tar://a.jpg::s3://bucket/x.tar", "give the archive itself, s3://bucket/x.tar"),
         ("filecache::https://h/0.tar?sig=S3CR3T", "give the archive itself, https://h/0.tar"),
         ("gopher://host/0.tar", "no filesystem for gopher://"),
+        ("s3://S3CR3T:S3CR3T@bucket/0.tar", "'s3://bucket/0.tar': credentials stand in --storage-options @FILE"),
+        ("gs://S3CR3T@bucket/0.tar", "'gs://bucket/0.tar': credentials stand in --storage-options @FILE"),
     ],
 )
 def test_what_is_no_url_of_a_store_says_what_to_give(given: str, says: str) -> None:
-    with pytest.raises(ValueError, match=r"input|filesystem") as caught:
+    with pytest.raises(ValueError, match=r"input|filesystem|credentials") as caught:
         opened(given, Storage())
     assert says in str(caught.value)
     assert "S3CR3T" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a::b.jpg", "x:y.jpg", "zip::a.jpg", "http:/a.jpg"])
+def test_a_local_name_may_hold_colons(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (path := tmp_path / "c::d" / name).parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    for given in (f"c::d/{name}", str(path), f"file://{path}", f"local://{path}"):
+        fs, found = filesystem(given, Storage())
+        assert (found, fs.exists(found), is_local(given)) == (str(path), True, True)
+    assert not is_local("s3://bucket/a::b.jpg")
+    assert filesystem("memory://a::b.jpg", Storage())[1].endswith("a::b.jpg")
 
 
 def test_hdfs_without_its_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

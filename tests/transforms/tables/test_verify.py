@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.records import to_json
+from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables import close_accounts, write_tables
 from causalprint.transforms.tables.seals import Seal
@@ -236,6 +237,16 @@ def test_a_repair_of_leftovers_needs_no_audit(copy: Path) -> None:
     found = verify(str(copy), LOCAL, repair=True)
     assert found.removed == (left.relative_to(copy).as_posix(),)
     assert not needs_audit(found)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_file_beside_the_partitions_of_a_table_is_named(copy: Path, table: str) -> None:
+    (copy / table / "stray.parquet").write_bytes(b"x")
+    (copy / table / "_SUCCESS").write_bytes(b"")
+    found = verify(str(copy), LOCAL, repair=True)
+    assert [(one.path, one.kind) for one in found.findings] == [(f"{table}/stray.parquet", "surplus")]
+    assert found.removed == (f"{table}/stray.parquet",)
+    assert verify(str(copy), LOCAL, deep=True).findings == ()
 
 
 def test_a_folder_of_others_is_named_and_never_removed(copy: Path) -> None:
