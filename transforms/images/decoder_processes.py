@@ -174,10 +174,7 @@ def _serve(connection: Connection) -> None:
         return [(top, left) for top, left in json.loads(connection.recv_bytes())]
 
     while True:
-        try:
-            side = json.loads(connection.recv_bytes())
-        except EOFError:
-            return
+        side = json.loads(connection.recv_bytes())
         answer, crops = _answer(connection.recv_bytes(), side, places)
         connection.send_bytes(json.dumps(answer).encode())
         if crops is not None and len(crops):
@@ -206,7 +203,7 @@ def _main(descriptor: int, memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):  # where memory is short, this goes before the run does
         Path("/proc/self/oom_score_adj").write_text("500")
-    with suppress(BrokenPipeError, ConnectionResetError):
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # whoever asked is gone
         _serve(Connection(descriptor))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,20 @@ def test_processes_go_with_who_started_them(tmp_path: Path) -> None:
     while Path(f"/proc/{pid}/cmdline").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not Path(f"/proc/{pid}/cmdline").exists()
+
+
+@pytest.mark.parametrize("asked", [(), (b"30",)])
+def test_a_process_ends_without_a_word_whenever_nobody_is_there_to_ask(asked: tuple[bytes, ...]) -> None:
+    mine, its = socket.socketpair()
+    command = [sys.executable, "-m", NAME, str(its.fileno()), str(1 << 32)]
+    with mine, its, subprocess.Popen(command, pass_fds=[its.fileno()], stderr=subprocess.PIPE) as process:
+        its.close()
+        connection = Connection(mine.detach())
+        for message in asked:
+            connection.send_bytes(message)
+        connection.close()
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait()) == (b"", 0)
 
 
 def test_a_crash_of_a_decoder_costs_its_slice_and_the_next_run_completes_it(
