@@ -73,13 +73,11 @@ def measure(bomb: Bomb, seconds: float) -> tuple[int, Cost]:
 def audit(path: Path, output: Path, seconds: float) -> Cost:
     """Audits in a process of its own, which is killed after so many seconds."""
     command = [sys.executable, "-m", "causalprint", "audit", str(path), "--output", str(output), "--json", "--device", "cpu"]
-    peak = before = 0
-    end, late = time.monotonic() + seconds, False
+    peak, end, late = 0, time.monotonic() + seconds, False
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL)
         while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
-            now = sum(map(resident, family(process.pid)))
-            peak, before = max(peak, min(now, before)), now  # a child is its parent for the moment before it runs something else
+            peak = max(peak, sum(map(resident, family(process.pid))))
             if not late and time.monotonic() > end:
                 late = True
                 os.kill(process.pid, signal.SIGKILL)
@@ -92,13 +90,19 @@ def audit(path: Path, output: Path, seconds: float) -> Cost:
 
 
 def family(process: int) -> list[int]:
-    """A process and all that it started, and these, as far as they are there."""
+    """A process and all that it started, and these, once they are another program than it is; as far as they are there."""
     found = [process]
     with suppress(OSError):
         for task in Path(f"/proc/{process}/task").iterdir():
             for child in map(int, (task / "children").read_text().split()):
-                found += family(child)
+                if program(child) != program(process):
+                    found += family(child)
     return found
+
+
+def program(process: int) -> bytes:
+    """What a process runs, with its arguments."""
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def resident(process: int) -> int:

@@ -107,9 +107,12 @@ def repeated_in(schema: pa.Schema) -> list[str]:
     return sorted(set(_repeated([(field.name, field.type) for field in schema])))
 
 
-def values_of(leaf: Leaf, scalar: Any) -> Iterator[Value]:
-    """The values of ``leaf`` in a row, of which ``scalar`` is what the row holds in its column; of an empty list, none."""
-    return _values(leaf.steps[1:], scalar, (), None)
+def values_of(leaf: Leaf, row: pa.Array) -> Iterator[Value]:
+    """The values of ``leaf`` in a row, of which ``row`` is its column; of an empty list, none."""
+    if len(leaf.steps) > 1 or isinstance(row, pa.ExtensionArray):
+        yield from _values(leaf.steps[1:], row[0], (), None)
+    else:
+        yield Value((), row[0].as_py(), None)  # neither of these two copies is held here
 
 
 def may_hold(column: pa.Array) -> pa.Array:

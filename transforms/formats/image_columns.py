@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from causalprint.schemas.config import MEBIBYTE
 from causalprint.transforms.faults import raise_foreign
 from causalprint.transforms.formats.columns import (
@@ -106,9 +108,9 @@ def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -
             try:
                 for batch in file.batches(group, [column], SAMPLED_ROWS // 2):
                     values = batch.column(0)
-                    for value in values:
+                    for row in range(len(values)):
                         for leaf in within:
-                            seen[leaf] += _present(leaf, value)
+                            seen[leaf] += _present(leaf, values.slice(row, 1))
                     passed, size = passed + batch.num_rows, size + batch.nbytes
                     if passed >= rows or size > PROBED_BYTES or all(len(seen[leaf]) >= SAMPLED_ROWS for leaf in within):
                         break
@@ -121,9 +123,9 @@ def _sampled(file: TableFile, leaves: Sequence[Leaf], rows: int = PROBED_ROWS) -
     return seen
 
 
-def _present(leaf: Leaf, scalar: Any) -> list[bytes | str]:
+def _present(leaf: Leaf, row: pa.Array) -> list[bytes | str]:
     try:
-        return [value.data for value in islice(values_of(leaf, scalar), SAMPLED_ROWS) if value.data]
+        return [value.data for value in islice(values_of(leaf, row), SAMPLED_ROWS) if value.data]
     except Exception as error:  # noqa: BLE001 - text that is no UTF-8, for one
         why_unreadable(error)
         return []

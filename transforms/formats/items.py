@@ -25,6 +25,7 @@ Metadata = TypeVar("Metadata")
 MAX_NOTES = 3
 MAX_BINARY = 256
 MAX_NESTED = 4096
+MAX_TEXT = 65_536
 UNREAD_SIDECAR = "sidecar that could not be read"
 """What such a member is counted as."""
 LARGE_SIDECAR = "sidecar that is too large"
@@ -167,11 +168,11 @@ def metadata_json(values: Mapping[str, object]) -> str | None:
 
     Numbers that are not finite become null; dates and times ISO 8601; durations seconds; decimals and other types text;
     bytes their text where they are UTF-8, else base64. Left out: bytes longer than 256, lists and structs whose JSON
-    is longer than 4,096 characters.
+    is longer than 4,096 characters, texts longer than 65,536.
     """
     told = {}
     for name, value in values.items():
-        if isinstance(value, bytes) and len(value) > MAX_BINARY:
+        if isinstance(value, bytes | str) and len(value) > (MAX_TEXT if isinstance(value, str) else MAX_BINARY):
             continue
         safe = json_safe(value)
         if isinstance(safe, dict | list) and len(_strict_json(safe) or "") > MAX_NESTED:

@@ -110,7 +110,7 @@ class ParquetTable:
             if listed > MAX_LISTED:
                 return f"lists of {listed} values, more than {MAX_LISTED}"
             suspicious = chunk.size > SUSPICIOUS * chunk.packed
-            repeated = self._dictionary(chunk) if suspicious and listed > 0 and chunk.dictionary else 0
+            repeated = self._repeated(chunk) if suspicious and listed > 0 else 0
             if repeated * chunk.values > MAX_PAGE:
                 return f"lists of {chunk.values} values of up to {repeated} bytes, more than {MAX_PAGE} together"
             if suspicious and chunk.size > MAX_PAGE:
@@ -122,18 +122,20 @@ class ParquetTable:
     def _together(self, group: Group, columns: Sequence[str]) -> int:
         """How many rows are read together.
 
-        A value of a dictionary may stand in every row, and then counts in each; others are in the file as often as in the rows.
+        What may stand in every row though it is stored once counts in each. Where the footer says nothing, rows are read alone.
         """
         chunks = self._chunks(group, columns)
         if not chunks:
-            return BATCH_ROWS
-        repeated = max((self._dictionary(chunk) for chunk in chunks if chunk.dictionary), default=0)
+            return 1
+        repeated = max(map(self._repeated, chunks))
         rows = MOST_ROWS if sum(chunk.size for chunk in chunks) <= SMALL_GROUP else BATCH_ROWS
         return max(1, min(rows, BATCH_BYTES // max(1, repeated)))
 
-    def _dictionary(self, chunk: Chunk) -> int:
-        """Bytes of the chunk's dictionary: no value of it has more."""
-        if chunk.size <= BATCH_BYTES // BATCH_ROWS:
+    def _repeated(self, chunk: Chunk) -> int:
+        """Bytes that a value of the chunk may have at most though others are the same, or begin alike, and are stored once."""
+        if not (chunk.dictionary or chunk.prefixes):
+            return 0
+        if chunk.prefixes or chunk.size <= BATCH_BYTES // BATCH_ROWS:
             return chunk.size
         page = page_at(self._fetch, chunk.offset)
         return chunk.size if page is None else page.size

@@ -14,6 +14,7 @@ MAX_FOOTER = 4 * 1024 * 1024
 HEADER_BYTES = (1024, 64 * 1024)
 """Headers are short, but those with statistics hold two values."""
 MAX_DEPTH = 20
+_DICTIONARY, _DELTA_BYTE_ARRAY = (2, 8), 7
 
 Fetch = Callable[[int, int], bytes]
 
@@ -30,6 +31,7 @@ class Chunk(NamedTuple):
         size: bytes once decompressed.
         offset: of its first page.
         dictionary: whether that is one of a dictionary, whose values may be repeated for nothing.
+        prefixes: whether a value may repeat for nothing what the one before it begins with.
     """
 
     path: tuple[str, ...]
@@ -40,6 +42,7 @@ class Chunk(NamedTuple):
     size: int
     offset: int
     dictionary: bool
+    prefixes: bool = False
 
     @property
     def column(self) -> str:
@@ -92,7 +95,10 @@ def _chunk(told: dict[int, Any]) -> Chunk:
     if min(values, packed, size) < 0:
         raise ValueError((values, packed, size))
     path = tuple(bytes(name).decode() for name in told[3])
-    return Chunk(path, int(told[1]), int(told[4]), values, packed, size, int(min(first, told[9])), bool(told.get(11)))
+    encodings = set(told[2])
+    dictionary = bool(told.get(11)) or not encodings.isdisjoint(_DICTIONARY)  # not all writers say where it is
+    start = int(min(first, told[9]))
+    return Chunk(path, int(told[1]), int(told[4]), values, packed, size, start, dictionary, _DELTA_BYTE_ARRAY in encodings)
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:

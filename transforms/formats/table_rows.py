@@ -47,7 +47,7 @@ UNREAD_COLUMN = "column of metadata too costly to read"
 
 def items_of(file: TableFile, columns: Sequence[str], damage: Damage, options: ReadOptions) -> Iterator[Item]:
     """Every row of an open file; see :func:`causalprint.transforms.formats.parquet.read`."""
-    table = _table(file, columns, damage)
+    table = _table(file, columns, damage, options)
     rows = (item for group in table.groups for item in _rows(table, group, options))
     yield from bounded(rows, file.stored.size, options, damage)
 
@@ -55,7 +55,7 @@ def items_of(file: TableFile, columns: Sequence[str], damage: Damage, options: R
 def image_in(file: TableFile, member: str, offset: int, options: ReadOptions) -> EncodedImage | None:
     """The image ``member`` in row ``offset`` of an open file."""
     leaves = [leaf for leaf in leaves_of(file.schema) if not leaf.text]
-    table = _table(file, (), Damage())
+    table = _table(file, (), Damage(), options)
     named = [leaf for leaf in leaves if f"{member}/".startswith(f"{offset}/{leaf.name}/")]
     ways = [table, table._replace(images=named, maybe=[], plain=False)]
     ways += [table._replace(images=[leaf], maybe=[], plain=True) for leaf in usual_first(table.images)]
@@ -83,6 +83,19 @@ class _Budget:
         return taken
 
 
+class _Last:
+    """The bytes of the last value: those of the next one are held in their place where they are the same."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def held(self, value: Value) -> Value:
+        """The value, with the bytes that are held already."""
+        if isinstance(value.data, bytes) and value.data != self._data:
+            self._data = value.data
+        return value._replace(data=self._data) if isinstance(value.data, bytes) else value
+
+
 class _Table(NamedTuple):
     """What is read of an open file.
 
@@ -97,6 +110,8 @@ class _Table(NamedTuple):
         nulls: how many rows without images may still be told each by itself.
         refused: how many of those that are not read.
         damage: told of what cannot be read.
+        told: how many bytes of metadata may still be read.
+        last: the value before the next.
     """
 
     file: TableFile
@@ -109,6 +124,8 @@ class _Table(NamedTuple):
     nulls: _Budget
     refused: _Budget
     damage: Damage
+    told: _Budget
+    last: _Last
 
     @property
     def columns(self) -> list[str]:
@@ -129,9 +146,10 @@ class _Run(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """What the columns of images hold in a row, as scalars, and the values of the others."""
+    """A row of a batch: the columns of images, its place in them, and the values of the others."""
 
-    scalars: dict[str, Any]
+    images: dict[str, pa.Array]
+    place: int
     told: dict[str, Any]
 
 
@@ -139,7 +157,7 @@ class _UnreadableError(Exception):
     """The next row cannot be read."""
 
 
-def _table(file: TableFile, asked: Sequence[str], damage: Damage) -> _Table:
+def _table(file: TableFile, asked: Sequence[str], damage: Damage, options: ReadOptions) -> _Table:
     if why := too_wide(file.schema):
         rows = sum(group.rows for group in file.groups)
         raise ShardDamageError(f"{why}, so none of {rows} rows can be read: write those that are needed to a file of their own")
@@ -160,7 +178,8 @@ def _table(file: TableFile, asked: Sequence[str], damage: Damage) -> _Table:
             damage.note(repeated_text(repeated))
     taken = {leaf.column for leaf in (*images, *found.images, *found.unseen)}
     others = _small_columns(file, taken, damage)
-    return _Table(file, file.groups, images, maybe, plain, others, True, _Budget(MAX_NULLS), _Budget(MAX_REFUSED), damage)
+    nulls, refused, told = map(_Budget, (MAX_NULLS, MAX_REFUSED, options.most_from(file.stored.size)))
+    return _Table(file, file.groups, images, maybe, plain, others, True, nulls, refused, damage, told, _Last())
 
 
 def _rows(table: _Table, group: Group, options: ReadOptions) -> Iterator[Item]:
@@ -185,7 +204,7 @@ def _read(table: _Table, group: Group, options: ReadOptions) -> Iterator[Item]:
     done = 0
     run = 0
     why = "the group ends early"
-    for columns in ([*table.columns, *table.others], table.columns):
+    for columns in ([*table.columns, *(table.others if table.told.left else ())], table.columns):
         try:
             for row in _values(table, group, columns, done):
                 if isinstance(row, _Run):
@@ -194,6 +213,7 @@ def _read(table: _Table, group: Group, options: ReadOptions) -> Iterator[Item]:
                 else:
                     yield from _items(table, row, group.first + done, options)
                     done += 1
+                del row  # with the batch that it is of, which would be held while the next is read
             break
         except _UnreadableError as error:
             why = str(error)
@@ -229,6 +249,7 @@ def _values(table: _Table, group: Group, columns: list[str], start: int) -> Iter
             passed += batch.num_rows
             if first < rows:
                 yield from _batch(table, batch.slice(first, rows - first), columns)
+            del batch
     except Exception as error:
         raise _UnreadableError(why_unreadable(error)) from error
 
@@ -241,11 +262,14 @@ def _batch(table: _Table, batch: pa.RecordBatch, columns: list[str]) -> Iterator
         kept = list(range(len(kept)))
     by_name = {name: batch.column(batch.schema.get_field_index(name)) for name in columns}
     images = {name: by_name.pop(name) for name in table.columns}
+    size = sum(column.nbytes for column in by_name.values())
+    if table.told.take(size) < size:
+        raise ValueError("the columns of metadata become too many bytes")
     others = {name: as_python(column, table.damage) for name, column in by_name.items()}
     for place, row in enumerate(kept):
         if gaps[place]:
             yield _Run(gaps[place])
-        yield _Row({name: each[row] for name, each in images.items()}, {name: each[row] for name, each in others.items()})
+        yield _Row(images, row, {name: each[row] for name, each in others.items()})
     if gaps[-1]:
         yield _Run(gaps[-1])
 
@@ -284,12 +308,12 @@ def _items(table: _Table, found: _Row, row: int, options: ReadOptions) -> Iterat
 
 
 def _images(table: _Table, found: _Row, row: int, options: ReadOptions) -> Iterator[Item]:
-    scalars, told = found
+    told = found.told
     metadata = _metadata(table, row, told)
     nulls, empty = 0, table.gaps
     around: dict[object, dict[str, Any]] = {}
     for leaf in (*table.images, *table.maybe):
-        for value in values_of(leaf, scalars[leaf.column]):
+        for value in map(table.last.held, values_of(leaf, found.images[leaf.column].slice(found.place, 1))):
             path = _told(value.beside("path"), table.damage).get("path")
             member = str(path or row) if table.plain and leaf in table.images else _member(row, leaf, value)
             if value.data is None and not path:

@@ -225,15 +225,15 @@ class DecompressedStream:
 
     def _has_input(self) -> bool:
         """Whether there is more to decompress, of what was read or to be read; else why not."""
-        made = self.position + len(self._output) - self._start
-        if made > self._most:
-            self.failure = f"the {self._name} stream becomes more than {self._most} bytes, of {self._raw.length}"
-        elif not self._input and getattr(self._frame, "needs_input", True):
+        if not self._input and getattr(self._frame, "needs_input", True):
             self._input = self._raw.read(PIECE_BYTES)
-            if not self._input and self._frame is not None:
-                self.failure = f"the {self._name} stream ends early, at byte {self._raw.position}"
-            return bool(self._input)
-        return made <= self._most
+            if not self._input:
+                if self._frame is not None:
+                    self.failure = f"the {self._name} stream ends early, at byte {self._raw.position}"
+                return False
+        if self.position + len(self._output) - self._start > self._most:
+            self.failure = f"the {self._name} stream becomes more than {self._most} bytes, of {self._raw.length}"
+        return self.failure is None
 
     def _why(self, error: Exception) -> str:
         if is_shortage(error):

@@ -31,9 +31,9 @@ def read(path: Path, columns: dict[str, Any], **options: Any) -> Account:
     return read_all(path)
 
 
-def peak(path: Path, columns: dict[str, Any]) -> tuple[Account, int]:
+def peak(path: Path, columns: dict[str, Any], **options: Any) -> tuple[Account, int]:
     """The account, and the bytes that Arrow held at most while it was read."""
-    pq.write_table(pa.table(columns), path, compression="zstd", store_schema=False)
+    pq.write_table(pa.table(columns), path, compression="zstd", store_schema=False, **options)
     pool, usual = pa.proxy_memory_pool(pa.system_memory_pool()), pa.default_memory_pool()
     pa.set_memory_pool(pool)
     try:
@@ -99,6 +99,17 @@ def test_a_value_that_a_dictionary_repeats_is_not_held_for_every_row(tmp_path: P
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 32, pa.int32()), pa.array([big]))
     account, held = peak(tmp_path / "a.parquet", {"image": column})
     assert [image.data == big for image in account.images] == [True] * 32
+    assert held < 40_000_000
+
+
+def test_a_value_that_begins_like_the_one_before_is_not_held_for_every_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_file, "BATCH_BYTES", 8_000_000)
+    values = [JPEG + bytes(4_000_000) + bytes([number]) for number in range(32)]
+    written: dict[str, Any] = {"use_dictionary": False, "column_encoding": {"image": "DELTA_BYTE_ARRAY"}}
+    account, held = peak(tmp_path / "a.parquet", {"image": values}, **written)
+    assert [image.data for image in account.images] == values
     assert held < 40_000_000
 
 

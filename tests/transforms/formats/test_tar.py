@@ -341,3 +341,13 @@ def test_a_bomb_of_zeros_is_streamed_over(tmp_path: Path) -> None:
     assert [each.reason for each in account.rejects] == [Reason.TOO_LARGE]
     assert len(account.images) == 1
     assert peak < 80 * 1024 * 1024
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_checksum_may_count_signed_bytes_as_old_writers_do(signed: bool) -> None:
+    tar = bytearray(tar_of([("caf\udce9.jpg", JPEG), ("b.jpg", JPEG)], tarfile.USTAR_FORMAT))
+    total = sum(tar[:148]) + 8 * 32 + sum(tar[156:BLOCK]) - 256 * signed
+    tar[148:156] = b"%06o\0 " % total
+    assert [image.member for image in read_tar(bytes(tar)).images] == ["caf\\xe9.jpg", "b.jpg"]
+    tar[148:156] = b"%06o\0 " % (total + 1)
+    assert len(read_tar(bytes(tar)).images) == 1
