@@ -94,6 +94,13 @@ def long_avif(frames: int) -> bytes:
     return data
 
 
+def claiming_avif(side: int) -> bytes:
+    """An AVIF that says that it is a square of that size."""
+    data = saved(picture(), "AVIF")
+    at = data.find(b"ispe") + 8
+    return data[:at] + struct.pack(">II", side, side) + data[at + 8 :]
+
+
 def tiff(tail: bytes, following: int = 0, **tags: tuple[int, int, int]) -> bytes:
     """A grey TIFF of usual tags and ``t273=(type, count, value)``, then ``tail``; the next directory is at ``following``."""
     usual = {256: (4, 1, 64), 257: (4, 1, 64), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 277: (3, 1, 1)}

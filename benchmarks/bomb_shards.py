@@ -32,6 +32,7 @@ from bomb_images import (
     animated_webp,
     arithmetic,
     chunk,
+    claiming_avif,
     flat_scans,
     gif,
     long_avif,
@@ -188,6 +189,16 @@ def quoted(number: int) -> Iterator[bytes]:
     yield b"PK\5\6\0\0\0\0" + struct.pack("<HHIIH", number, number, len(entries), 35 + len(data), 0)
 
 
+def broken_zip(number: int) -> Iterator[bytes]:
+    """A zip of so many empty entries, of which the first has an extra field that is cut, and of an image."""
+    sizes = struct.pack("<HHHIIIHH", 0, 0, 0x21, zlib.crc32(JPEG), len(JPEG), len(JPEG), 5, 0)
+    yield b"PK\3\4\x14\0\0\0" + sizes + b"a.jpg" + JPEG
+    one = b"PK\1\2\x14\0\x14\0\0\0" + sizes + bytes(14) + b"a.jpg"
+    broken = b"PK\1\2\x14\0\x14\0\0\0" + sizes[:-2] + b"\4\0" + bytes(14) + b"b.jpg" + b"\1\0\xff\xff"
+    entries = broken + one * number
+    yield entries + b"PK\5\6\0\0\0\0" + struct.pack("<HHIIH", *[min(number + 1, 65_535)] * 2, len(entries), 35 + len(JPEG), 0)
+
+
 def listed(name: str, lines: Callable[[], Iterable[bytes]]) -> Bomb:
     """A folder of an image and a list of what is known of its images."""
 
@@ -333,10 +344,10 @@ MORE = {
     "GIF of one pixel on 88 megapixels": image("a.gif", lambda: gif(side=SIDE), is_large=True),
     "WebP of 19,000 frames of a pixel on 88 megapixels": image("a.webp", lambda: animated_webp(SIDE, 19_000), is_large=True),
     "WebP of 4 M chunks": image("a.webp", lambda: webp_with(b"ABCD", (b"ABCD" + bytes(4)) * 4_000_000)),
-    "WebP of 200 MB of XMP": image("a.webp", lambda: webp_with(b"XMP ", bytes(200_000_000))),
+    "WebP of 60 MB of XMP": image("a.webp", lambda: webp_with(b"XMP ", bytes(60_000_000))),
     "AVIF of 4 M boxes": image("a.avif", lambda: saved(picture(), "AVIF") + b"\0\0\0\x08free" * 4_000_000),
     "AVIF of 4 billion frames": image("a.avif", lambda: long_avif(0xFFFF_FFFF)),
-    "AVIF of 88 megapixels": image("a.avif", lambda: saved(picture(SIDE, SIDE), "AVIF", speed=10), is_large=True),
+    "AVIF that says that it has 88 megapixels": image("a.avif", lambda: claiming_avif(SIDE)),
     "PNG of 4 GiB of zTXt": image("a.png", lambda: png_with(chunk(b"zTXt", b"a\0\0" + packed_zeros(4096 * MIB)))),
     "PNG of 4 GiB of iCCP": image("a.png", lambda: png_with(chunk(b"iCCP", b"a\0\0" + packed_zeros(4096 * MIB)))),
     "PNG of 4 GiB of pixels too many": image("a.png", lambda: png(64, packed_zeros(4096 * MIB))),
@@ -370,6 +381,7 @@ MORE = {
     "tar.gz of 40 images of 250 MB": packed(40, "gz", lambda: tar(numbered(40, "{}.jpg", HEAD + bytes(250_000_000)))),
     "zip of 1 M entries": zipped(1, lambda: chain([("0.jpg", JPEG)], numbered(1_000_000, "{}.bin", b""))),
     "zip of 40 images of 250 MB": zipped(40, lambda: numbered(40, "{}.jpg", HEAD + bytes(250_000_000)), zipfile.ZIP_DEFLATED),
+    "zip of 300,000 entries, the first broken": of_parts(1, "a.zip", lambda: broken_zip(300_000)),
     "zip that names 100 MB 60,000 times": of_parts(1, "a.zip", lambda: quoted(60_000)),
     "metadata.jsonl of 64 MB": listed("metadata.jsonl", lambda: (b'{"file_name":"%d"}\n' % n for n in range(2_700_000))),
     "metadata.csv of 64 MB": listed("metadata.csv", lambda: chain([b"file_name\n"], (b"%d\n" % n for n in range(8_000_000)))),

@@ -26,7 +26,7 @@ class Reason(StrEnum):
     UNSUPPORTED_FORMAT = "unsupported-format"  # not on the allow-list
     UNSUPPORTED_VARIANT = "unsupported-variant"  # a sound file of a kind of its format that the decoder lacks
     TOO_MANY_PIXELS = "too-many-pixels"  # by its header, before decoding
-    TOO_COSTLY = "too-costly"  # more segments, scans, tags, chunks or bytes a sample than one image may have, before decoding
+    TOO_COSTLY = "too-costly"  # more segments, scans, tags, chunks, strips or bytes than one image may have, before decoding
     TRUNCATED_IMAGE = "truncated-image"  # the image file itself ends early, or a part of it is a hole
     CORRUPT_IMAGE = "corrupt-image"  # the decoder refuses it
     MODEL_ERROR = "model-error"  # computing failed for this image alone

@@ -60,6 +60,7 @@ FORMATS: dict[str, Format] = {
     "zip": Format(zip_archive.SUFFIXES, zip_archive.is_zip, zip_archive.read, zip_archive.read_one),
     "folder": Format((), lambda _head: False, folder.read, folder.read_one),
 }
+_SUFFIXES = tuple(suffix for each in FORMATS.values() for suffix in each.suffixes)
 
 
 def shard_of(store: Store, file: StoredFile, columns: tuple[str, ...] = ()) -> Shard | None:
@@ -124,7 +125,9 @@ def why_no_shard(store: Store, file: StoredFile, kind: str | None, columns: tupl
 def format_of(uri: str) -> str | None:
     """The format that the suffix of ``uri`` says, or ``None``."""
     name = bare(uri).rsplit("/", 1)[-1].lower()
-    return next((kind for kind, each in FORMATS.items() if name.endswith(each.suffixes)), None)
+    if not name.endswith(_SUFFIXES):
+        return None
+    return next(kind for kind, each in FORMATS.items() if name.endswith(each.suffixes))
 
 
 def sniff_format(head: bytes) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from causalprint.schemas.config import ReadOptions
@@ -16,7 +17,13 @@ from causalprint.transforms.formats.items import Damage, decoded, metadata_or_no
 from causalprint.transforms.storage.storage import ShardSource, StoredFile
 
 LISTS = ("metadata.jsonl", "metadata.csv")
-_END = object()
+MORE_LINES = 250_000
+"""So many lines are read, and four for each file of the folder: a list may describe images of the folders below too."""
+_END, _BROKEN = object(), object()
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+
+Row = tuple[object, Callable[[], bytes]]
+"""The ``file_name`` of a line, if it has one, and what makes a JSON object of the line."""
 
 
 class ImageList(NamedTuple):
@@ -24,15 +31,17 @@ class ImageList(NamedTuple):
 
     Attributes:
         file: the list.
-        lines: as JSON objects, by the name of the image.
+        lines: as JSON objects, by the name of the image; of what is not in the folder, empty.
         surplus: how many others there are: without a ``file_name``, or with one that another line has already.
         unreadable: how many are no JSON objects, or no CSV.
+        goes_on: whether there are more lines than are read.
     """
 
     file: StoredFile
     lines: dict[str, bytes]
     surplus: int
     unreadable: int
+    goes_on: bool
 
     def unused(self, described: set[str]) -> Iterator[Skipped]:
         """Each line that tells nothing of the images ``described``."""
@@ -41,6 +50,7 @@ class ImageList(NamedTuple):
             {
                 f"row of {name} of no image": self.surplus + sum(each not in described for each in self.lines),
                 f"unreadable line of {name}": self.unreadable,
+                f"rest of {name}, which is too long": int(self.goes_on),
             }
         )
         yield from (Skipped(self.file.name, 0, kind) for kind in kinds.elements())
@@ -58,7 +68,8 @@ def read_lists(source: ShardSource, files: list[StoredFile], options: ReadOption
         ShardDamageError: retryable; the store did not give one.
     """
     able = [file for file in files if is_list(file) and file.size <= options.max_sample_bytes]
-    lists = (_list_of(file, source.fetch(0, file.size, file), damage) for file in able)
+    names = {file.name for file in files}
+    lists = (_list_of(file, source.fetch(0, file.size, file), names, damage) for file in able)
     return [each for each in lists if each.lines]
 
 
@@ -67,33 +78,50 @@ def lines_of(lists: Sequence[ImageList], name: str) -> list[bytes]:
     return [each.lines[name] for each in reversed(lists) if name in each.lines]
 
 
-def _list_of(file: StoredFile, data: bytes, damage: Damage) -> ImageList:
-    rows = _csv_rows if file.name.lower().endswith(".csv") else _json_rows
+def _list_of(file: StoredFile, data: bytes, names: set[str], damage: Damage) -> ImageList:
+    rows = (_csv_rows if file.name.lower().endswith(".csv") else _json_rows)(file.name, decoded(data), damage)
     lines: dict[str, bytes] = {}
     surplus = unreadable = 0
-    for row, text in rows(file.name, decoded(data), damage):
-        if not isinstance(row, dict):
-            unreadable += 1
-            continue
-        name = row.get("file_name")
+    for name, told in islice(rows, MORE_LINES + 4 * len(names)):
         image = name.removeprefix("./") if isinstance(name, str) else ""
-        if not image or image in lines:
+        if name is _BROKEN:
+            unreadable += 1
+        elif not image or image in lines:
             surplus += 1
         else:
-            lines[image] = text
-    return ImageList(file, lines, surplus, unreadable)
+            lines[image] = told() if image in names else b""
+    return ImageList(file, lines, surplus, unreadable, goes_on=next(rows, None) is not None)
 
 
-def _csv_rows(name: str, text: str, damage: Damage) -> Iterator[tuple[object, bytes]]:
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    for _ in range(text.count("\n") + text.count("\r") + 1):
+def _csv_rows(name: str, text: str, damage: Damage) -> Iterator[Row]:
+    rows = csv.reader(_lines(text))
+    header: list[str] = []
+    place = 0
+    for _ in range(text.count("\n") + text.count("\r") + 2):
         row: object = metadata_or_none(lambda: next(rows, _END), f"line {rows.line_num + 1} of {name}", damage)
         if row is _END:
             return
-        yield row, json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+        if not isinstance(row, list):
+            yield _BROKEN, bytes
+        elif row and not header:
+            header = row
+            place = header.index("file_name") if "file_name" in header else len(text)
+        elif row:
+            yield (row[place] if place < len(row) else None), partial(_as_json, header, row)
 
 
-def _json_rows(name: str, text: str, damage: Damage) -> Iterator[tuple[object, bytes]]:
-    for number, line in enumerate(io.StringIO(text, newline=None), 1):
-        if line.strip():
-            yield metadata_or_none(partial(parsed_json, line), f"line {number} of {name}", damage), line.strip().encode()
+def _as_json(header: list[str], row: list[str | None]) -> bytes:
+    told = dict(zip(header, [*row, *[None] * (len(header) - len(row))], strict=False))
+    return json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _json_rows(name: str, text: str, damage: Damage) -> Iterator[Row]:
+    for number, line in enumerate(_lines(text), 1):
+        if written := line.strip():
+            row = metadata_or_none(partial(parsed_json, written), f"line {number} of {name}", damage)
+            yield (row.get("file_name") if isinstance(row, dict) else _BROKEN), partial(written.encode, "utf-8", "replace")
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines, one after another, with their ends."""
+    return (line[0] for line in _LINE.finditer(text))

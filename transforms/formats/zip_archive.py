@@ -174,6 +174,8 @@ def _data(member: _Member, size: int) -> bytes:
     info = member.info
     if info.flag_bits & 1:
         raise _UnreadableError(Reason.UNSUPPORTED_FORMAT, "encrypted: unpack the archive with its password, and give the files")
+    if info.file_size == info.compress_size == 0:
+        return b""
     chunk = CHUNKS.get(info.compress_type, SMALL_CHUNK)
     parts: list[bytes] = []
     left = size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _ALLOWED = "jpg jpeg jpe jfif pjpeg mpo png apng webp gif bmp dib tif tiff avif"
 _REFUSED = (  # images, off the allow-list
@@ -105,6 +106,7 @@ _PROLOGUE = re.compile(rb"(\s*(<!--.*?-->|<\?.*?\?>|<!doctype[^>\[]*(\[.*?\]\s*)
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+@lru_cache(maxsize=16)  # of one name it is asked again and again
 def suffix(name: str) -> str:
     """The last suffix of the last part of ``name``, lower case, without its dot."""
     base = name.rsplit("/", 1)[-1]

@@ -6,6 +6,7 @@ import json
 import random
 import tempfile
 import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.config import ReadOptions, Slicing, Storage
+from causalprint.transforms.formats import image_lists
 from causalprint.transforms.formats.items import sidecar_metadata
 from causalprint.transforms.formats.members import open_shard
 from causalprint.transforms.formats.samples import ORPHAN
@@ -304,6 +306,22 @@ def test_a_list_that_describes_no_image_is_counted(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("a,b\n1,2\n")
     (tmp_path / "metadata.jsonl").write_bytes(b"\xff\xfe\x00[[[")
     assert sorted(each.member for each in read_all(tmp_path).skipped) == ["metadata.csv", "metadata.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["metadata.jsonl", "metadata.csv"])
+def test_of_a_list_that_is_too_long_for_its_folder_the_first_lines_are_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_lists, "MORE_LINES", 2)  # and four for each of the three files
+    for image in ("3.jpg", "999.jpg"):
+        (tmp_path / image).write_bytes(JPEG)
+    rows = [f'{{"file_name": "{row}.jpg"}}' if name.endswith("jsonl") else f"{row}.jpg" for row in range(1000)]
+    (tmp_path / name).write_text("\n".join(rows if name.endswith("jsonl") else ["file_name", *rows]))
+    account = read_all(tmp_path)
+    assert {image.member: bool(image.metadata) for image in account.images} == {"3.jpg": True, "999.jpg": False}
+    kinds = Counter(each.kind for each in account.skipped)
+    assert kinds == {f"row of {name} of no image": 13, f"rest of {name}, which is too long": 1}
+    assert account.damage is None
 
 
 def test_a_link_never_brings_text_from_elsewhere_into_the_tables(tmp_path: Path) -> None:
