@@ -95,12 +95,10 @@ def _is_sum(stated: int, block: bytes) -> bool:
 
 
 def _octal(field: bytes) -> int | None:
-    digits = field.replace(b"\0", b" ").strip(b" ")
-    if not digits:
-        return 0
+    digits = field.strip(b"\0 ")
     if digits.strip(b"01234567"):
         return None
-    return int(digits, 8)
+    return int(digits or b"0", 8)
 
 
 def _number(field: bytes) -> int | None:
