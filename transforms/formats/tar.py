@@ -101,7 +101,7 @@ def _listed(source: ShardSource, options: ReadOptions) -> Listed | None:
         image.offset: [FarSidecar(each.key, *sidecars[each.sidecar][1:3], each.shared) for each in told]
         for image, told in zip(images, found, strict=True)
     }
-    return Listed(described, source.fetch, frozenset(each.offset for told in described.values() for each in told))
+    return Listed(described, source.fetch)
 
 
 def _ends_in_sidecars(source: ShardSource) -> bool:

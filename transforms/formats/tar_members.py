@@ -36,11 +36,20 @@ from causalprint.transforms.formats.tar_headers import (
 )
 from causalprint.transforms.formats.tar_index import TarIndex, target_of
 from causalprint.transforms.formats.tar_pax import PaxError, read_pax
-from causalprint.transforms.images.kinds import is_image_name, is_other_name, is_sidecar_name, looks_like_image, other_format
+from causalprint.transforms.images.kinds import (
+    image_format,
+    is_image_name,
+    is_other_name,
+    is_sidecar_name,
+    looks_like_image,
+    other_format,
+)
 from causalprint.transforms.storage.streams import Stream
 
 MAX_NAME_READ = 1024 * 1024
 SNIFFED_BYTES = 512
+MAX_PADDING = 1024 * 1024
+"""Zeros at the end: of two blocks and what fills a record, which has 10 KiB, and of the tapes of some 1 MiB."""
 FEW_BYTES = 16  # set in a block that was all zeros before it was damaged
 
 Entries = Generator[Item | Sidecar, None, bytes | None]
@@ -72,6 +81,12 @@ def _guess(block: bytes) -> str:
     except Exception as error:  # noqa: BLE001 - a guess
         raise_foreign(error)
         return ""
+
+
+def _instead(first: bytes) -> str:
+    """What a file is that begins with ``first`` and is no tar, where that can be told."""
+    found = image_format(first) or other_format(first)
+    return f" but {found}" if found else ""
 
 
 class TarReader:
@@ -115,6 +130,11 @@ class TarReader:
                 f"{count} zero blocks at byte {start} mark the end, but data follow at byte {start + count * BLOCK}"
             )
             return block
+        if count * BLOCK > MAX_PADDING:
+            self._damage.note(
+                f"nothing but zeros from byte {start} to byte {start + count * BLOCK}: more than a tar is padded with, as where "
+                "a file was made in its size and not filled in"
+            )
         if self._ended and self._stream.failure:
             self._damage.note(f"all members were read, but {self._stream.failure}")
         return None if self._ended else b""
@@ -129,8 +149,7 @@ class TarReader:
         if not block and self._ended:  # rubbish behind the end, which has been noted
             return None
         if not block and not self._members and first[257:262] != b"ustar":
-            found = other_format(first)
-            self._damage.note(f"this is no tar{f' but {found}' if found else ''}: no header in {end} bytes")
+            self._damage.note(f"this is no tar{_instead(first)}: no header in {end} bytes")
             return None
         header, why = f"the header{f' of {name!r}' if name else ''} at byte {start}", _why_no_header(first)
         self._damage.note(f"{header} {why or 'is corrupt'}, so bytes {start} to {end} could not be read")
@@ -310,6 +329,8 @@ class TarReader:
         if end == 0:
             nothing = f"nothing of the shard could be read: {self._stream.failure}" if self._stream.failure else None
             self._damage.note(nothing or "the shard is empty: no member and no end-of-archive mark")
+        elif end == len(rest) and (instead := _instead(rest)):
+            self._damage.note(f"this is no tar{instead}: no header in {end} bytes")
         elif rest.strip(b"\0") or self._extended.name:
             self._damage.note(f"the shard ends inside a header, at byte {end}, without an end-of-archive mark{why}")
             if self._members or name:

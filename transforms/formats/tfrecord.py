@@ -18,7 +18,7 @@ from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.faults import unforeseen
 from causalprint.transforms.formats.example import ExampleError, Features, TooManyFieldsError, parse_example
 from causalprint.transforms.formats.items import Damage, checked_image, json_safe, metadata_json, metadata_or_none
-from causalprint.transforms.images.kinds import looks_like_image
+from causalprint.transforms.images.kinds import TEXT_BYTES, image_format, looks_like_image, other_format
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import Stream, decompressed
 
@@ -134,7 +134,10 @@ def _record(stream: Stream, head: bytes, options: ReadOptions, damage: Damage) -
         return Reason.TRUNCATED_MEMBER, detail
     if not is_tfrecord(head):
         detail = f"the length of the record at byte {offset} fails its checksum"
-        damage.note(f"{detail}, so nothing from there on could be read")
+        begins = head + stream.look(0, TEXT_BYTES) if offset == 0 else b""
+        found = image_format(begins) or other_format(begins)
+        instead = f"this is no TFRecord file but {found}: " if found else ""
+        damage.note(f"{instead}{detail}, so nothing from there on could be read")
         return Reason.CORRUPT_HEADER, detail
     most = options.max_encoded_bytes + options.max_sidecar_bytes
     data = b"" if length > most else stream.read(length)
