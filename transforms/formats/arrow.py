@@ -128,8 +128,9 @@ class ArrowFile:
     def _end(self, buffered: _Bounded) -> str | None:
         """What is wrong with the end of a stream."""
         end = buffered.tell()
-        buffered.seek(max(0, end - 4))
-        if buffered.read(4) != b"\0\0\0\0":
+        marked = self._fetch(self._start, self._start + len(STREAM_MARK)) == STREAM_MARK  # else as before Arrow 0.15
+        mark = STREAM_MARK + bytes(4) if marked else bytes(4)  # zeros alone may be what pads a batch
+        if self._fetch(end - len(mark), end) != mark:
             return f"no end mark: the stream ends at byte {self.stored.size} after {len(self.groups)} record batches"
         if end < self.stored.size:
             return f"an end mark at byte {end} of {self.stored.size}, after {len(self.groups)} record batches"

@@ -68,6 +68,18 @@ def test_one_that_is_cut_gives_what_was_before_and_is_incomplete(way: str, share
         assert len(account.images) >= min(4 * there, 10), "without a footer too"
 
 
+@pytest.mark.parametrize("rows", [1, 4, 7])
+def test_a_stream_whose_writer_was_killed_between_record_batches_is_incomplete(rows: int) -> None:
+    whole = arrow_bytes(SAMPLES, group=rows)
+    at = 0
+    while message := message_at(lambda start, stop: whole[start:stop], at):
+        at = message.end
+        account = read_arrow(whole[:at])
+        assert account.damage is not None
+        assert [image.data for image in account.images] == ORIGINALS[: len(account.images)]
+    assert at == len(whole) - 8, "the end mark is left"
+
+
 @pytest.mark.parametrize("way", WAYS)
 @given(at=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 @example(at=0.018905314816355823, flip=1)  # bytes become text
