@@ -92,12 +92,14 @@ def match_inputs(
         columns: that hold the images of Parquet and TFRecord files; all that do where none is given.
 
     Raises:
-        InputError: an input matches nothing, or a file has images and none in one of ``columns``.
+        InputError: an input is empty or matches nothing, or a file has images and none in one of ``columns``.
         ImportError: an input needs a package that is not installed.
     """
     found: dict[str, Shard] = {}
     left: dict[str, LeftOut] = {}
     for each in inputs:
+        if not each.strip():
+            raise InputError(f"input {each!r} is no path and no URL (a variable that is not set?); give . for the current folder")
         own = _match(each, storage, options, columns)
         for shard in own.shards.values():
             _add(found, shard)

@@ -72,6 +72,12 @@ def show(found: Verification, out: Console) -> None:
         f"{compared}, {len(found.findings):,} found wrong",
         soft_wrap=True,
     )
+    if found.slices and not found.runs:
+        out.print(
+            "no run has finished here, or its manifest was removed, so what should be there is known of slices and shards alone; "
+            "the same audit again writes one",
+            soft_wrap=True,
+        )
     if found.removed:
         out.print("next: the same audit again, to compute what was removed", soft_wrap=True)
     elif found.findings:

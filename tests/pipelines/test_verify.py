@@ -40,6 +40,10 @@ def test_an_audits_output_is_verified_repaired_and_completed(tmp_path: Path, tin
     assert (again.code, again.found["computed"]) == (0, 1)
     assert files_below(out) == whole
     assert command(capsys, "verify", out, "--deep").code == 0
+    for manifest in (out / "runs").iterdir():
+        manifest.unlink()
+    assert main(["verify", str(out)]) == 0, "so is what a killed run leaves"
+    assert "no run has finished here, or its manifest was removed" in capsys.readouterr().out
 
 
 def test_the_manifest_ties_the_tables_to_the_run(tmp_path: Path, tiny: Path, capsys: Capture) -> None:

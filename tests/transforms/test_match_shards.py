@@ -226,3 +226,9 @@ def test_a_range_has_every_number_once_at_its_width(low: int, count: int, width:
     high = low + count - 1
     expanded = expand_braces(f"s/{{{low:0{width}d}..{high:0{width}d}}}.tar")
     assert expanded == [f"s/{number:0{width}d}.tar" for number in range(low, high + 1)]
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_input_is_not_the_current_folder(text: str) -> None:
+    with pytest.raises(InputError, match="no path and no URL"):
+        list(match_shards([text], Storage()))

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
-from causalprint.schemas.elements import EncodedImage, ShardDamageError
+from causalprint.schemas.elements import EncodedImage
 from causalprint.transforms.formats.arrow_messages import DICTIONARY, Message, blocks_of, message_at
 from causalprint.transforms.formats.columns import leaves_of
 from causalprint.transforms.formats.image_columns import why_none
-from causalprint.transforms.formats.items import Damage, Item
+from causalprint.transforms.formats.items import Damage, Item, nothing_read
 from causalprint.transforms.formats.parquet_file import MOST_ROWS, SUSPICIOUS, UNREADABLE, Group, why_unreadable
 from causalprint.transforms.formats.table_rows import image_in, items_of
 from causalprint.transforms.storage.lookup import InputError
@@ -50,7 +50,16 @@ class ArrowFile:
         self._buffered = buffered = _Bounded(stored, MEBIBYTE)  # else each length that is read would be a request
         self._source = pa.PythonFile(buffered, mode="r")
         self._is_file = buffered.read(len(FILE_MARK)) == FILE_MARK
-        self._reader = self._open()
+        self._start, cut = 0, None
+        try:
+            self._reader = self._open()
+        except UNREADABLE as error:
+            stored.raise_failure()
+            if not self._is_file:
+                raise
+            cut = f"no footer can be read ({error}), so the record batches were read in the order in which they come"
+            self._is_file, self._start = False, FILE_HEAD
+            self._reader = self._open()
         dictionaries, self._blocks = blocks_of(self._footer()) if self._is_file else ([], [])
         self._dictionaries = [message for at in dictionaries if (message := message_at(self._fetch, at))]
         buffered.passed = 0
@@ -64,6 +73,8 @@ class ArrowFile:
         self.groups = list(islice(self._listed(), most))
         if self.damage is None and most is None:
             self.damage = self._surplus(buffered) if self._is_file else self._end(buffered)
+        if cut:
+            self.damage = f"{cut}; {self.damage}" if self.damage else cut
 
     def batches(self, group: Group, columns: Sequence[str], most: int = MOST_ROWS) -> Iterator[pa.RecordBatch]:
         """The rows of a group in order, at most so many together.
@@ -117,8 +128,9 @@ class ArrowFile:
     def _end(self, buffered: _Bounded) -> str | None:
         """What is wrong with the end of a stream."""
         end = buffered.tell()
-        buffered.seek(max(0, end - 4))
-        if buffered.read(4) != b"\0\0\0\0":
+        marked = self._fetch(self._start, self._start + len(STREAM_MARK)) == STREAM_MARK  # else as before Arrow 0.15
+        mark = STREAM_MARK + bytes(4) if marked else bytes(4)  # zeros alone may be what pads a batch
+        if self._fetch(end - len(mark), end) != mark:
             return f"no end mark: the stream ends at byte {self.stored.size} after {len(self.groups)} record batches"
         if end < self.stored.size:
             return f"an end mark at byte {end} of {self.stored.size}, after {len(self.groups)} record batches"
@@ -199,7 +211,7 @@ class ArrowFile:
         return None
 
     def _open(self) -> Any:
-        self._source.seek(0)
+        self._source.seek(self._start)
         return pa.ipc.open_file(self._source) if self._is_file else pa.ipc.open_stream(self._source)
 
 
@@ -290,6 +302,5 @@ def _open(source: ShardSource) -> Iterator[ArrowFile]:
         file = ArrowFile(stored)
     except UNREADABLE as error:
         stored.raise_failure()
-        what = f"no schema can be read from {source.size} bytes" if source.size else "the shard is an empty file"
-        raise ShardDamageError(f"{what}, so none of its rows can: {error}") from error
+        raise nothing_read(source, "schema", "Arrow", "rows", error) from error
     yield file

@@ -53,6 +53,8 @@ def share_out(sample: int, counts: Sequence[int], seed: int) -> list[int]:
 def chosen_items(items: Iterable[Item | Unread], shard: Shard) -> Iterator[Item | Unread]:
     """Those of a shard's ``items`` that are to be read: all, the first ``shard.limit`` images and rejects, or those drawn.
 
+    What is drawn is drawn from the whole shard, so that is read to its end, and its damage told.
+
     Raises:
         ShardDamageError: there are more; not retryable.
     """
@@ -65,13 +67,13 @@ def chosen_items(items: Iterable[Item | Unread], shard: Shard) -> Iterator[Item 
         if isinstance(item, Skipped):
             yield item
             continue
-        if taken == len(wanted):
+        if taken == len(wanted) and not shard.drawn:
             raise ShardDamageError(limit_damage(shard.limit, shard.drawn))
         if place in wanted:
             taken += 1
             yield item
         place += 1
-    if shard.drawn:  # the last one was drawn, others were not
+    if shard.drawn:  # and others were not
         raise ShardDamageError(limit_damage(shard.limit, shard.drawn))
 
 

@@ -49,7 +49,8 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item | Unread]:
     damage = Damage()
     sidecars = metadata_or_none(lambda: _sidecars(files, options), "all images", damage) or {}
     lists = read_lists(source, files, options, damage)
-    used = {each.file.path for each in lists} | {each.path for several in sidecars.values() for _, each in several}
+    unused = {each.path: each for several in sidecars.values() for _, each in several}
+    used = {each.file.path for each in lists} | set(unused)
 
     def load(file: StoredFile) -> _Loaded:
         beside = _Beside(sidecars.get(file.path, []), lines_of(lists, file.name), Damage(), [])
@@ -71,8 +72,11 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item | Unread]:
             unread = 0
         yield from loaded.beside.unread  # first, so that no slice is finished without it
         yield item
-        if loaded.beside.lines and not isinstance(item, Skipped):
+        if not isinstance(item, Skipped):
             described.add(loaded.file.name)
+            for _, sidecar in loaded.beside.sidecars:
+                unused.pop(sidecar.path, None)
+    yield from (Skipped(sidecar.name, 0, ORPHAN) for sidecar in unused.values())  # those of files that are no images
     for each in lists:
         yield from each.unused(described)
     _note_absent(files, damage)

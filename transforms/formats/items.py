@@ -17,7 +17,8 @@ from causalprint.schemas.config import ReadOptions
 from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.faults import raise_foreign, unforeseen
-from causalprint.transforms.images.kinds import is_sidecar_name
+from causalprint.transforms.images.kinds import TEXT_BYTES, image_format, is_sidecar_name, other_format
+from causalprint.transforms.storage.storage import ShardSource
 
 Item = EncodedImage | Reject | Skipped
 Entry = TypeVar("Entry")
@@ -66,6 +67,24 @@ class Damage:
         """
         if self.text:
             raise ShardDamageError(self.text)
+
+
+def nothing_read(source: ShardSource, what: str, own: str, parts: str, error: object) -> ShardDamageError:
+    """That a shard has no ``what``, and so none of its ``parts``; and what it is instead, where its first bytes tell.
+
+    Args:
+        source: the shard.
+        what: what would say where everything is.
+        own: how the name of its own format begins.
+        parts: what it should hold.
+        error: why.
+    """
+    if not source.size:
+        return ShardDamageError(f"the shard is an empty file, so none of its {parts} can be read: {error}")
+    head = source.fetch(0, min(source.size, TEXT_BYTES))
+    found = image_format(head) or other_format(head)
+    instead = f", which are {found}" if found and not found.startswith(own) else ""
+    return ShardDamageError(f"no {what} can be read from {source.size} bytes{instead}, so none of its {parts} can: {error}")
 
 
 def held_bytes(entry: object) -> int:

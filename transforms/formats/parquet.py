@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from causalprint.schemas.config import ReadOptions
-from causalprint.schemas.elements import EncodedImage, ShardDamageError
+from causalprint.schemas.elements import EncodedImage
 from causalprint.transforms.formats.image_columns import why_none
-from causalprint.transforms.formats.items import Damage, Item
+from causalprint.transforms.formats.items import Damage, Item, nothing_read
 from causalprint.transforms.formats.parquet_file import UNREADABLE, ParquetTable, open_table
 from causalprint.transforms.formats.table_rows import image_in, items_of
 from causalprint.transforms.storage.lookup import InputError
@@ -77,6 +77,5 @@ def _open(source: ShardSource) -> Iterator[ParquetTable]:
         try:
             file = stack.enter_context(open_table(source.file()))
         except UNREADABLE as error:
-            what = f"no Parquet footer can be read from {source.size} bytes" if source.size else "the shard is an empty file"
-            raise ShardDamageError(f"{what}, so none of its rows can: {error}") from error
+            raise nothing_read(source, "Parquet footer", "Parquet", "rows", error) from error
         yield file

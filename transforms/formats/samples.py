@@ -38,25 +38,38 @@ class FarSidecar(NamedTuple):
     shared: bool
 
 
-class Listed(NamedTuple):
-    """The sidecars of all images of a shard: those of each image, by its offset; how to fetch one's bytes from where to where.
+class Listed:
+    """The sidecars of all images of a shard, found by listing its members.
 
-    ``belonging`` are the offsets of all of them.
+    Args:
+        sidecars: those of each image, by its offset.
+        fetch: the bytes of the shard from where to where.
     """
 
-    sidecars: Mapping[int, Sequence[FarSidecar]]
-    fetch: Callable[[int, int], bytes]
-    belonging: frozenset[int]
+    def __init__(self, sidecars: Mapping[int, Sequence[FarSidecar]], fetch: Callable[[int, int], bytes]) -> None:
+        self._sidecars = sidecars
+        self._fetch = fetch
+        self._waiting: dict[int, str] = {}  # sidecars that have come, by their offset, and have described no image
+        self._used: set[int] = set()  # offsets of those that have described one, and have not come
 
     def describe(self, entry: EncodedImage | Reject | Sidecar, options: ReadOptions, damage: Damage) -> Iterator[Item]:
-        """The image with its metadata; nothing for a sidecar that belongs to an image."""
-        if not isinstance(entry, Sidecar):
-            told = within_bounds(
-                ((each, each.size, each.shared) for each in self.sidecars.get(entry.offset, ())), size_of(entry), options
-            )
-            yield with_metadata(entry, [(each.key, self.fetch(each.offset, each.offset + each.size)) for each in told], damage)
-        elif entry.offset not in self.belonging:
-            yield Skipped(entry.member, entry.offset, ORPHAN)
+        """The image with its metadata; nothing for a sidecar."""
+        if isinstance(entry, Sidecar):
+            if entry.offset in self._used:
+                self._used.discard(entry.offset)
+            else:
+                self._waiting[entry.offset] = entry.member
+            return
+        found = self._sidecars.get(entry.offset, ())
+        told = within_bounds(((each, each.size, each.shared) for each in found), size_of(entry), options)
+        for each in told:
+            if self._waiting.pop(each.offset, None) is None:
+                self._used.add(each.offset)
+        yield with_metadata(entry, [(each.key, self._fetch(each.offset, each.offset + each.size)) for each in told], damage)
+
+    def unused(self) -> Iterator[Item]:
+        """Once all members have come, the sidecars that have described none: of no image, or of a member that is none."""
+        return (Skipped(member, offset, ORPHAN) for offset, member in self._waiting.items())
 
 
 def group_samples(
@@ -90,8 +103,7 @@ def group_samples(
             yield from window.contained(window.pass_ready(entry))
             if far := window.found():
                 yield from (each for held in window.all_held() for each in far.describe(held, options, damage))
-    if not far:
-        yield from window.contained(window.pass_all())
+    yield from far.unused() if far else window.contained(window.pass_all())
 
 
 class _Window:

@@ -18,7 +18,7 @@ from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.faults import unforeseen
 from causalprint.transforms.formats.example import ExampleError, Features, TooManyFieldsError, parse_example
 from causalprint.transforms.formats.items import Damage, checked_image, json_safe, metadata_json, metadata_or_none
-from causalprint.transforms.images.kinds import looks_like_image
+from causalprint.transforms.images.kinds import TEXT_BYTES, image_format, looks_like_image, other_format
 from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import Stream, decompressed
 
@@ -129,12 +129,12 @@ def _record(stream: Stream, head: bytes, options: ReadOptions, damage: Damage) -
     end = offset + HEADER + length + TRAILER
     if len(head) < HEADER or (stream.length is not None and is_tfrecord(head) and end > stream.length):
         detail = f"the record at byte {offset} goes beyond the shard's end at byte {stream.length or stream.position}"
+        damage.note(f"{_instead(stream, head)}{detail}")
         stream.skip(length + TRAILER)
-        damage.note(detail)
         return Reason.TRUNCATED_MEMBER, detail
     if not is_tfrecord(head):
         detail = f"the length of the record at byte {offset} fails its checksum"
-        damage.note(f"{detail}, so nothing from there on could be read")
+        damage.note(f"{_instead(stream, head)}{detail}, so nothing from there on could be read")
         return Reason.CORRUPT_HEADER, detail
     most = options.max_encoded_bytes + options.max_sidecar_bytes
     data = b"" if length > most else stream.read(length)
@@ -151,6 +151,13 @@ def _record(stream: Stream, head: bytes, options: ReadOptions, damage: Damage) -
         damage.note(detail)
         return Reason.CORRUPT_RECORD, detail
     return data
+
+
+def _instead(stream: Stream, head: bytes) -> str:
+    """What a file is that begins with ``head``, which has just been read, and with no record, where that can be told."""
+    begins = b"" if is_tfrecord(head) or stream.position > len(head) else head + stream.look(0, TEXT_BYTES)
+    found = image_format(begins) or other_format(begins)
+    return f"this is no TFRecord file but {found}: " if found else ""
 
 
 def _parsed(

@@ -14,11 +14,23 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from causalprint.schemas.config import MEBIBYTE, ReadOptions
-from causalprint.schemas.elements import EncodedImage, Reject, ShardDamageError, Skipped
+from causalprint.schemas.elements import EncodedImage, Reject, Skipped
+from causalprint.schemas.names import text_of
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.transforms.faults import raise_foreign, told, unforeseen
-from causalprint.transforms.formats.items import LARGE_SIDECAR, Damage, Item, bounded, checked_image, lost, too_large, unparsed
+from causalprint.transforms.formats.items import (
+    LARGE_SIDECAR,
+    Damage,
+    Item,
+    bounded,
+    checked_image,
+    lost,
+    nothing_read,
+    too_large,
+    unparsed,
+)
 from causalprint.transforms.formats.samples import Sidecar, group_samples
+from causalprint.transforms.formats.tar_index import target_of
 from causalprint.transforms.formats.zip_directory import Directory, directory_of
 from causalprint.transforms.images.kinds import is_image_name, is_sidecar_name, looks_like_image
 from causalprint.transforms.storage.storage import RangeFile, ShardSource
@@ -29,6 +41,10 @@ LOCAL_BUFFER = 64 * 1024
 CHUNKS = {zipfile.ZIP_STORED: MEBIBYTE, zipfile.ZIP_DEFLATED: MEBIBYTE}
 """Bytes asked of a member at once; of other methods few, since nothing else bounds what these become (150 MiB at most)."""
 SMALL_CHUNK = 4096
+MAX_LINKS = 8
+"""That lead to each other before a member."""
+MAX_LINK = 4096
+"""Bytes of the name that a link leads to."""
 UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
@@ -36,11 +52,11 @@ def read(source: ShardSource, options: ReadOptions) -> Iterator[Item]:
     """Every member of the archive, in the order of its central directory. The offset is that of the member's header.
 
     A member that is encrypted, or compressed in a way that Python cannot undo, is a reject; so is one whose entry in the
-    directory cannot be read. A member's CRC-32 is checked, and their number.
+    directory cannot be read. A member's CRC-32 is checked, and their number. A link is the member that it leads to.
 
     Raises:
-        ShardDamageError: there is no central directory, or a member or an entry is corrupt or missing, after everything else was
-            given. Or the connection broke (retryable).
+        ShardDamageError: there is no central directory, or a member, an entry or what a link leads to is corrupt or missing,
+            after everything else was given. Or the connection broke (retryable).
     """
     damage = Damage()
     entries = _entries(_Archive(source, options), options, damage)
@@ -94,9 +110,7 @@ class _Archive:
         except Exception as error:
             raise_foreign(error)
             if directory is None:
-                size = self._source.size
-                what = f"no central directory can be read from {size} bytes" if size else "the shard is an empty file"
-                raise ShardDamageError(f"{what}, so none of its members can: {told(error)}") from error
+                raise nothing_read(self._source, "central directory", "zip", "members", told(error)) from error
             damage.note(f"the central directory cannot be read as a whole ({told(error)})")
             yield from self._one_by_one(directory, damage)
             return
@@ -139,29 +153,56 @@ def _entries(archive: _Archive, options: ReadOptions, damage: Damage) -> Iterato
         yield _content(each, options, damage) if isinstance(each, _Member) else each
 
 
-def _content(member: _Member, options: ReadOptions, damage: Damage) -> Item | Sidecar:  # noqa: PLR0911 - one a case
-    info = member.info
-    name, offset = info.filename, info.header_offset
+def _content(member: _Member, options: ReadOptions, damage: Damage) -> Item | Sidecar:
+    """What a member is; of a link, what the member is that it leads to."""
+    name, offset = member.info.filename, member.info.header_offset
     try:
         if name.endswith("/"):
             return Skipped(name, offset)
-        if is_sidecar_name(name):
-            if info.file_size > options.max_sidecar_bytes:
-                return Skipped(name, offset, LARGE_SIDECAR)
-            return Sidecar(name, offset, _data(member, info.file_size))
-        if not is_image_name(name) and not looks_like_image(head := _data(member, SNIFFED_BYTES)):
-            return Skipped(name, offset, head=head)
-        if stat.S_ISLNK(info.external_attr >> 16):
-            return Reject(name, offset, Stage.READ, Reason.NO_BYTES, "a link has none")
-        if info.file_size > options.max_encoded_bytes:
-            return Reject(name, offset, Stage.READ, Reason.TOO_LARGE, too_large(info.file_size, options))
-        return checked_image(name, offset, _data(member, info.file_size), None, options)
+        target = _target(member)
+        return _leads_nowhere(name, offset, damage) if target is None else _read(target, name, offset, options)
     except _UnreadableError as error:
         if error.reason != Reason.UNSUPPORTED_FORMAT:
             damage.note(f"member {name!r} at byte {offset}: {error}")
         return lost(name, offset, error.reason, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a member makes it raise costs that member alone
         return unparsed(name, offset, error, damage)
+
+
+def _read(member: _Member, name: str, offset: int, options: ReadOptions) -> Item | Sidecar:
+    size = member.info.file_size
+    if is_sidecar_name(name):
+        too_long = size > options.max_sidecar_bytes
+        return Skipped(name, offset, LARGE_SIDECAR) if too_long else Sidecar(name, offset, _data(member, size))
+    if not is_image_name(name) and not looks_like_image(head := _data(member, SNIFFED_BYTES)):
+        return Skipped(name, offset, head=head)
+    if size > options.max_encoded_bytes:
+        return Reject(name, offset, Stage.READ, Reason.TOO_LARGE, too_large(size, options))
+    return checked_image(name, offset, _data(member, size), None, options)
+
+
+def _target(member: _Member) -> _Member | None:
+    """The member; of a symbolic link, whose content is a name, the one that it leads to, and ``None`` where there is none."""
+    for _ in range(MAX_LINKS):
+        info = member.info
+        if not stat.S_ISLNK(info.external_attr >> 16):
+            return member
+        if info.file_size > MAX_LINK:
+            return None
+        link = text_of(_data(member, info.file_size))
+        target = member.file.NameToInfo.get(target_of(info.filename, link, symbolic=True))
+        if target is None:
+            return None
+        member = member._replace(info=target)
+    return None
+
+
+def _leads_nowhere(name: str, offset: int, damage: Damage) -> Reject | Skipped:
+    """A link to what is not in the archive: damage where it is called like an image."""
+    if not is_image_name(name):
+        return Skipped(name, offset)
+    damage.note(f"member {name!r} at byte {offset} has no bytes: it is a link to what is not in the shard")
+    return Reject(name, offset, Stage.READ, Reason.NO_BYTES, "a link to what is not in the shard has none")
 
 
 def _data(member: _Member, size: int) -> bytes:

@@ -76,6 +76,7 @@ _FILE_STARTS = {
     b"\x89HDF": "HDF5",
     b"PAR1": "Parquet",
     b"ARROW1": "Arrow",
+    b"FEA1": "Feather of version 1 (to be written anew as version 2)",
     b"SQLite format 3": "SQLite",
     b"\x80\x02": "a pickle",
     b"\x80\x03": "a pickle",

@@ -19,9 +19,11 @@ MAX_SAMPLE_BYTES = 3 * 89_478_485
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _TEXTS = (1, 2, 7)  # bytes, however many, are read as they are
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 254, 256, 257, 258, 259, 262, 277
 _OFFSETS, _ROWS, _COUNTS, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 273, 278, 279, 284, 322, 323
 _TILE_OFFSETS, _TILE_COUNTS, _FORMAT = 324, 325, 339
+_REDUCED = 1  # bit 0 of the kind of subfile: a smaller copy of another image of the file
+_CR2 = b"CR\2\0"
 _FLAT_BYTES = 1_000
 _USUAL = {
     _COMPRESSION: frozenset((1, 2, 3, 4, 5, 7, 8, 32773, 32946)),
@@ -89,6 +91,8 @@ def read_tiff(data: bytes) -> Found:
         if directory.most_numbers > MAX_NUMBERS:
             return Found(data, f"a tag of {directory.most_numbers:,} numbers is longer than {MAX_NUMBERS:,}")
         # Of plain samples Pillow reads just what it needs, and says where that is not there; zeros may be black.
+        if _previews(directory):
+            return Found(data, variant="its first picture is a preview of another, as in a camera's raw file")
         plain = directory.number_of(_COMPRESSION, 1) in _PLAIN
         costly = _costly_samples(directory) or _costly_parts(directory)
         missing = _unlisted(directory) or (None if plain or costly else _beyond(directory) or _hole(directory))
@@ -122,6 +126,11 @@ def tiff_variant(data: bytes) -> str | None:
     except (struct.error, OverflowError):
         pass
     return None
+
+
+def _previews(directory: _Directory) -> bool:
+    """Whether what a decoder takes for the image is a smaller copy: in DNG, NEF and ARW, which say so, and in CR2."""
+    return bool(directory.number_of(_SUBFILE, 0) & _REDUCED) or directory.data[8:12] == _CR2
 
 
 def _costly_samples(directory: _Directory) -> str | None:

@@ -45,6 +45,14 @@ def test_rows_come_in_order_with_their_other_columns_and_are_found_again(way: st
         assert read_member(path.as_uri(), image.member, image.offset).data == image.data
 
 
+def batch_ends(whole: bytes) -> list[int]:
+    """The byte behind each record batch of a file."""
+    end = len(whole) - FILE_TAIL
+    footer = whole[end - int.from_bytes(whole[end : end + 4], "little") : end]
+    found = [message_at(lambda start, stop: whole[start:stop], at) for at in blocks_of(footer)[1]]
+    return [message.end for message in found if message]
+
+
 @pytest.mark.parametrize("way", WAYS)
 @given(share=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=40, deadline=None)
@@ -55,6 +63,21 @@ def test_one_that_is_cut_gives_what_was_before_and_is_incomplete(way: str, share
     assert [image.data for image in account.images] == ORIGINALS[: len(account.images)]
     if way == "stream":
         assert len(account.images) >= 4 * ((share > 0.55) + (share > 0.92)), "whole record batches, of 4, 4 and 2 rows"
+    else:
+        there = sum(end <= int(share * len(whole)) for end in batch_ends(whole))
+        assert len(account.images) >= min(4 * there, 10), "without a footer too"
+
+
+@pytest.mark.parametrize("rows", [1, 4, 7])
+def test_a_stream_whose_writer_was_killed_between_record_batches_is_incomplete(rows: int) -> None:
+    whole = arrow_bytes(SAMPLES, group=rows)
+    at = 0
+    while message := message_at(lambda start, stop: whole[start:stop], at):
+        at = message.end
+        account = read_arrow(whole[:at])
+        assert account.damage is not None
+        assert [image.data for image in account.images] == ORIGINALS[: len(account.images)]
+    assert at == len(whole) - 8, "the end mark is left"
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -18,7 +18,7 @@ from causalprint.transforms.formats.chosen import chosen_items, drawn_places, sh
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_inputs
-from tests.shards import make_samples, write_shard
+from tests.shards import make_samples, tar_members, tar_of, write_shard
 
 SAMPLES = make_samples(40, metadata=False)
 SIZES = (1, 17, 0, 9, 13)
@@ -73,6 +73,16 @@ def test_a_sample_is_the_same_on_every_run_and_says_what_it_leaves_out(images: i
         assert not part.retryable
     limited = [part for part in slices if part.damage]
     assert bool(limited) == (images < 40)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_sample_of_a_damaged_shard_tells_the_damage_wherever_it_draws(seed: int, tmp_path: Path) -> None:
+    whole = tar_of(tar_members(make_samples(6)))
+    (tmp_path / "a.tar").write_bytes(whole[: len(whole) * 3 // 4])
+    (shard,) = match_inputs([str(tmp_path)], Storage(), None, Sample(2, seed)).shards
+    parts = list(read_slices(shard, "b", Slicing(), Storage()))
+    assert sum(part.seen for part in parts) == 2
+    assert any("the shard ends" in (part.damage or "") for part in parts)
 
 
 def test_what_no_image_is_drawn_from_is_named(crawl: Path) -> None:

@@ -48,8 +48,9 @@ TABLE = (
 )
 PARSERS: dict[str, tuple[str, ...]] = {
     "tar": (
-        *("tar.parse_header", "tar_headers.decode_name", "tar_headers.text_of", "tar.guess_name"),
-        *("tar.is_image_name", "tar.is_sidecar_name", "tar.looks_like_image", "items.is_sidecar_name", *GROUPED),
+        *("tar_members.parse_header", "tar_headers.decode_name", "tar_headers.text_of", "tar_members.guess_name"),
+        *("tar_members.is_image_name", "tar_members.is_sidecar_name", "tar_members.looks_like_image"),
+        *("items.is_sidecar_name", *GROUPED),
     ),
     "zip": (
         *("zip_archive.zipfile.ZipFile.open", "zip_archive.zipfile.ZipInfo._decodeExtra", "zip_archive.checked_image"),
@@ -68,7 +69,7 @@ PARSERS: dict[str, tuple[str, ...]] = {
 }
 CASES = [(kind, parser) for kind in KINDS for parser in PARSERS[kind.partition(".")[0]]]
 BROKEN: dict[str, str] = {
-    "tar": "tar.is_image_name",
+    "tar": "tar_members.is_image_name",
     "zip": "zip_archive.checked_image",
     "folder": "folder.checked_image",
     "parquet": "table_rows.checked_image",
@@ -166,7 +167,7 @@ LONG = "long/" * 30
 EXTENDED = [
     (tarfile.PAX_FORMAT, "tar_pax._with"),
     (tarfile.PAX_FORMAT, "tar_pax.decode_name"),
-    (tarfile.GNU_FORMAT, "tar.decode_name"),
+    (tarfile.GNU_FORMAT, "tar_members.decode_name"),
 ]
 
 

@@ -17,7 +17,7 @@ from causalprint.transforms.formats import FORMATS, format_of, sniff_format
 from causalprint.transforms.formats.members import open_shard, read_member
 from causalprint.transforms.storage.storage import ShardSource, StoredFile
 from tests.shards import MAKERS, Sample, make_samples, write_shard
-from tests.transforms.formats.reading import FAST, read_all
+from tests.transforms.formats.reading import FAST, read_all, read_bytes
 
 KINDS = [*MAKERS, "folder"]
 ENCODED = {"jpg": b"\xff\xd8\xff\xe0", "png": b"\x89PNG\r\n\x1a\n", "gif": b"GIF89a", "webp": b"RIFF\0\0\0\0WEBPVP8 "}
@@ -119,3 +119,22 @@ def test_what_the_store_does_not_give_is_retryable_and_no_damage(
     with pytest.raises(ShardDamageError, match="the store is gone") as caught:
         list(FORMATS[shard.format].read(source, FAST))
     assert caught.value.retryable
+
+
+OTHERS = {
+    "HTML": b"<!DOCTYPE html><html><title>Sign in</title></html>",
+    "a git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12345\n",
+    "S3 error AccessDenied": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "PDF": b"%PDF-1.7\n",
+    "JSON": b'{"error": "no such key"}',
+    "JPEG": make_samples(1)[0].data,
+}
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS))
+@pytest.mark.parametrize("more", [b"", b" " * 600])
+@pytest.mark.parametrize("suffix", ["tar", "parquet", "arrow", "tfrecord", "zip"])
+def test_what_is_no_shard_of_its_suffix_is_called_by_its_name(suffix: str, more: bytes, name: str) -> None:
+    account = read_bytes(OTHERS[name] + more, suffix=suffix)
+    assert account.images == []
+    assert name in (account.damage or "")

@@ -94,6 +94,33 @@ def test_each_image_has_the_sidecars_that_are_named_after_it(case: str, order: i
     assert [(each.member, each.kind) for each in account.skipped] == [(name, ORPHAN) for name in orphans]
 
 
+@given(
+    names=st.sets(st.tuples(st.sampled_from("abc"), st.sampled_from(["jpg", "json", "txt", "jpg.json", "dump", "dump.json"]))),
+    folder=st.booleans(),
+    far=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_no_sidecar_vanishes_though_what_it_is_named_after_is_no_image(
+    names: set[tuple[str, str]], folder: bool, far: bool
+) -> None:
+    called = [f"{stem}.{suffix}" for stem, suffix in names]
+    members = {name: b"no image" if name.endswith(".dump") else contents(name) for name in called}
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "in" if folder else "in.tar")
+        if folder:
+            path.mkdir()
+            for name, data in members.items():
+                (path / name).write_bytes(data)
+        else:
+            path.write_bytes(tar_of(sorted(members.items())))
+        if folder and not any(name.endswith(".jpg") for name in members):
+            return
+        account = read_all(path, replace(FAST, max_sample_bytes=1500) if far else FAST)
+    told = "".join(image.metadata or "" for image in account.images)
+    for name in (each for each in members if each.endswith((".json", ".txt"))):
+        assert (json.dumps(name) in told.replace("\\", "")) != (name in {each.member for each in account.skipped}), name
+
+
 parts = st.lists(st.sampled_from(["a", "b", "v1", "0", "00001"]), min_size=1, max_size=4).map(".".join)
 members = st.lists(st.tuples(parts, st.sampled_from(["jpg", "png", "json", "txt", "JSON", "jpg.json"])), max_size=14)
 

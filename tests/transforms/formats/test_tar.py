@@ -24,6 +24,7 @@ from tests.shards import (
     damaged_tar,
     make_samples,
     tar_bytes,
+    tar_members,
     tar_of,
     tar_spans,
 )
@@ -351,3 +352,15 @@ def test_a_checksum_may_count_signed_bytes_as_old_writers_do(signed: bool) -> No
     assert [image.member for image in read_tar(bytes(tar)).images] == ["caf\\xe9.jpg", "b.jpg"]
     tar[148:156] = b"%06o\0 " % (total + 1)
     assert len(read_tar(bytes(tar)).images) == 1
+
+
+@pytest.mark.parametrize("end", [0, 1, 3])
+def test_a_file_made_in_its_size_and_not_filled_in_is_damage(end: int) -> None:
+    """As downloaders make them, whatever part of the tar had come, in whole members."""
+    members = tar_members(make_samples(3))[:end]
+    empty = bytes(2 * 1024 * 1024)
+    account = read_tar(tar_of(members).rstrip(b"\0") + empty if members else empty)
+    assert [image.member for image in account.images] == [name for name, _ in members if name.endswith((".jpg", ".png"))]
+    assert (account.skipped, account.rejects) == ([], [])
+    assert "not filled in" in (account.damage or "")
+    assert read_tar(tar_of(members) + bytes(512 * 1024)).damage is None

@@ -6,6 +6,7 @@ import io
 import json
 import stat
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.reasons import Reason
+from causalprint.transforms.formats.members import read_member
 from tests.servers import ObjectStore, breaking_proxy
 from tests.shards import make_samples, tar_members, zip_of
 from tests.transforms.formats.reading import FAST, read_all, read_bytes
@@ -150,16 +152,42 @@ def test_two_archives_in_a_row_are_not_taken_for_one() -> None:
     assert read_zip(b"#!/bin/sh\n" + ZIP).damage is None
 
 
-def test_a_link_is_no_image(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        link = zipfile.ZipInfo("a.jpg")
-        link.create_system = 3
-        link.external_attr = (stat.S_IFLNK | 0o777) << 16
-        archive.writestr(link, "../b.jpg")
-        archive.writestr("c.jpg", JPEG)
-    account = read_all(tmp_path / "a.zip")
-    assert [(each.member, each.reason) for each in account.rejects] == [("a.jpg", Reason.NO_BYTES)]
-    assert len(account.images) == 1
+def zip_with_links(members: Mapping[str, bytes], links: Mapping[str, str]) -> bytes:
+    """A zip of ``members``, and after them of symbolic links by the names that they lead to."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        for name, target in links.items():
+            link = zipfile.ZipInfo(name)
+            link.create_system = 3
+            link.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(link, target)
+    return data.getvalue()
+
+
+def test_a_link_is_what_it_leads_to_within_the_archive(tmp_path: Path) -> None:
+    links = {"d/b.jpg": "../a.jpg", "d/c.jpg": "b.jpg", "d/b.json": "../a.json", "latest": "a.jpg", "notes": "../x"}
+    path = tmp_path / "a.zip"
+    path.write_bytes(zip_with_links({"a.jpg": JPEG, "a.json": b'{"url":1}'}, links))
+    account = read_all(path)
+    told = {"a.jpg": '{"url":1}', "d/b.jpg": '{"url":1}', "d/c.jpg": None, "latest": None}
+    assert {image.member: image.metadata for image in account.images} == told
+    assert {image.data for image in account.images} == {JPEG}
+    assert ([each.member for each in account.skipped], account.rejects, account.damage) == (["notes"], [], None)
+    for image in account.images:
+        assert read_member(path.as_uri(), image.member, image.offset).data == JPEG
+
+
+LOOP = {f"{number}.jpg": f"{number + 1}.jpg" for number in range(20)} | {"20.jpg": "0.jpg"}
+
+
+@pytest.mark.parametrize("links", [{"a.jpg": "../b.jpg"}, {"a.jpg": "a.jpg"}, {"a.jpg": "x" * 5000}, LOOP], ids=len)
+def test_a_link_that_leads_nowhere_is_an_image_without_bytes_and_damage(links: dict[str, str]) -> None:
+    account = read_zip(zip_with_links({"c.png": JPEG}, links))
+    assert [(each.member, each.reason) for each in account.rejects] == [(name, Reason.NO_BYTES) for name in links]
+    assert [image.member for image in account.images] == ["c.png"]
+    assert "it is a link to what is not in the shard" in (account.damage or "")
 
 
 @pytest.mark.parametrize("method", METHODS)

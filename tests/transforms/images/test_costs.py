@@ -171,6 +171,15 @@ def tiff(tag: int, value: int) -> bytes:
     return bytes(data)
 
 
+def cr2() -> bytes:
+    """A TIFF with the mark of Canon's raw files, and so with its directory elsewhere."""
+    data = encode(PICTURE, "TIFF")
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, directory)
+    moved = data[directory : directory + 2 + 12 * entries + 4]
+    return data[:4] + struct.pack("<I", len(data)) + b"CR\2\0" + data[12:] + moved
+
+
 def float_rgb() -> bytes:
     values = [(256, 3, 8), (257, 3, 8), (258, 3, 32), (259, 3, 1), (262, 3, 2), (273, 4, 200), (277, 3, 3), (278, 3, 8)]
     values += [(279, 4, 768), (284, 3, 1), (339, 3, 3)]
@@ -201,6 +210,8 @@ VARIANTS: dict[str, Callable[[], bytes]] = {
     "photometric interpretation 32844": lambda: tiff(262, 32844),
     "compression 34676": lambda: tiff(259, 34676),
     "floating-point samples of 32 bits": float_rgb,
+    "preview of another": lambda: saved(PICTURE, "TIFF", tiffinfo={254: 1}),
+    "preview of another ": cr2,
 }
 
 
