@@ -42,7 +42,7 @@ def new_figure(draw: Chance) -> Figure:
 
 def pixels_of(figure: Figure) -> Pixels:
     """What the figure shows, uint8 (H, W, 3)."""
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
@@ -51,8 +51,9 @@ def draw_charts(draw: Chance) -> Pixels:
     """A figure with one chart to four."""
     # Called "default", the style resets what the machine's own settings changed.
     with mpl.rc_context(), style.context(["default", pick(draw, STYLES)]):
-        mpl.rcParams.update(fixed_fonts(pick(draw, FAMILIES)))
-        mpl.rcParams["text.antialiased"] = not often(draw, 0.05)
+        settings: Any = mpl.rcParams
+        settings.update(fixed_fonts(pick(draw, FAMILIES)))
+        settings["text.antialiased"] = not often(draw, 0.05)
         colours = palette(draw) if often(draw, 0.5) else None
         figure = new_figure(draw)
         rows, columns = pick(draw, ((1, 1), (1, 1), (1, 2), (2, 1), (2, 2)))
@@ -115,9 +116,8 @@ def _horizontal(draw: Chance, axes: Any) -> None:
 
 def _scatter(draw: Chance, axes: Any) -> None:
     for _ in range(whole(draw, 1, 4)):
-        x, y = draw.multivariate_normal(
-            draw.uniform(-4, 4, 2), [[1, real(draw, -0.9, 0.9)], [0, 1]], whole(draw, 30, 400), check_valid="ignore"
-        ).T
+        middle, spread = draw.uniform(-4, 4, 2), np.array([[1, real(draw, -0.9, 0.9)], [0, 1]])
+        x, y = draw.multivariate_normal(middle, spread, whole(draw, 30, 400), check_valid="ignore").T
         axes.scatter(
             x, y, s=draw.uniform(4, 90, len(x)), alpha=real(draw, 0.3, 1), marker=pick(draw, "osD^v*P"), label=words(draw, 1)
         )

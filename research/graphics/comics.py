@@ -40,7 +40,7 @@ def _panel(draw: Chance, width: int, height: int, *, plain: bool) -> Image.Image
     image = Image.new("RGB", (width, height), colours[0])
     brush = ImageDraw.Draw(image)
     ink = whole(draw, 3, 7)
-    _ground(draw, brush, (width, height), colours, ink)
+    pick(draw, (_dots, _rays, _houses, _hills))(draw, brush, (width, height), colours, ink)
     for place in range(whole(draw, 1, 3)):
         _figure(
             draw,
@@ -56,46 +56,50 @@ def _panel(draw: Chance, width: int, height: int, *, plain: bool) -> Image.Image
     return image
 
 
-def _ground(draw: Chance, brush: ImageDraw.ImageDraw, size: tuple[int, int], colours: list[str], ink: int) -> None:
+def _dots(draw: Chance, brush: ImageDraw.ImageDraw, size: tuple[int, int], colours: list[str], _: int) -> None:
+    """The dots of a printing screen."""
     width, height = size
-    match whole(draw, 0, 3):
-        case 0:  # dots of a printing screen
-            step = whole(draw, 12, 26)
-            for row, y in enumerate(range(0, height, step)):
-                radius = step * 0.5 * (0.2 + 0.6 * y / height)
-                for x in range((row % 2) * step // 2, width, step):
-                    brush.ellipse(
-                        (x - radius, y - radius, x + radius, y + radius),
-                        fill=pick(draw, ("#444444", colours[1])) if colours[1] != "#ffffff" else "#bbbbbb",
-                    )
-        case 1:  # lines that run to a point
-            centre = np.array([width * real(draw, 0.3, 0.7), height * real(draw, 0.3, 0.7)])
-            for angle in np.sort(draw.uniform(0, 2 * np.pi, 90)):
-                ray = np.array([np.cos(angle), np.sin(angle)])
-                brush.line(
-                    [tuple(centre + ray * real(draw, 0.3, 0.6) * height), tuple(centre + ray * 3 * height)],
-                    fill="black",
-                    width=whole(draw, 1, ink),
-                )
-        case 2:  # houses
-            at = 0
-            while at < width:
-                wide, top = whole(draw, 60, 200), round(height * real(draw, 0.2, 0.6))
-                brush.rectangle((at, top, at + wide, height), fill=pick(draw, colours), outline="black", width=ink)
-                for y in range(top + 20, height - 30, 50):
-                    for x in range(at + 15, at + wide - 25, 40):
-                        brush.rectangle(
-                            (x, y, x + 20, y + 28), fill=pick(draw, ("white", "black", colours[3])), outline="black", width=2
-                        )
-                at += wide
-        case _:  # hills, and hatching in the sky
-            for x in range(-height, width, whole(draw, 16, 40)):
-                brush.line([(x, 0), (x + height * 0.4, height * 0.4)], fill="black", width=whole(draw, 1, 3))
-            x = np.linspace(0, width, 40)
-            y = height * 0.55 + np.sin(x / width * real(draw, 3, 12)) * height * 0.08
-            outline = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
-            brush.polygon([*outline, (width, height), (0, height)], fill=colours[2])
-            brush.line(outline, fill="black", width=ink)
+    step = whole(draw, 12, 26)
+    for row, y in enumerate(range(0, height, step)):
+        radius = step * 0.5 * (0.2 + 0.6 * y / height)
+        for x in range((row % 2) * step // 2, width, step):
+            fill = pick(draw, ("#444444", colours[1])) if colours[1] != "#ffffff" else "#bbbbbb"
+            brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+
+
+def _rays(draw: Chance, brush: ImageDraw.ImageDraw, size: tuple[int, int], _: list[str], ink: int) -> None:
+    """Lines that run to a point."""
+    width, height = size
+    centre = np.array([width * real(draw, 0.3, 0.7), height * real(draw, 0.3, 0.7)])
+    for angle in np.sort(draw.uniform(0, 2 * np.pi, 90)):
+        ray = np.array([np.cos(angle), np.sin(angle)])
+        ends = [tuple(centre + ray * real(draw, 0.3, 0.6) * height), tuple(centre + ray * 3 * height)]
+        brush.line(ends, fill="black", width=whole(draw, 1, ink))
+
+
+def _houses(draw: Chance, brush: ImageDraw.ImageDraw, size: tuple[int, int], colours: list[str], ink: int) -> None:
+    width, height = size
+    at = 0
+    while at < width:
+        wide, top = whole(draw, 60, 200), round(height * real(draw, 0.2, 0.6))
+        brush.rectangle((at, top, at + wide, height), fill=pick(draw, colours), outline="black", width=ink)
+        for y in range(top + 20, height - 30, 50):
+            for x in range(at + 15, at + wide - 25, 40):
+                pane = pick(draw, ("white", "black", colours[3]))
+                brush.rectangle((x, y, x + 20, y + 28), fill=pane, outline="black", width=2)
+        at += wide
+
+
+def _hills(draw: Chance, brush: ImageDraw.ImageDraw, size: tuple[int, int], colours: list[str], ink: int) -> None:
+    """Hills, and hatching in the sky."""
+    width, height = size
+    for left in range(-height, width, whole(draw, 16, 40)):
+        brush.line([(left, 0), (left + height * 0.4, height * 0.4)], fill="black", width=whole(draw, 1, 3))
+    x = np.linspace(0, width, 40)
+    y = height * 0.55 + np.sin(x / width * real(draw, 3, 12)) * height * 0.08
+    outline = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    brush.polygon([*outline, (width, height), (0, height)], fill=colours[2])
+    brush.line(outline, fill="black", width=ink)
 
 
 def _figure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -50,12 +51,13 @@ def draw_diagram(draw: Chance) -> Pixels:
     """A figure with one diagram."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(fixed_fonts(pick(draw, ("sans-serif", "serif", "monospace"))))
+        settings: Any = mpl.rcParams
+        settings.update(fixed_fonts(pick(draw, ("sans-serif", "serif", "monospace"))))
         if often(draw, 0.15):
-            mpl.rcParams.update(
+            settings.update(
                 {"figure.facecolor": "#101418", "text.color": "white", "axes.facecolor": "#101418", "axes.labelcolor": "white"}
             )
-            mpl.rcParams.update({"xtick.color": "white", "ytick.color": "white", "axes.edgecolor": "white"})
+            settings.update({"xtick.color": "white", "ytick.color": "white", "axes.edgecolor": "white"})
         figure = new_figure(draw)
         pick(draw, DIAGRAMS)(draw, figure)
         return pixels_of(figure)
@@ -65,11 +67,12 @@ def draw_formulae(draw: Chance) -> Pixels:
     """A page of text and formulae."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(fixed_fonts(pick(draw, ("serif", "serif", "sans-serif"))))
-        mpl.rcParams["mathtext.fontset"] = pick(draw, ("cm", "stix", "dejavuserif", "dejavusans"))
-        mpl.rcParams["figure.facecolor"] = pick(draw, ("white", "white", "white", "#fdf6e3", "#1e1e2e", "#0b3d2e"))
-        dark = mpl.rcParams["figure.facecolor"] in ("#1e1e2e", "#0b3d2e")
-        mpl.rcParams["text.color"] = "#eeeeee" if dark else pick(draw, ("black", "black", "#222266"))
+        settings: Any = mpl.rcParams
+        settings.update(fixed_fonts(pick(draw, ("serif", "serif", "sans-serif"))))
+        settings["mathtext.fontset"] = pick(draw, ("cm", "stix", "dejavuserif", "dejavusans"))
+        settings["figure.facecolor"] = pick(draw, ("white", "white", "white", "#fdf6e3", "#1e1e2e", "#0b3d2e"))
+        dark = settings["figure.facecolor"] in ("#1e1e2e", "#0b3d2e")
+        settings["text.color"] = "#eeeeee" if dark else pick(draw, ("black", "black", "#222266"))
         figure = new_figure(draw)
         size, at = real(draw, 9, 19), 0.96
         while at > 0.02:
@@ -92,7 +95,7 @@ def _field(draw: Chance, side: int) -> npt.NDArray[np.float64]:
     for _ in range(whole(draw, 2, 7)):
         across, down = draw.uniform(-2.5, 2.5, 2)
         field += real(draw, -1, 1) * np.exp(-((x - across) ** 2 + (y - down) ** 2) / real(draw, 0.3, 3))
-    return field + real(draw, 0, 0.4) * np.sin(x * real(draw, 1, 5)) * np.cos(y * real(draw, 1, 5))
+    return np.asarray(field + real(draw, 0, 0.4) * np.sin(x * real(draw, 1, 5)) * np.cos(y * real(draw, 1, 5)))
 
 
 def _heat_map(draw: Chance, figure: Any) -> None:
@@ -191,7 +194,7 @@ def _flow_chart(draw: Chance, figure: Any) -> None:
         for column in range(4)
         if often(draw, 0.8)
     ]
-    for before, after in zip(places, places[1:], strict=False):
+    for before, after in pairwise(places):
         axes.annotate(
             "",
             after,

@@ -48,12 +48,12 @@ def _escape(z: npt.NDArray[np.complex128], c: npt.NDArray[np.complex128] | compl
         gone = (size > 32) & (count == most)
         count[gone] = step + 1 - np.log2(np.log(size[gone]) / np.log(32))
         z = np.where(size > 1e3, 1e3, z)
-    return np.sqrt(np.clip(count, 0, most) / most)
+    return np.asarray(np.sqrt(np.clip(count, 0, most) / most))
 
 
 def _plane(across: float, up: float, reach: float) -> npt.NDArray[np.complex128]:
     y, x = np.mgrid[up - reach : up + reach : SIDE * 1j, across - reach : across + reach : SIDE * 1j]
-    return x + 1j * y
+    return np.asarray(x + 1j * y)
 
 
 def _mandelbrot(draw: Chance) -> npt.NDArray[np.float64]:
@@ -84,7 +84,7 @@ def _plasma(draw: Chance) -> npt.NDArray[np.float64]:
     frequency[0, 0] = 1
     spectrum = np.fft.fft2(draw.normal(size=(SIDE, SIDE))) / frequency ** real(draw, 1.4, 2.4)
     field = np.fft.ifft2(spectrum).real
-    return (field - field.min()) / np.ptp(field)
+    return np.asarray((field - field.min()) / np.ptp(field))
 
 
 def _flame(draw: Chance) -> npt.NDArray[np.float64]:
@@ -99,4 +99,4 @@ def _flame(draw: Chance) -> npt.NDArray[np.float64]:
         points = np.sin(points) if step % 2 else points / radius * np.minimum(radius, 1.5)
         if step > 10:
             heap += np.histogram2d(points[:, 1], points[:, 0], SIDE, ((-1.6, 1.6), (-1.6, 1.6)))[0]
-    return np.log1p(heap) / np.log1p(heap.max())
+    return np.asarray(np.log1p(heap) / np.log1p(heap.max()))

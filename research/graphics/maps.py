@@ -12,8 +12,12 @@ from causalprint.research.graphics.lettering import font
 from causalprint.schemas.arrays import Pixels
 
 SIDE = 520
-GROUNDS = (("#f2efe9", "#ffffff", "#f7c873", "#aad3df", "#c8e6b0", "#d9d0c9"), ("#1d2c4d", "#304a7d", "#2c6675", "#0e1626", "#023e58", "#283d6a"),
-           ("#ebe3cd", "#f5f1e6", "#fdfcf8", "#b9d3c2", "#dfd2ae", "#c9b99b"), ("#ffffff", "#dddddd", "#999999", "#cccccc", "#eeeeee", "#f5f5f5"))  # fmt: skip
+GROUNDS = (
+    ("#f2efe9", "#ffffff", "#f7c873", "#aad3df", "#c8e6b0", "#d9d0c9"),
+    ("#1d2c4d", "#304a7d", "#2c6675", "#0e1626", "#023e58", "#283d6a"),
+    ("#ebe3cd", "#f5f1e6", "#fdfcf8", "#b9d3c2", "#dfd2ae", "#c9b99b"),
+    ("#ffffff", "#dddddd", "#999999", "#cccccc", "#eeeeee", "#f5f5f5"),
+)
 """Land, streets, main streets, water, parks, houses."""
 
 
@@ -64,7 +68,7 @@ def _relief(draw: Chance) -> Pixels:
     if often(draw, 0.5):
         step = whole(draw, 60, 130)
         picture[::step], picture[:, ::step] = 0.5, 0.5
-    return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    return np.asarray(np.round(255 * np.clip(picture, 0, 1)), np.uint8)
 
 
 def _town(draw: Chance) -> Image.Image:

@@ -38,7 +38,10 @@ class Package(NamedTuple):
         return bool(re.search(self.take, path)) and not re.search(self.leave, path)
 
 
-_WALLPAPERS = "Altai|Canopee|Cascade|Cluster|Elarun|Flow|FlyingKonqui|Honeywave|IceCold|Kay|Kokkini|MilkyWay|Opal|PastelHills|Patak|SafeLanding|Shell"
+_WALLPAPERS = (
+    "Altai|Canopee|Cascade|Cluster|Elarun|Flow|FlyingKonqui|Honeywave|IceCold|Kay|Kokkini|MilkyWay|Opal|PastelHills|Patak|"
+    "SafeLanding|Shell"
+)
 
 PACKAGES: dict[str, Package] = {
     "adwaita-icon-theme": Package("CC-BY-SA-3.0 or LGPL-3", r"\.svg$"),

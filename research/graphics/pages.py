@@ -110,9 +110,8 @@ def _table(draw: Chance, window: Window) -> str:
     for _ in range(window.height // 24):
         cells = [f"<td>{person(draw)}"]
         for _ in range(columns - 1):
-            cells.append(
-                f"<td class=n>{pick(draw, (f'{real(draw, -900, 9000):,.2f}', f'{whole(draw, 0, 100)} %', words(draw, 1), '✓', '–'))}"
-            )
+            cell = pick(draw, (f"{real(draw, -900, 9000):,.2f}", f"{whole(draw, 0, 100)} %", words(draw, 1), "✓", "–"))
+            cells += ["<td class=n>", cell]
         rows.append("<tr>" + "".join(cells))
     zebra = f"tr:nth-child(even){{background:{accent}22}}" if often(draw, 0.6) else ""
     border = pick(draw, ("1px solid #999", "0", "1px solid #ddd"))

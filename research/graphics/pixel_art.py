@@ -32,7 +32,7 @@ def _sprite(draw: Chance, side: int, colours: Colours) -> tuple[Colours, npt.NDA
     for _ in range(2):  # lone pixels join their neighbours
         padded = np.pad(half.astype(int), 1)
         near = sum(padded[1 + a : 1 + a + side, 1 + b : 1 + b + side // 2] for a in (-1, 0, 1) for b in (-1, 0, 1))
-        half = near >= 5
+        half = np.asarray(near) >= 5
     body = np.concatenate([half, half[:, ::-1]], 1)
     shade = np.concatenate([tone := draw.integers(0, 3, half.shape), tone[:, ::-1]], 1)
     chosen = colours[draw.permutation(len(colours))[:3]]
@@ -85,7 +85,7 @@ def _scene(draw: Chance, height: int, width: int, colours: Colours) -> Colours:
     grain = np.tile(np.array([[0, 2], [3, 1]]) / 4, (height // 2 + 1, width // 2 + 1))[:height, :width]
     steps = whole(draw, 4, 9)
     tone = np.floor(np.clip(blend, 0, 0.999) * steps + (grain if often(draw, 0.6) else 0)) / steps
-    canvas = (colours[5] * (1 - tone[..., None]) + colours[6] * tone[..., None]).astype(np.uint8)
+    canvas: Colours = (colours[5] * (1 - tone[..., None]) + colours[6] * tone[..., None]).astype(np.uint8)
     for _ in range(whole(draw, 10, 60)):
         canvas[whole(draw, 0, height // 2), whole(draw, 0, width - 1)] = 255
     for layer in range(whole(draw, 2, 4)):

@@ -47,10 +47,12 @@ def draw_scene(draw: Chance) -> Pixels:
         start = np.broadcast_to(eye, rays.shape)
         colour, hit, normal = _look(bodies, start, rays, light, sky, floor, (tile, gloss, ambient))
         if mirror:
-            bounce = rays - 2 * (rays * normal).sum(1, keepdims=True) * normal
-            seen, _, _ = _look(bodies, hit + normal * 0.02, bounce, light, sky, floor, (tile, gloss, ambient))
-            facing = 0.08 + 0.5 * (1 - np.abs((rays * normal).sum(1, keepdims=True))) ** 3
-            colour = np.where(normal.any(1, keepdims=True), (1 - facing) * colour + facing * seen, colour)
+            met = normal.any(1)
+            along, facing = rays[met], (rays[met] * normal[met]).sum(1, keepdims=True)
+            bounce = along - 2 * facing * normal[met]
+            seen, _, _ = _look(bodies, hit[met] + normal[met] * 0.02, bounce, light, sky, floor, (tile, gloss, ambient))
+            share = 0.08 + 0.5 * (1 - np.abs(facing)) ** 3
+            colour[met] = (1 - share) * colour[met] + share * seen
         picture += colour / samples
     return np.round(255 * np.clip(picture, 0, 1) ** (1 / real(draw, 1, 2.2))).astype(np.uint8).reshape(HEIGHT, WIDTH, 3)
 
@@ -72,20 +74,21 @@ def _distance(bodies: list[Body], points: Array) -> tuple[Array, npt.NDArray[np.
     """To the nearest surface, and whose it is; that of the floor is -1."""
     nearest, owner = points[:, 1].copy(), np.full(len(points), -1)
     for place, body in enumerate(bodies):
-        q = points - body.place
+        x, y, z = (points[:, axis] - body.place[axis] for axis in range(3))
         if body.kind == 0:
-            reach = np.sqrt((q**2).sum(1)) - body.size
+            reach = np.sqrt(x * x + y * y + z * z) - body.size
         elif body.kind == 1:
-            edge = np.abs(q) - body.size * 0.7
-            reach = np.sqrt((np.maximum(edge, 0) ** 2).sum(1)) + np.minimum(edge.max(1), 0) - 0.06
+            sides = [np.abs(along) - body.size * 0.7 for along in (x, y, z)]
+            outside = np.sqrt(sum(np.maximum(side, 0) ** 2 for side in sides))
+            reach = outside + np.minimum(np.maximum(np.maximum(sides[0], sides[1]), sides[2]), 0) - 0.06
         elif body.kind == 2:
-            ring = np.hypot(q[:, 0], q[:, 1]) - body.size * 0.7
-            reach = np.hypot(ring, q[:, 2]) - body.size * 0.28
+            ring = np.sqrt(x * x + y * y) - body.size * 0.7
+            reach = np.sqrt(ring * ring + z * z) - body.size * 0.28
         else:
-            tall = q - np.stack([np.zeros(len(q)), np.clip(q[:, 1], -body.size * 0.5, body.size * 0.5), np.zeros(len(q))], 1)
-            reach = np.sqrt((tall**2).sum(1)) - body.size * 0.4
+            y = y - np.clip(y, -body.size * 0.5, body.size * 0.5)
+            reach = np.sqrt(x * x + y * y + z * z) - body.size * 0.4
         closer = reach < nearest
-        nearest, owner = np.where(closer, reach, nearest), np.where(closer, place, owner)
+        nearest[closer], owner[closer] = reach[closer], place
     return nearest, owner
 
 
@@ -99,7 +102,7 @@ def _march(bodies: list[Body], start: Array, rays: Array, steps: int = STEPS) ->
         going = going[(step > NEAR) & (travel[going] < FAR)]
         if not len(going):
             break
-    return np.minimum(travel, FAR)
+    return np.asarray(np.minimum(travel, FAR))
 
 
 def _look(

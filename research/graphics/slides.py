@@ -131,11 +131,14 @@ def poster(draw: Chance, window: Window) -> str:
             f'<div style="position:absolute;left:{whole(draw, 0, width // 2)}px;top:{whole(draw, 0, height - 60)}px;color:{ink};font:{pick(draw, ("400", "700", "900"))} {whole(draw, 22, 110)}px/1 {family(draw)};'
             f'text-shadow:{shadow};letter-spacing:{whole(draw, -2, 8)}px;transform:rotate({pick(draw, (0, 0, 0, -8, 90))}deg)">{pick(draw, (title(draw, 3).upper(), title(draw), str(whole(draw, 2, 99)) + "%"))}</div>'
         )
-    for _ in range(whole(draw, 0, 5)):
-        parts.append(
-            f'<div style="position:absolute;left:{whole(draw, 0, width - 260)}px;top:{whole(draw, 0, height - 120)}px;width:{whole(draw, 180, 320)}px;background:{pick(draw, ("#fff", "#ffffffcc", "#000a"))};color:{pick(draw, ("#333", "#666"))};'
-            f'border-radius:14px;padding:14px;box-shadow:0 8px 24px #0004;font:14px/1.4 {family(draw)}"><span style="font-size:34px">{pick(draw, EMOJI)}</span> <b>{title(draw, 2)}</b><br>{sentence(draw)}</div>'
-        )
+    parts += [_card(draw, width, height) for _ in range(whole(draw, 0, 5))]
     return document(
         f"body{{background:{gradient(draw, colours)};height:100vh;overflow:hidden;position:relative}}", "".join(parts)
+    )
+
+
+def _card(draw: Chance, width: int, height: int) -> str:
+    return (
+        f'<div style="position:absolute;left:{whole(draw, 0, width - 260)}px;top:{whole(draw, 0, height - 120)}px;width:{whole(draw, 180, 320)}px;background:{pick(draw, ("#fff", "#ffffffcc", "#000a"))};color:{pick(draw, ("#333", "#666"))};'
+        f'border-radius:14px;padding:14px;box-shadow:0 8px 24px #0004;font:14px/1.4 {family(draw)}"><span style="font-size:34px">{pick(draw, EMOJI)}</span> <b>{title(draw, 2)}</b><br>{sentence(draw)}</div>'
     )

@@ -49,7 +49,7 @@ def _outline(draw: Chance) -> list[str]:
                     f'<path d="M{x} {y}h{w}l-{w // 2} {h}z"/>',
                     f'<path d="M15 {60 + whole(draw, 0, 20)}c10 -30 20 -30 35 -5s25 20 35 -10"/>',
                     f'<path d="M50 82C10 50 {whole(draw, 10, 30)} 15 50 35C{whole(draw, 70, 90)} 15 90 50 50 82Z"/>',
-                    f'<path d="M20 20L80 80M80 20L20 80M50 12V88" />',
+                    '<path d="M20 20L80 80M80 20L20 80M50 12V88" />',
                 ),
             )
         )

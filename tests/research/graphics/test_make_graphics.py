@@ -116,7 +116,9 @@ def test_the_history_is_told_and_varies() -> None:
         return draw.integers(0, 256, (600, 700, 3), dtype=np.uint8)
 
     origin = drawn("noise", noise, screen=True)
-    published = [publish(chance(0, place), origin, picture) for place, picture in zip(range(60), origin.pictures(0), strict=False)]
+    published = [
+        publish(chance(0, place), origin, picture) for place, picture in zip(range(60), origin.pictures(0), strict=False)
+    ]
     formats = [each.sidecar["original_format"] for each in published]
     assert 5 < formats.count("JPEG") < 30
     assert 1 < formats.count("WEBP") < 15
