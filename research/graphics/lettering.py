@@ -11,6 +11,8 @@ from PIL import ImageFont
 from causalprint.research.graphics.chance import Chance, pick
 
 LATIN = frozenset(map(ord, " ABCXYZabcxyz0189.,"))
+SYMBOLS = ("LastResort", "STIXNonUni", "STIXSiz", "cmex", "cmsy")
+"""Fonts that show something else in place of letters."""
 
 
 @cache
@@ -26,7 +28,7 @@ def latin(paths: tuple[Path, ...]) -> tuple[Path, ...]:
     def has(path: Path) -> bool:
         try:
             with TTFont(path, lazy=True) as font:
-                return "LastResort" not in path.name and set(font.getBestCmap() or {}) >= LATIN
+                return not path.name.startswith(SYMBOLS) and set(font.getBestCmap() or {}) >= LATIN
         except (TTLibError, OSError):
             return False
 
