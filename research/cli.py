@@ -126,6 +126,9 @@ def make_graphics(config: GraphicsConfig, session: Session) -> int:
 
     They are what neither a camera nor a generator made. Pages, slides and icons need Chromium; without it they are left out.
     """
+    from causalprint.pipelines.results.figures import check_figures
+
+    check_figures()  # matplotlib draws, and what it draws has its fonts
     from causalprint.research.graphics.make_graphics import make_graphics as run
 
     def show(made: GraphicsReport, out: Console) -> None:
