@@ -9,11 +9,11 @@ from causalprint.research.graphics.diagrams import draw_diagram, draw_formulae
 from causalprint.research.graphics.emblems import draw_emblem
 from causalprint.research.graphics.fractals import draw_fractal
 from causalprint.research.graphics.maps import draw_map
-from causalprint.research.graphics.origin import Origin, drawn
+from causalprint.research.graphics.origin import drawn
 from causalprint.research.graphics.pages import web_page
 from causalprint.research.graphics.pixel_art import draw_pixel_art
 from causalprint.research.graphics.ray_marched import draw_scene
-from causalprint.research.graphics.scans import draw_scan
+from causalprint.research.graphics.scans import scans
 from causalprint.research.graphics.screens import editor, interface
 from causalprint.research.graphics.slides import poster, slide
 from causalprint.research.graphics.vectors import vector_sheet
@@ -30,7 +30,7 @@ DRAWN = (
     drawn("numpy-pixel-art", draw_pixel_art),
     drawn("numpy-fractals", draw_fractal),
     drawn("numpy-ray-marched", draw_scene),
-    drawn("simulated-scans", draw_scan),
+    scans("simulated-scans"),
 )
 """Need nothing but numpy, Pillow and matplotlib."""
 
@@ -43,5 +43,3 @@ BROWSED = (
     browsed("chromium-vectors", vector_sheet),
 )
 """Need Chromium."""
-
-OWN: dict[str, Origin] = {origin.name: origin for origin in (*DRAWN, *BROWSED)}

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
+from PIL.ImageFont import FreeTypeFont
 
 from causalprint.models.encodings import recompress
-from causalprint.research.graphics.chance import Chance, often, paragraph, person, pick, real, title, whole, words
+from causalprint.research.graphics.chance import Chance, chance, often, paragraph, person, pick, real, title, whole, words
 from causalprint.research.graphics.lettering import font
+from causalprint.research.graphics.origin import Origin, Picture
 from causalprint.schemas.arrays import Pixels
 
 PAPERS = ((255, 255, 255), (252, 250, 244), (244, 236, 216), (235, 225, 196), (240, 240, 236))
+
+
+def scans(name: str) -> Origin:
+    """An origin of scanned pages, half of them JPEG files as scanners write them."""
+
+    def pictures(seed: int) -> Iterator[Picture]:
+        for place in count():
+            draw = chance(seed, name, place)
+            picture = Picture(draw_scan(draw), f"{name}-{place}")
+            if often(draw, 0.5):
+                quality = whole(draw, 60, 95)
+                picture = picture._replace(pixels=recompress(picture.pixels, quality), form="JPEG", jpeg_quality=quality)
+            yield picture
+
+    return Origin(name, pictures)
 
 
 def draw_scan(draw: Chance) -> Pixels:
@@ -34,11 +54,10 @@ def draw_scan(draw: Chance) -> Pixels:
     scan += draw.normal(0, real(draw, 0.5, 4), scan.shape if often(draw, 0.5) else (*ink.shape, 1))
     if often(draw, 0.3):
         scan[:] = scan.mean(-1, keepdims=True)
-    pixels = np.round(np.clip(scan, 0, 255)).astype(np.uint8)
-    return recompress(pixels, whole(draw, 60, 95)) if often(draw, 0.5) else pixels
+    return np.asarray(np.round(np.clip(scan, 0, 255)), np.uint8)
 
 
-def _texture(draw: Chance, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _texture(draw: Chance, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     """Fibres and stains, in levels."""
     coarse = draw.normal(0, real(draw, 1, 5), (shape[0] // 40 + 2, shape[1] // 40 + 2)).astype(np.float32)
     stains = np.asarray(Image.fromarray(coarse).resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float64)
@@ -87,7 +106,7 @@ def _page(draw: Chance, width: int, height: int) -> Image.Image:
     return image
 
 
-def _table(draw: Chance, brush: ImageDraw.ImageDraw, place: tuple[float, float, float], size: int, body: object) -> float:
+def _table(draw: Chance, brush: ImageDraw.ImageDraw, place: tuple[float, float, float], size: int, body: FreeTypeFont) -> float:
     left, at, wide = place
     columns = whole(draw, 3, 5)
     for _ in range(whole(draw, 3, 8)):
@@ -95,7 +114,7 @@ def _table(draw: Chance, brush: ImageDraw.ImageDraw, place: tuple[float, float, 
             x = left + column * wide / columns
             brush.rectangle((x, at, x + wide / columns, at + size * 1.6), outline=0)
             cell = words(draw, 1) if column == 0 else f"{real(draw, 0, 999):.2f}"
-            brush.text((x + 5, at + size * 0.15), cell, 0, body)  # type: ignore[arg-type]
+            brush.text((x + 5, at + size * 0.15), cell, 0, body)
         at += size * 1.6
     return at + size
 
