@@ -137,7 +137,9 @@ def _sheet(draw: Chance, package: Package, files: Sequence[Path], window: Window
     side = whole(draw, 110, 420) if package.sheet else window.width
     count = max(1, (window.width // side) * (window.height // side)) if package.sheet else 1
     gap = whole(draw, 4, 30) if package.sheet else 0
-    images = "".join(f'<img src="{_data(pick(draw, files))}">' for _ in range(count))
+    # What Chromium cannot read leaves its place empty.
+    hide = "this.style.visibility='hidden'"
+    images = "".join(f'<img onerror="{hide}" src="{_data(pick(draw, files))}">' for _ in range(count))
     fit = "contain" if package.sheet or often(draw, 0.4) else "cover"
     size = f"width:{side - gap}px;height:{(side if package.sheet else window.height) - gap}px;margin:{gap // 2}px"
     return document(

@@ -190,3 +190,17 @@ def test_debian_packages_are_origins(tmp_path: Path) -> None:
 def test_a_folder_without_packages_says_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(GraphicsError, match="apt-get download"):
         make_graphics(GraphicsConfig(tmp_path / "out", debian=tmp_path))
+
+
+@pytest.mark.skipif(BROWSER is None or shutil.which("dpkg-deb") is None, reason="Chromium or dpkg-deb is not installed")
+@pytest.mark.slow
+def test_chromium_draws_svg_of_packages(tmp_path: Path) -> None:
+    shapes = "".join(
+        f'<circle cx="{x}" cy="{y}" r="7" fill="#{x % 10}{y % 10}8"/>' for x in range(5, 99, 9) for y in range(5, 99, 9)
+    )
+    good = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">{shapes}</svg>'.encode()
+    pack(tmp_path, "tango-icon-theme", {"usr/share/icons/a.svg": good, "usr/share/icons/b.svg": good[:200]})
+    make_graphics(GraphicsConfig(tmp_path / "out", images=3, origins=("tango-icon-theme",), debian=tmp_path))
+    samples = read(tmp_path / "out" / "tango-icon-theme.tar")
+    assert len(samples) == 3
+    check(samples, "tango-icon-theme")
