@@ -14,6 +14,7 @@ from causalprint.research.ablation.config import AblateConfig
 from causalprint.research.aligned.config import AlignedConfig
 from causalprint.research.anonymization.config import AnonymizeConfig
 from causalprint.research.comparison.config import CompareConfig
+from causalprint.research.graphics.config import GraphicsConfig
 from causalprint.research.structure.config import StructureConfig
 from causalprint.research.training.config import CutConfig, LensConfig, ModelTrainingConfig
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from causalprint.research.aligned.make_aligned import AlignedReport
     from causalprint.research.anonymization.records import Anonymization, Seen
+    from causalprint.research.graphics.make_graphics import GraphicsReport
     from causalprint.research.structure.study import Structure
     from causalprint.research.training.cut_encoder import CutEncoder
     from causalprint.research.training.own_model import TrainedModel
@@ -118,6 +120,27 @@ def make_aligned(config: AlignedConfig, session: Session) -> int:
     return session.present(session.watch(partial(run, config)), show)
 
 
+@command(GraphicsConfig, "the same command makes what is missing")
+def make_graphics(config: GraphicsConfig, session: Session) -> int:
+    """Make graphics: charts, pages, slides, icons, pixel art, scans of text, and the art of Debian packages, one tar an origin.
+
+    They are what neither a camera nor a generator made. Pages, slides and icons need Chromium; without it they are left out.
+    """
+    from causalprint.pipelines.results.figures import check_figures
+
+    check_figures()  # matplotlib draws, and what it draws has its fonts
+    from causalprint.research.graphics.make_graphics import make_graphics as run
+
+    def show(made: GraphicsReport, out: Console) -> None:
+        for origin in made.origins:
+            count = "there already" if origin.images is None else f"{origin.images:,} images; {'; '.join(origin.licences)}"
+            _say(out, f"{origin.tar}: {count}")
+        _say(out, *(f"left out: {reason}" for reason in made.left_out))
+        _say(out, f"next: causalprint train PHOTOGRAPHS {made.output} --output DIR")
+
+    return session.present(session.watch(partial(run, config)), show)
+
+
 @command(LensConfig, RESUMES)
 def train_lens(config: LensConfig, session: Session) -> int:
     """Train a convolutional lens, on the residual or on the image, at native resolution, from labelled images.
@@ -170,4 +193,4 @@ def _words(seen: Seen) -> str:
 
 
 app = typer.Typer()
-add(app, compare, ablate, anonymize, structure, make_aligned, train_lens, train_prior, cut_encoder)
+add(app, compare, ablate, anonymize, structure, make_aligned, make_graphics, train_lens, train_prior, cut_encoder)
