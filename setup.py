@@ -22,7 +22,10 @@ setup(
     package_data={
         "": ["*.md.j2"],
         "causalprint": ["py.typed"],
-        "causalprint.models": ["recipes/*.yaml", *(f"weights/**/*.{suffix}" for suffix in ("json", "safetensors", "md", "txt"))],
+        "causalprint.models": [
+            "recipes/*.yaml",
+            *(f"weights/**/*.{suffix}" for suffix in ("json", "onnx", "safetensors", "md", "txt")),
+        ],
     },
     install_requires=[
         "apache-beam>=2.76",
@@ -34,6 +37,7 @@ setup(
         "huggingface-hub>=1.0",
         "jinja2>=3.1",
         "numpy>=2.0,<2.5",
+        "onnxruntime>=1.24",
         "pandas>=2.2",
         "pillow>=12.3,<13",
         "pyarrow>=21,<26",
@@ -52,7 +56,6 @@ setup(
             "faiss-cpu>=1.13",
             "matplotlib>=3.10",
             "onnx>=1.20",
-            "onnxruntime>=1.24",
             "scikit-image>=0.26",
             "transformers>=5",
         ],

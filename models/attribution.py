@@ -1,8 +1,10 @@
 """From a stored fingerprint to a verdict: numpy only, so that an analyst can recompute every row of ``attributions``.
 
-A linear classifier, or a small transformer over the fingerprint's parts, gives scores, and temperature scaling (Guo et al., ICML
-2017) makes them probabilities. What no source's linear discriminant is large for is like none of them. These discriminants are
-of images as they are, while scores are learned to stay when an image is processed: what makes scores robust hides new sources.
+Whether an image is generated is a question of its own, with a detector of its own, whose score logistic regression makes a
+probability (Platt, 1999). By whom is asked given that it is: P(source) = P(generated) P(source | generated). There a linear
+classifier, or a small transformer over the fingerprint's parts, gives scores, and temperature scaling (Guo et al., ICML 2017)
+makes them probabilities. What no source's linear discriminant is large for is like none of them. These discriminants are of
+images as they are, while scores are learned to stay when an image is processed: what makes scores robust hides new sources.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from safetensors.numpy import load_file
 from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
-from causalprint.models.bundles.manifest import REAL
+from causalprint.models.bundles.manifest import GRAPHIC, REAL
 from causalprint.models.statistics.discriminant import discriminants
-from causalprint.models.statistics.softmax import softmax
+from causalprint.models.statistics.softmax import shared_out
 from causalprint.schemas.reasons import Abstention, Verdict
 
 if TYPE_CHECKING:
@@ -36,14 +38,29 @@ class Candidate(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """A row of table ``attributions``, less its keys; probability and novelty are ``None`` where nothing was computed."""
+    """A row of table ``attributions``, less its keys; probabilities and novelty are ``None`` where nothing was computed."""
 
     verdict: str
     source: str | None = None
+    family: str | None = None
     probability: float | None = None
+    family_probability: float | None = None
+    generated_probability: float | None = None
     novelty: float | None = None
     candidates: tuple[Candidate, ...] = ()
     reason: str | None = None
+
+
+class Chances(NamedTuple):
+    """Probabilities of one image.
+
+    Attributes:
+        generated: that a generator made it.
+        sources: of each source, float32 (K,), in the order of the manifest; those of generators add up to ``generated``.
+    """
+
+    generated: float
+    sources: npt.NDArray[np.float32]
 
 
 class Attributor:
@@ -56,6 +73,8 @@ class Attributor:
         tensors = {key: value.astype(np.float32) for key, value in stored.items()}
         self._centre, self._whitening = tensors.pop("centre"), tensors.pop("whitening")
         self._discriminants = discriminants(self._centre, self._whitening)
+        self._detector = tensors.pop("generated.weight"), tensors.pop("generated.bias")
+        self._generators = np.array(self._manifest.generators)
         self._tensors = {key.removeprefix("attention."): value for key, value in tensors.items()}
 
     def __call__(self, fingerprints: npt.NDArray[np.float16]) -> list[Attribution]:
@@ -65,11 +84,17 @@ class Attributor:
         """
         return [self._attribute(row.astype(np.float32)) for row in fingerprints]
 
-    def probabilities(self, fingerprint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Calibrated probabilities (K,), in the order of the manifest's sources, of a fingerprint (128,)."""
+    def chances(self, fingerprint: npt.NDArray[np.float32], *, calibrated: bool = True) -> Chances:
+        """Probabilities of a fingerprint (128,); not ``calibrated``, of the scores as they are."""
+        decision = self._manifest.decision
+        weight, bias = self._detector
+        odds = fingerprint @ weight + bias[0]
         scores = self._scores(self._tensors, fingerprint, np.exp)
-        shares: npt.NDArray[np.float32] = softmax(scores / np.float32(self._manifest.decision.temperature), axis=-1)
-        return shares
+        if calibrated:
+            odds = decision.generated_scale * odds + decision.generated_offset
+            scores = scores / np.float32(decision.temperature)
+        generated = 1 / (1 + np.exp(-np.float64(odds)))
+        return Chances(float(np.float32(generated)), shared_out(generated, scores, self._generators))
 
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
         """How far the familiarity of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
@@ -79,10 +104,16 @@ class Attributor:
         return float(np.float32(np.exp(min(decision.novelty_limit - familiarity, FARTHEST))))
 
     def scores(self, fingerprints: Tensor) -> Tensor:
-        """Logits float32 (N, K) of fingerprints float32 (N, 128), with gradients: their softmax is :meth:`probabilities`."""
+        """Logarithms of :attr:`Chances.sources`, float32 (N, K), of fingerprints float32 (N, 128), with gradients."""
+        decision = self._manifest.decision
         tensors = {key: fingerprints.new_tensor(value) for key, value in self._tensors.items()}
-        scores: Tensor = self._scores(tensors, fingerprints, lambda values: values.exp())
-        return scores / self._manifest.decision.temperature
+        weight, bias = (fingerprints.new_tensor(part) for part in self._detector)
+        odds = decision.generated_scale * (fingerprints @ weight + bias) + decision.generated_offset
+        scores: Tensor = self._scores(tensors, fingerprints, lambda values: values.exp()) / decision.temperature
+        found = scores.clone()
+        for members, log_share in ((self._generators, odds.sigmoid().log()), (~self._generators, (-odds).sigmoid().log())):
+            found[:, members] = scores[:, members].log_softmax(dim=1) + log_share[:, None]
+        return found
 
     def familiarity(self, fingerprints: Tensor) -> Tensor:
         """Discriminants float32 (N, K) of fingerprints float32 (N, 128) over their spread, with gradients.
@@ -111,23 +142,52 @@ class Attributor:
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNCALIBRATED.value)
         if not fingerprint.any():
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.FLAT.value)
-        probabilities = self.probabilities(fingerprint)
+        chances = self.chances(fingerprint)
         novelty = self.novelty(fingerprint)
-        if not (np.isfinite(probabilities).all() and np.isfinite(novelty)):  # what is no number is no verdict
+        if not (np.isfinite(chances.sources).all() and np.isfinite(novelty)):  # what is no number is no verdict
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNDECIDED.value)
-        return self._decide(probabilities, novelty)
+        return self._decide(chances, novelty)
 
-    def _decide(self, probabilities: npt.NDArray[np.float32], novelty: float) -> Attribution:
-        candidates = self._candidates(probabilities)
-        best = candidates[0]
-        computed = Attribution(Verdict.UNKNOWN.value, None, best.probability, novelty, candidates)
-        if novelty > 1:
+    def _decide(self, chances: Chances, novelty: float) -> Attribution:
+        decision, names = self._manifest.decision, self._manifest.sources
+        candidates = self._candidates(chances.sources)
+        family, of_family = self._family(chances.sources)
+        computed = Attribution(
+            Verdict.ABSTAIN.value,
+            None,
+            None,
+            candidates[0].probability,
+            of_family,
+            chances.generated,
+            novelty,
+            candidates,
+            Abstention.UNDECIDED.value,
+        )
+        if chances.generated <= decision.cleared_limit:
+            maker = names[int(np.where(self._generators, -1, chances.sources).argmax())]
+            return computed._replace(verdict=(Verdict.GRAPHIC if maker == GRAPHIC else Verdict.REAL).value, reason=None)
+        if chances.generated < decision.generated_limit:
             return computed
-        if best.probability < self._manifest.decision.minimum_probability:
-            return computed._replace(verdict=Verdict.ABSTAIN.value, reason=Abstention.UNDECIDED.value)
-        if best.source == REAL:
-            return computed._replace(verdict=Verdict.REAL.value)
-        return computed._replace(verdict=Verdict.KNOWN.value, source=best.source)
+        if novelty > 1:
+            return computed._replace(verdict=Verdict.UNKNOWN.value, reason=None)
+        likeliest = int(np.where(self._generators, chances.sources, -1).argmax())
+        if chances.sources[likeliest] >= decision.minimum_probability:
+            source = names[likeliest]
+            own = self._manifest.family_of(source)
+            return computed._replace(verdict=Verdict.KNOWN.value, source=source, family=own, reason=None)
+        if of_family >= decision.minimum_probability:
+            return computed._replace(verdict=Verdict.KNOWN.value, family=family, reason=None)
+        return computed._replace(reason=Abstention.NO_SOURCE.value)
+
+    def _family(self, probabilities: npt.NDArray[np.float32]) -> tuple[str, float]:
+        """The most probable family, and its probability."""
+        sums: dict[str, float] = {}
+        for source, generator, probability in zip(self._manifest.sources, self._generators, probabilities.tolist(), strict=True):
+            if generator:
+                family = self._manifest.family_of(source)
+                sums[family] = sums.get(family, 0.0) + probability
+        best = max(sums, key=lambda family: sums[family])
+        return best, float(np.float32(min(sums[best], 1.0)))
 
     def _candidates(self, probabilities: npt.NDArray[np.float32]) -> tuple[Candidate, ...]:
         order = np.argsort(-probabilities, kind="stable").tolist()

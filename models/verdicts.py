@@ -12,8 +12,8 @@ import numpy.typing as npt
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
-from causalprint.models.statistics.softmax import softmax
-from causalprint.schemas.arrays import Labels, Pixels, Scores
+from causalprint.schemas.arrays import Labels, Mask, Pixels, Scores
+from causalprint.schemas.reasons import Abstention
 
 
 class Verdicts(NamedTuple):
@@ -22,15 +22,21 @@ class Verdicts(NamedTuple):
     Attributes:
         fingerprint: float16 (N, 128).
         probabilities: calibrated, float64 (N, K), in the order of the bundle's sources.
+        uncalibrated: the same, of the scores as they are.
+        generated: float64 (N,), calibrated: that a generator made it.
         novelty: float64 (N,), above 1 for images like no known source.
         verdict: (N,), values of :class:`causalprint.schemas.reasons.Verdict`.
-        named: (N,), the source that a verdict ``known`` names, else empty.
+        sourceless: (N,), whether it abstained since no generator was probable enough, though one made the image.
+        named: (N,), the source, else the family, that a verdict ``known`` names, else empty.
     """
 
     fingerprint: npt.NDArray[np.float16]
     probabilities: Scores
+    uncalibrated: Scores
+    generated: Scores
     novelty: Scores
     verdict: npt.NDArray[np.str_]
+    sourceless: Mask
     named: npt.NDArray[np.str_]
 
     @property
@@ -95,19 +101,14 @@ class Judge:
             raise ValueError(f"{where} gives fingerprints that are not finite for {len(broken)} images; train it again")
         rows = fingerprints.astype(np.float32)
         attributions = self.attributor(fingerprints)
+        chances = [self.attributor.chances(row) for row in rows]
         return Verdicts(
             fingerprints,
-            np.array([self.attributor.probabilities(row) for row in rows], np.float64),
+            np.array([each.sources for each in chances], np.float64),
+            np.array([self.attributor.chances(row, calibrated=False).sources for row in rows], np.float64),
+            np.array([each.generated for each in chances], np.float64),
             np.array([self.attributor.novelty(row) for row in rows], np.float64),
             np.array([each.verdict for each in attributions]),
-            np.array([each.source or "" for each in attributions]),
+            np.array([each.reason == Abstention.NO_SOURCE.value for each in attributions]),
+            np.array([each.source or each.family or "" for each in attributions]),
         )
-
-
-def at_temperature_one(probabilities: Scores, temperature: float) -> Scores:
-    """What probabilities (N, K) were before their scores were divided by ``temperature``.
-
-    softmax(s) is softmax(s / T) to the power of T, normalised.
-    """
-    normal: Scores = softmax(np.log(np.maximum(probabilities, np.finfo(np.float32).smallest_subnormal)) * temperature, axis=1)
-    return normal

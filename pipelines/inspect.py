@@ -204,9 +204,7 @@ def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary
             TableSummary(name, len(files), sum(int(info["size"]) for info in files.values()), rows[name])
             for name, files in tables.items()
         ),
-        verdicts=summed(
-            VerdictCount(verdict, source, 1) for verdict, source in _rows(opened["attributions"], "verdict", "source")
-        ),
+        verdicts=summed(VerdictCount.of(*row) for row in _rows(opened["attributions"], "verdict", "source", "family", "reason")),
         rejects=summed(RejectCount(stage, reason, 1) for stage, reason in _rows(opened["rejects"], "stage", "reason")),
         shards=rows["shards"],
         complete=complete,

@@ -122,10 +122,12 @@ def print_counts(verdicts: tuple[VerdictCount, ...], rejects: tuple[RejectCount,
     """Verdicts by source, and rejects by reason, each with its share."""
     attributed = sum(count.images for count in verdicts)
     seen = attributed + sum(count.images for count in rejects)
-    for names, counts, whole in ((("verdict", "source"), verdicts, attributed), (("rejected at", "reason"), rejects, seen)):
+    said = [(count.verdict, count.source or count.reason or "", count.images) for count in verdicts]
+    refused = [(count.stage, count.reason, count.images) for count in rejects]
+    for names, counts, whole in ((("verdict", "source, or why"), said, attributed), (("rejected at", "reason"), refused, seen)):
         table = new_table(*names, numbers=("images", "share"))
-        for what, detail, images in sorted(counts, key=lambda count: -count.images):
-            table.add_row(what, detail or "", f"{images:,}", share(images, whole))
+        for what, detail, images in sorted(counts, key=lambda count: -count[2]):
+            table.add_row(what, detail, f"{images:,}", share(images, whole))
         if counts:
             console.print(table)
 

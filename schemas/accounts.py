@@ -29,11 +29,24 @@ class WrittenFile(NamedTuple):
 
 
 class VerdictCount(NamedTuple):
-    """So many images of one verdict and source (``None`` unless the verdict is known): rows of ``attributions``."""
+    """So many images of one verdict: rows of ``attributions``.
+
+    Attributes:
+        verdict: that.
+        source: the generator, or the family where only that could be told; ``None`` unless the verdict is known.
+        reason: why it abstained, else ``None``.
+        images: how many.
+    """
 
     verdict: str
     source: str | None
+    reason: str | None
     images: int
+
+    @staticmethod
+    def of(verdict: str, source: str | None, family: str | None, reason: str | None) -> VerdictCount:
+        """One image, by those columns of ``attributions``."""
+        return VerdictCount(verdict, source or family, reason, 1)
 
 
 class RejectCount(NamedTuple):

@@ -218,7 +218,9 @@ class AuditConfig(Command):
         ),
     ]
     output: Annotated[str, output("Write the tables below this root: a folder, s3://… or gs://…", "URL")]
-    bundle: Annotated[str | None, Option("Attribute with this bundle.", "DIR", usual="the one in the package")] = None
+    bundle: Annotated[
+        str | None, Option("Attribute with this bundle, a folder or `demo`.", "BUNDLE", usual="the one in the package")
+    ] = None
     residual: Annotated[
         str | None,
         Option(

@@ -11,7 +11,7 @@ from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.losses import Losses
 from causalprint.schemas.tables import FINGERPRINT_DIM, column, list_of
 
-EVALUATION_SCHEMA = 2
+EVALUATION_SCHEMA = 3
 """Changes when a field changes its name, type or meaning."""
 
 
@@ -64,7 +64,7 @@ class Robustness(NamedTuple):
         lost: macro accuracy before it, less after it.
         flips: share of verdicts (``verdict`` and named source) that it changes.
         answers: share of best candidates that it changes.
-        auc: real against generated, after it.
+        auc: generated against photographs, after it.
     """
 
     name: str
@@ -178,10 +178,11 @@ PREDICTIONS = pa.schema(
         column("origin", pa.string(), "the collection that it is from"),
         column("content", pa.string(), "what it shows: equal for versions of one image"),
         column("bundle", pa.string(), "name and digest of the bundle"),
-        column("verdict", pa.string(), "real, known, unknown or abstain"),
+        column("verdict", pa.string(), "real, graphic, known, unknown or abstain"),
         column("named", pa.string(), "the source that a verdict `known` names", nullable=True),
         column("candidate", pa.string(), "the most probable source, whatever the verdict"),
         column("probability", pa.float32(), "calibrated, of the candidate; 0 to 1"),
+        column("generated_probability", pa.float32(), "as in `attributions`"),
         column("novelty", pa.float32(), "as in `attributions`: above 1, unknown"),
         column(
             "fingerprint",

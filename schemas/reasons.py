@@ -37,7 +37,8 @@ class Abstention(StrEnum):
     """Why an image with a fingerprint got the verdict ``abstain``."""
 
     TOO_SMALL = "too-small"  # smaller than the crop; never resized
-    UNDECIDED = "undecided"  # no candidate is probable enough
+    UNDECIDED = "undecided"  # neither surely generated nor surely not
+    NO_SOURCE = "no-source"  # surely generated, and no generator or family is probable enough
     DAMAGED = "damaged"  # some of its pixels may be the decoder's invention: `images.damage` says why
     FLAT = "flat"  # no texture, so the residual carries no evidence
     UNCALIBRATED = "uncalibrated"  # the residual was overridden, and the bundle's attributor was not trained on it
@@ -47,6 +48,7 @@ class Verdict(StrEnum):
     """What the system says of an image."""
 
     REAL = "real"
+    GRAPHIC = "graphic"
     KNOWN = "known"
     UNKNOWN = "unknown"
     ABSTAIN = "abstain"

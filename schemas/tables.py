@@ -6,7 +6,7 @@ import pyarrow as pa
 
 import causalprint
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
 RECORD = "causalprint_record"
@@ -106,16 +106,29 @@ _CANDIDATE = (("source", pa.string()), ("probability", pa.float32()))
 ATTRIBUTIONS = _table(
     "The verdict: a row for every row of images. The file of a slice is written last and is its commit mark.",
     *_key_columns(),
-    column("verdict", pa.string(), "real, known, unknown or abstain"),
-    column("source", pa.string(), "name of the generator; only where the verdict is known", nullable=True),
+    column("verdict", pa.string(), "real, graphic, known, unknown or abstain"),
+    column(
+        "source",
+        pa.string(),
+        "name of the generator; only where the verdict is known, and null there where only its family could be told",
+        nullable=True,
+    ),
+    column("family", pa.string(), "the generator's family; wherever the verdict is known", nullable=True),
     _number("probability", "calibrated probability of the best candidate", "1 (0 to 1)"),
+    _number("family_probability", "calibrated probability of the most probable family of generators", "1 (0 to 1)"),
+    _number("generated_probability", "calibrated probability that a generator made it, whichever", "1 (0 to 1)"),
     _number("novelty", "how far the image's familiarity is below the bundle's limit, as a power of e; above 1: unknown", "1"),
     column(
         "candidates",
         list_of(pa.struct([pa.field(name, kind, nullable=False) for name, kind in _CANDIDATE])),
         "the five most probable sources, `real` among them, best first; empty where nothing was computed",
     ),
-    column("reason", pa.string(), "why the system abstained: too-small, damaged, undecided, flat, uncalibrated", nullable=True),
+    column(
+        "reason",
+        pa.string(),
+        "why the system abstained: too-small, damaged, undecided, no-source, flat, uncalibrated",
+        nullable=True,
+    ),
 )
 
 REJECTS = _table(

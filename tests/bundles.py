@@ -15,12 +15,23 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, Bundle, save_bundle
-from causalprint.models.bundles.manifest import Decision, Geometry, Manifest
+from causalprint.models.bundles.manifest import SCHEMA, Decision, Geometry, Manifest
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
+UNDECIDED = Decision(
+    temperature=1.0,
+    generated_scale=1.0,
+    generated_offset=0.0,
+    cleared_limit=0.25,
+    generated_limit=0.75,
+    minimum_probability=0.0,
+    novelty_limit=1.0,
+    novelty_spread=1.0,
+    flat=0.5 / 255,
+)
 SOURCES = ("real", "alpha", "beta", "gamma", "delta", "epsilon")
 
 
@@ -62,14 +73,14 @@ def tiny_bundle(
     tiny_prior(directory / RESIDUAL_FOLDER, seed)
     features = tuple(feature(lens, "residual") for lens in ("dct", "radial", "stats"))
     manifest = Manifest(
-        schema=1,
+        schema=SCHEMA,
         name=name,
         licence="Apache-2.0",
         sources=sources,
         geometry=Geometry(crop=crop, views=views),
         residual=f"denoise:./{RESIDUAL_FOLDER}",
         features=features,
-        decision=Decision(temperature=1.0, minimum_probability=0.0, novelty_limit=1.0, novelty_spread=1.0, flat=0.5 / 255),
+        decision=UNDECIDED,
     )
     fingerprint = {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}
     for one in features:
@@ -83,6 +94,8 @@ def tiny_bundle(
         "bias": np.zeros(len(sources), np.float32),
         "centre": np.zeros((len(sources), FINGERPRINT_DIM), np.float32),
         "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
+        "generated.weight": np.zeros(FINGERPRINT_DIM, np.float32),
+        "generated.bias": np.zeros(1, np.float32),
     }
     first = save_bundle(directory, manifest, fingerprint, attribution, {})
     # Standardised by a few images, so that the fingerprints of others differ; then a head that tells those few apart.
@@ -101,12 +114,18 @@ def tiny_bundle(
     attribution["centre"] = centre
     attribution["weight"] = centre
     attribution["bias"] = -0.5 * np.square(centre).sum(axis=1)
+    offset = centre[[name != "real" for name in sources]].mean(axis=0) - centre[sources.index("real")]
+    attribution["generated.weight"] = offset / np.square(offset).sum()
+    attribution["generated.bias"] = np.array([-(centre @ offset).mean() / np.square(offset).sum()], np.float32)
     distances = np.square(standardised[:, None] - centre).sum(axis=2).min(axis=1)
     temperature = float(distances.mean() / 20)
     familiarity = discriminants(centre, attribution["whitening"])(standardised).max(axis=1)
     decision = replace(
         manifest.decision,
         temperature=temperature,
+        generated_scale=20.0,
+        cleared_limit=0.4,
+        generated_limit=0.6,
         minimum_probability=0.5,
         novelty_limit=float(np.quantile(familiarity, 0.1) / familiarity.std()),
         novelty_spread=float(familiarity.std()),

@@ -8,11 +8,12 @@ import json
 import numpy as np
 import pyarrow as pa
 
+from causalprint.models.attribution import Attribution
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.reasons import Abstention, Reason, Stage, Verdict
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 
-_SOURCES = ("real", "stable-diffusion-1", "dalle-3", "stylegan2-ffhq")
+_SOURCES = ("real", "stable-diffusion-1", "dalle-3", "stylegan2-ffhq", "graphic")
 
 
 def sample_shard(number: int = 0, *, generation: str = "1", limit: int | None = None) -> Shard:
@@ -91,23 +92,25 @@ def _embeddings(count: int, generator: np.random.Generator) -> dict[str, list[ob
 
 def _attributions(count: int, generator: np.random.Generator) -> dict[str, list[object]]:
     rows = [_verdict(n, generator) for n in range(count)]
-    names = ("verdict", "source", "probability", "novelty", "candidates", "reason")
+    names = tuple(Attribution._fields)
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 def _verdict(number: int, generator: np.random.Generator) -> tuple[object, ...]:
     if _small(number):
-        return Verdict.ABSTAIN, None, None, None, [], Abstention.TOO_SMALL
+        return Verdict.ABSTAIN, None, None, None, None, None, None, [], Abstention.TOO_SMALL
     probabilities = np.sort(generator.dirichlet(np.full(len(_SOURCES), 0.3)))[::-1].astype(np.float32)
     best = number % len(_SOURCES)
     sources = (_SOURCES[best], *(source for source in _SOURCES if source != _SOURCES[best]))
     candidates = [{"source": source, "probability": p} for source, p in zip(sources, probabilities, strict=True)]
     novelty = np.float32(generator.uniform(0, 1.2))
+    made = [each["probability"] for each in candidates if each["source"] not in ("real", "graphic")]
+    chances = (probabilities[0], max(made), np.float32(sum(made)))
     if novelty > 1:
-        return Verdict.UNKNOWN, None, probabilities[0], novelty, candidates, None
-    if sources[0] == "real":
-        return Verdict.REAL, None, probabilities[0], novelty, candidates, None
-    return Verdict.KNOWN, sources[0], probabilities[0], novelty, candidates, None
+        return Verdict.UNKNOWN, None, None, *chances, novelty, candidates, None
+    if sources[0] in ("real", "graphic"):
+        return Verdict(sources[0]), None, None, *chances, novelty, candidates, None
+    return Verdict.KNOWN, sources[0], sources[0], *chances, novelty, candidates, None
 
 
 def _rejects(count: int) -> dict[str, list[object]]:

@@ -32,7 +32,8 @@ from causalprint.schemas.elements import digest
 from causalprint.schemas.model_spec import ModelSpec, ResidualSpec, is_spec
 from causalprint.schemas.records import to_json
 
-DEFAULT = Path(__file__).parents[1] / "weights" / "default"
+PACKAGED = Path(__file__).parents[1] / "weights"
+DEFAULT = PACKAGED / "default"
 MANIFEST = "bundle.json"
 FINGERPRINT_FILE = "fingerprint.safetensors"
 ATTRIBUTION_FILE = "attribution.safetensors"
@@ -100,7 +101,7 @@ def load_bundle(path: str | Path | None = None, residual: str | None = None) -> 
     """Reads and checks the bundle at ``path``; ``None`` is the one inside the package.
 
     Args:
-        path: the directory.
+        path: the directory; where no bundle is there, that of the same name in the package.
         residual: ``kind:path-or-hub-name?option=value``, to compute in place of the bundle's own. The bundle then has another id,
             and every verdict abstains as ``uncalibrated``. It is not looked at before its id is asked for, or a fingerprint.
 
@@ -108,6 +109,8 @@ def load_bundle(path: str | Path | None = None, residual: str | None = None) -> 
         BundleError: something is missing, damaged, or from another version.
     """
     directory = DEFAULT if path is None else Path(path)
+    if not (directory / MANIFEST).exists() and (PACKAGED / directory / MANIFEST).is_file():
+        directory = PACKAGED / directory
     try:
         text = (directory / MANIFEST).read_bytes()
     except OSError as error:

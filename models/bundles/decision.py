@@ -1,14 +1,15 @@
-"""From held-out scores and familiarity to a bundle's temperature and limits."""
+"""From what networks said of held-out images to a bundle's calibration and limits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from causalprint.models.bundles.manifest import Decision
-from causalprint.models.statistics.calibration import balanced, fit_temperature
-from causalprint.models.statistics.softmax import softmax
+from causalprint.models.bundles.manifest import GRAPHIC, REAL, Decision, are_generators
+from causalprint.models.statistics.calibration import balanced, fit_odds, fit_temperature
+from causalprint.models.statistics.softmax import shared_out
 from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
 
 FARTHEST = 80.0
@@ -16,13 +17,35 @@ FARTHEST = 80.0
 
 
 ANSWERED_RIGHT = 0.9
-"""Share of answers on held-out images that must be right; it sets the least probability."""
-ANSWERED_LEAST = 0.35
-"""Share of held-out images that must be answered all the same."""
+"""Share of the generators named on held-out images that must be right; it sets the least probability."""
+NAMED_LEAST = 0.35
+"""Share of the held-out images found to be generated that must be named all the same."""
+ACCUSED_MOST = 0.01
+"""Share of held-out photographs, and of graphics, that may be taken for generated."""
+CLEARED_RIGHT = 0.95
+"""Share of the held-out images called ``real`` or ``graphic`` that must be, where half of all images are generated."""
 NOVELTY_QUANTILE = 0.95
 """Share of held-out images of known sources that the novelty limit lets through."""
 FLAT = 0.5 / 255
 """See :class:`~causalprint.models.bundles.manifest.Decision`."""
+GRAPHIC_PRIOR = 0.25
+"""How frequent graphics are taken to be among what is not generated. Generated images are taken to be half of all."""
+
+
+class HeldOut(NamedTuple):
+    """What networks said of N images that they had not seen.
+
+    Attributes:
+        scores: (N, K), NaN where an image was held out by none, as the next two.
+        detection: (N,), larger for generated images.
+        familiarity: (N,), the largest discriminant.
+        of_new_origin: (N,), whether the networks had seen no image of the same source and origin.
+    """
+
+    scores: Floats
+    detection: Floats
+    familiarity: Floats
+    of_new_origin: Mask
 
 
 class Limits(NamedTuple):
@@ -30,52 +53,93 @@ class Limits(NamedTuple):
 
     Attributes:
         intercept: (K,), what the prior adds to the scores.
-        decision: temperature and limits.
-        held_out, novelty: of the held-out images, (N, K) and (N,); NaN for others.
+        decision: calibration and limits.
+        held_out, generated, novelty: of the held-out images, (N, K), (N,) and (N,); NaN for others.
     """
 
     intercept: Floats
     decision: Decision
     held_out: Floats
+    generated: Floats
     novelty: Floats
 
 
-def set_limits(scores: Floats, familiarity: Floats, labels: Labels, of_new_origin: Mask, prior: Floats) -> Limits:
-    """Limits from what networks said of images that they had not seen.
+def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
+    """Limits from what networks said of images with ``labels`` (N,), places in ``sources``.
 
-    The temperature is that of images of origins that the networks had not seen either, where there are any: of other images they
+    The calibration is that of images of origins that the networks had not seen either, where there are any: of other images they
     are surer than they will be of those that they are asked about.
-
-    Args:
-        scores: (N, K), NaN where an image was held out by none.
-        familiarity: (N,), the largest discriminant of each image, likewise.
-        labels: (N,).
-        of_new_origin: (N,), whether the networks had seen no image of the same source and origin.
-        prior: (K,), how frequent each source is taken to be, in any unit.
     """
-    known = np.isfinite(scores[:, 0])
-    rows, truth = scores[known].astype(np.float64), labels[known]
-    new = of_new_origin[known] if of_new_origin[known].any() else np.ones(len(truth), np.bool_)
-    temperature = fit_temperature(rows[new], truth[new], balanced(truth[new]))
-    # Bayes' rule: the temperature was found with those sources alike.
-    intercept = temperature * np.log(prior / prior.mean())
-    chances = softmax((rows + intercept) / temperature, axis=1)
-    seen = familiarity[known].astype(np.float64)
+    generators = np.array(are_generators(sources))
+    known = np.isfinite(said.scores[:, 0])
+    rows, odds, truth = said.scores[known].astype(np.float64), said.detection[known].astype(np.float64), labels[known]
+    made = generators[truth]
+    new = said.of_new_origin[known] if said.of_new_origin[known].any() else np.ones(len(truth), np.bool_)
+    scale, offset = fit_odds(odds[new], made[new], halved(truth[new], generators)) if _both(made[new]) else (1.0, 0.0)
+    asked = new & made
+    temperature = fit_temperature(rows[asked][:, generators], _within(truth[asked], generators), balanced(truth[asked]))
+    prior = np.array([{REAL: 1 - GRAPHIC_PRIOR, GRAPHIC: GRAPHIC_PRIOR}.get(source, 1.0) for source in sources])
+    # Bayes' rule: the temperature was found with the sources alike.
+    intercept = temperature * np.log(prior)
+    generated = (1 / (1 + np.exp(-(scale * odds + offset)))).astype(np.float32)  # as it is stored
+    chances = shared_out(generated, (rows + intercept) / temperature, generators)
+    seen = said.familiarity[known].astype(np.float64)
     spread = max(float(seen.std()), 1e-6)
     limit = float(np.quantile(seen, 1 - NOVELTY_QUANTILE)) / spread
-    held_out = np.full(scores.shape, np.nan, np.float32)
+    accuse = max((_quantile_above(generated[truth == label]) for label in np.unique(truth[~made])), default=0.5)
+    clear = min(_cleared(generated, made, halved(truth, generators)), float(np.nextafter(np.float32(accuse), np.float32(0))))
+    found = made & (generated >= accuse)
+    least = _least_probability(np.where(generators, chances, 0)[found], truth[found])
+    decision = Decision(temperature, scale, offset, clear, accuse, least, limit, spread, FLAT)
+    held_out = np.full(said.scores.shape, np.nan, np.float32)
     held_out[known] = chances
-    novelty = np.full(len(labels), np.nan, np.float32)
+    novelty, of_generated = (np.full(len(labels), np.nan, np.float32) for _ in range(2))
     novelty[known] = np.exp(np.minimum(limit - seen / spread, FARTHEST))
-    decision = Decision(temperature, _least_probability(chances, truth), limit, spread, FLAT)
-    return Limits(intercept.astype(np.float32), decision, held_out, novelty)
+    of_generated[known] = generated
+    return Limits(intercept.astype(np.float32), decision, held_out, of_generated, novelty)
+
+
+def halved(labels: Labels, generators: Mask) -> Doubles:
+    """Weights (N,), 1 on average: generated images weigh half, the others half; in either half the sources weigh alike."""
+    weights = balanced(labels)
+    made = generators[labels]
+    for half in (made, ~made):
+        weights[half] *= len(labels) / 2 / max(float(weights[half].sum()), 1e-12)
+    return weights
+
+
+def _both(made: Mask) -> bool:
+    return bool(made.any() and not made.all())
+
+
+def _within(labels: Labels, members: Mask) -> Labels:
+    """Labels as places among the ``members`` (K,) alone."""
+    places = np.cumsum(members) - 1
+    return np.asarray(places[labels], np.int64)
+
+
+def _quantile_above(generated: Floats) -> float:
+    """The least limit that at most :data:`ACCUSED_MOST` of these probabilities reach."""
+    ordered = np.sort(generated)
+    allowed = int(ACCUSED_MOST * len(ordered))
+    return float(np.nextafter(ordered[len(ordered) - 1 - allowed], np.float32(2)))
+
+
+def _cleared(generated: Floats, made: Mask, weights: Doubles) -> float:
+    """The largest limit at or below which images are seldom generated: :data:`CLEARED_RIGHT`."""
+    order = np.argsort(generated, kind="stable")
+    right = np.cumsum((weights * ~made)[order]) / np.cumsum(weights[order])
+    enough = np.flatnonzero(right >= CLEARED_RIGHT)
+    return float(generated[order][enough[-1]]) if len(enough) else 0.0
 
 
 def _least_probability(chances: Doubles, truth: Labels) -> float:
-    """The least probability at which answers are right often enough, or at which few enough are given."""
+    """The least probability at which generators are named rightly often enough, or at which few enough are named."""
+    if not len(truth):
+        return 0.5
     best = chances.max(axis=1)
     order = np.argsort(-best, kind="stable")
     right = np.cumsum(chances.argmax(axis=1)[order] == truth[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(right >= ANSWERED_RIGHT)
-    answered = max(int(enough[-1]) + 1 if len(enough) else 0, int(np.ceil(ANSWERED_LEAST * len(order))))
-    return float(best[order[min(answered, len(order)) - 1]])
+    named = max(int(enough[-1]) + 1 if len(enough) else 0, int(np.ceil(NAMED_LEAST * len(order))))
+    return float(best[order[min(named, len(order)) - 1]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -13,10 +14,14 @@ from causalprint.schemas.model_spec import Reading
 from causalprint.schemas.records import from_data
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
-SCHEMA = 1
+SCHEMA = 2
 SMALLEST_CROP = 16
 """Pixels: the least that ``train --crop`` takes."""
 REAL = "real"
+GRAPHIC = "graphic"
+ART = "real-art"
+NOT_GENERATED = (REAL, GRAPHIC, ART)
+"""Sources that are no generators: a camera, ordinary software that draws, and a person who paints."""
 Fusion = Literal["f0", "f1", "f2"]
 AttributorKind = Literal["linear", "attention"]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -71,17 +76,32 @@ class Decision:
 
     Attributes:
         temperature: divides the scores before the softmax.
-        minimum_probability: below it, no candidate is named and the verdict is ``abstain``, ``undecided``.
+        generated_scale, generated_offset: scale times the detector's score plus offset are the log odds of being generated.
+        cleared_limit: the largest probability of being generated at which an image is called ``real`` or ``graphic``.
+        generated_limit: the least at which it is called ``known`` or ``unknown``; between the two it abstains as ``undecided``.
+        minimum_probability: of a generator, or of a family, to be named.
         novelty_limit: familiarity below which the verdict is ``unknown``.
         novelty_spread: divides the largest discriminant, so that familiarity differs by about 1 among images of known sources.
         flat: root mean square difference of neighbouring pixels (image range 0 to 1) below which an image has no texture.
     """
 
     temperature: float
+    generated_scale: float
+    generated_offset: float
+    cleared_limit: float
+    generated_limit: float
     minimum_probability: float
     novelty_limit: float
     novelty_spread: float
     flat: float
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Generators of one kin, one of which may be meant where none of them can be named."""
+
+    name: str
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +143,8 @@ class Manifest:
         schema: :data:`SCHEMA`.
         name: starts the bundle's id: lower-case letters, digits and hyphens, a letter first.
         licence: of the bundle as a whole.
-        sources: the taxonomy, in the order of the attribution head's rows; ``real`` among them.
+        sources: the taxonomy, in the order of the attribution head's rows; ``real`` among them, and perhaps ``graphic``.
+        families: of generators; one that is in none is a family of its own.
         geometry: which pixels.
         residual: ``kind:location?option=value``; a location that starts with ``./`` lies in the bundle.
         features: what the fingerprint is computed from, in order; a learned lens whose location starts with ``./`` lies in the
@@ -144,9 +165,24 @@ class Manifest:
     features: tuple[Feature, ...]
     decision: Decision
     network: Network = field(default_factory=Network)
+    families: tuple[Family, ...] = ()
     data: tuple[Origin, ...] = ()
     figures: tuple[Figure, ...] = ()
     files: tuple[BundleFile, ...] = ()
+
+    @property
+    def generators(self) -> tuple[bool, ...]:
+        """Of each source, whether it is one."""
+        return are_generators(self.sources)
+
+    def family_of(self, source: str) -> str:
+        """The family of a generator."""
+        return next((family.name for family in self.families if source in family.members), source)
+
+
+def are_generators(sources: Sequence[str]) -> tuple[bool, ...]:
+    """Of each source, whether it is a generator."""
+    return tuple(source not in NOT_GENERATED for source in sources)
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:
@@ -171,8 +207,11 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     if not _NAME.fullmatch(manifest.name):
         raise BundleError(f"{where}: name {manifest.name!r} must match {_NAME.pattern}")
     sources = manifest.sources
-    if REAL not in sources or len(set(sources)) != len(sources) or len(sources) < 2:
+    if REAL not in sources or len(set(sources)) != len(sources) or not any(manifest.generators):
         raise BundleError(f"{where}: sources must be distinct and hold {REAL!r} and at least one generator, not {sources}")
+    members = [member for family in manifest.families for member in family.members]
+    if len(set(members)) != len(members) or not set(members) <= set(sources) - set(NOT_GENERATED):
+        raise BundleError(f"{where}: families must be of different generators among the sources, not {members}; train it again")
     _check_numbers(manifest, where)
     return manifest
 
@@ -190,7 +229,7 @@ def _check_numbers(manifest: Manifest, where: str) -> None:
         if number < smallest:
             raise BundleError(f"{where}: {name} must be at least {smallest}, not {number}; train it again")
     for name, value in ((one.name, getattr(decision, one.name)) for one in fields(decision)):
-        if not math.isfinite(value) or (name in ("temperature", "novelty_spread") and value <= 0):
+        if not math.isfinite(value) or (name in ("temperature", "novelty_spread", "generated_scale") and value <= 0):
             raise BundleError(f"{where}: decision.{name} {value} is no number to decide by; train it again")
 
 
@@ -217,11 +256,13 @@ def fingerprint_shapes(features: tuple[Feature, ...], network: Network) -> dict[
 
 
 def attribution_shapes(sources: tuple[str, ...], network: Network) -> dict[str, tuple[int, ...]]:
-    """Shapes in ``attribution.safetensors``: the attributor; of each source its centre, and one metric for all."""
+    """Shapes in ``attribution.safetensors``: attributor, detector, and of each source its centre, with one metric for all."""
     count = len(sources)
     shapes: dict[str, tuple[int, ...]] = {
         "centre": (count, FINGERPRINT_DIM),
         "whitening": (FINGERPRINT_DIM, FINGERPRINT_DIM),
+        "generated.weight": (FINGERPRINT_DIM,),
+        "generated.bias": (1,),
     }
     if network.attributor == "attention":
         return shapes | {f"attention.{name}": shape for name, shape in attention_shapes(count).items()}

@@ -23,7 +23,7 @@ from causalprint.models.evaluation.scoring_tables import Resampling, confusion, 
 from causalprint.models.evaluation.shortcuts import audit_recalls, file_features, thumbnails
 from causalprint.models.labelled import STRANGER, LabelledCrops
 from causalprint.models.statistics.metrics import is_above_chance
-from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
+from causalprint.models.verdicts import Judge, Verdicts
 from causalprint.schemas.arrays import Mask, Pixels, Text
 from causalprint.schemas.evaluations import BundleEvaluation, Robustness, Shortcut
 
@@ -84,7 +84,7 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
         measures=measure(metrics, truth.images.content, *resampling),
         recalls=recalls(truth, verdicts, resampling),
         confusion=confusion(truth, verdicts, manifest.sources),
-        before=reliability(at_temperature_one(verdicts.probabilities, temperature)[known], right),
+        before=reliability(verdicts.uncalibrated[known], right),
         after=reliability(verdicts.probabilities[known], right),
         robustness=costs,
     )

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.bundles.manifest import REAL, Manifest
+from causalprint.models.bundles.manifest import ART, GRAPHIC, NOT_GENERATED, REAL, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
 from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.metrics import (
     area_under_curve,
     bootstrap_each,
     calibration_error,
+    confidence_bins,
     fpr_at_tpr,
     macro_f1,
     macro_recall,
@@ -23,14 +24,20 @@ from causalprint.models.statistics.metrics import (
     oscr,
     tpr_at_fpr,
 )
-from causalprint.models.verdicts import Verdicts, at_temperature_one
+from causalprint.models.verdicts import Verdicts
 from causalprint.schemas.arrays import Labels, Mask, Scores, Text
 from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.evaluations import Measure
 from causalprint.schemas.reasons import Verdict
 
 ACCURACY = "macro accuracy"
-AUC = "real against generated, AUC"
+AUC = "generated against photographs, AUC"
+FOUND = "generated found, TPR at 1 % FPR"
+CALLED = {REAL: "photographs", GRAPHIC: "graphics"}
+ACCUSED = "share with a verdict known or unknown, or no-source: taken for generated"
+SURE = 0.9
+ABOUT_SURE = f"generated_probability {SURE} or more"
+"""``generated_probability`` from which an image counts as surely generated."""
 
 
 class Truth(NamedTuple):
@@ -40,6 +47,8 @@ class Truth(NamedTuple):
         images: as they are labelled.
         label: int64 (N,), place in the bundle's sources; :data:`~causalprint.models.labelled.STRANGER` where it is none of them.
         real: the label of ``real``.
+        generated: (N,), whether a generator made each, known to the bundle or not.
+        families: (K,), the family of each of the bundle's sources.
         trained: (N,), whether the bundle's card names training images of that source and origin.
     """
 
@@ -47,6 +56,21 @@ class Truth(NamedTuple):
     label: Labels
     real: int
     trained: Mask
+    generated: Mask
+    families: Text
+
+    def right(self, verdicts: Verdicts) -> Mask:
+        """Where a verdict says what is true, (N,): the source, or where it names a family alone, that."""
+        names = np.array([*self.families.tolist(), ""])[self.label]
+        named = (verdicts.named == self.images.source) | (verdicts.named == names)
+        found = {Verdict.REAL: self.label == self.real, Verdict.GRAPHIC: self.images.source == GRAPHIC}
+        said = [(verdicts.verdict == verdict.value) & right for verdict, right in found.items()]
+        right: Mask = np.any([*said, (verdicts.verdict == Verdict.KNOWN.value) & named & self.generated], axis=0)
+        return right
+
+    def accused(self, verdicts: Verdicts) -> Mask:
+        """What was taken for generated, (N,), whether a generator was named or not."""
+        return np.isin(verdicts.verdict, (Verdict.KNOWN.value, Verdict.UNKNOWN.value)) | verdicts.sourceless
 
 
 class Metric(NamedTuple):
@@ -77,7 +101,9 @@ def truth_of(manifest: Manifest, images: LabelledImages) -> Truth:
     seen = {(one.source, one.origin) for one in manifest.data if one.training + one.validation}
     pairs = zip(images.source.tolist(), images.origin.tolist(), strict=True)
     trained = np.array([pair in seen for pair in pairs], np.bool_)
-    return Truth(images, images.labels(manifest.sources), manifest.sources.index(REAL), trained)
+    labels, families = images.labels(manifest.sources), np.array([manifest.family_of(source) for source in manifest.sources])
+    made = ~np.isin(images.source, NOT_GENERATED)
+    return Truth(images, labels, manifest.sources.index(REAL), trained, made, families)
 
 
 def estimates(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> list[tuple[Metric, Estimate]]:
@@ -102,9 +128,9 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     known, found, label = truth.label != STRANGER, verdicts.found, truth.label
     new = known & ~truth.trained
     real, chance = label == truth.real, verdicts.probabilities
-    answered = np.isin(verdicts.verdict, (Verdict.REAL.value, Verdict.KNOWN.value))
-    accused = verdicts.verdict == Verdict.KNOWN.value
-    answers, detection = (label, found), (~real, 1 - chance[:, truth.real])
+    answered = np.isin(verdicts.verdict, (Verdict.REAL.value, Verdict.GRAPHIC.value, Verdict.KNOWN.value))
+    answers, detection = (label, found), (truth.generated, verdicts.generated)
+    of_photographs = known & (truth.generated | real)
     about = f"mean recall of the best candidate over {len(np.unique(label[known]))} sources; chance {1 / chance.shape[1]:.2f}"
     about_new = f"of origins that the bundle's card does not name: {len(np.unique(label[new]))} sources"
     rarely = f"while at most 1 % of {int(real.sum())} photographs are accused"
@@ -112,12 +138,33 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
         Metric(ACCURACY, known, macro_recall, answers, about),
         Metric(f"{ACCURACY}, new origins", new, macro_recall, answers, about_new),
         Metric("macro F1", known, macro_f1, answers, "over the same sources"),
-        Metric(AUC, known, area_under_curve, detection, "by the probability of real"),
-        Metric("generated found, TPR at 1 % FPR", known, tpr_at_fpr, detection, rarely),
-        Metric("answered", known, np.mean, (answered,), "share with a verdict real or known"),
-        Metric("right where answered", known & answered, np.mean, (found == label,), "share of those verdicts"),
-        Metric("photographs accused", real, np.mean, (accused,), "share of real images that are named a generator"),
+        Metric(AUC, of_photographs, area_under_curve, detection, "by generated_probability"),
+        Metric(FOUND, of_photographs, tpr_at_fpr, detection, rarely),
+        Metric("answered", known, np.mean, (answered,), "share with a verdict real, graphic or known"),
+        Metric(
+            "right where answered",
+            known & answered,
+            np.mean,
+            (truth.right(verdicts),),
+            "of those verdicts; a family counts",
+        ),
+        *accusations(truth, verdicts),
     ]
+
+
+def accusations(truth: Truth, verdicts: Verdicts) -> list[Metric]:
+    """What share of what no generator made is taken for generated, by kind."""
+    named, sure = verdicts.verdict == Verdict.KNOWN.value, verdicts.generated >= SURE
+    taken = truth.accused(verdicts)
+    metrics = []
+    for source, called in {**CALLED, ART: "paintings"}.items():
+        here = truth.images.source == source
+        metrics += [
+            Metric(f"{called} named", here, np.mean, (named,), "share with a verdict known"),
+            Metric(f"{called} accused", here, np.mean, (taken,), ACCUSED),
+            Metric(f"{called} surely generated", here, np.mean, (sure,), ABOUT_SURE),
+        ]
+    return metrics
 
 
 def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Metric]:
@@ -125,8 +172,8 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
     known = truth.label != STRANGER
     right = verdicts.found == truth.label
     stages = (
-        ("before", at_temperature_one(verdicts.probabilities, temperature), "at temperature 1"),
-        ("after", verdicts.probabilities, f"at the bundle's temperature, {temperature:.4g}"),
+        ("before", verdicts.uncalibrated, "of the scores as they are"),
+        ("after", verdicts.probabilities, f"as calibrated, among generators at temperature {temperature:.4g}"),
     )
     metrics = []
     for stage, chances, note in stages:
@@ -135,17 +182,29 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
             Metric(f"calibration error {stage}", known, calibration_error, sure, f"ECE, 15 bins, {note}"),
             Metric(f"log loss {stage}", known, nll, (chances, truth.label), f"NLL, nats, {note}"),
         ]
-    return metrics
+    detection = (verdicts.generated, truth.generated)
+    about = "ECE, 15 bins, of generated_probability; generated images weigh half"
+    return [*metrics, Metric("calibration error, generated", known, halved_error, detection, about)]
+
+
+def halved_error(probability: Scores, made: Mask) -> float:
+    """Calibration error of the probability of being generated, where generated images and the others weigh half each."""
+    if made.all() or not made.any():
+        return math.nan
+    weights = np.where(made, 1 / made.sum(), 1 / (~made).sum()) / 2
+    place = confidence_bins(probability, 15)
+    return float(np.abs(np.bincount(place, weights * probability, 15) - np.bincount(place, weights * made, 15)).sum())
 
 
 def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     """Known sources against strangers; no metrics where there are none of either."""
     known = truth.label != STRANGER
-    if known.all() or not known.any():
+    strange = ~known & truth.generated
+    if not strange.any() or not known.any():
         return []
-    everything = np.ones(len(known), np.bool_)
+    everything = known | strange
     right = verdicts.found == truth.label
-    against = f"known sources against {', '.join(np.unique(truth.images.source[~known]).tolist())}"
+    against = f"known sources against {', '.join(np.unique(truth.images.source[strange]).tolist())}"
     kept = "share of strangers kept while 95 % of the known are; less is better"
     metrics = []
     for name, familiar in (("novelty", -verdicts.novelty), ("largest probability", verdicts.probabilities.max(axis=1))):
@@ -158,14 +217,15 @@ def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
         ]
     unknown = verdicts.verdict == Verdict.UNKNOWN.value
     named = verdicts.verdict == Verdict.KNOWN.value
-    against_real = ~known | (truth.label == truth.real)
-    detection = (~known, 1 - verdicts.probabilities[:, truth.real])
-    by_real = "photographs against images of unknown sources, by the probability of real"
+    against_real = strange | (truth.label == truth.real)
+    detection = (strange, verdicts.generated)
+    by_real = "photographs against images of unknown sources, by generated_probability"
     return [
         *metrics,
-        Metric("strangers called unknown", ~known, np.mean, (unknown,), "share of images of unknown sources"),
-        Metric("strangers named", ~known, np.mean, (named,), "share of them that are named a known generator"),
-        Metric("real against strangers, AUC", against_real, area_under_curve, detection, by_real),
+        Metric("strangers called unknown", strange, np.mean, (unknown,), "share of images of unknown sources"),
+        Metric("strangers named", strange, np.mean, (named,), "share of them that are named a known generator"),
+        Metric("strangers against photographs, AUC", against_real, area_under_curve, detection, by_real),
+        Metric("strangers found, TPR at 1 % FPR", against_real, tpr_at_fpr, detection, "while 1 % of photographs are accused"),
     ]
 
 

@@ -96,20 +96,21 @@ def robustness(
     answers = np.array([each.found for each in after])
     changed = answers != before.found
     flipped = np.array([(each.verdict != before.verdict) | (each.named != before.named) for each in after])
-    real = label == truth.real
-    chances = [each.probabilities[:, truth.real] for each in after]
+    detected = truth.generated | (label == truth.real)
+    chances = [each.generated for each in after]
 
     def values(rows: Labels) -> list[float]:
         kept = rows[known[rows]]
         if not len(kept):
             return [float("nan")] * 5
+        shown = kept[detected[kept]]
         accuracy = float(np.mean([macro_recall(label[kept], answer[kept]) for answer in answers]))
         return [
             accuracy,
             macro_recall(label[kept], before.found[kept]) - accuracy,
             float(flipped[:, kept].mean()),
             float(changed[:, kept].mean()),
-            float(np.mean([area_under_curve(real[kept], chance[kept]) for chance in chances])),
+            float(np.mean([area_under_curve(truth.generated[shown], chance[shown]) for chance in chances])),
         ]
 
     estimates = bootstrap_each(values, truth.images.content.tolist(), *resampling)
@@ -122,12 +123,15 @@ def differences(
     """Figures of ``other`` less those of ``first``, on images whose source both bundles know: paired, so that chance cancels."""
     truth = first[0]
     both = (truth.label != STRANGER) & (other[0].label != STRANGER)
-    real = truth.label == truth.real
+    detected = truth.generated | (truth.label == truth.real)
 
     def scores(asked: tuple[Truth, Verdicts], rows: Labels) -> list[float]:
         known, said = asked
-        chances = said.probabilities[rows, known.real]
-        return [macro_recall(known.label[rows], said.found[rows]), area_under_curve(real[rows], chances)]
+        shown = rows[detected[rows]]
+        return [
+            macro_recall(known.label[rows], said.found[rows]),
+            area_under_curve(truth.generated[shown], said.generated[shown]),
+        ]
 
     def values(rows: Labels) -> list[float]:
         kept = rows[both[rows]]

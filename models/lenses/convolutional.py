@@ -26,7 +26,8 @@ from causalprint.models.residuals.weights import take_digests
 from causalprint.schemas.model_spec import LensSpec
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-PACKAGE = Path(__file__).parents[1] / "weights" / "default" / "lenses"
+PACKAGE = Path(__file__).parents[1] / "weights" / "lenses"
+"""Lenses of the package that no bundle there reads; those that one does lie in it."""
 """Where a lens lies that is named and not located: in the bundle inside the package."""
 COUNT = "num_batches_tracked"
 FLOOR = 1e-6
@@ -155,7 +156,8 @@ def apply_trunk(trunk: Trunk, statistic: str = "moments") -> Callable[[Tensor], 
 def find_folder(location: str) -> Path:
     """Where a lens lies: at ``location``, or, where nothing is there, under that name in the package if it is one of those."""
     path = Path(location).expanduser()
-    return PACKAGE / location if not path.exists() and (PACKAGE / location).is_dir() else path
+    packaged = (PACKAGE / location, PACKAGE.parent / "default" / "lenses" / location)
+    return next((folder for folder in packaged if not path.exists() and folder.is_dir()), path)
 
 
 def open_trunk(spec: LensSpec) -> tuple[Trunk, Path]:

@@ -13,13 +13,19 @@ import torch
 from torch import Tensor
 
 from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, POOLS, Lens, centre, magnified, normalise, pooled
+from causalprint.models.lenses.convolutional import find_folder
 from causalprint.models.residuals.weights import open_onnx, take_digests
 from causalprint.schemas.arrays import Floats
 from causalprint.schemas.model_spec import LensSpec
 
+ENCODER = "encoder.onnx"
+"""The file in a folder that holds one."""
+
 
 def load(spec: LensSpec, device: torch.device) -> Lens:
-    """The encoder in the file ``spec.location``: pixels float32 (N, 3, H, W) -> features. Thread safe.
+    """The encoder in the file or folder ``spec.location``, or in the package: pixels float32 (N, 3, H, W) -> features.
+
+    Thread safe.
 
     Of several outputs, the first of shape (N, D) is taken; else the first token of (N, T, D), or the mean of (N, D, H, W); with
     ``blocks`` what these give, and with ``pool`` alone all outputs, each pooled. Pixels are normalised as CLIP's unless the spec
@@ -31,7 +37,8 @@ def load(spec: LensSpec, device: torch.device) -> Lens:
         LensError: the file or a package is missing, or the graph takes something else.
     """
     del device
-    path = Path(spec.location).expanduser()
+    path = find_folder(spec.location)
+    path = path / ENCODER if path.is_dir() else path
     chosen = spec.ordinals("blocks")
     mean, std = spec.colour("mean") or CLIP_MEAN, spec.colour("std") or CLIP_STD
     if not path.is_file():

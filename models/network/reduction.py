@@ -58,19 +58,29 @@ class Reduction(NamedTuple):
         return _standardised(features, self.standard, self.sizes)
 
 
-def learn_reduction(features: npt.NDArray[np.float16], sizes: Sequence[int], components: int, seed: int) -> Reduction:
-    """The reduction of features (M, D) to at most ``components`` a lens; where a lens has no more than that, all are kept."""
+def learn_reduction(
+    features: npt.NDArray[np.float16], sizes: Sequence[int], components: Sequence[int], weights: Sequence[float], seed: int
+) -> Reduction:
+    """The reduction of features (M, D).
+
+    Args:
+        features: lenses of ``sizes`` side by side.
+        sizes: of the lenses.
+        components: of each lens, how many are kept at most; where it has no more than that, all are.
+        weights: of each lens, how large its features are in all.
+        seed: of the search for components.
+    """
     wide = features.astype(np.float64)
     scale = wide.std(axis=0)
     # A feature that hardly moves in training must not explode on what moves it.
     floor = 1e-3 + 1e-2 * np.median(scale)
-    gain = np.concatenate([np.full(size, size**-0.5) for size in sizes])
+    gain = np.concatenate([np.full(size, weight * size**-0.5) for size, weight in zip(sizes, weights, strict=True)])
     standard = Standard(wide.mean(axis=0).astype(np.float32), (scale + floor).astype(np.float32), gain.astype(np.float32))
     del wide  # four times as large as the features
     centres, bases = [], []
-    for values in _standardised(features, standard, tuple(sizes)):
+    for values, most in zip(_standardised(features, standard, tuple(sizes)), components, strict=True):
         centre = values.mean(dim=0)
-        wanted = min(components, len(values) - 1, values.shape[1])
+        wanted = min(most, len(values) - 1, values.shape[1])
         centres.append(centre)
         every = wanted == values.shape[1]
         bases.append(torch.eye(wanted) if every else principal(values - centre, wanted, seed))

@@ -30,7 +30,7 @@ def load(spec: ResidualSpec, device: torch.device | str) -> ModelResidual:
     It runs on the CPU wherever ``device`` is, and gives no gradients: its reconstruction is a constant to them.
 
     Raises:
-        ResidualError: there is no such folder or file, onnxruntime is missing, or the graphs are others.
+        ResidualError: there is no such folder or file, or the graphs are others.
     """
     del device
     paths = _find(spec)

@@ -61,12 +61,10 @@ def open_onnx(spec: ModelSpec, model: Path | bytes) -> Any:
     """An inference session of the ONNX ``model``, a file or its bytes, on one thread of the CPU.
 
     Raises:
-        ModelError: package onnxruntime is missing, or it cannot run the model.
+        ModelError: onnxruntime cannot run the model.
     """
-    try:
-        import onnxruntime  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise spec.error("needs package onnxruntime; pip install 'causalprint[compare]'") from error
+    import onnxruntime  # noqa: PLC0415 - most bundles of one's own need none
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # rounding must not depend on the machine's cores
     given, name = (model, spec.location) if isinstance(model, bytes) else (str(model), model)

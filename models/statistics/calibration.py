@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.statistics.metrics import LEAST_PROBABILITY
 from causalprint.models.statistics.softmax import softmax
-from causalprint.schemas.arrays import Labels, Scores
+from causalprint.schemas.arrays import Labels, Mask, Scores
 
 _SPAN = np.geomspace(1e-3, 1e3, 241)
 _FINE = np.geomspace(0.94, 1.06, 25)
@@ -18,6 +20,38 @@ def balanced(labels: npt.NDArray[np.generic]) -> Scores:
     _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights: Scores = len(labels) / (len(counts) * counts[place])
     return weights
+
+
+class Odds(NamedTuple):
+    """``scale * score + offset`` is the log odds."""
+
+    scale: float
+    offset: float
+
+
+def fit_odds(scores: Scores, truth: Mask, weights: Scores) -> Odds:
+    """The logistic regression of ``truth`` on one score (Platt, 1999, with his smoothed targets); a larger score is never less.
+
+    Args:
+        scores: (N,), finite.
+        truth: (N,), both true and false among them.
+        weights: (N,).
+    """
+    positive, negative = float(truth.sum()), float((~truth).sum())
+    target = np.where(truth, (positive + 1) / (positive + 2), 1 / (negative + 2))
+    middle, spread = float(np.average(scores, weights=weights)), max(float(scores.std()), 1e-12)
+    design = np.stack([(scores - middle) / spread, np.ones(len(scores))], axis=1)
+    found = np.zeros(2)
+    for _ in range(100):  # Newton's method on a convex loss; the ridge keeps a separable one from running away
+        chance = 1 / (1 + np.exp(-design @ found))
+        gradient = design.T @ (weights * (chance - target)) + 1e-6 * found
+        curvature = (design * (weights * chance * (1 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        found = found - step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        if np.abs(step).max() < 1e-10:
+            break
+    scale = max(float(found[0]), 1e-6) / spread
+    return Odds(scale, float(found[1]) - scale * middle)
 
 
 def fit_temperature(scores: Scores, truth: Labels, weights: Scores) -> float:

@@ -2,9 +2,10 @@
 
 min over W of sum_i w_i (sum_v |y_i - W z_iv|^2 + invariance sum_(u<v) |W z_iu - W z_iv|^2) + ridge |W|^2 over images i and their
 versions u, v: attributed rightly, and moved little by interventions. The first K numbers of a fingerprint begin as its K scores.
-The next K - 1 are the linear discriminants of the images as they are, without versions: processing an image wipes away the finest
-of what a generator leaves, scores do without it, and it is by this that an image is like no known source. The others are the
-leading principal components of all lenses.
+The next is another such regression's, onto whether a generator made the image: there generated images weigh half, and the sources
+of either half alike. The next K - 1 are the linear discriminants of the images as they are, without versions: processing an image
+wipes away the finest of what a generator leaves, scores do without it, and it is by this that an image is like no known source.
+The others are the leading principal components of all lenses.
 """
 
 from __future__ import annotations
@@ -35,13 +36,38 @@ class ClosedForm(NamedTuple):
 
 
 def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, seed: int = 0) -> ClosedForm:
-    """The regression of ``sample`` onto class indicators, then discriminants, then principal components."""
+    """The regressions of ``sample`` onto class indicators and onto being generated, then discriminants, then components."""
     joined = torch.cat(sample.lenses, dim=2)
-    _, versions, width = joined.shape
     strength = joined.square().sum(dim=2).mean()  # so that ``ridge`` means the same whatever the lenses
     joined = joined / strength.sqrt()
     weights = sample.weights.float()
     targets = torch.nn.functional.one_hot(sample.labels, classes).float() - 1 / classes
+    scores = _regression(joined, weights, targets, ridge, invariance)
+    made = sample.generated.float()[:, None]
+    detection = _regression(joined, halved(sample), made - 0.5, ridge, invariance)
+    learned = torch.cat([scores, detection])
+    plain = joined[:, 0] * strength.sqrt()
+    middle = plain.mean(dim=0)
+    apart = _discriminants(plain, sample.labels, weights, classes)
+    others = torch.cat([apart, _components(plain - middle, FINGERPRINT_DIM - classes - 1 - len(apart), seed)])
+    return ClosedForm(
+        torch.cat([learned[:, :-1] / strength.sqrt() * SCORE_GAIN, others]),
+        torch.cat([learned[:, -1] * SCORE_GAIN, -others @ middle]),
+    )
+
+
+def halved(sample: Sample) -> Tensor:
+    """Weights (N,), 1 on average, with which generated images weigh half; 1 where all are, or none is."""
+    made = sample.generated
+    weights = sample.weights.double()
+    halves = torch.where(made, weights[made].sum(), weights[~made].sum())
+    found = weights / halves if made.any() and not made.all() else weights
+    return (found * len(found) / found.sum()).float()
+
+
+def _regression(joined: Tensor, weights: Tensor, targets: Tensor, ridge: float, invariance: float) -> Tensor:
+    """Directions, and the intercept as their last column, (T, C + 1), of values (N, V, C) onto targets (N, T)."""
+    _, versions, width = joined.shape
     rows = (joined * weights[:, None, None].sqrt()).flatten(0, 1)
     normal = rows.T @ rows
     if versions > 1 and invariance:
@@ -53,13 +79,8 @@ def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, s
     normal = torch.cat([torch.cat([normal, border], dim=1), torch.cat([border.T, corner], dim=1)]).double()
     normal += ridge * torch.eye(width + 1, dtype=normal.dtype)
     right = torch.cat([total.T @ targets, ((weights * versions) @ targets)[None]]).double()
-    solution = torch.linalg.solve(normal, right)
-    scores, intercept = solution[:width].T / strength.sqrt() * SCORE_GAIN, solution[width] * SCORE_GAIN
-    plain = joined[:, 0] * strength.sqrt()
-    middle = plain.mean(dim=0)
-    apart = _discriminants(plain, sample.labels, weights, classes)
-    others = torch.cat([apart, _components(plain - middle, FINGERPRINT_DIM - classes - len(apart), seed)])
-    return ClosedForm(torch.cat([scores.float(), others]), torch.cat([intercept.float(), -others @ middle]))
+    found: Tensor = torch.linalg.solve(normal, right).T.float()
+    return found
 
 
 def start_from(network: FingerprintNetwork, form: ClosedForm, sizes: list[int]) -> None:

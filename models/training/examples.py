@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from causalprint.models.bundles.manifest import Feature, Geometry
+from causalprint.models.bundles.manifest import Feature, Geometry, are_generators
 from causalprint.models.labelled import LabelledImages
 from causalprint.models.training.interventions import Interventions
 from causalprint.schemas.arrays import Floats, Labels, Mask, Pixels
@@ -74,7 +74,8 @@ class Examples(NamedTuple):
 
     def labelled(self, sources: Sequence[str], sizes: tuple[int, ...]) -> Labelled:
         """As the trainer takes them; every one is of ``sources``, its features of lenses of ``sizes``."""
-        return Labelled(self.images, self.features, self.style, self.thumbnail, self.images.labels(sources), sizes)
+        labels = self.images.labels(sources)
+        return Labelled(self.images, self.features, self.style, self.thumbnail, labels, are_generators(sources), sizes)
 
 
 class Labelled(NamedTuple):
@@ -84,7 +85,8 @@ class Labelled(NamedTuple):
         images: what is known of them; origins and contents count.
         features: float16 (N, V, D), lenses of ``sizes`` side by side; the first version is the image as it is.
         style, thumbnail: as of :class:`Examples`.
-        labels: int64 (N,), below the number of classes.
+        labels: int64 (N,), below K, the number of classes.
+        generators: of each class, whether it is one, K.
         sizes: of the lenses.
     """
 
@@ -93,12 +95,13 @@ class Labelled(NamedTuple):
     style: Floats
     thumbnail: npt.NDArray[np.uint8]
     labels: Labels
+    generators: tuple[bool, ...]
     sizes: tuple[int, ...]
 
     def take(self, rows: Mask) -> Labelled:
         """The images in ``rows``, a mask (N,)."""
         versions = (self.features[rows], self.style[rows], self.thumbnail[rows])
-        return Labelled(self.images.take(rows), *versions, self.labels[rows], self.sizes)
+        return Labelled(self.images.take(rows), *versions, self.labels[rows], self.generators, self.sizes)
 
 
 def thumbnail_of(crop: Pixels) -> npt.NDArray[np.uint8]:

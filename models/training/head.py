@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from causalprint.models.bundles.decision import set_limits
+from causalprint.models.bundles.decision import HeldOut, set_limits
 from causalprint.models.bundles.manifest import Decision, Feature, Network
 from causalprint.models.statistics.discriminant import WithinMetric, discriminants
 from causalprint.models.statistics.origins import of_new_origins, split_folds
@@ -57,7 +57,7 @@ class Head(NamedTuple):
         network: what they are the tensors of.
         decision: temperature and limits.
         held_out: probabilities (N, K) of each training image by networks without its fold; NaN where it was in none.
-        novelty: (N,), of the same.
+        generated, novelty: (N,), of the same.
     """
 
     fingerprint: Tensors
@@ -65,13 +65,14 @@ class Head(NamedTuple):
     network: Network
     decision: Decision
     held_out: Floats
+    generated: Floats
     novelty: Floats
 
 
 def fit_head(
     labelled: Labelled,
     features: Sequence[Feature],
-    prior: Floats,
+    sources: Sequence[str],
     recipe: Recipe,
     config: HeadConfig,
     validation: Mask | None = None,
@@ -82,14 +83,14 @@ def fit_head(
     Args:
         labelled: what from; its features are ``features`` side by side.
         features: lenses and readings, in order.
-        prior: (K,), how frequent each source is taken to be, in any unit.
+        sources: K of them, which its labels are places in.
         recipe: all choices of the training.
         config: how it is run.
         validation: images (N,) to choose the best epoch and set the limits on, never to learn from; ``None`` cross-validates by
             :func:`~causalprint.models.statistics.origins.split_folds` and learns from all.
         report: told what is being done.
     """
-    classes = len(prior)
+    classes = len(sources)
     device = torch.device(config.device)
     checkpoints = config.checkpoints
 
@@ -98,7 +99,8 @@ def fit_head(
         return learn(part, classes, recipe, held_out, config.seed, device, file, lambda text: report(f"{name}: {text}"))
 
     count = len(labelled.labels)
-    scores, familiarity = np.full((count, classes), np.nan, np.float32), np.full(count, np.nan, np.float32)
+    scores = np.full((count, classes), np.nan, np.float32)
+    detection, familiarity = (np.full(count, np.nan, np.float32) for _ in range(2))
     of_new_origin = np.zeros(count, np.bool_)
 
     def ask(trained: Trained, rows: Mask) -> WithinMetric:
@@ -106,6 +108,7 @@ def fit_head(
         found = trained.fingerprints(labelled.features[rows, 0])
         metric = trained.metric(labelled.take(~rows))
         scores[rows] = trained.scores(found)
+        detection[rows] = trained.detection(found)
         familiarity[rows] = discriminants(*metric)(found).max(axis=1)
         of_new_origin[rows] = of_new_origins(rows, labelled.labels, labelled.images.origin)
         return metric
@@ -120,14 +123,15 @@ def fit_head(
                 ask(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), fold)
         trained = train(labelled, None, "networks")
         metric = trained.metric(labelled)
-    limits = set_limits(scores, familiarity, labelled.labels, of_new_origin, prior)
+    limits = set_limits(HeldOut(scores, detection, familiarity, of_new_origin), labelled.labels, sources)
     places = {"centre": metric.centre.astype(np.float32), "whitening": metric.whitening.astype(np.float32)}
     return Head(
         fingerprint_tensors(trained, features),
-        attribution_tensors(trained.attributor, limits.intercept) | places,
+        attribution_tensors(trained.attributor, limits.intercept) | detector_tensors(trained.detector) | places,
         Network(recipe.fusion, recipe.autoencoder, recipe.attributor),
         limits.decision,
         limits.held_out,
+        limits.generated,
         limits.novelty,
     )
 
@@ -168,3 +172,11 @@ def attribution_tensors(attributor: nn.Module, intercept: npt.NDArray[np.float32
         return {f"attention.{name}": value + intercept if name == "bias" else value for name, value in found.items()}
     weight, bias = (attributor.get_parameter(name).detach().numpy() for name in ("weight", "bias"))
     return {"weight": weight, "bias": bias + intercept}
+
+
+def detector_tensors(detector: nn.Linear) -> Tensors:
+    """Its part of :func:`~causalprint.models.bundles.manifest.attribution_shapes`."""
+    return {
+        "generated.weight": detector.weight.detach().numpy()[0].copy(),
+        "generated.bias": detector.bias.detach().numpy().copy(),
+    }

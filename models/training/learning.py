@@ -38,6 +38,7 @@ class Trained(NamedTuple):
     reduction: Reduction
     network: FingerprintNetwork
     attributor: nn.Module
+    detector: nn.Linear
     classes: int
 
     def fingerprints(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -50,6 +51,12 @@ class Trained(NamedTuple):
         """Scores (M, K) of fingerprints (M, 128)."""
         with torch.inference_mode():
             found: npt.NDArray[np.float32] = self.attributor(torch.from_numpy(fingerprints)).numpy()
+        return found
+
+    def detection(self, fingerprints: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Larger for generated images, (M,), of fingerprints (M, 128)."""
+        with torch.inference_mode():
+            found: npt.NDArray[np.float32] = self.detector(torch.from_numpy(fingerprints))[:, 0].numpy()
         return found
 
     def metric(self, labelled: Labelled) -> WithinMetric:
@@ -87,7 +94,7 @@ def learn(
     learned = labelled if validation is None else labelled.take(~validation)
     count, versions, width = learned.features.shape
     rows = learned.features.reshape(count * versions, width)
-    reduction = reduction or learn_reduction(rows, learned.sizes, recipe.components, seed)
+    reduction = reduction or learn_reduction(rows, learned.sizes, *recipe.reduction, seed)
     sample = sample_of([values.view(count, versions, -1) for values in reduction(rows)], learned)
     held_out = None if validation is None else labelled.take(validation)
     judged = [] if held_out is None else reduction(held_out.features[:, 0])
@@ -117,7 +124,7 @@ def learn(
     run = digest(recipe, seed, classes, learned.sizes, learned.labels.tolist(), total)
     _run(networks, sample, recipe, seed, judge, checkpoint, run, report)
     networks.to("cpu").eval()
-    return Trained(reduction, networks.fingerprint, networks.attributor, classes)
+    return Trained(reduction, networks.fingerprint, networks.attributor, networks.detector, classes)
 
 
 def _run(
@@ -182,6 +189,9 @@ def _start(networks: Networks, sample: Sample, classes: int, recipe: Recipe, siz
         with torch.no_grad():
             attributor.weight.copy_(torch.eye(classes, FINGERPRINT_DIM))
             attributor.bias.zero_()
+    with torch.no_grad():
+        networks.detector.weight.copy_(torch.eye(classes + 1, FINGERPRINT_DIM)[classes:])
+        networks.detector.bias.zero_()
 
 
 def _lens_recalls(sample: Sample, classes: int, recipe: Recipe, judged: list[Tensor], labels: Labels | None) -> Tensor:

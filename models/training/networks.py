@@ -59,6 +59,7 @@ class Networks(nn.Module):
         self.attributor = (
             AttentionAttributor(classes) if recipe.attributor == "attention" else nn.Linear(FINGERPRINT_DIM, classes)
         )
+        self.detector = nn.Linear(FINGERPRINT_DIM, 1)
         self.critics = Critics(sum(sizes), origins)
 
     def scores(self, lenses: Sequence[Tensor]) -> Tensor:

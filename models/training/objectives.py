@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn.functional import cross_entropy, mse_loss, normalize, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss, normalize, one_hot
 
 from causalprint.models.training.networks import Critics, Networks
 from causalprint.models.training.recipe import Recipe
@@ -96,6 +96,7 @@ def batch_loss(networks: Networks, batch: Sample, recipe: Recipe, noise: Tensor)
     fingerprint = fused.fingerprint
     labels = batch.labels.repeat_interleave(versions)
     loss = weights.cross_entropy * cross_entropy(networks.attributor(fingerprint), labels)
+    loss = loss + weights.detection * detection(networks, fingerprint.detach(), batch, versions)
     if weights.contrast:
         origins, contents = (part.repeat_interleave(versions) for part in (batch.origins, batch.contents))
         loss = loss + weights.contrast * contrast(fingerprint, labels, origins, contents, weights.hard)
@@ -112,6 +113,18 @@ def batch_loss(networks: Networks, batch: Sample, recipe: Recipe, noise: Tensor)
         loss = loss + weights.reconstruction * mse_loss(fingerprint, fused.fused)
         loss = loss + weights.sparsity * fused.mean.abs().mean() + weights.divergence * divergence(fused.mean, fused.spread)
     return loss
+
+
+def detection(networks: Networks, fingerprint: Tensor, batch: Sample, versions: int) -> Tensor:
+    """Cross-entropy of whether a generator made each image, either answer weighing half.
+
+    It moves the detector alone: ``fingerprint`` (M, 128) has no gradient.
+    """
+    odds = networks.detector(fingerprint)[:, 0]
+    made = batch.generated.repeat_interleave(versions)
+    half = torch.where(made, made.sum(), (~made).sum()).clamp(min=1) * 2
+    lost = binary_cross_entropy_with_logits(odds, made.to(odds.dtype), reduction="none")
+    return (lost / half).sum()
 
 
 def _adversary(critics: Critics, fingerprint: Tensor, batch: Sample, versions: int) -> Tensor:

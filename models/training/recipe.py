@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from causalprint.models.bundles.manifest import AttributorKind, Fusion
+from causalprint.models.bundles.manifest import AttributorKind, Family, Fusion
 from causalprint.models.lenses import LENSES
 from causalprint.models.training.interventions import Interventions
 from causalprint.schemas.model_spec import Reading, is_spec
@@ -36,10 +36,20 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A lens and what it reads: a key of ``LENSES`` or the spec of a learned lens (``kind:path-or-name``), and a reading."""
+    """A lens and what it reads.
+
+    Attributes:
+        lens: a key of ``LENSES``, or the spec of a learned lens (``kind:path-or-name``).
+        reading: of what.
+        weight: how large its features are beside those of the other lenses, before anything is learned: the ridge strength of a
+            block of features is one over the square of this.
+        components: that are kept of it at most; 0 for as many as of the others.
+    """
 
     lens: str
     reading: Reading
+    weight: float = 1.0
+    components: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,7 @@ class Objective:
 
     Attributes:
         cross_entropy: of the attribution.
+        detection: cross-entropy of the detector, which learns beside and moves no fingerprint.
         contrast: supervised contrastive loss (Khosla et al., NeurIPS 2020), versions and other images of a source as positives.
         hard: how many times a hard pair counts: another origin of the same source, another source with the same content.
         invariance: squared distance between the fingerprints of an image's versions.
@@ -60,6 +71,7 @@ class Objective:
     """
 
     cross_entropy: float = 1.0
+    detection: float = 1.0
     contrast: float = 0.0
     hard: float = 1.0
     invariance: float = 0.0
@@ -100,6 +112,7 @@ class Recipe:
         residual: its spec; empty for that of the bundle in the package.
         lenses: what the fingerprint reads, in order.
         interventions: on content and style; each gives one more version of every image, which is learned from beside the image.
+        families: of generators: where a verdict cannot name one, it may name its family.
         components: each lens is reduced to at most so many principal components before anything is learned.
         closed_form: begin from the ridge regression of :mod:`causalprint.models.training.closed_form` instead of at random.
         ridge: its strength.
@@ -115,6 +128,7 @@ class Recipe:
     residual: str = ""
     lenses: tuple[Use, ...] = ()
     interventions: tuple[Interventions, ...] = ()
+    families: tuple[Family, ...] = ()
     components: int = 256
     closed_form: bool = True
     ridge: float = 0.1
@@ -123,6 +137,11 @@ class Recipe:
     attributor: AttributorKind = "linear"
     objective: Objective = field(default_factory=Objective)
     optimiser: Optimiser = field(default_factory=Optimiser)
+
+    @property
+    def reduction(self) -> tuple[list[int], list[float]]:
+        """Of each lens, how many components are kept, and its weight."""
+        return [use.components or self.components for use in self.lenses], [use.weight for use in self.lenses]
 
 
 def load_recipe(name_or_path: str, further: Sequence[str] = ()) -> Recipe:

@@ -58,6 +58,7 @@ def predictions(found: Evaluation, labelled: LabelledCrops, judged: Sequence[Jud
             "named": pa.array([name or None for name in verdicts.named.tolist()], pa.string()),
             "candidate": pa.array([bundle.manifest.sources[place] for place in best], pa.string()),
             "probability": pa.array(verdicts.probabilities.max(axis=1), pa.float32()),
+            "generated_probability": pa.array(verdicts.generated, pa.float32()),
             "novelty": pa.array(verdicts.novelty, pa.float32()),
             "fingerprint": pa.FixedSizeListArray.from_arrays(
                 pa.array(verdicts.fingerprint.ravel()), type=schema.field("fingerprint").type
@@ -93,7 +94,7 @@ def _draw(
         for stage, bins in (("before", bundle.before), ("after", bundle.after))
     }
     title = "Reliability, images of known sources"
-    drawn["reliability"] = (reliability(curves, title), f"{title}; temperature 1 (before) and calibrated (after)")
+    drawn["reliability"] = (reliability(curves, title), f"{title}; scores as they are (before) and calibrated (after)")
     if shown := [bundle for bundle in found.bundles if bundle.robustness]:
         panels = {
             "macro accuracy": {one.bundle_id: line([row.accuracy for row in one.robustness]) for one in shown},

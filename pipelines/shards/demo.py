@@ -1,4 +1,4 @@
-"""The demo's input: shards of real photographs, and of what the repository's own generative models make of them.
+"""The demo's input: shards of real photographs, of what ordinary software draws, and of images by our own generative models.
 
 Every class is encoded alike (JPEG, quality 95, 4:4:4, no metadata) and every crop is native: no class can be told by its
 codec or its size. The sidecar of each image holds the truth, which the audit carries along and never looks at.
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from causalprint.models.encodings import encode_jpeg95
+from causalprint.pipelines.shards.drawings import drawings
 from causalprint.pipelines.shards.photographs import photographs
 from causalprint.pipelines.shards.sample_tar import Row, write_tar
 
@@ -24,6 +25,7 @@ CROP = 256
 AUTOENCODERS = ("autoencoder-nearest", "autoencoder-pixelshuffle")
 PRIOR = "causalprint-prior"
 SAMPLES = 70
+DRAWINGS = 60
 SAMPLING_STEPS = 8
 SHARDS = 4
 
@@ -35,7 +37,7 @@ class DemoImage:
     Attributes:
         name: unique within the demo.
         pixels: uint8 (256, 256, 3).
-        source: ``real`` or the generator's name.
+        source: ``real``, ``graphic`` or the generator's name.
         url: where it came from, as a crawl would have recorded it.
         content: what images that show the same scene share.
     """
@@ -60,6 +62,13 @@ def native_crops() -> Iterator[DemoImage]:
                     url=f"package://{photograph.package}/{photograph.name}#xywh={left},{top},{CROP},{CROP}",
                     content=photograph.name,
                 )
+
+
+def drawn() -> Iterator[DemoImage]:
+    """Charts, diagrams and pages of text."""
+    for index, pixels in enumerate(drawings(DRAWINGS, CROP)):
+        name = f"drawing-{index:03d}"
+        yield DemoImage(name, pixels, "graphic", f"package://matplotlib/{index}", name)
 
 
 def generated(crops: Sequence[DemoImage]) -> Iterator[DemoImage]:
@@ -88,7 +97,7 @@ def build_shards(folder: Path) -> None:
     if all(path.exists() for path in paths):
         return
     crops = list(native_crops())
-    images = [*crops, *generated(crops)]
+    images = [*crops, *drawn(), *generated(crops)]
     order = np.random.default_rng(0).permutation(len(images))
     shuffled = [images[index] for index in order]
     rows: list[Row] = [

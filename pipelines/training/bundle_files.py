@@ -62,7 +62,7 @@ def take_in_lens(lens: str) -> TakenIn:
     if not is_spec(lens):
         return TakenIn(lens, None, LENSES_FOLDER)
     spec = ModelSpec.parse(lens)
-    path = find_folder(spec.location) if spec.kind == "convolutional" else Path(spec.location).expanduser()
+    path = find_folder(spec.location) if spec.kind in ("convolutional", "onnx") else Path(spec.location).expanduser()
     return _taken_in(spec, path, f"{LENSES_FOLDER}/{path.stem if path.is_file() else path.name}")
 
 

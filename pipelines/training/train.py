@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from causalprint.pipelines.training.features import FeatureConfig, extraction_of
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
-    from causalprint.models.bundles.manifest import Origin
+    from causalprint.models.bundles.manifest import Family, Origin
     from causalprint.models.labelled import LabelledImages
     from causalprint.models.training.examples import Examples, Extraction
     from causalprint.models.training.recipe import Recipe
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from causalprint.pipelines.labelled.reader import Report
 
 UNSTATED = "unstated"
-REAL_PRIOR = 2.0
-"""Photographs are taken to be as frequent as this many generators: in a crawl they are far more, on a benchmark as one."""
 
 
 class TrainingError(ValueError):
@@ -74,18 +73,19 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
 
 
 def sources_of(examples: Examples, learned: int) -> tuple[str, ...]:
-    """What is told apart, ``real`` first: the sources of the first ``learned`` examples; the others are of validation.
+    """What is told apart, ``real`` first, then ``graphic``: sources of the first ``learned`` examples; others are of validation.
 
     Raises:
         TrainingError: they are too few, or their images are, or validation has others.
     """
-    from causalprint.models.bundles.manifest import REAL
+    from causalprint.models.bundles.manifest import GRAPHIC, REAL, are_generators
 
     found = examples.images.source.tolist()
-    sources = (REAL, *sorted(set(found[:learned]) - {REAL}))
+    drawn = (GRAPHIC,) if GRAPHIC in found[:learned] else ()
+    sources = (REAL, *drawn, *sorted(set(found[:learned]) - {REAL, GRAPHIC}))
     counts = {source: found[:learned].count(source) for source in sources}
     scarce = {source: count for source, count in counts.items() if count < LEAST_IMAGES}
-    if scarce or len(sources) < 2:
+    if scarce or not any(are_generators(sources)):
         raise TrainingError(
             f"training needs at least {LEAST_IMAGES} images of `real` and of each generator, as large as the crop at least; "
             f"found {counts}, and {examples.left_out} that are smaller, damaged or unlabelled"
@@ -108,7 +108,7 @@ def _fit(
 
     from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, save_bundle
     from causalprint.models.bundles.card import card
-    from causalprint.models.bundles.manifest import REAL, SCHEMA, Manifest
+    from causalprint.models.bundles.manifest import SCHEMA, Manifest
     from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
     from causalprint.models.features import pick_device
     from causalprint.models.statistics.origins import split_folds
@@ -120,13 +120,12 @@ def _fit(
     labels = labelled.labels
     known = (labels, images.origin, images.content)
     held_out = np.arange(len(labels)) >= learned if learned < len(labels) else None
-    prior = np.array([REAL_PRIOR if source == REAL else 1.0 for source in sources], np.float32)
     head_config = HeadConfig(seed=config.seed, device=str(pick_device(config.device)), checkpoints=checkpoints)
     residual = take_in(extraction.residual, RESIDUAL_FOLDER)
     lenses = [take_in_lens(one.lens) for one in extraction.features]
     check_folders([residual, *lenses])
     features = tuple(replace(one, lens=lens.spec) for one, lens in zip(extraction.features, lenses, strict=True))
-    head = fit_head(labelled, features, prior, recipe, head_config, held_out, report)
+    head = fit_head(labelled, features, sources, recipe, head_config, held_out, report)
     folds = split_folds(*known, head_config.folds, config.seed) if held_out is None else [held_out]
     figures = evaluate_head(head, sources, *known, config.seed)
     figures += audit_shortcuts(
@@ -145,6 +144,7 @@ def _fit(
         residual=residual.spec,
         features=features,
         network=head.network,
+        families=families_of(recipe, sources),
         decision=head.decision,
         data=_data(images, learned),
         figures=tuple(figures),
@@ -152,6 +152,14 @@ def _fit(
     bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences)
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle
+
+
+def families_of(recipe: Recipe, sources: Sequence[str]) -> tuple[Family, ...]:
+    """The recipe's families, of those ``sources`` that there are; one of a single source tells no more than that source."""
+    from causalprint.models.bundles.manifest import Family
+
+    found = (Family(one.name, tuple(name for name in one.members if name in sources)) for one in recipe.families)
+    return tuple(family for family in found if len(family.members) > 1)
 
 
 def _data(images: LabelledImages, learned: int) -> tuple[Origin, ...]:

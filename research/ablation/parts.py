@@ -98,6 +98,7 @@ def try_out(
     known = split.train | split.validation
     validation = split.validation[known] if split.validation.any() else None
     fits = reduction is not None and (variant.interventions, variant.components) == (recipe.interventions, recipe.components)
+    fits = fits and set(variant.lenses) <= set(recipe.lenses)
     shared = reduction.take([recipe.lenses.index(use) for use in variant.lenses]) if reduction is not None and fits else None
     trained = learn(learned.take(known), classes, variant, validation, seed, device, reduction=shared)
     tested = seen.take(split.test)
@@ -119,7 +120,7 @@ def shared_reduction(recipe: Recipe, labelled: Labelled, split: Split, seed: int
     """The reduction of the images that ``split`` learns from, which variants with the recipe's interventions have in common."""
     features = labelled.features[split.train]
     rows = features.reshape(-1, features.shape[2])
-    return learn_reduction(rows, labelled.sizes, recipe.components, seed)
+    return learn_reduction(rows, labelled.sizes, *recipe.reduction, seed)
 
 
 def _with(**parts: Any) -> Change:

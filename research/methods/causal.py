@@ -43,6 +43,7 @@ def fit(training: Training, kit: Kit, recipe: Recipe) -> Predict:
         style=training.features[..., width : width + STYLE].astype(np.float32),
         thumbnail=training.features[:, 0, width + STYLE :].astype(np.uint8),
         labels=training.labels,
+        generators=tuple(label > 0 for label in range(training.classes)),  # the first is `real`
         sizes=sizes,
     )
     validation = training.validation if training.validation.any() else None

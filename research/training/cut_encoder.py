@@ -8,12 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from causalprint.models.lenses import load_lens
-from causalprint.models.lenses.onnx_encoder import cut
+from causalprint.models.lenses.onnx_encoder import ENCODER, cut
 from causalprint.models.residuals.weights import take_digests
 from causalprint.research.training.config import CutConfig
 from causalprint.schemas.model_spec import LensError, LensSpec
-
-ENCODER = "encoder.onnx"
 
 
 class CutEncoder(NamedTuple):

@@ -17,6 +17,8 @@ from causalprint.transforms.labels import Label
 from causalprint.transforms.match_shards import match_shards
 
 HOLD_OUT_ONE_IN = 8
+UNSTATED = "none stated"
+"""Begins what stands for the licence of a photograph that has none: such photographs of packages are left out."""
 
 
 class TrainingPhotograph(NamedTuple):
@@ -88,6 +90,8 @@ def _usable(candidates: Iterable[TrainingPhotograph], smallest: int) -> tuple[Tr
 
 def _shipped() -> Iterator[TrainingPhotograph]:
     for photograph in photographs():
+        if photograph.licence.startswith(UNSTATED):
+            continue
         label = Label(REAL, f"package {photograph.package}", photograph.name, photograph.licence)
         yield TrainingPhotograph(hashlib.sha256(photograph.encoded).hexdigest(), label, photograph.pixels)
 

@@ -13,48 +13,69 @@ from hypothesis import strategies as st
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle, load_bundle, save_bundle
-from causalprint.models.bundles.manifest import Decision, Geometry, Manifest
+from causalprint.models.bundles.manifest import SCHEMA, Decision, Family, Geometry, Manifest
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
-SOURCES = ("alpha", "beta", "real", "gamma", "delta", "epsilon", "zeta")
+SOURCES = ("alpha", "beta", "real", "gamma", "delta", "epsilon", "zeta", "graphic")
+MADE = 50
+"""The axis along which generated images lie."""
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Seven sources, the k-th centred on 10 along axis k, told apart by that axis."""
+    """Eight sources, the k-th centred on 10 along axis k, told apart by that axis; the detector reads axis ``MADE``."""
     centre = np.zeros((len(SOURCES), FINGERPRINT_DIM), np.float32)
     centre[np.arange(len(SOURCES)), np.arange(len(SOURCES))] = 10
     manifest = Manifest(
-        schema=1,
+        schema=SCHEMA,
         name="axes",
         licence="Apache-2.0",
         sources=SOURCES,
         geometry=Geometry(),
         residual="denoise:someone/some-model",
         features=(),
-        decision=Decision(temperature=2.0, minimum_probability=0.6, novelty_limit=1.0, novelty_spread=10.0, flat=0.0),
+        families=(Family("greek", ("alpha", "beta")),),
+        decision=Decision(
+            temperature=2.0,
+            generated_scale=0.5,
+            generated_offset=1.0,
+            cleared_limit=0.2,
+            generated_limit=0.8,
+            minimum_probability=0.6,
+            novelty_limit=1.0,
+            novelty_spread=10.0,
+            flat=0.0,
+        ),
     )
     attribution: dict[str, npt.NDArray[np.float32]] = {
         "weight": centre / np.float32(10),
         "bias": np.zeros(len(SOURCES), np.float32),
         "centre": centre,
         "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
+        "generated.weight": np.eye(FINGERPRINT_DIM, dtype=np.float32)[MADE],
+        "generated.bias": np.array([1], np.float32),
     }
     return save_bundle(
         tmp_path_factory.mktemp("bundle"), manifest, {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}, attribution, {}
     )
 
 
-def _at(**axes: float) -> npt.NDArray[np.float16]:
+def _at(made: float = 0, **axes: float) -> npt.NDArray[np.float16]:
     row = np.zeros(FINGERPRINT_DIM, np.float16)
+    row[MADE] = made
     for name, value in axes.items():
         row[SOURCES.index(name)] = value
     return row
 
 
-def _familiarity(**axes: float) -> float:
+def _generated(made: float) -> float:
+    """The detector's score is one more than the axis; scale and offset make it log odds."""
+    return float(1 / (1 + np.exp(-(0.5 * (made + 1) + 1))))
+
+
+def _familiarity(made: float = 0, **axes: float) -> float:
     """Log-likelihood of the best centre over that of the middle of all: half the difference of squared distances to them."""
-    row = _at(**axes).astype(np.float64)
+    row = _at(made, **axes).astype(np.float64)
     centres = 10 * np.eye(len(SOURCES), FINGERPRINT_DIM)
     middle = centres.mean(axis=0)
     return float((np.square(row - middle).sum() - np.square(row - centres).sum(axis=1)).max() / 2)
@@ -66,54 +87,73 @@ def _one(bundle: Bundle, row: npt.NDArray[np.float16]) -> Attribution:
 
 
 def test_a_photograph_is_real_and_names_no_generator(bundle: Bundle) -> None:
-    found = _one(bundle, _at(real=10))
-    assert (found.verdict, found.source, found.reason) == ("real", None, None)
+    found = _one(bundle, _at(made=-10, real=10))
+    assert (found.verdict, found.source, found.family, found.reason) == ("real", None, None, None)
     assert found.candidates[0].source == "real"
+    assert found.generated_probability == pytest.approx(_generated(-10), rel=1e-5)
+
+
+def test_what_software_drew_is_a_graphic_whatever_generator_it_is_most_like(bundle: Bundle) -> None:
+    found = _one(bundle, _at(made=-10, graphic=6, delta=10))
+    assert (found.verdict, found.source, found.family, found.reason) == ("graphic", None, None, None)
 
 
 def test_a_known_generator_is_named_with_its_calibrated_probability(bundle: Bundle) -> None:
-    found = _one(bundle, _at(delta=10, alpha=1))
-    assert (found.verdict, found.source) == ("known", "delta")
-    powers = np.exp(np.array([10, 1, 0, 0, 0, 0, 0]) / 2)
-    assert found.probability == pytest.approx(powers[0] / powers.sum(), rel=1e-5)
-    assert found.novelty == pytest.approx(np.exp(1 - _familiarity(delta=10, alpha=1) / 10), rel=1e-4)
+    found = _one(bundle, _at(made=3, delta=10, alpha=1))
+    assert (found.verdict, found.source, found.family) == ("known", "delta", "delta")
+    powers = np.exp(np.array([10, 1, 0, 0, 0, 0]) / 2)  # among the six generators
+    assert found.probability == pytest.approx(_generated(3) * powers[0] / powers.sum(), rel=1e-5)
+    assert found.novelty == pytest.approx(np.exp(1 - _familiarity(made=3, delta=10, alpha=1) / 10), rel=1e-4)
 
 
-def test_what_no_source_is_likely_for_is_unknown(bundle: Bundle) -> None:
-    row = _at(beta=1)
+def test_where_no_source_can_be_named_its_family_is(bundle: Bundle) -> None:
+    found = _one(bundle, _at(made=10, alpha=10, beta=10))
+    assert (found.verdict, found.source, found.family, found.reason) == ("known", None, "greek", None)
+    assert found.family_probability == pytest.approx(2 * found.candidates[0].probability, rel=1e-5)
+
+
+def test_a_generated_image_like_no_source_is_unknown(bundle: Bundle) -> None:
+    row = _at(made=10, beta=1)
     row[100] = 12
     found = _one(bundle, row)
     assert (found.verdict, found.source, found.reason) == ("unknown", None, None)
-    assert found.novelty == pytest.approx(np.exp(1 - _familiarity(beta=1) / 10), rel=1e-4)
+    assert found.novelty == pytest.approx(np.exp(1 - _familiarity(made=10, beta=1) / 10), rel=1e-4)
     assert found.candidates[0].source == "beta"
 
 
-def test_between_two_sources_it_abstains(bundle: Bundle) -> None:
-    found = _one(bundle, _at(beta=7, gamma=7.5))
-    assert (found.verdict, found.source, found.reason) == ("abstain", None, "undecided")
-    assert found.candidates[0].source == "gamma"
+def test_what_is_like_nothing_and_not_surely_generated_is_not_called_unknown(bundle: Bundle) -> None:
+    found = _one(bundle, _at(made=-3, beta=1))
+    assert (found.verdict, found.reason) == ("abstain", "undecided")
+    assert found.novelty is not None
+    assert found.novelty > 1
+
+
+def test_between_two_sources_of_two_families_it_says_that_it_is_generated(bundle: Bundle) -> None:
+    found = _one(bundle, _at(made=10, beta=10, gamma=10))
+    assert (found.verdict, found.source, found.reason) == ("abstain", None, "no-source")
+    assert found.generated_probability == pytest.approx(_generated(10), rel=1e-5)
 
 
 def test_the_zero_vector_is_a_flat_image(bundle: Bundle) -> None:
-    found = _one(bundle, _at())
-    assert found == Attribution("abstain", None, None, None, (), "flat")
+    assert _one(bundle, _at()) == Attribution("abstain", reason="flat")
 
 
 def test_too_small_is_said_without_candidates() -> None:
-    assert too_small() == Attribution("abstain", None, None, None, (), "too-small")
+    assert too_small() == Attribution("abstain", reason="too-small")
 
 
 def test_with_another_residual_it_never_claims_anything(bundle: Bundle) -> None:
     rows = np.stack([_at(real=10), _at(delta=10), _at()])
     found = Attributor(load_bundle(bundle.directory, "autoencoder:someone/another"))(rows)
-    assert found == [Attribution("abstain", None, None, None, (), "uncalibrated")] * 3
+    assert found == [Attribution("abstain", reason="uncalibrated")] * 3
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.floats(-40, 40, width=16), min_size=len(SOURCES), max_size=len(SOURCES)))
-def test_candidates_are_the_best_first_with_real_among_them(bundle: Bundle, values: list[float]) -> None:
+@given(st.lists(st.floats(-40, 40, width=16), min_size=len(SOURCES), max_size=len(SOURCES)), st.floats(-10, 10, width=16))
+def test_candidates_are_the_best_first_with_real_among_them(bundle: Bundle, values: list[float], made: float) -> None:
     row = np.zeros(FINGERPRINT_DIM, np.float16)
     row[: len(SOURCES)] = values
+    row[MADE] = made
     row[-1] = 1
     found = _one(bundle, row)
     names = [candidate.source for candidate in found.candidates]
@@ -123,9 +163,17 @@ def test_candidates_are_the_best_first_with_real_among_them(bundle: Bundle, valu
     assert chances == sorted(chances, reverse=True)
     assert 0 <= sum(chances) <= 1 + 1e-5
     assert found.probability == chances[0]
-    assert (found.source is not None) == (found.verdict == "known")
+    assert (found.family is not None) == (found.verdict == "known")
+    assert found.source is None or found.verdict == "known"
     assert (found.reason is not None) == (found.verdict == "abstain")
-    assert (found.novelty is not None and found.novelty > 1) == (found.verdict == "unknown")
+    assert found.novelty is not None
+    assert found.novelty > 1 or found.verdict != "unknown"
+    assert found.novelty <= 1 or found.verdict != "known"
+    assert found.generated_probability is not None
+    whole = Attributor(bundle).chances(row.astype(np.float32))
+    made_by = [chance for name, chance in zip(SOURCES, whole.sources.tolist(), strict=True) if name not in ("real", "graphic")]
+    assert sum(made_by) == pytest.approx(found.generated_probability, abs=1e-5)
+    assert sum(whole.sources.tolist()) == pytest.approx(1, abs=1e-5)
 
 
 @settings(max_examples=30, deadline=None)
@@ -143,8 +191,15 @@ def test_with_few_sources_all_are_candidates(bundle: Bundle, tmp_path: Path) -> 
         "bias": np.zeros(2, np.float32),
         "centre": np.eye(2, FINGERPRINT_DIM, dtype=np.float32),
         "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
+        "generated.weight": np.zeros(FINGERPRINT_DIM, np.float32),
+        "generated.bias": np.ones(1, np.float32),
     }
+    manifest = replace(bundle.manifest, sources=("real", "alpha"), families=())
     small = save_bundle(
-        tmp_path, replace(bundle.manifest, sources=("real", "alpha")), {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}, two, {}
+        tmp_path,
+        manifest,
+        {"bias": np.zeros(FINGERPRINT_DIM, np.float32)},
+        two,
+        {},
     )
     assert [candidate.source for candidate in _one(small, _at(beta=3)).candidates] == ["alpha", "real"]

@@ -43,7 +43,7 @@ def test_scores_are_those_of_the_verdict(bundle: Bundle, fingerprinter: Fingerpr
     embedded = fingerprinter.embed(images(3, 4))
     for row, fingerprint in enumerate(embedded.numpy()):
         shares_of_sources = attributor.scores(embedded)[row].softmax(dim=0)
-        np.testing.assert_allclose(shares_of_sources.numpy(), attributor.probabilities(fingerprint), atol=1e-4)
+        np.testing.assert_allclose(shares_of_sources.numpy(), attributor.chances(fingerprint).sources, atol=1e-4)
 
 
 def uphill(function: Callable[[Tensor], Tensor], x: Tensor, step: float) -> tuple[float, float]:

@@ -148,10 +148,10 @@ def _receipt(attributed: AttributedSlice) -> SliceReceipt:
     return receipt_of(
         source,
         rows.num_rows,
-        verdicts=(VerdictCount(*pair, 1) for pair in _pairs(rows, "verdict", "source")),
-        reasons=(RejectCount(*pair, 1) for pair in _pairs(fingerprinted.rejects, "stage", "reason")),
+        verdicts=(VerdictCount.of(*row) for row in _rows(rows, "verdict", "source", "family", "reason")),
+        reasons=(RejectCount(stage, reason, 1) for stage, reason in _rows(fingerprinted.rejects, "stage", "reason")),
     )
 
 
-def _pairs(rows: pa.RecordBatch, first: str, second: str) -> Iterator[tuple[str, str]]:
-    return zip(rows.column(first).to_pylist(), rows.column(second).to_pylist(), strict=True)
+def _rows(rows: pa.RecordBatch, *columns: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(rows.column(name).to_pylist() for name in columns), strict=True)

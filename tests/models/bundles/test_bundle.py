@@ -31,8 +31,8 @@ from causalprint.models.bundles.bundle import (
     save_bundle,
 )
 from causalprint.models.bundles.manifest import (
+    SCHEMA,
     BundleError,
-    Decision,
     Feature,
     Figure,
     Geometry,
@@ -46,16 +46,17 @@ from causalprint.models.bundles.manifest import (
 from causalprint.models.bundles.weights import first_not_finite
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import to_json
+from tests.bundles import UNDECIDED
 
 MANIFEST_OF_TWO = Manifest(
-    schema=1,
+    schema=SCHEMA,
     name="first",
     licence="Apache-2.0",
     sources=("real", "alpha"),
     geometry=Geometry(crop=64, views=2),
     residual="denoise:./residual?sigma=0.03",
     features=(Feature("dct", "residual", 6), Feature("dct", "image", 6)),
-    decision=Decision(temperature=1.5, minimum_probability=0.4, novelty_limit=9.0, novelty_spread=2.0, flat=1e-3),
+    decision=replace(UNDECIDED, temperature=1.5, novelty_limit=9.0, flat=1e-3),
     data=(Origin("real", "somewhere", 10, 2, "CC0"),),
     figures=(Figure("macro recall", 0.5, 0.4, 0.6, "validation"),),
 )
@@ -172,18 +173,31 @@ def _no_json(directory: Path) -> None:
     (directory / MANIFEST).write_text("{")
 
 
+@pytest.mark.parametrize("name", ["default", "demo"])
+def test_bundles_of_the_package_have_names_where_no_bundle_here_is_called_so(
+    name: str, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert load_bundle(name).manifest.name == name
+    (tmp_path / name).rmdir()
+    directory.rename(tmp_path / name)
+    assert load_bundle(name).manifest.name == "first"
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (_drop_the_manifest, "no bundle.json in .*; give the directory"),
         (_no_json, "is no JSON"),
-        (_set("schema", 2), "has schema 2, this version reads 1"),
+        (_set("schema", 1), "has schema 1, this version reads 2"),
         (_set("sources", ["alpha", "beta"]), "sources must be distinct and hold 'real'"),
         (_set("sources", ["real", "alpha", "beta"]), r"shape \(2, 128\), bundle.json implies \(3, 128\)|shape \(2,\)"),
+        (_set("families", [{"name": "kin", "members": ["alpha", "real"]}]), "families must be of different generators"),
         (_set("name", "Erste/r"), "name 'Erste/r' must match"),
         (_set("licence", 3), "licence must be a text, not 3"),
         (_set("geometry", {"crop": "64"}), "geometry.crop must be a whole number, not '64'"),
-        (_set("decision", {"temperature": 1}), "bundle.json: decision: 'flat' is missing"),
+        (_set("decision", {"temperature": 1}), "bundle.json: decision: '[a-z_]+' is missing"),
         (_set("colour", "red"), "'colour' is unknown"),
         (
             _set("features", [{"lens": "dct", "reading": "backwards", "size": 6}]),

@@ -65,9 +65,10 @@ def test_a_card_says_what_the_bundle_was_learned_from() -> None:
 
 def test_the_card_in_the_package_is_true() -> None:
     bundle = load_bundle()
-    assert bundle.bundle_id == "default-af7505a82a23"
+    assert bundle.bundle_id == "default-a72204b03997"
     assert [audit.name for audit in voiding_audits(bundle.manifest)] == [f"{AUDIT}file size alone", f"{AUDIT}16x16 thumbnail"]
     written = (DEFAULT / "card.md").read_text(encoding="utf-8")
     preface = written.removeprefix("# default\n\n").partition("\n\nA causalprint bundle:")[0]
-    assert "**Research only.**" in preface
+    assert "may be used for anything" in preface
+    assert bundle.manifest.licence == "CC BY 4.0"
     assert written == card(bundle.manifest, preface)

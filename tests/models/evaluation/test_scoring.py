@@ -16,7 +16,7 @@ from causalprint.models.evaluation.perturbations import Perturbation
 from causalprint.models.evaluation.scoring import Truth, aligned, calibration, closed_set, measure, open_set, truth_of
 from causalprint.models.evaluation.scoring_tables import Resampling, confusion, differences, recalls, reliability, robustness
 from causalprint.models.labelled import STRANGER, LabelledCrops, LabelledImages
-from causalprint.models.verdicts import Judge, Verdicts, at_temperature_one
+from causalprint.models.verdicts import Judge, Verdicts
 from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.evaluations import Measure
 
@@ -31,7 +31,7 @@ def a_truth(strangers: int = 6) -> Truth:
     origin = np.array([f"origin-{place % 2}" for place in range(len(source))])
     content = np.array([str(place % EACH) for place in range(len(source))])
     images = LabelledImages.known(source, origin=origin, content=content)
-    return Truth(images, label, 0, origin == "origin-0")
+    return Truth(images, label, 0, origin == "origin-0", source != "real", np.array(SOURCES))
 
 
 def verdicts_of(answers: Sequence[int], sure: float = 0.9, novelty: float = 0.5) -> Verdicts:
@@ -41,7 +41,10 @@ def verdicts_of(answers: Sequence[int], sure: float = 0.9, novelty: float = 0.5)
     probabilities[np.arange(count), answers] = sure
     named = np.array([SOURCES[answer] if answer else "" for answer in answers])
     verdict = np.where(named == "", "real", "known")
-    return Verdicts(np.zeros((count, 128), np.float16), probabilities, np.full(count, novelty), verdict, named)
+    nothing = np.zeros(count, np.bool_)
+    generated = 1 - probabilities[:, 0]
+    fingerprints = np.zeros((count, 128), np.float16)
+    return Verdicts(fingerprints, probabilities, probabilities, generated, np.full(count, novelty), verdict, nothing, named)
 
 
 def named(measures: Sequence[Measure]) -> dict[str, float]:
@@ -61,6 +64,7 @@ def test_perfect_verdicts_have_perfect_figures() -> None:
     )
     best = {name: value for name, value in found.items() if "accused" not in name and "strangers" not in name}
     zero = {"calibration error after", "log loss after", "calibration error before", "log loss before"}
+    zero |= {"calibration error, generated", "photographs named", "photographs surely generated"}
     zero |= {"open set FPR at 95 % TPR, novelty"}
     by_probability = {name for name in best if "largest probability" in name}
     for name in best.keys() - by_probability:
@@ -142,16 +146,6 @@ def test_what_the_bundle_knows_comes_from_its_manifest() -> None:
     assert truth.label.tolist() == [manifest.sources.index(known.source)] * 2 + [STRANGER]
     assert truth.trained.tolist() == [True, False, False]
     assert manifest.sources[truth.real] == "real"
-
-
-def test_temperature_one_is_undone_from_probabilities_alone() -> None:
-    scores = np.random.default_rng(0).normal(0, 3, (5, 4))
-
-    def softmax(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        powers = np.exp(values)
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-    assert at_temperature_one(softmax(scores / 2.5), 2.5) == pytest.approx(softmax(scores))
 
 
 def test_an_audit_voids_where_a_shortcut_is_there_and_only_there() -> None:

@@ -25,14 +25,14 @@ def distances(rows: torch.Tensor) -> torch.Tensor:
 
 
 def test_where_all_components_are_kept_distances_stay() -> None:
-    reduction = learn_reduction(features(), SIZES, 100, seed=0)
+    reduction = learn_reduction(features(), SIZES, (100, 100), (1.0, 1.0), seed=0)
     assert [basis.shape for basis in reduction.basis] == [(6, 6), (40, 40)]
     for kept, standard in zip(reduction(features()), reduction.standardised(features()), strict=True):
         torch.testing.assert_close(distances(kept), distances(standard), rtol=1e-4, atol=1e-5)
 
 
 def test_few_components_keep_what_varies_most() -> None:
-    reduction = learn_reduction(features(), SIZES, 4, seed=0)
+    reduction = learn_reduction(features(), SIZES, (4, 4), (1.0, 1.0), seed=0)
     assert [values.shape for values in reduction(features())] == [(60, 4), (60, 4)]
     kept, standard = reduction(features())[1], reduction.standardised(features())[1]
     torch.testing.assert_close(distances(kept), distances(standard), rtol=0.05, atol=0.02)
@@ -41,7 +41,7 @@ def test_few_components_keep_what_varies_most() -> None:
 
 
 def test_the_components_are_those_of_a_full_decomposition() -> None:
-    reduction = learn_reduction(features(), SIZES, 3, seed=0)
+    reduction = learn_reduction(features(), SIZES, (3, 3), (1.0, 1.0), seed=0)
     values = reduction.standardised(features())[1].double()
     _, _, exact = torch.linalg.svd(values - values.mean(dim=0), full_matrices=False)
     shared = torch.linalg.svdvals(exact[:3] @ reduction.basis[1].double())
@@ -49,22 +49,30 @@ def test_the_components_are_those_of_a_full_decomposition() -> None:
 
 
 def test_no_more_components_than_images_can_tell_apart() -> None:
-    assert [basis.shape[1] for basis in learn_reduction(features(5), SIZES, 100, seed=0).basis] == [4, 4]
+    assert [basis.shape[1] for basis in learn_reduction(features(5), SIZES, (100, 100), (1.0, 1.0), seed=0).basis] == [4, 4]
 
 
 def test_every_lens_weighs_alike() -> None:
-    first, second = learn_reduction(features(), SIZES, 100, seed=0).standardised(features())
+    first, second = learn_reduction(features(), SIZES, (100, 100), (1.0, 1.0), seed=0).standardised(features())
     assert float(first.square().sum()) == pytest.approx(float(second.square().sum()), rel=0.1)
 
 
 def test_an_outlier_is_cut() -> None:
-    reduction = learn_reduction(features(), SIZES, 100, seed=0)
+    reduction = learn_reduction(features(), SIZES, (100, 100), (1.0, 1.0), seed=0)
     strange = features()[:1].copy()
     strange[0, 0] = 60000
     assert float(reduction.standardised(strange)[0][0, 0]) == np.float32(CLIP * reduction.standard.gain[0])
 
 
+def test_a_lens_that_weighs_more_has_larger_components_and_may_keep_more() -> None:
+    plain = learn_reduction(features(), SIZES, (4, 4), (1.0, 1.0), seed=0)(features())
+    heavy = learn_reduction(features(), SIZES, (4, 9), (1.0, 3.0), seed=0)(features())
+    assert [values.shape[1] for values in heavy] == [4, 9]
+    assert torch.equal(plain[0], heavy[0])
+    torch.testing.assert_close(heavy[1].square().sum(dim=0)[:4], 9 * plain[1].square().sum(dim=0), rtol=0.02, atol=0)
+
+
 def test_the_same_features_give_the_same_reduction_wherever_the_global_seed_stands() -> None:
-    first = learn_reduction(features(), SIZES, 4, seed=0)
+    first = learn_reduction(features(), SIZES, (4, 4), (1.0, 1.0), seed=0)
     torch.rand(7)
-    assert all(map(torch.equal, first.basis, learn_reduction(features(), SIZES, 4, seed=0).basis))
+    assert all(map(torch.equal, first.basis, learn_reduction(features(), SIZES, (4, 4), (1.0, 1.0), seed=0).basis))

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from causalprint.models.network.fusion import FingerprintNetwork
-from causalprint.models.training.closed_form import COMPONENT_GAIN, SCORE_GAIN, ClosedForm, closed_form, start_from
+from causalprint.models.training.closed_form import COMPONENT_GAIN, SCORE_GAIN, ClosedForm, closed_form, halved, start_from
 from causalprint.models.training.sample import Sample
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -22,7 +22,7 @@ def a_sample(values: Tensor, labels: Tensor, weights: Tensor, sizes: list[int]) 
     count, versions, _ = values.shape
     nothing = torch.zeros(count, dtype=torch.long)
     style, content = torch.zeros(count, versions, 9), torch.zeros(count, 32)
-    return Sample(values.split(sizes, dim=2), labels, nothing, nothing, style, content, weights)
+    return Sample(values.split(sizes, dim=2), labels, nothing, nothing, labels > 0, style, content, weights)
 
 
 def some(versions: int, seed: int = 3) -> Sample:
@@ -73,7 +73,7 @@ def test_what_is_no_score_and_no_discriminant_are_uncorrelated_components_of_one
     sample = some(versions=1)
     form = closed_form(sample, CLASSES, 0.3, 0.0)
     assert form.directions.shape == (FINGERPRINT_DIM, sum(SIZES))
-    first = 2 * CLASSES - 1
+    first = 2 * CLASSES
     others = torch.cat(sample.lenses, dim=2)[:, 0] @ form.directions[first:].T + form.offset[first:]
     covariance = others.T @ others / len(others)
     expected = torch.zeros_like(covariance)
@@ -89,9 +89,22 @@ def test_discriminants_tell_by_images_as_they_are_what_scores_give_up_for_invari
     values = np.stack([fine, draw.normal(0, 1, (120, 2))], axis=2).astype(np.float32)
     tensor = torch.from_numpy(values - values.mean(axis=(0, 1)))
     form = closed_form(a_sample(tensor, torch.from_numpy(labels), torch.ones(120), [1, 1]), 3, 0.1, 100.0)
-    found = tensor[:, 0] @ form.directions[3:5].T + form.offset[3:5]
+    found = tensor[:, 0] @ form.directions[4:6].T + form.offset[4:6]
     centres = torch.stack([found[labels == label].mean(dim=0) for label in range(3)])
     assert (torch.cdist(found, centres).argmin(dim=1).numpy() == labels).mean() > 0.9
+
+
+def test_the_detector_is_a_regression_in_which_generated_images_weigh_half() -> None:
+    sample = some(versions=1)
+    made = sample.generated
+    weights = halved(sample)
+    assert float(weights[made].sum()) == pytest.approx(float(weights[~made].sum()))
+    design = torch.cat([scaled(sample)[:, 0].double(), torch.ones(8, 1)], dim=1)
+    block = torch.diag(weights.double())
+    plain = torch.linalg.solve(design.T @ block @ design + 0.3 * torch.eye(6), design.T @ block @ (made.double() - 0.5))
+    form = closed_form(sample, CLASSES, 0.3, 0.0)
+    found = torch.cat(sample.lenses, dim=2)[:, 0] @ form.directions[CLASSES] + form.offset[CLASSES]
+    torch.testing.assert_close(found / SCORE_GAIN, (design @ plain).float(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_that_begins_from_it_gives_it() -> None:

@@ -143,7 +143,9 @@ def test_the_decoder_learns_to_swap() -> None:
     lenses = [torch.from_numpy((drawn + made).astype(np.float32))[:, None]]
     images = LabelledImages.known(labels.astype(str), origin=np.array(["here"] * 48), content=contents.astype(str))
     style = np.zeros((48, 1, 9), np.float32)
-    sample = sample_of(lenses, Labelled(images, np.zeros((48, 1, 10), np.float16), style, thumbnails, labels, (10,)))
+    sample = sample_of(
+        lenses, Labelled(images, np.zeros((48, 1, 10), np.float16), style, thumbnails, labels, (False, True), (10,))
+    )
     recipe = replace(OURS, objective=Objective(swap=1.0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -171,7 +173,7 @@ def test_the_adversary_takes_the_origin_out_of_the_fingerprint() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         networks = Networks([lens.shape[2]], CLASSES, 6, OURS)
-    recipe = replace(OURS, objective=Objective(cross_entropy=0.0, adversary=1.0))
+    recipe = replace(OURS, objective=Objective(cross_entropy=0.0, detection=0.0, adversary=1.0))
     optimizer = torch.optim.Adam(networks.critics.adversary.parameters(), 1e-2)
     losses = []
     for _ in range(60):

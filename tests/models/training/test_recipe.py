@@ -49,6 +49,21 @@ def test_our_recipe_intervenes_and_asks_for_independence() -> None:
     assert recipe.objective.invariance > 0
 
 
+def test_our_recipe_reads_an_encoder_and_a_residual_and_knows_families() -> None:
+    recipe = load_recipe("default")
+    assert {use.reading for use in recipe.lenses} == {"image", "residual"}
+    assert any(use.lens.startswith("onnx:") for use in recipe.lenses)
+    members = [name for family in recipe.families for name in family.members]
+    assert len(set(members)) == len(members)
+    assert all(len(family.members) > 1 for family in recipe.families)
+
+
+def test_a_lens_may_weigh_more_and_keep_more_components(tmp_path: Path) -> None:
+    lenses = "lenses: [{lens: rgb, reading: residual, weight: 2.5}, {lens: dct, reading: image, components: 7}]"
+    recipe = load_recipe(written(tmp_path, f"{{name: own, about: mine, {lenses}, components: 99}}"))
+    assert recipe.reduction == ([99, 7], [2.5, 1.0])
+
+
 def test_an_own_recipe_says_only_what_differs(tmp_path: Path) -> None:
     text = f"{{name: own, about: mine, {LENSES}, ridge: 1, objective: {{swap: 1}}, interventions: [{{scales: [0.5, 2]}}]}}"
     recipe = load_recipe(written(tmp_path, text))

@@ -14,17 +14,17 @@ import torch
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, Bundle, save_bundle
-from causalprint.models.bundles.manifest import AttributorKind, Decision, Fusion, Geometry, Manifest, Network
+from causalprint.models.bundles.manifest import SCHEMA, AttributorKind, Fusion, Geometry, Manifest, Network
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.labelled import LabelledImages
 from causalprint.models.training.examples import Labelled
-from causalprint.models.training.head import attribution_tensors, fingerprint_tensors
+from causalprint.models.training.head import attribution_tensors, detector_tensors, fingerprint_tensors
 from causalprint.models.training.interventions import Style
 from causalprint.models.training.learning import Trained, learn
-from causalprint.models.training.recipe import Optimiser
+from causalprint.models.training.recipe import Optimiser, Use
 from causalprint.schemas.tables import FINGERPRINT_DIM
-from tests.bundles import photograph, tiny_prior
+from tests.bundles import UNDECIDED, photograph, tiny_prior
 from tests.models.training.worlds import OURS
 
 SIDE = 64
@@ -57,7 +57,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     style = np.tile(Style().vector(), (18, 1, 1))
     thumbnail = np.zeros((18, 768), np.uint8)
     sizes = tuple(one.size for one in FEATURES)
-    return World(folder, crops, Labelled(images, values[:, None], style, thumbnail, labels, sizes))
+    return World(folder, crops, Labelled(images, values[:, None], style, thumbnail, labels, (False, True, True), sizes))
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=lambda one: f"{one.fusion}-{one.autoencoder}-{one.attributor}")
@@ -65,6 +65,7 @@ def saved(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest
     network: Network = request.param
     recipe = replace(
         OURS,
+        lenses=tuple(Use(one.lens, one.reading) for one in FEATURES),
         fusion=network.fusion,
         autoencoder=network.autoencoder,
         attributor=network.attributor,
@@ -77,21 +78,21 @@ def saved(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest
     directory = tmp_path_factory.mktemp("bundle")
     tiny_prior(directory / RESIDUAL_FOLDER)
     manifest = Manifest(
-        schema=1,
+        schema=SCHEMA,
         name="trained",
         licence="Apache-2.0",
         sources=SOURCES,
         geometry=Geometry(crop=SIDE),
         residual=f"denoise:./{RESIDUAL_FOLDER}",
         features=FEATURES,
-        decision=Decision(1.5, 0.0, 0.0, 1.0, 0.5 / 255),
+        decision=replace(UNDECIDED, temperature=1.5, generated_scale=2.0, generated_offset=0.5),
         network=network,
     )
     measure = {
         "centre": np.zeros((len(SOURCES), FINGERPRINT_DIM), np.float32),
         "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
     }
-    attribution = attribution_tensors(trained.attributor, INTERCEPT) | measure
+    attribution = attribution_tensors(trained.attributor, INTERCEPT) | detector_tensors(trained.detector) | measure
     return Saved(trained, save_bundle(directory, manifest, fingerprint_tensors(trained, FEATURES), attribution, {}))
 
 
@@ -107,10 +108,12 @@ def test_fingerprints_of_crops_are_those_of_the_trained_network(saved: Saved, wo
 
 def test_probabilities_are_those_of_the_trained_attributor_and_the_prior(saved: Saved, world: World) -> None:
     rows = saved.trained.fingerprints(world.labelled.features[:4, 0])
-    expected = torch.from_numpy((saved.trained.scores(rows) + INTERCEPT) / np.float32(1.5)).softmax(dim=1)
+    among = torch.from_numpy((saved.trained.scores(rows) + INTERCEPT) / np.float32(1.5))[:, 1:].softmax(dim=1)
+    made = torch.from_numpy(2 * saved.trained.detection(rows) + np.float32(0.5)).sigmoid()[:, None]
+    expected = torch.cat([1 - made, made * among], dim=1)
     attributor = Attributor(saved.bundle)
     for row, probabilities in zip(rows, expected, strict=True):
-        np.testing.assert_allclose(attributor.probabilities(row), probabilities.numpy(), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(attributor.chances(row).sources, probabilities.numpy(), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(attributor.scores(torch.from_numpy(rows)).softmax(dim=1), expected, rtol=1e-4, atol=1e-6)
     (verdict,) = attributor(rows[:1].astype(np.float16))
     assert verdict.candidates[0].source == SOURCES[int(expected[0].argmax())]

@@ -106,7 +106,7 @@ def test_bundles_stand_side_by_side_with_paired_differences(whole: tuple[Evaluat
     first, second = ({measure.name: measure.interval.value for measure in bundle.measures} for bundle in found.bundles)
     assert {(row.bundle_id, row.name) for row in found.differences} == {
         (found.bundles[1].bundle_id, "macro accuracy"),
-        (found.bundles[1].bundle_id, "real against generated, AUC"),
+        (found.bundles[1].bundle_id, "generated against photographs, AUC"),
     }
     for row in found.differences:
         assert row.interval.value == pytest.approx(second[row.name] - first[row.name], abs=2e-6)

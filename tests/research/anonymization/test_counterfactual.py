@@ -92,7 +92,7 @@ def test_a_descent_that_survives_jpeg_looks_at_the_jpeg(anonymizer: Anonymizer) 
     pixels = photograph(8, CROP, CROP)
     target = other(see(anonymizer.judge, pixels))
     plain = anonymizer.assess(anonymizer.descend(pixels, Descent(steps=6, confidence=0.75), target, away=False))
-    robust = Descent(epsilon=8 / 255, steps=6, step=1 / 255, confidence=0.75, jpeg=75)
+    robust = Descent(epsilon=8 / 255, steps=20, step=1 / 255, confidence=0.75, jpeg=75)
     survivor = anonymizer.assess(anonymizer.descend(pixels, robust, target, away=False))
     assert plain.jpeg.named != target
     assert survivor.jpeg.source == target

@@ -35,6 +35,7 @@ def evidence(folder: Path, bundles: tuple[str, ...] = ("one-1", "two-2"), source
                     "bundle": bundle,
                     "named": None,
                     "probability": 0.5,
+                    "generated_probability": 0.5,
                     "novelty": 0.5,
                     "fingerprint": (centre + draw.normal(0, 1, 128)).astype(np.float16).tolist(),
                 }

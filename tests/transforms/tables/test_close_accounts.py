@@ -37,7 +37,7 @@ def receipt_of(index: int, *, last: bool = False, computed: bool = True, damage:
         attributed=8 + index,
         rejected=2,
         computed=computed,
-        verdicts=(VerdictCount("known", "dalle-3", 3 + index), VerdictCount("real", None, 5)),
+        verdicts=(VerdictCount("known", "dalle-3", None, 3 + index), VerdictCount("real", None, None, 5)),
         reasons=(RejectCount("decode", "empty", 2),),
     )
 
@@ -85,7 +85,7 @@ def test_an_account_adds_up_its_slices() -> None:
         limit=None,
         slice_ids=tuple(SHARD.slice_id(BUNDLE_ID, index) for index in range(4)),
         computed=2,
-        verdicts=(VerdictCount("known", "dalle-3", 18), VerdictCount("real", None, 20)),
+        verdicts=(VerdictCount("known", "dalle-3", None, 18), VerdictCount("real", None, None, 20)),
         reasons=(RejectCount("decode", "empty", 8),),
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.records import to_json
+from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables.seals import sealed
 from causalprint.transforms.tables.settings import OutputSettingsError, Settings, agree
@@ -16,13 +17,13 @@ LOCAL = Storage()
 
 def test_the_first_run_decides_and_a_later_one_that_does_not_say_follows(tmp_path: Path) -> None:
     first = agree(str(tmp_path), LOCAL, Slicing(100, 5000), 70)
-    assert first == sealed(Settings(1, Slicing(100, 5000), 70))
+    assert first == sealed(Settings(SCHEMA_VERSION, Slicing(100, 5000), 70))
     assert agree(str(tmp_path), LOCAL, None, 70) == first
     assert agree(str(tmp_path), LOCAL, Slicing(100, 5000), 70) == first
 
 
 def test_without_a_word_from_anyone_the_defaults_hold(tmp_path: Path) -> None:
-    assert agree(str(tmp_path), LOCAL, None, None) == sealed(Settings(1, Slicing(), None))
+    assert agree(str(tmp_path), LOCAL, None, None) == sealed(Settings(SCHEMA_VERSION, Slicing(), None))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_an_output_of_other_tables_is_refused(tmp_path: Path) -> None:
     agree(str(tmp_path), LOCAL, None, None)
     other = sealed(Settings(7, Slicing(), None))
     (tmp_path / OUTPUT_MARK).write_text(to_json(other))
-    with pytest.raises(OutputSettingsError, match="schema version 7, this run asks for 1: write to another output"):
+    with pytest.raises(OutputSettingsError, match=f"version 7, this run asks for {SCHEMA_VERSION}: write to another"):
         agree(str(tmp_path), LOCAL, None, None)
 
 

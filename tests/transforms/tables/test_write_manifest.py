@@ -44,7 +44,7 @@ def account_of(number: int, *, damage: str | None = None, retryable: bool = Fals
         retryable=retryable,
         limit=limit,
         computed=2,
-        verdicts=(VerdictCount("known", "dalle-3", 3), VerdictCount("real", None, 5)),
+        verdicts=(VerdictCount("known", "dalle-3", None, 3), VerdictCount("real", None, None, 5)),
         reasons=(RejectCount("decode", "empty", 2),),
     )
 
@@ -75,7 +75,7 @@ def test_totals_add_up_accounts() -> None:
         attributed=40,
         rejected=10,
         skipped=5,
-        verdicts=(VerdictCount("known", "dalle-3", 15), VerdictCount("real", None, 25)),
+        verdicts=(VerdictCount("known", "dalle-3", None, 15), VerdictCount("real", None, None, 25)),
         reasons=(RejectCount("decode", "empty", 10),),
         named=(
             IncompleteShard("s3://crawl/00001.tar", "cut", False),

@@ -1,0 +1,118 @@
+"""Which development images the bundle that ships learns from, and which are put aside to measure it.
+
+    python benchmarks/choose_images.py IMAGES GRAPHICS --output OUT [--most 60]
+
+IMAGES holds labelled WebDataset tars of photographs and generated images, GRAPHICS those of ``causalprint lab make-graphics``.
+Writes ``OUT/learn/NAME.tar`` and ``OUT/aside/NAME.tar``, NAME one of ``photographs``, ``generated``, ``graphics``, ``open`` (of
+generators that are never learned) and ``paintings``. An origin of a source is on one side only. Learned are photographs and
+graphics whose licence lets the bundle be used for anything; of an origin at most ``--most`` images, drawn by their digests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tarfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from causalprint.pipelines.shards.sample_tar import Row, write_tar
+
+PHOTOGRAPHS = (
+    "alexeygrigorev/clothing-dataset-small",
+    "alicevision/dataset_monstree",
+    "ardamavi/Dog-Cat-Classifier",
+    "datitran/raccoon_dataset",
+    "dusty-nv/jetson-inference",
+    "EdjeElectronics/TensorFlow-Object-Detection-API-Tutorial-Train-Multiple-Objects-Windows-10",
+    "google/dreambooth",
+    "imazen/codec-corpus",
+    "mapillary/OpenSfM",
+    "marcusklasson/GroceryStoreDataset",
+    "muxspace/facial_expressions",
+    "naoto0804/pytorch-AdaIN",
+)
+"""Origins of photographs that state CC0, CC BY, CC BY-SA, public domain, or a licence of software for the whole."""
+
+ASIDE = (
+    "frankperez-github/card-game_GODOT",
+    "CollectMods/Img",
+    "unnamedmistress/images",
+    "DawlatiBaqiah/ComfyUI",
+    "Sathvik2309/AI-Image-Generation",
+    "HelloAcorn/custom-diffusion-pogny",
+)
+"""Origins of generated images that are put aside: one or two of each source that has several."""
+
+MOST_GRAPHICS = 24
+"""Of an origin, on either side: there are many."""
+
+
+def main(images: Path, graphics: Path, output: Path, most: int) -> None:
+    """Writes the tars and prints how many images of each source are where."""
+    chosen: dict[tuple[str, str], dict[tuple[str, str], list[tuple[str, Row]]]] = defaultdict(lambda: defaultdict(list))
+    for tar in (*sorted(images.rglob("*.tar")), *sorted(graphics.glob("*.tar"))):
+        for row in rows(tar):
+            source, origin = str(row[3]["source"]), str(row[3]["origin"])
+            place = where(source, origin, str(row[3].get("licence", "")), tar)
+            if place:
+                chosen[place][source, origin].append((digest(hashlib.sha256(row[2]).hexdigest()), row))
+    for (side, name), kinds in sorted(chosen.items()):
+        cap = MOST_GRAPHICS if name == "graphics" else most if side == "learn" else None
+        kept = [row for kind in sorted(kinds) for _, row in sorted(kinds[kind], key=lambda one: one[0])[:cap]]
+        target = output / side / f"{name}.tar"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_tar(target, ((f"{number:06d}", *row[1:]) for number, row in enumerate(kept)))
+        counts = Counter(str(row[3]["source"]) for row in kept)
+        print(f"{target}: {len(kept)} images of {len(kinds)} origins: {dict(counts)}")
+
+
+def where(source: str, origin: str, licence: str, tar: Path) -> tuple[str, str] | None:
+    """The side and the tar that an image goes to; ``None`` where it goes nowhere: whole originals, whose crops are there too."""
+    if tar.name == "originals.tar":
+        return None
+    if source == "graphic":
+        return ("aside" if "GPL" in licence and "CC" not in licence else "learn"), "graphics"
+    if source == "real-art":
+        return "aside", "paintings"
+    if source == "real":
+        return ("learn" if origin in PHOTOGRAPHS else "aside"), "photographs"
+    if "unknown" in tar.parts:
+        return "aside", "open"
+    return ("aside" if origin in ASIDE else "learn"), "generated"
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """Each image with its sidecar."""
+    with tarfile.open(path) as tar:
+        held: dict[str, dict[str, bytes]] = defaultdict(dict)
+        for member in tar:
+            file = tar.extractfile(member)
+            if file is None:
+                continue
+            key, _, extension = member.name.rpartition(".")
+            held[key][extension] = file.read()
+            parts = held[key]
+            if len(parts) == 2 and "json" in parts:
+                sidecar = json.loads(parts.pop("json"))
+                ((extension, data),) = parts.items()
+                if "source" in sidecar and "origin" in sidecar:
+                    yield key, extension, data, sidecar
+                del held[key]
+
+
+def digest(text: str) -> str:
+    """What orders alike wherever it runs."""
+    return hashlib.sha256(f"causalprint {text}".encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("graphics", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--most", type=int, default=60)
+    given = parser.parse_args()
+    main(given.images, given.graphics, given.output, given.most)
