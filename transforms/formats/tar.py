@@ -19,7 +19,7 @@ from causalprint.transforms.storage.storage import ShardSource
 from causalprint.transforms.storage.streams import BlockStream, Stream, decompressed
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
-MAX_LISTED_BYTES = 32 * 1024 * 1024
+MAX_LISTED_BYTES = 16 * 1024 * 1024
 TAIL_BYTES = 256 * 1024
 
 

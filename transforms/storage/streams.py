@@ -79,6 +79,10 @@ class BlockStream:
 
     def read(self, size: int) -> bytes:
         """The next ``size`` bytes; fewer only at the end."""
+        within = self.position - self._index * self._block_bytes
+        if within >= 0 and within + size <= len(self._block):  # as nearly always
+            self.position += size
+            return self._block[within : within + size]
         parts = []
         end = min(self.position + size, self._end)
         while self.position < end:
