@@ -209,7 +209,7 @@ class _Window:
         needed = {self._sidecars[each.sidecar].offset for several in told[count:] for each in several}
         gone = self._used - needed
         kept = [each for each in self._sidecars if each.offset not in gone or stem(each.member) == last]
-        size = sum(map(_held, kept))
+        size = self._sidecar_bytes if len(kept) == len(self._sidecars) else sum(map(_held, kept))
         dropped = 0
         while size > self._options.max_sample_bytes // 2:
             oldest = kept[dropped]
