@@ -16,6 +16,8 @@ from pathlib import Path
 WORKER = "causalprint.pipelines.worker"
 """This module, by which a process is known to be a worker."""
 CHECK_SECONDS = 0.25
+LOOKS = 10
+"""At the threads of this process, for their children, while threads end."""
 
 
 def main() -> None:
@@ -57,11 +59,25 @@ def suspended_workers() -> list[int]:
 
 
 def _workers() -> Iterator[int]:
-    for children in Path("/proc/self/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            with contextlib.suppress(OSError):
-                if WORKER.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
-                    yield child
+    for child in _children():
+        with contextlib.suppress(OSError):
+            if WORKER.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                yield child
+
+
+def _children() -> set[int]:
+    """The child processes of all threads of this one."""
+    found: set[int] = set()
+    for _ in range(LOOKS):
+        ended = False
+        for children in Path("/proc/self/task").glob("*/children"):
+            try:
+                found.update(map(int, children.read_text().split()))
+            except OSError:  # the thread has ended meanwhile, and its children are now another's, perhaps one that was looked at
+                ended = True
+        if not ended:
+            break
+    return found
 
 
 def _leave_with(launcher: int) -> None:

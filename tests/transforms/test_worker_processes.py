@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from causalprint.pipelines.errors import explain
 from causalprint.pipelines.runners import RUNNERS, pipeline_options
 from causalprint.pipelines.scratch import scratch
-from causalprint.pipelines.worker import WORKER, stop_workers
+from causalprint.pipelines.worker import WORKER, _workers, stop_workers
 from causalprint.transforms.worker_processes import STARTS, WatchedRunner, WorkerDiedError
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +83,32 @@ def test_a_worker_that_dies_at_work_ends_the_run(signum: signal.Signals, tmp_pat
         _ = root | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(die, folder=str(tmp_path), signum=int(signum))
     assert time.time() - (tmp_path / "died").stat().st_mtime < SECONDS
     assert not [path for path in Path("/proc/self/task").glob("*/children") if path.read_text().strip()]
+
+
+def test_workers_are_found_while_threads_come_and_go() -> None:
+    """A thread that ends between two looks once ended the look, and with it the watch over a worker: the run hung."""
+    done = threading.Event()
+
+    def churn() -> None:
+        while not done.is_set():
+            threads = [threading.Thread(target=time.sleep, args=(0.002,)) for _ in range(40)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    churning = threading.Thread(target=churn)
+    with subprocess.Popen(python("import time; time.sleep(60)")) as child:
+        while child.pid not in _workers():  # until it is what it was started as
+            time.sleep(0.01)
+        churning.start()
+        try:
+            assert all(child.pid in _workers() for _ in range(2000))
+            stop_workers()
+            assert child.wait(SECONDS) == -signal.SIGKILL
+        finally:
+            done.set()
+            churning.join()
 
 
 def sign_in(element: int, folder: str) -> int:
