@@ -103,7 +103,7 @@ def test_workers_are_found_while_threads_come_and_go() -> None:
             time.sleep(0.01)
         churning.start()
         try:
-            assert all(child.pid in _workers() for _ in range(10_000))
+            assert all(child.pid in list(_workers()) for _ in range(1000))  # of all threads
             stop_workers()
             assert child.wait(SECONDS) == -signal.SIGKILL
         finally:
