@@ -50,6 +50,11 @@ class Attribution(NamedTuple):
     candidates: tuple[Candidate, ...] = ()
     reason: str | None = None
 
+    @property
+    def accuses(self) -> bool:
+        """Whether it takes the image for generated."""
+        return self.verdict in (Verdict.KNOWN.value, Verdict.UNKNOWN.value) or self.reason == Abstention.NO_SOURCE.value
+
 
 class Chances(NamedTuple):
     """Probabilities of one image.
@@ -75,6 +80,7 @@ class Attributor:
         self._discriminants = discriminants(self._centre, self._whitening)
         self._detector = tensors.pop("generated.weight"), tensors.pop("generated.bias")
         self._generators = np.array(self._manifest.generators)
+        self._families = tuple(map(self._manifest.family_of, self._manifest.sources))
         self._tensors = {key.removeprefix("attention."): value for key, value in tensors.items()}
 
     def __call__(self, fingerprints: npt.NDArray[np.float16]) -> list[Attribution]:
@@ -97,7 +103,7 @@ class Attributor:
         return Chances(float(np.float32(generated)), shared_out(generated, scores, self._generators))
 
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
-        """How far the familiarity of a fingerprint (128,) is below the bundle's limit, as a power of e: above 1, unknown."""
+        """How far the familiarity of a fingerprint (128,) is below the limit, as a power of e; above 1: like no source."""
         decision = self._manifest.decision
         weight, bias = self._discriminants
         familiarity = float((fingerprint[None].astype(np.float64) @ weight.T + bias).max()) / decision.novelty_spread
@@ -118,7 +124,7 @@ class Attributor:
     def familiarity(self, fingerprints: Tensor) -> Tensor:
         """Discriminants float32 (N, K) of fingerprints float32 (N, 128) over their spread, with gradients.
 
-        The largest is the familiarity; below ``novelty_limit`` the verdict is ``unknown``.
+        The largest is the familiarity; below ``novelty_limit`` an image is like no known source.
         """
         weight, bias = (fingerprints.new_tensor(part) for part in self._discriminants)
         return (fingerprints @ weight.T + bias) / self._manifest.decision.novelty_spread
@@ -151,13 +157,14 @@ class Attributor:
     def _decide(self, chances: Chances, novelty: float) -> Attribution:
         decision, names = self._manifest.decision, self._manifest.sources
         candidates = self._candidates(chances.sources)
-        family, of_family = self._family(chances.sources)
+        families = self._family_chances(chances.sources)
+        family = max(families, key=lambda name: families[name])
         computed = Attribution(
             Verdict.ABSTAIN.value,
             None,
             None,
             candidates[0].probability,
-            of_family,
+            families[family],
             chances.generated,
             novelty,
             candidates,
@@ -172,22 +179,20 @@ class Attributor:
             return computed._replace(verdict=Verdict.UNKNOWN.value, reason=None)
         likeliest = int(np.where(self._generators, chances.sources, -1).argmax())
         if chances.sources[likeliest] >= decision.minimum_probability:
-            source = names[likeliest]
-            own = self._manifest.family_of(source)
-            return computed._replace(verdict=Verdict.KNOWN.value, source=source, family=own, reason=None)
-        if of_family >= decision.minimum_probability:
+            source, own = names[likeliest], self._families[likeliest]
+            named = computed._replace(verdict=Verdict.KNOWN.value, reason=None)
+            return named._replace(source=source, family=own, family_probability=families[own])
+        if families[family] >= decision.minimum_probability:
             return computed._replace(verdict=Verdict.KNOWN.value, family=family, reason=None)
         return computed._replace(reason=Abstention.NO_SOURCE.value)
 
-    def _family(self, probabilities: npt.NDArray[np.float32]) -> tuple[str, float]:
-        """The most probable family, and its probability."""
+    def _family_chances(self, probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+        """The probability of each family of generators."""
         sums: dict[str, float] = {}
-        for source, generator, probability in zip(self._manifest.sources, self._generators, probabilities.tolist(), strict=True):
+        for family, generator, probability in zip(self._families, self._generators, probabilities.tolist(), strict=True):
             if generator:
-                family = self._manifest.family_of(source)
                 sums[family] = sums.get(family, 0.0) + probability
-        best = max(sums, key=lambda family: sums[family])
-        return best, float(np.float32(min(sums[best], 1.0)))
+        return {family: float(np.float32(min(total, 1.0))) for family, total in sums.items()}
 
     def _candidates(self, probabilities: npt.NDArray[np.float32]) -> tuple[Candidate, ...]:
         order = np.argsort(-probabilities, kind="stable").tolist()

@@ -13,7 +13,6 @@ from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Labels, Mask, Pixels, Scores
-from causalprint.schemas.reasons import Abstention
 
 
 class Verdicts(NamedTuple):
@@ -26,7 +25,7 @@ class Verdicts(NamedTuple):
         generated: float64 (N,), calibrated: that a generator made it.
         novelty: float64 (N,), above 1 for images like no known source.
         verdict: (N,), values of :class:`causalprint.schemas.reasons.Verdict`.
-        sourceless: (N,), whether it abstained since no generator was probable enough, though one made the image.
+        accused: (N,), whether the image was taken for generated, and a generator named or not.
         named: (N,), the source, else the family, that a verdict ``known`` names, else empty.
     """
 
@@ -36,7 +35,7 @@ class Verdicts(NamedTuple):
     generated: Scores
     novelty: Scores
     verdict: npt.NDArray[np.str_]
-    sourceless: Mask
+    accused: Mask
     named: npt.NDArray[np.str_]
 
     @property
@@ -109,6 +108,6 @@ class Judge:
             np.array([each.generated for each in chances], np.float64),
             np.array([self.attributor.novelty(row) for row in rows], np.float64),
             np.array([each.verdict for each in attributions]),
-            np.array([each.reason == Abstention.NO_SOURCE.value for each in attributions]),
+            np.array([each.accuses for each in attributions]),
             np.array([each.source or each.family or "" for each in attributions]),
         )

@@ -116,7 +116,7 @@ class BundleEvaluation:
         measures: the figures of merit; one that the images do not allow is left out.
         recalls: by source (``origin`` empty) and by source and origin.
         confusion: a row a source of the images, known ones first.
-        before, after: reliability at temperature 1 and calibrated; empty bins are left out.
+        before, after: reliability of the scores as they are, and calibrated; empty bins are left out.
         robustness: a row a perturbation; empty where that was not asked for.
     """
 
@@ -183,7 +183,7 @@ PREDICTIONS = pa.schema(
         column("candidate", pa.string(), "the most probable source, whatever the verdict"),
         column("probability", pa.float32(), "calibrated, of the candidate; 0 to 1"),
         column("generated_probability", pa.float32(), "as in `attributions`"),
-        column("novelty", pa.float32(), "as in `attributions`: above 1, unknown"),
+        column("novelty", pa.float32(), "as in `attributions`"),
         column(
             "fingerprint",
             list_of(pa.float16(), FINGERPRINT_DIM),

@@ -115,9 +115,13 @@ ATTRIBUTIONS = _table(
     ),
     column("family", pa.string(), "the generator's family; wherever the verdict is known", nullable=True),
     _number("probability", "calibrated probability of the best candidate", "1 (0 to 1)"),
-    _number("family_probability", "calibrated probability of the most probable family of generators", "1 (0 to 1)"),
+    _number("family_probability", "calibrated probability of `family`; where that is null, of the likeliest", "1 (0 to 1)"),
     _number("generated_probability", "calibrated probability that a generator made it, whichever", "1 (0 to 1)"),
-    _number("novelty", "how far the image's familiarity is below the bundle's limit, as a power of e; above 1: unknown", "1"),
+    _number(
+        "novelty",
+        "how far the image's familiarity is below the bundle's limit, a power of e; above 1: like no source",
+        "1",
+    ),
     column(
         "candidates",
         list_of(pa.struct([pa.field(name, kind, nullable=False) for name, kind in _CANDIDATE])),

@@ -9,6 +9,7 @@ import numpy as np
 
 from causalprint.models.bundles.manifest import GRAPHIC, REAL, Decision, are_generators
 from causalprint.models.statistics.calibration import balanced, fit_odds, fit_temperature
+from causalprint.models.statistics.origins import halved
 from causalprint.models.statistics.softmax import shared_out
 from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
 
@@ -67,17 +68,19 @@ class Limits(NamedTuple):
 def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     """Limits from what networks said of images with ``labels`` (N,), places in ``sources``.
 
-    The calibration is that of images of origins that the networks had not seen either, where there are any: of other images they
-    are surer than they will be of those that they are asked about.
+    The calibration is that of images of origins that the networks had not seen either, where there are any to tell apart: of
+    other images they are surer than they will be of those that they are asked about.
     """
     generators = np.array(are_generators(sources))
     known = np.isfinite(said.scores[:, 0])
     rows, odds, truth = said.scores[known].astype(np.float64), said.detection[known].astype(np.float64), labels[known]
     made = generators[truth]
-    new = said.of_new_origin[known] if said.of_new_origin[known].any() else np.ones(len(truth), np.bool_)
-    scale, offset = fit_odds(odds[new], made[new], halved(truth[new], generators)) if _both(made[new]) else (1.0, 0.0)
-    asked = new & made
-    temperature = fit_temperature(rows[asked][:, generators], _within(truth[asked], generators), balanced(truth[asked]))
+    new = said.of_new_origin[known]
+    asked = new if _both(made[new]) else np.ones(len(truth), np.bool_)
+    scale, offset = fit_odds(odds[asked], made[asked], halved(balanced(truth[asked]), made[asked])) if _both(made) else (1.0, 0.0)
+    asked = new & made if (new & made).any() else made
+    told = rows[asked][:, generators], _within(truth[asked], generators), balanced(truth[asked])
+    temperature = fit_temperature(*told) if asked.any() else 1.0
     prior = np.array([{REAL: 1 - GRAPHIC_PRIOR, GRAPHIC: GRAPHIC_PRIOR}.get(source, 1.0) for source in sources])
     # Bayes' rule: the temperature was found with the sources alike.
     intercept = temperature * np.log(prior)
@@ -87,7 +90,7 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     spread = max(float(seen.std()), 1e-6)
     limit = float(np.quantile(seen, 1 - NOVELTY_QUANTILE)) / spread
     accuse = max((_quantile_above(generated[truth == label]) for label in np.unique(truth[~made])), default=0.5)
-    clear = min(_cleared(generated, made, halved(truth, generators)), float(np.nextafter(np.float32(accuse), np.float32(0))))
+    clear = min(_cleared(generated, made, halved(balanced(truth), made)), float(np.nextafter(np.float32(accuse), np.float32(0))))
     found = made & (generated >= accuse)
     least = _least_probability(np.where(generators, chances, 0)[found], truth[found])
     decision = Decision(temperature, scale, offset, clear, accuse, least, limit, spread, FLAT)
@@ -97,15 +100,6 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     novelty[known] = np.exp(np.minimum(limit - seen / spread, FARTHEST))
     of_generated[known] = generated
     return Limits(intercept.astype(np.float32), decision, held_out, of_generated, novelty)
-
-
-def halved(labels: Labels, generators: Mask) -> Doubles:
-    """Weights (N,), 1 on average: generated images weigh half, the others half; in either half the sources weigh alike."""
-    weights = balanced(labels)
-    made = generators[labels]
-    for half in (made, ~made):
-        weights[half] *= len(labels) / 2 / max(float(weights[half].sum()), 1e-12)
-    return weights
 
 
 def _both(made: Mask) -> bool:

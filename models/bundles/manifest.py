@@ -80,7 +80,7 @@ class Decision:
         cleared_limit: the largest probability of being generated at which an image is called ``real`` or ``graphic``.
         generated_limit: the least at which it is called ``known`` or ``unknown``; between the two it abstains as ``undecided``.
         minimum_probability: of a generator, or of a family, to be named.
-        novelty_limit: familiarity below which the verdict is ``unknown``.
+        novelty_limit: familiarity below which an image is like no known source; the verdict is ``unknown`` where it is generated.
         novelty_spread: divides the largest discriminant, so that familiarity differs by about 1 among images of known sources.
         flat: root mean square difference of neighbouring pixels (image range 0 to 1) below which an image has no texture.
     """

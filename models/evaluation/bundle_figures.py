@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.models.bundles.manifest import NOT_GENERATED, REAL, Figure, are_generators
+from causalprint.models.bundles.manifest import REAL, Figure, are_generators
 from causalprint.models.bundles.trust import AUDIT
-from causalprint.models.evaluation.scoring import ACCUSED, AUC, CALLED, FOUND, SURE, Metric, estimates
+from causalprint.models.evaluation.scoring import AUC, FOUND, Metric, accusations, estimates
 from causalprint.models.evaluation.scoring_tables import Resampling
 from causalprint.models.evaluation.shortcuts import audit_recalls, file_features
 from causalprint.models.statistics.metrics import ROUNDS, area_under_curve, calibration_error, macro_recall, tpr_at_fpr
 from causalprint.models.statistics.origins import of_new_origins
 from causalprint.models.training.head import Head
-from causalprint.schemas.arrays import Doubles, Labels, Mask, Text
+from causalprint.schemas.arrays import Labels, Mask, Text
 
 AUDITS = ("file size alone", "16x16 thumbnail", "thumbnail, labels shuffled")
 
@@ -27,12 +27,13 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
     found, best = chances.argmax(axis=1), chances.max(axis=1)
     right, everything = found == truth, np.ones(len(truth), np.bool_)
     generated, decision = head.generated[known].astype(np.float64), head.decision
-    made = np.array(are_generators(sources))[truth]
+    generators = np.array(are_generators(sources))
+    made = generators[truth]
     cleared, accused = generated <= decision.cleared_limit, generated >= decision.generated_limit
-    of_generator = np.where(are_generators(sources), chances, -1.0)
+    of_generator, of_others = np.where(generators, chances, -1.0), np.where(generators, -1.0, chances)
     named = accused & (head.novelty[known] <= 1) & (of_generator.max(axis=1) >= decision.minimum_probability)
     answered = cleared | named
-    answer = np.where(named, of_generator.argmax(axis=1), np.where(are_generators(sources), -1.0, chances).argmax(axis=1))
+    answer = np.where(named, of_generator.argmax(axis=1), of_others.argmax(axis=1))
     new, about_new = of_new_origins(known, labels, origins), "held-out images of origins that were not learned from"
     if known.all():  # in turn, whole origins where a source has several
         several = [label for label in np.unique(labels) if len(np.unique(origins[labels == label])) > 1]
@@ -45,7 +46,7 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
         Metric("macro recall, unseen origins", new, macro_recall, answers, about_new),
         Metric(AUC, of_photographs, area_under_curve, detection, "all sources, by generated_probability"),
         Metric(FOUND, of_photographs, tpr_at_fpr, detection, "while at most 1 % of photographs are accused"),
-        *accusations(truth, sources, accused, generated),
+        *accusations(np.array(sources)[truth], named, accused, generated),
         Metric("answered", everything, np.mean, (answered,), "share with a verdict real or graphic, or a named generator"),
         Metric("right where answered", answered, np.mean, (answer == truth,), "share of those verdicts"),
         Metric("calibration error", everything, calibration_error, (best, right), about_errors),
@@ -58,25 +59,6 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
         Figure(metric.name, *estimate.rounded(4), metric.note)
         for metric, estimate in estimates(metrics, contents[known], seed, ROUNDS)
     ]
-
-
-def accusations(truth: Labels, sources: Sequence[str], accused: Mask, generated: Doubles) -> list[Metric]:
-    """What share of photographs, and of graphics, is taken for generated."""
-    metrics = []
-    for source in sources:
-        if source in NOT_GENERATED:
-            here = truth == sources.index(source)
-            metrics += [
-                Metric(f"{CALLED[source]} accused", here, np.mean, (accused,), ACCUSED),
-                Metric(
-                    f"{CALLED[source]} surely generated",
-                    here,
-                    np.mean,
-                    (generated >= SURE,),
-                    f"generated_probability {SURE} or more",
-                ),
-            ]
-    return metrics
 
 
 def audit_shortcuts(

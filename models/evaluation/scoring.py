@@ -33,10 +33,10 @@ from causalprint.schemas.reasons import Verdict
 ACCURACY = "macro accuracy"
 AUC = "generated against photographs, AUC"
 FOUND = "generated found, TPR at 1 % FPR"
-CALLED = {REAL: "photographs", GRAPHIC: "graphics"}
+CALLED = {REAL: "photographs", GRAPHIC: "graphics", ART: "paintings"}
+"""What no generator made, by source."""
 ACCUSED = "share with a verdict known or unknown, or no-source: taken for generated"
 SURE = 0.9
-ABOUT_SURE = f"generated_probability {SURE} or more"
 """``generated_probability`` from which an image counts as surely generated."""
 
 
@@ -67,10 +67,6 @@ class Truth(NamedTuple):
         said = [(verdicts.verdict == verdict.value) & right for verdict, right in found.items()]
         right: Mask = np.any([*said, (verdicts.verdict == Verdict.KNOWN.value) & named & self.generated], axis=0)
         return right
-
-    def accused(self, verdicts: Verdicts) -> Mask:
-        """What was taken for generated, (N,), whether a generator was named or not."""
-        return np.isin(verdicts.verdict, (Verdict.KNOWN.value, Verdict.UNKNOWN.value)) | verdicts.sourceless
 
 
 class Metric(NamedTuple):
@@ -148,27 +144,25 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
             (truth.right(verdicts),),
             "of those verdicts; a family counts",
         ),
-        *accusations(truth, verdicts),
+        *accusations(truth.images.source, verdicts.verdict == Verdict.KNOWN.value, verdicts.accused, verdicts.generated),
     ]
 
 
-def accusations(truth: Truth, verdicts: Verdicts) -> list[Metric]:
-    """What share of what no generator made is taken for generated, by kind."""
-    named, sure = verdicts.verdict == Verdict.KNOWN.value, verdicts.generated >= SURE
-    taken = truth.accused(verdicts)
+def accusations(source: Text, named: Mask, accused: Mask, generated: Scores) -> list[Metric]:
+    """What share of what no generator made is taken for generated, by kind; all (N,)."""
     metrics = []
-    for source, called in {**CALLED, ART: "paintings"}.items():
-        here = truth.images.source == source
+    for kind, called in CALLED.items():
+        here = source == kind
         metrics += [
             Metric(f"{called} named", here, np.mean, (named,), "share with a verdict known"),
-            Metric(f"{called} accused", here, np.mean, (taken,), ACCUSED),
-            Metric(f"{called} surely generated", here, np.mean, (sure,), ABOUT_SURE),
+            Metric(f"{called} accused", here, np.mean, (accused,), ACCUSED),
+            Metric(f"{called} surely generated", here, np.mean, (generated >= SURE,), f"generated_probability {SURE} or more"),
         ]
     return metrics
 
 
 def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Metric]:
-    """How far probabilities of known sources' images can be believed, at temperature 1 and as calibrated."""
+    """How far probabilities of known sources' images can be believed, before calibration and after."""
     known = truth.label != STRANGER
     right = verdicts.found == truth.label
     stages = (

@@ -1,8 +1,9 @@
 """Lenses: ways to look at a residual, without learned weights (a line in :data:`LENSES`) or with a pretrained encoder's.
 
 ``convolutional:FOLDER-OR-NAME`` is of our own (:mod:`causalprint.models.lenses.convolutional`), and in the package;
-``?statistic=correlations`` takes correlations of its channels in place of their ``moments``. Optional:
-``transformers:PATH-OR-HUB-NAME`` (the SL, VSL and SSL lenses of arXiv 2509.15406 are of this kind), ``timm:NAME``, ``onnx:PATH``;
+``?statistic=correlations`` takes correlations of its channels in place of their ``moments``. ``onnx:PATH-OR-NAME`` is an image
+encoder, such as the one of the bundle that ships. Optional: ``transformers:PATH-OR-HUB-NAME`` (the SL, VSL and SSL lenses of
+arXiv 2509.15406 are of this kind), ``timm:NAME``;
 ``?mean=…&std=…`` (one number, or three with commas) says how the encoder wants its pixels, where its own files do not;
 ``?blocks=4,6,8`` reads a vision transformer after these blocks, and no further, in place of its end: of each the class token, and
 mean and deviation of the others (``pool=moments``) or it alone (``pool=class``). An ONNX file that was cut to some blocks
@@ -18,8 +19,7 @@ from importlib import import_module
 
 import torch
 
-from causalprint.models.lenses.base import Lens, read
-from causalprint.models.lenses.convolutional import find_folder
+from causalprint.models.lenses.base import Lens, find_folder, read
 from causalprint.models.lenses.dct import DCT
 from causalprint.models.lenses.fourier import DFT, QFT, RADIAL
 from causalprint.models.lenses.rgb import RGB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,10 +13,19 @@ from causalprint.models.residuals.base import Reconstruction, reflected
 from causalprint.schemas.model_spec import Reading
 
 Function = Callable[[Tensor], Tensor]
+PACKAGE = Path(__file__).parents[1] / "weights" / "lenses"
+"""Lenses of the package that no bundle there reads; those that the default bundle reads lie in it."""
 POOLS = ("moments", "class")
 """What of a block's tokens is read; the first is the default."""
 MID_GREY, MAGNIFIED = 0.5, 4.0
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def find_folder(location: str) -> Path:
+    """Where a lens lies: at ``location``, or, where nothing is there, under that name in the package if it is one of those."""
+    path = Path(location).expanduser()
+    packaged = (PACKAGE / location, PACKAGE.parent / "default" / "lenses" / location)
+    return next((folder for folder in packaged if not path.exists() and folder.is_dir()), path)
 
 
 def magnified(residual: Tensor) -> Tensor:

@@ -21,14 +21,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu6
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from causalprint.models.lenses.base import Lens, magnified
+from causalprint.models.lenses.base import Lens, find_folder, magnified
 from causalprint.models.residuals.weights import take_digests
 from causalprint.schemas.model_spec import LensSpec
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-PACKAGE = Path(__file__).parents[1] / "weights" / "lenses"
-"""Lenses of the package that no bundle there reads; those that one does lie in it."""
-"""Where a lens lies that is named and not located: in the bundle inside the package."""
 COUNT = "num_batches_tracked"
 FLOOR = 1e-6
 STATISTICS = ("moments", "correlations")
@@ -151,13 +148,6 @@ def apply_trunk(trunk: Trunk, statistic: str = "moments") -> Callable[[Tensor], 
         return statistics(ready(image)) if statistic == "moments" else correlations(ready(image, count))
 
     return apply
-
-
-def find_folder(location: str) -> Path:
-    """Where a lens lies: at ``location``, or, where nothing is there, under that name in the package if it is one of those."""
-    path = Path(location).expanduser()
-    packaged = (PACKAGE / location, PACKAGE.parent / "default" / "lenses" / location)
-    return next((folder for folder in packaged if not path.exists() and folder.is_dir()), path)
 
 
 def open_trunk(spec: LensSpec) -> tuple[Trunk, Path]:

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, POOLS, Lens, centre, magnified, normalise, pooled
-from causalprint.models.lenses.convolutional import find_folder
+from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, POOLS, Lens, centre, find_folder, magnified, normalise, pooled
 from causalprint.models.residuals.weights import open_onnx, take_digests
 from causalprint.schemas.arrays import Floats
 from causalprint.schemas.model_spec import LensSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from causalprint.schemas.arrays import Floats, Labels, Mask, Text
+from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask, Text
 
 
 def balance(labels: Labels, origins: Text) -> Floats:
@@ -18,6 +18,14 @@ def balance(labels: Labels, origins: Text) -> Floats:
         weights[of_class] /= weights[of_class].sum()
     normal: Floats = (weights * len(labels) / weights.sum()).astype(np.float32)
     return normal
+
+
+def halved(weights: Doubles, made: Mask) -> Doubles:
+    """``weights`` (N,), 1 on average, such that what is ``made`` (N,) weighs half, and the rest half; in a half as they were."""
+    halves = np.where(made, weights[made].sum(), weights[~made].sum()) if made.any() and not made.all() else 1.0
+    found: Doubles = weights / halves
+    found *= len(found) / found.sum()
+    return found
 
 
 def split_folds(labels: Labels, origins: Text, contents: Text, count: int, seed: int) -> list[Mask]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from causalprint.models.network.fusion import FingerprintNetwork
 from causalprint.models.network.reduction import principal
+from causalprint.models.statistics.origins import halved
 from causalprint.models.training.sample import Sample
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -44,7 +45,8 @@ def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, s
     targets = torch.nn.functional.one_hot(sample.labels, classes).float() - 1 / classes
     scores = _regression(joined, weights, targets, ridge, invariance)
     made = sample.generated.float()[:, None]
-    detection = _regression(joined, halved(sample), made - 0.5, ridge, invariance)
+    alike = halved(sample.weights.double().numpy(), sample.generated.numpy())
+    detection = _regression(joined, torch.from_numpy(alike).float(), made - 0.5, ridge, invariance)
     learned = torch.cat([scores, detection])
     plain = joined[:, 0] * strength.sqrt()
     middle = plain.mean(dim=0)
@@ -54,15 +56,6 @@ def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, s
         torch.cat([learned[:, :-1] / strength.sqrt() * SCORE_GAIN, others]),
         torch.cat([learned[:, -1] * SCORE_GAIN, -others @ middle]),
     )
-
-
-def halved(sample: Sample) -> Tensor:
-    """Weights (N,), 1 on average, with which generated images weigh half; 1 where all are, or none is."""
-    made = sample.generated
-    weights = sample.weights.double()
-    halves = torch.where(made, weights[made].sum(), weights[~made].sum())
-    found = weights / halves if made.any() and not made.all() else weights
-    return (found * len(found) / found.sum()).float()
 
 
 def _regression(joined: Tensor, weights: Tensor, targets: Tensor, ridge: float, invariance: float) -> Tensor:

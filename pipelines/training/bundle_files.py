@@ -57,7 +57,7 @@ def take_in(spec: str, folder: str) -> TakenIn:
 def take_in_lens(lens: str) -> TakenIn:
     """As :func:`take_in`, each learned lens in a folder of its own; one by name is that of the package."""
     from causalprint.models.bundles.bundle import LENSES_FOLDER
-    from causalprint.models.lenses.convolutional import find_folder
+    from causalprint.models.lenses.base import find_folder
 
     if not is_spec(lens):
         return TakenIn(lens, None, LENSES_FOLDER)

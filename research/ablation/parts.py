@@ -98,7 +98,6 @@ def try_out(
     known = split.train | split.validation
     validation = split.validation[known] if split.validation.any() else None
     fits = reduction is not None and (variant.interventions, variant.components) == (recipe.interventions, recipe.components)
-    fits = fits and set(variant.lenses) <= set(recipe.lenses)
     shared = reduction.take([recipe.lenses.index(use) for use in variant.lenses]) if reduction is not None and fits else None
     trained = learn(learned.take(known), classes, variant, validation, seed, device, reduction=shared)
     tested = seen.take(split.test)

@@ -112,6 +112,16 @@ def test_where_no_source_can_be_named_its_family_is(bundle: Bundle) -> None:
     assert found.family_probability == pytest.approx(2 * found.candidates[0].probability, rel=1e-5)
 
 
+def test_the_probability_of_a_family_is_that_of_the_family_named(bundle: Bundle) -> None:
+    """Beside a source of a family of its own, two of another family can have more together."""
+    low = replace(bundle, manifest=replace(bundle.manifest, decision=replace(bundle.manifest.decision, minimum_probability=0.3)))
+    found = _one(low, _at(made=10, delta=10, alpha=9, beta=9))
+    assert (found.verdict, found.source, found.family) == ("known", "delta", "delta")
+    assert found.probability is not None
+    assert found.family_probability == found.probability
+    assert sum(one.probability for one in found.candidates if one.source in ("alpha", "beta")) > found.probability
+
+
 def test_a_generated_image_like_no_source_is_unknown(bundle: Bundle) -> None:
     row = _at(made=10, beta=1)
     row[100] = 12

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from causalprint.models.lenses import load_lens
+from causalprint.models.lenses.base import PACKAGE
 from causalprint.models.lenses.convolutional import (
     CONFIG,
-    PACKAGE,
     WEIGHTS,
     Trunk,
     TrunkConfig,

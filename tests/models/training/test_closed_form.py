@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from causalprint.models.network.fusion import FingerprintNetwork
-from causalprint.models.training.closed_form import COMPONENT_GAIN, SCORE_GAIN, ClosedForm, closed_form, halved, start_from
+from causalprint.models.statistics.origins import halved
+from causalprint.models.training.closed_form import COMPONENT_GAIN, SCORE_GAIN, ClosedForm, closed_form, start_from
 from causalprint.models.training.sample import Sample
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -97,7 +98,7 @@ def test_discriminants_tell_by_images_as_they_are_what_scores_give_up_for_invari
 def test_the_detector_is_a_regression_in_which_generated_images_weigh_half() -> None:
     sample = some(versions=1)
     made = sample.generated
-    weights = halved(sample)
+    weights = torch.from_numpy(halved(sample.weights.double().numpy(), made.numpy())).float()
     assert float(weights[made].sum()) == pytest.approx(float(weights[~made].sum()))
     design = torch.cat([scaled(sample)[:, 0].double(), torch.ones(8, 1)], dim=1)
     block = torch.diag(weights.double())

@@ -10,7 +10,8 @@ import pytest
 
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.fingerprint import Fingerprinter
-from causalprint.models.lenses.convolutional import CONFIG, PACKAGE, WEIGHTS, save_trunk
+from causalprint.models.lenses.base import PACKAGE
+from causalprint.models.lenses.convolutional import CONFIG, WEIGHTS, save_trunk
 from causalprint.pipelines.commands.train import TrainConfig
 from causalprint.pipelines.training.bundle_files import TakenIn, take_in, take_in_lens
 from causalprint.pipelines.training.train import train
