@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from causalprint.models.bundles.bundle import Bundle
+from causalprint.models.evaluation.content import Content
 from causalprint.models.evaluation.perturbations import PERTURBATIONS, Perturbation, seed_of
 from causalprint.models.evaluation.scoring import (
     Truth,
@@ -45,10 +46,12 @@ class Judged(NamedTuple):
     verdicts: Verdicts
 
 
-def judge_bundle(bundle: Bundle, labelled: LabelledCrops, device: str, pool: Executor, report: Report) -> Judged:
+def judge_bundle(
+    bundle: Bundle, labelled: LabelledCrops, content: Content, device: str, pool: Executor, report: Report
+) -> Judged:
     """Loads a bundle and asks it about every image."""
     judge = Judge(bundle, device)
-    truth = truth_of(bundle.manifest, labelled.images)
+    truth = truth_of(bundle.manifest, labelled.images, content)
     return Judged(judge, truth, _verdicts(judge, labelled, "unchanged", UNCHANGED, 0, pool, report))
 
 

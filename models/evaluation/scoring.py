@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import ART, GRAPHIC, NOT_GENERATED, REAL, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
+from causalprint.models.evaluation.content import Content, deciles, within
 from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.metrics import (
     area_under_curve,
@@ -32,6 +33,7 @@ from causalprint.schemas.reasons import Verdict
 
 ACCURACY = "macro accuracy"
 AUC = "generated against photographs, AUC"
+STRANGERS_AUC = "strangers against photographs, AUC"
 FOUND = "generated found, TPR at 1 % FPR"
 CALLED = {REAL: "photographs", GRAPHIC: "graphics", ART: "paintings"}
 """What no generator made, by source."""
@@ -50,6 +52,8 @@ class Truth(NamedTuple):
         generated: (N,), whether a generator made each, known to the bundle or not.
         families: (K,), the family of each of the bundle's sources.
         trained: (N,), whether the bundle's card names training images of that source and origin.
+        content: what the images show says of them.
+        named_by_content: int64 (N,), the best of the bundle's sources by that alone.
     """
 
     images: LabelledImages
@@ -58,6 +62,8 @@ class Truth(NamedTuple):
     trained: Mask
     generated: Mask
     families: Text
+    content: Content
+    named_by_content: Labels
 
     def right(self, verdicts: Verdicts) -> Mask:
         """Where a verdict says what is true, (N,): the source, or where it names a family alone, that."""
@@ -92,14 +98,15 @@ class Metric(NamedTuple):
         return float(self.function(*(column[kept] for column in self.columns))) if len(kept) else math.nan
 
 
-def truth_of(manifest: Manifest, images: LabelledImages) -> Truth:
+def truth_of(manifest: Manifest, images: LabelledImages, content: Content) -> Truth:
     """What a bundle can be asked about labelled images."""
     seen = {(one.source, one.origin) for one in manifest.data if one.training + one.validation}
     pairs = zip(images.source.tolist(), images.origin.tolist(), strict=True)
     trained = np.array([pair in seen for pair in pairs], np.bool_)
     labels, families = images.labels(manifest.sources), np.array([manifest.family_of(source) for source in manifest.sources])
     made = ~np.isin(images.source, NOT_GENERATED)
-    return Truth(images, labels, manifest.sources.index(REAL), trained, made, families)
+    by_content = content.best(manifest.sources)
+    return Truth(images, labels, manifest.sources.index(REAL), trained, made, families, content, by_content)
 
 
 def estimates(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> list[tuple[Metric, Estimate]]:
@@ -129,12 +136,13 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     of_photographs = known & (truth.generated | real)
     about = f"mean recall of the best candidate over {len(np.unique(label[known]))} sources; chance {1 / chance.shape[1]:.2f}"
     about_new = f"of origins that the bundle's card does not name: {len(np.unique(label[new]))} sources"
+    by_column = "by generated_probability"
     rarely = f"while at most 1 % of {int(real.sum())} photographs are accused"
     return [
-        Metric(ACCURACY, known, macro_recall, answers, about),
+        *_and_content(Metric(ACCURACY, known, macro_recall, answers, about), truth, truth.named_by_content),
         Metric(f"{ACCURACY}, new origins", new, macro_recall, answers, about_new),
         Metric("macro F1", known, macro_f1, answers, "over the same sources"),
-        Metric(AUC, of_photographs, area_under_curve, detection, "by generated_probability"),
+        *_and_content(Metric(AUC, of_photographs, area_under_curve, detection, by_column), truth, truth.content.generated),
         Metric(FOUND, of_photographs, tpr_at_fpr, detection, rarely),
         Metric("answered", known, np.mean, (answered,), "share with a verdict real, graphic or known"),
         Metric(
@@ -145,6 +153,19 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
             "of those verdicts; a family counts",
         ),
         *accusations(truth.images.source, verdicts.verdict == Verdict.KNOWN.value, verdicts.accused, verdicts.generated),
+    ]
+
+
+def _and_content(metric: Metric, truth: Truth, alone: Scores | Labels) -> list[Metric]:
+    """A metric of (asked, said), what content reaches if ``alone`` it is asked, and what is left where content is held fixed."""
+    (asked, said), place = metric.columns, deciles(truth.content.generated, metric.of)
+    blurred = "of crops blurred to 32 x 32 pixels, origins held out"
+    fixed = "mean inside tenths of the images, by how far what they show alone tells that they are generated"
+    inside = within(metric.function)
+    return [
+        metric,
+        metric._replace(name=f"{metric.name}, content alone", columns=(asked, alone), note=blurred),
+        metric._replace(name=f"{metric.name}, within content", function=inside, columns=(place, asked, said), note=fixed),
     ]
 
 
@@ -218,7 +239,7 @@ def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
         *metrics,
         Metric("strangers called unknown", strange, np.mean, (unknown,), "share of images of unknown sources"),
         Metric("strangers named", strange, np.mean, (named,), "share of them that are named a known generator"),
-        Metric("strangers against photographs, AUC", against_real, area_under_curve, detection, by_real),
+        *_and_content(Metric(STRANGERS_AUC, against_real, area_under_curve, detection, by_real), truth, truth.content.generated),
         Metric("strangers found, TPR at 1 % FPR", against_real, tpr_at_fpr, detection, "while 1 % of photographs are accused"),
     ]
 

@@ -30,6 +30,8 @@ class Style(NamedTuple):
         contrast, brightness, saturation: natural logarithms of the factors.
         quality: of the compression over 100.
         chroma: 1 where that compression halved the chroma.
+        chroma_noise: standard deviation of white noise in both colour differences, in levels of 255.
+        chroma_blur: standard deviation of a Gaussian over both, in pixels.
     """
 
     mirror: float = 0.0
@@ -41,6 +43,8 @@ class Style(NamedTuple):
     saturation: float = 0.0
     quality: float = 1.0
     chroma: float = 0.0
+    chroma_noise: float = 0.0
+    chroma_blur: float = 0.0
 
     def vector(self) -> npt.NDArray[np.float32]:
         """Float32 (S,), in the order of the attributes."""
@@ -67,6 +71,8 @@ class Interventions:
         brightness, brightnesses: chance and range of the factor on all channels.
         saturation, saturations: chance and range of the factor on the distance from grey.
         jpeg, qualities: chance and range of one more compression; half of them with halved chroma.
+        chroma_noise, chroma_noises: chance and range of the noise in the colour differences, which some programs add as a mark.
+        chroma_blur, chroma_blurs: chance and range of the Gaussian over them.
         encoding: quality of the last compression, at full chroma, that every image gets alike; 0 for none. No part of the style.
     """
 
@@ -85,6 +91,10 @@ class Interventions:
     saturations: tuple[float, float] = (0.7, 1.3)
     jpeg: float = 0.7
     qualities: tuple[int, int] = (70, 95)
+    chroma_noise: float = 0.0
+    chroma_noises: tuple[float, float] = (0.5, 4.0)
+    chroma_blur: float = 0.0
+    chroma_blurs: tuple[float, float] = (0.5, 2.0)
     encoding: int = 95
 
     def __call__(self, pixels: Pixels, crop: int, seed: tuple[int, ...]) -> Intervened:
@@ -98,7 +108,7 @@ class Interventions:
             width, height = (max(crop, round(length * math.exp(style.scale))) for length in image.size)
             image = image.resize((width, height), _FILTERS[draw.integers(len(_FILTERS))])
         left, top = (int(draw.integers(0, length - crop + 1)) for length in image.size)
-        image = _restyle(image.crop((left, top, left + crop, top + crop)), style)
+        image = _restyle(image.crop((left, top, left + crop, top + crop)), style, draw)
         if self.encoding:
             image = _compressed(image, self.encoding, CHROMA_WHOLE)
         changed: Pixels = np.asarray(image.convert("RGB"))
@@ -121,10 +131,12 @@ class Interventions:
             saturation=math.log(some(self.saturation, self.saturations) or 1),
             quality=1.0 if quality is None else int(quality) / 100,
             chroma=float(quality is not None and draw.random() < 0.5),
+            chroma_noise=some(self.chroma_noise, self.chroma_noises) or 0.0,
+            chroma_blur=some(self.chroma_blur, self.chroma_blurs) or 0.0,
         )
 
 
-def _restyle(image: Image.Image, style: Style) -> Image.Image:
+def _restyle(image: Image.Image, style: Style, draw: np.random.Generator) -> Image.Image:
     if style.blur:
         image = image.filter(ImageFilter.GaussianBlur(style.blur))
     if style.gamma:
@@ -136,6 +148,8 @@ def _restyle(image: Image.Image, style: Style) -> Image.Image:
         image = ImageEnhance.Brightness(image).enhance(math.exp(style.brightness))
     if style.saturation:
         image = ImageEnhance.Color(image).enhance(math.exp(style.saturation))
+    if style.chroma_noise or style.chroma_blur:
+        image = Image.fromarray(change_chroma(np.asarray(image.convert("RGB")), style.chroma_noise, style.chroma_blur, draw))
     if style.quality == 1:
         return image
     return _compressed(image, round(100 * style.quality), CHROMA_HALVED if style.chroma else CHROMA_WHOLE)

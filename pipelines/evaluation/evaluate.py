@@ -40,6 +40,7 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         ConnectionError: a shard cannot be read for now.
     """
     from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.evaluation.content import content_of
     from causalprint.models.evaluation.judging import judge_bundle
     from causalprint.models.evaluation.perturbations import TRACKS
     from causalprint.pipelines.evaluation.output import write_evaluation
@@ -63,7 +64,9 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
             config.limit,
         )
         _check(labelled, bundles, config)
-        judged = [judge_bundle(bundle, labelled, config.device, pool, report) for bundle in bundles]
+        told = f" of {len(labelled.images):,} images"
+        content = content_of(labelled.crops, labelled.images, 0, pool, lambda done: report(f"what they show: {done:,}{told}"))
+        judged = [judge_bundle(bundle, labelled, content, config.device, pool, report) for bundle in bundles]
         evaluation = _measure(config, labelled, judged, pool, report)
         report("drawing")
         write_evaluation(Path(config.output), config.key, evaluation, labelled, judged, pool)
