@@ -1,11 +1,12 @@
 """Which development images the bundle that ships learns from, and which are put aside to measure it.
 
-    python benchmarks/choose_images.py IMAGES GRAPHICS --output OUT [--most 60]
+    python benchmarks/choose_images.py IMAGES PICTURES --output OUT [--most 60]
 
-IMAGES holds labelled WebDataset tars of photographs and generated images, GRAPHICS those of ``causalprint lab make-graphics``.
+IMAGES holds labelled WebDataset tars of photographs and generated images, PICTURES those of ``causalprint lab make-pictures``.
 Writes ``OUT/learn/NAME.tar`` and ``OUT/aside/NAME.tar``, NAME one of ``photographs``, ``generated``, ``graphics``, ``open`` (of
 generators that are never learned) and ``paintings``. An origin of a source is on one side only. Learned are photographs and
-graphics whose licence lets the bundle be used for anything; of an origin at most ``--most`` images, drawn by their digests.
+graphics whose licence lets the bundle be used for anything, which the GPL does not clearly do; of an origin at most ``--most``
+images, drawn by their digests.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from causalprint.pipelines.shards.sample_tar import Row, write_tar
+from causalprint.research.pictures.packages import PACKAGES
 
 PHOTOGRAPHS = (
     "alexeygrigorev/clothing-dataset-small",
@@ -50,10 +52,10 @@ MOST_GRAPHICS = 24
 """Of an origin, on either side: there are many."""
 
 
-def main(images: Path, graphics: Path, output: Path, most: int) -> None:
+def main(images: Path, pictures: Path, output: Path, most: int) -> None:
     """Writes the tars and prints how many images of each source are where."""
     chosen: dict[tuple[str, str], dict[tuple[str, str], list[tuple[str, Row]]]] = defaultdict(lambda: defaultdict(list))
-    for tar in (*sorted(images.rglob("*.tar")), *sorted(graphics.glob("*.tar"))):
+    for tar in (*sorted(images.rglob("*.tar")), *sorted(pictures.glob("*.tar"))):
         for row in rows(tar):
             source, origin = str(row[3]["source"]), str(row[3]["origin"])
             place = where(source, origin, str(row[3].get("licence", "")), tar)
@@ -73,12 +75,13 @@ def where(source: str, origin: str, licence: str, tar: Path) -> tuple[str, str] 
     """The side and the tar that an image goes to; ``None`` where it goes nowhere: whole originals, whose crops are there too."""
     if tar.name == "originals.tar":
         return None
-    if source == "graphic":
-        return ("aside" if "GPL" in licence and "CC" not in licence else "learn"), "graphics"
     if source == "real-art":
         return "aside", "paintings"
+    free = "GPL" not in licence or "CC" in licence
+    if source == "graphic":
+        return ("learn" if free else "aside"), "graphics"
     if source == "real":
-        return ("learn" if origin in PHOTOGRAPHS else "aside"), "photographs"
+        return ("learn" if origin in PHOTOGRAPHS or (free and origin in PACKAGES) else "aside"), "photographs"
     if "unknown" in tar.parts:
         return "aside", "open"
     return ("aside" if origin in ASIDE else "learn"), "generated"
@@ -111,8 +114,8 @@ def digest(text: str) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path)
-    parser.add_argument("graphics", type=Path)
+    parser.add_argument("pictures", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--most", type=int, default=60)
     given = parser.parse_args()
-    main(given.images, given.graphics, given.output, given.most)
+    main(given.images, given.pictures, given.output, given.most)

@@ -14,7 +14,7 @@ from causalprint.research.ablation.config import AblateConfig
 from causalprint.research.aligned.config import AlignedConfig
 from causalprint.research.anonymization.config import AnonymizeConfig
 from causalprint.research.comparison.config import CompareConfig
-from causalprint.research.graphics.config import GraphicsConfig
+from causalprint.research.pictures.config import PicturesConfig
 from causalprint.research.structure.config import StructureConfig
 from causalprint.research.training.config import CutConfig, LensConfig, ModelTrainingConfig
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from causalprint.research.aligned.make_aligned import AlignedReport
     from causalprint.research.anonymization.records import Anonymization, Seen
-    from causalprint.research.graphics.make_graphics import GraphicsReport
+    from causalprint.research.pictures.make_pictures import PicturesReport
     from causalprint.research.structure.study import Structure
     from causalprint.research.training.cut_encoder import CutEncoder
     from causalprint.research.training.own_model import TrainedModel
@@ -120,23 +120,23 @@ def make_aligned(config: AlignedConfig, session: Session) -> int:
     return session.present(session.watch(partial(run, config)), show)
 
 
-@command(GraphicsConfig, "the same command makes what is missing")
-def make_graphics(config: GraphicsConfig, session: Session) -> int:
-    """Make graphics: charts, pages, slides, icons, pixel art, scans of text, and the art of Debian packages, one tar an origin.
+@command(PicturesConfig, "the same command makes what is missing")
+def make_pictures(config: PicturesConfig, session: Session) -> int:
+    """Make pictures: charts, pages, slides, icons, scans of text, and the art and photographs of packages, one tar an origin.
 
-    They are what neither a camera nor a generator made. Pages, slides and icons need Chromium; without it they are left out.
+    No generator made them. Pages, slides and icons need Chromium; without it they are left out.
     """
     from causalprint.pipelines.results.figures import check_figures
 
     check_figures()  # matplotlib draws, and what it draws has its fonts
-    from causalprint.research.graphics.make_graphics import make_graphics as run
+    from causalprint.research.pictures.make_pictures import make_pictures as run
 
-    def show(made: GraphicsReport, out: Console) -> None:
+    def show(made: PicturesReport, out: Console) -> None:
         for origin in made.origins:
             count = "there already" if origin.images is None else f"{origin.images:,} images; {'; '.join(origin.licences)}"
             _say(out, f"{origin.tar}: {count}")
         _say(out, *(f"left out: {reason}" for reason in made.left_out))
-        _say(out, f"next: causalprint train PHOTOGRAPHS {made.output} --output DIR")
+        _say(out, f"next: causalprint train GENERATED {made.output} --output DIR")
 
     return session.present(session.watch(partial(run, config)), show)
 
@@ -193,4 +193,4 @@ def _words(seen: Seen) -> str:
 
 
 app = typer.Typer()
-add(app, compare, ablate, anonymize, structure, make_aligned, make_graphics, train_lens, train_prior, cut_encoder)
+add(app, compare, ablate, anonymize, structure, make_aligned, make_pictures, train_lens, train_prior, cut_encoder)

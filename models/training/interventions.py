@@ -12,10 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter
+from scipy.ndimage import gaussian_filter
 
 from causalprint.models.encodings import CHROMA_HALVED, CHROMA_WHOLE, recompress
 from causalprint.schemas.arrays import Pixels
 
+_LUMA = np.array([0.299, 0.587, 0.114])
+_CHROMA = np.array([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+"""Cb and Cr of RGB (ITU-T T.871), less their offset."""
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
@@ -157,3 +161,21 @@ def _restyle(image: Image.Image, style: Style, draw: np.random.Generator) -> Ima
 
 def _compressed(image: Image.Image, quality: int, subsampling: int) -> Image.Image:
     return Image.fromarray(recompress(np.asarray(image), quality, subsampling))
+
+
+def change_chroma(pixels: Pixels, noise: float, blur: float, draw: np.random.Generator) -> Pixels:
+    """An image uint8 (H, W, 3) whose luma stays as it is up to rounding.
+
+    Args:
+        pixels: the image.
+        noise: standard deviation of white Gaussian noise in Cb and Cr, in levels of 255.
+        blur: standard deviation of a Gaussian over Cb and Cr before it, in pixels; 0 for none.
+        draw: of the noise.
+    """
+    wide = pixels.astype(np.float64)
+    chroma = wide @ _CHROMA.T
+    changed = gaussian_filter(chroma, (blur, blur, 0)) if blur else chroma.copy()
+    changed += draw.normal(0, noise, changed.shape)
+    moved = (changed - chroma) @ np.linalg.inv(np.vstack([_LUMA, _CHROMA]))[:, 1:].T
+    found: Pixels = np.clip(np.rint(wide + moved), 0, 255).astype(np.uint8)
+    return found

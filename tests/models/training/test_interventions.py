@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from causalprint.models.training.interventions import Interventions, Style
+from causalprint.models.training.interventions import Interventions, Style, change_chroma
 from tests.bundles import photograph
 
 NONE = Interventions(mirror=0, scale=0, blur=0, gamma=0, contrast=0, brightness=0, saturation=0, jpeg=0, encoding=0)
@@ -21,6 +22,8 @@ ALONE = {
     "brightness": replace(NONE, brightness=1),
     "saturation": replace(NONE, saturation=1),
     "jpeg": replace(NONE, jpeg=1),
+    "chroma_noise": replace(NONE, chroma_noise=1),
+    "chroma_blur": replace(NONE, chroma_blur=1),
 }
 
 
@@ -74,8 +77,27 @@ def test_the_style_tells_what_was_done_within_its_range(chance: str) -> None:
         "brightness": one.brightnesses,
         "saturation": one.saturations,
         "jpeg": (0.70, 0.95),
+        "chroma_noise": one.chroma_noises,
+        "chroma_blur": one.chroma_blurs,
     }
-    low, high = ranges[chance] if chance in ("blur", "jpeg") else np.log(ranges[chance])
+    low, high = ranges[chance] if "blur" in chance or chance in ("jpeg", "chroma_noise") else np.log(ranges[chance])
     assert (low - 1e-6 <= found).all()
     assert (found <= high + 1e-6).all()
     assert len(set(found)) > 5
+
+
+@pytest.mark.parametrize("chance", ["chroma_noise", "chroma_blur"])
+def test_what_changes_chroma_leaves_luma(chance: str) -> None:
+    pixels = photograph(2, 64, 64) // 8 + 112  # no colour leaves the range
+    changed = ALONE[chance](pixels, 64, (5,)).pixels
+    before, after = (np.asarray(Image.fromarray(image).convert("YCbCr"), np.float64) for image in (pixels, changed))
+    moved = np.abs(after - before).mean(axis=(0, 1))
+    assert moved[0] < 0.6  # rounding
+    assert moved[1:].min() > 1.5 * moved[0]
+
+
+def test_chroma_noise_is_as_large_as_it_says() -> None:
+    pixels = np.full((128, 128, 3), 128, np.uint8)
+    changed = change_chroma(pixels, 4.0, 0.0, np.random.default_rng(0))
+    found = np.asarray(Image.fromarray(changed).convert("YCbCr"), np.float64).std(axis=(0, 1))
+    assert found[1:] == pytest.approx([4.0, 4.0], rel=0.05)

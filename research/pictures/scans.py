@@ -12,9 +12,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from PIL.ImageFont import FreeTypeFont
 
 from causalprint.models.encodings import recompress
-from causalprint.research.graphics.chance import Chance, chance, often, paragraph, person, pick, real, title, whole, words
-from causalprint.research.graphics.lettering import font
-from causalprint.research.graphics.origin import Origin, Picture
+from causalprint.research.pictures.chance import Chance, chance, often, paragraph, person, pick, real, title, whole, words
+from causalprint.research.pictures.lettering import font
+from causalprint.research.pictures.origin import Origin, Picture
 from causalprint.schemas.arrays import Pixels
 
 PAPERS = ((255, 255, 255), (252, 250, 244), (244, 236, 216), (235, 225, 196), (240, 240, 236))

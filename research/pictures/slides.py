@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from causalprint.research.graphics.chance import (
+from causalprint.research.pictures.chance import (
     Chance,
     often,
     palette,
@@ -15,8 +15,8 @@ from causalprint.research.graphics.chance import (
     whole,
     words,
 )
-from causalprint.research.graphics.chromium import Window
-from causalprint.research.graphics.pages import document, family, picture
+from causalprint.research.pictures.chromium import Window
+from causalprint.research.pictures.pages import document, family, picture
 
 EMOJI = "★☂☎✈♫⚙⚡❄🎨🎯🚀📈📚🌍🌳🍕🎓💡🔒🏠🐧🦊🍀🎸"
 

@@ -1,17 +1,18 @@
-"""Debian packages that hold art: which of their files are graphics, and under which licence.
+"""Packages that hold pictures: which of their files, of which class, and under which licence.
 
-Licences are those that each package's ``copyright`` states for these files. Photographs, and pictures made of photographs, are
-left out; paintings by people are of the class ``real-art``.
+Licences are those that each package states for these files. Photographs, and pictures made of photographs, are no part of
+:data:`GRAPHICS`; paintings by people are of the class ``real-art``.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
-from causalprint.research.graphics.origin import GRAPHIC
+import yaml
 
-REAL_ART = "real-art"
+from causalprint.models.bundles.manifest import ART, GRAPHIC, REAL
 
 
 class Package(NamedTuple):
@@ -43,7 +44,7 @@ _WALLPAPERS = (
     "SafeLanding|Shell"
 )
 
-PACKAGES: dict[str, Package] = {
+GRAPHICS: dict[str, Package] = {
     "adwaita-icon-theme": Package("CC-BY-SA-3.0 or LGPL-3", r"\.svg$"),
     "debian-handbook": Package("GPL-2+ or CC-BY-SA-3.0", r"html/en-US/images/.*\.png$", screen=True),
     "desktop-base": Package("GPL-2+", r"(wallpaper|lockscreen|login|grub|plymouth|logos).*\.svg$", sheet=False, screen=True),
@@ -70,9 +71,23 @@ PACKAGES: dict[str, Package] = {
     "python-pandas-doc": Package("BSD-3-Clause", r"\.png$", screen=True),
     "supertux-data": Package("GPL-3+", r"images/.*\.(png|jpg)$", r"light|fog|glow|retro|vignette|engine/fonts"),
     "tango-icon-theme": Package("public domain", r"\.svg$"),
-    "wesnoth-1.16-data": Package("GPL-2+", r"images/(portraits|story)/.*\.(png|jpg|webp)$", r"blank|map", source=REAL_ART),
+    "wesnoth-1.16-data": Package("GPL-2+", r"images/(portraits|story)/.*\.(png|jpg|webp)$", r"blank|map", source=ART),
     "wireshark-doc": Package("GPL-2+", r"\.png$", screen=True),
 }
+
+
+PHOTOGRAPHS = Path(__file__).with_name("photographs.yaml")
+
+
+def _photographs() -> dict[str, Package]:
+    listed = yaml.safe_load(PHOTOGRAPHS.read_text(encoding="utf-8"))
+    return {
+        name: Package(one["licence"], one["take"], screen=one.get("screen", False), source=REAL) for name, one in listed.items()
+    }
+
+
+PACKAGES: dict[str, Package] = GRAPHICS | _photographs()
+"""By the name of the archive, less its version."""
 
 FONTS = "font-specimens"
 """The origin that the fonts of all packages ``fonts-…`` make."""

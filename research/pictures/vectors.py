@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from causalprint.research.graphics.chance import Chance, often, palette, pick, real, whole
-from causalprint.research.graphics.chromium import Window
-from causalprint.research.graphics.pages import document
+from causalprint.research.pictures.chance import Chance, often, palette, pick, real, whole
+from causalprint.research.pictures.chromium import Window
+from causalprint.research.pictures.pages import document
 
 
 def vector_sheet(draw: Chance, window: Window) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from causalprint.research.graphics.words import NAMES, PHRASES, WORDS
+from causalprint.research.pictures.words import NAMES, PHRASES, WORDS
 
 Chance = np.random.Generator
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from causalprint.research.graphics.chance import Chance, chance, often, palette, pick, title, whole, words
-from causalprint.research.graphics.origin import Origin, Picture
+from causalprint.research.pictures.chance import Chance, chance, often, palette, pick, title, whole, words
+from causalprint.research.pictures.origin import Origin, Picture
 from causalprint.schemas.arrays import Pixels
 
 

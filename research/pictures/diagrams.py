@@ -10,8 +10,8 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.research.graphics.chance import Chance, often, palette, pick, real, sentence, title, whole, words
-from causalprint.research.graphics.charts import fixed_fonts, new_figure, pixels_of
+from causalprint.research.pictures.chance import Chance, often, palette, pick, real, sentence, title, whole, words
+from causalprint.research.pictures.charts import fixed_fonts, new_figure, pixels_of
 from causalprint.schemas.arrays import Pixels
 
 MAPS = (

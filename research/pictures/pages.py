@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from causalprint.research.graphics.chance import (
+from causalprint.research.pictures.chance import (
     Chance,
     hue,
     often,
@@ -16,7 +16,7 @@ from causalprint.research.graphics.chance import (
     whole,
     words,
 )
-from causalprint.research.graphics.chromium import Window
+from causalprint.research.pictures.chromium import Window
 
 FAMILIES = (
     "Liberation Sans", "Liberation Serif", "DejaVu Sans", "Noto Sans", "Noto Serif", "Lato", "Open Sans", "Roboto", "Cantarell",

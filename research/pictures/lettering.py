@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 from PIL import ImageFont
 
-from causalprint.research.graphics.chance import Chance, pick
+from causalprint.research.pictures.chance import Chance, pick
 
 LATIN = frozenset(map(ord, " ABCXYZabcxyz0189.,"))
 SYMBOLS = ("LastResort", "STIXNonUni", "STIXSiz", "cmex", "cmsy")

@@ -1,15 +1,14 @@
-"""What an origin of graphics is: a name, and pictures that a seed determines."""
+"""What an origin of pictures is: a name, and pictures that a seed determines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from causalprint.research.graphics.chance import Chance, chance
+from causalprint.models.bundles.manifest import GRAPHIC
+from causalprint.research.pictures.chance import Chance, chance
 from causalprint.schemas.arrays import Pixels
 
-GRAPHIC = "graphic"
-"""The class: what ordinary software drew."""
 OURS = "CC0-1.0 (made by this repository)"
 
 

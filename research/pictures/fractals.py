@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.research.graphics.chance import Chance, hue, often, pick, real, rgb, whole
+from causalprint.research.pictures.chance import Chance, hue, often, pick, real, rgb, whole
 from causalprint.schemas.arrays import Pixels
 
 SIDE = 420

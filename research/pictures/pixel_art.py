@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.research.graphics.chance import Chance, hue, often, palette, pick, real, rgb, whole
+from causalprint.research.pictures.chance import Chance, hue, often, palette, pick, real, rgb, whole
 from causalprint.schemas.arrays import Pixels
 
 Colours = npt.NDArray[np.uint8]

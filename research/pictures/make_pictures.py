@@ -1,4 +1,6 @@
-"""``causalprint lab make-graphics``: labelled tars of what ordinary software draws, one an origin, in the form of other images.
+"""``causalprint lab make-pictures``: labelled tars of what no generator made, one an origin, in the form of other images.
+
+Graphics, as ordinary software draws them, and what packages hold: graphics, paintings, photographs.
 
 Each image is a crop of 256 x 256 pixels at the picture's own resolution, written as JPEG 95 at 4:4:4; what happened to the
 picture before stands in its sidecar.
@@ -14,20 +16,20 @@ from typing import NamedTuple
 
 from causalprint.models.encodings import encode_jpeg95
 from causalprint.pipelines.shards.sample_tar import Row, add_row
-from causalprint.research.graphics.chance import chance
-from causalprint.research.graphics.chromium import find_chromium
-from causalprint.research.graphics.config import GraphicsConfig, GraphicsError
-from causalprint.research.graphics.crops import choose_crop, publish
-from causalprint.research.graphics.debian import debian_origins
-from causalprint.research.graphics.origin import Origin
-from causalprint.research.graphics.origins import BROWSED, DRAWN
+from causalprint.research.pictures.chance import chance
+from causalprint.research.pictures.chromium import find_chromium
+from causalprint.research.pictures.config import PicturesConfig, PicturesError
+from causalprint.research.pictures.crops import choose_crop, publish
+from causalprint.research.pictures.origin import Origin
+from causalprint.research.pictures.origins import BROWSED, DRAWN
+from causalprint.research.pictures.packaged import packaged_origins
 
 PATIENCE = 6
 """Pictures that are looked at for each image that is asked for, before an origin gives fewer."""
 
 
 class MadeOrigin(NamedTuple):
-    """An origin of ``make-graphics --json``: its tar and its images; none are counted where the tar was there before."""
+    """An origin of ``make-pictures --json``: its tar and its images; none are counted where the tar was there before."""
 
     name: str
     tar: str
@@ -35,8 +37,8 @@ class MadeOrigin(NamedTuple):
     licences: tuple[str, ...] = ()
 
 
-class GraphicsReport(NamedTuple):
-    """What ``make-graphics --json`` prints.
+class PicturesReport(NamedTuple):
+    """What ``make-pictures --json`` prints.
 
     Attributes:
         output: the folder.
@@ -49,12 +51,12 @@ class GraphicsReport(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def make_graphics(config: GraphicsConfig, report: Callable[[str], None] = lambda _: None) -> GraphicsReport:
+def make_pictures(config: PicturesConfig, report: Callable[[str], None] = lambda _: None) -> PicturesReport:
     """Writes a tar for each origin, whole or not at all.
 
     Raises:
         BrowserError: Chromium failed.
-        GraphicsError: no such origin, or the folder holds no known package.
+        PicturesError: no such origin, or the folder holds no known package.
         OSError: a package cannot be read, or the output not be written.
     """
     origins = list(DRAWN)
@@ -64,23 +66,23 @@ def make_graphics(config: GraphicsConfig, report: Callable[[str], None] = lambda
     else:
         left_out.append(f"{', '.join(origin.name for origin in BROWSED)}, and SVG of packages: Chromium is missing")
     config.output.mkdir(parents=True, exist_ok=True)
-    with debian_origins(config.debian, draw_svg=not left_out) as (packaged, unknown):
+    with packaged_origins(config.packages, draw_svg=not left_out) as (packaged, unknown):
         origins += packaged
         left_out += unknown
         made = [_make(config, origin, report) for origin in _wanted(config, origins, left_out)]
-    return GraphicsReport(str(config.output), tuple(made), tuple(left_out))
+    return PicturesReport(str(config.output), tuple(made), tuple(left_out))
 
 
-def _wanted(config: GraphicsConfig, origins: list[Origin], left_out: list[str]) -> list[Origin]:
+def _wanted(config: PicturesConfig, origins: list[Origin], left_out: list[str]) -> list[Origin]:
     known = {origin.name: origin for origin in origins}
     for name in config.origins:
         if name not in known:
             why = f"; left out: {'; '.join(left_out)}" if left_out else ""
-            raise GraphicsError(f"--origin {name!r} is none of {', '.join(known)}{why}")
+            raise PicturesError(f"--origin {name!r} is none of {', '.join(known)}{why}")
     return [known[name] for name in config.origins] if config.origins else origins
 
 
-def _make(config: GraphicsConfig, origin: Origin, report: Callable[[str], None]) -> MadeOrigin:
+def _make(config: PicturesConfig, origin: Origin, report: Callable[[str], None]) -> MadeOrigin:
     path = config.output / f"{origin.name}.tar"
     if path.exists():
         return MadeOrigin(origin.name, path.name, None)
@@ -95,7 +97,7 @@ def _make(config: GraphicsConfig, origin: Origin, report: Callable[[str], None])
                 licences[str(row[3]["licence"])] = None
                 report(f"{origin.name}: {images} of {config.images}")
         if not images:
-            raise GraphicsError(f"{origin.name}: no picture has a crop that shows something")
+            raise PicturesError(f"{origin.name}: no picture has a crop that shows something")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from causalprint.research.graphics.chance import Chance, hue, often, palette, pick, real, rgb, whole
+from causalprint.research.pictures.chance import Chance, hue, often, palette, pick, real, rgb, whole
 from causalprint.schemas.arrays import Pixels
 
 Array = npt.NDArray[np.float64]

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from causalprint.models.encodings import recompress
-from causalprint.research.graphics.chance import Chance, often, pick, real, whole
-from causalprint.research.graphics.origin import Origin, Picture
+from causalprint.research.pictures.chance import Chance, often, pick, real, whole
+from causalprint.research.pictures.origin import Origin, Picture
 from causalprint.schemas.arrays import Pixels
 
 CROP = 256

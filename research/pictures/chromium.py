@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from causalprint.research.graphics.chance import Chance, chance, pick
-from causalprint.research.graphics.origin import Origin, Picture
+from causalprint.research.pictures.chance import Chance, chance, pick
+from causalprint.research.pictures.origin import Origin, Picture
 from causalprint.schemas.arrays import Pixels
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from causalprint.research.graphics.chance import Chance, often, pick, real, rgb, title, whole
-from causalprint.research.graphics.lettering import font
+from causalprint.research.pictures.chance import Chance, often, pick, real, rgb, title, whole
+from causalprint.research.pictures.lettering import font
 from causalprint.schemas.arrays import Pixels
 
 SIDE = 520

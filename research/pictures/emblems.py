@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from causalprint.research.graphics.chance import Chance, often, palette, pick, real, title, whole, words
-from causalprint.research.graphics.lettering import font
+from causalprint.research.pictures.chance import Chance, often, palette, pick, real, title, whole, words
+from causalprint.research.pictures.lettering import font
 from causalprint.schemas.arrays import Pixels
 
 Drawing = ImageDraw.ImageDraw

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from causalprint.research.graphics.chance import Chance, often, palette, pick, real, rgb, whole
+from causalprint.research.pictures.chance import Chance, often, palette, pick, real, rgb, whole
 from causalprint.schemas.arrays import Pixels
 
 Stops = list[tuple[int, int, int]]

@@ -11,7 +11,7 @@ from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from causalprint.research.graphics.chance import Chance, often, palette, pick, real, title, whole, words
+from causalprint.research.pictures.chance import Chance, often, palette, pick, real, title, whole, words
 from causalprint.schemas.arrays import Pixels
 
 STYLES = (

@@ -7,8 +7,8 @@ import textwrap
 import numpy as np
 from PIL import Image, ImageDraw
 
-from causalprint.research.graphics.chance import Chance, often, palette, pick, real, rgb, sentence, whole
-from causalprint.research.graphics.lettering import font
+from causalprint.research.pictures.chance import Chance, often, palette, pick, real, rgb, sentence, whole
+from causalprint.research.pictures.lettering import font
 from causalprint.schemas.arrays import Pixels
 
 Box = tuple[float, float, float, float]

@@ -1,9 +1,10 @@
-"""``make-graphics``: crops of what software drew, labelled, the same for a seed, with their history told."""
+"""``make-pictures``: crops of what software drew, labelled, the same for a seed, with their history told."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -16,16 +17,17 @@ import torch
 from PIL import Image
 
 from causalprint.models.bundles.bundle import DEFAULT
+from causalprint.models.bundles.manifest import ART, GRAPHIC, REAL
 from causalprint.models.fingerprint import roughness
-from causalprint.research.graphics import make_graphics as module
-from causalprint.research.graphics.chance import chance
-from causalprint.research.graphics.chromium import find_chromium
-from causalprint.research.graphics.config import GraphicsConfig, GraphicsError
-from causalprint.research.graphics.crops import choose_crop, publish
-from causalprint.research.graphics.make_graphics import make_graphics
-from causalprint.research.graphics.origin import GRAPHIC, OURS, Picture, drawn
-from causalprint.research.graphics.origins import BROWSED, DRAWN
-from causalprint.research.graphics.packages import PACKAGES, REAL_ART
+from causalprint.research.pictures import make_pictures as module
+from causalprint.research.pictures.chance import chance
+from causalprint.research.pictures.chromium import find_chromium
+from causalprint.research.pictures.config import PicturesConfig, PicturesError
+from causalprint.research.pictures.crops import choose_crop, publish
+from causalprint.research.pictures.make_pictures import make_pictures
+from causalprint.research.pictures.origin import OURS, Picture, drawn
+from causalprint.research.pictures.origins import BROWSED, DRAWN
+from causalprint.research.pictures.packages import GRAPHICS, PACKAGES
 from causalprint.schemas.arrays import Pixels
 from causalprint.transforms.images.jpeg import quality_of
 
@@ -70,7 +72,7 @@ def check(samples: list[Sample], origin: str, source: str = GRAPHIC) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_origin_is_drawn_alike_for_a_seed(name: str, tmp_path: Path) -> None:
     for folder, seed in (("one", 1), ("same", 1), ("other", 2)):
-        (made,) = make_graphics(GraphicsConfig(tmp_path / folder, images=2, origins=(name,), seed=seed)).origins
+        (made,) = make_pictures(PicturesConfig(tmp_path / folder, images=2, origins=(name,), seed=seed)).origins
         assert made == (name, f"{name}.tar", 2, (OURS,))
     one, same, other = ((tmp_path / folder / f"{name}.tar").read_bytes() for folder in ("one", "same", "other"))
     assert one == same != other
@@ -78,34 +80,34 @@ def test_an_origin_is_drawn_alike_for_a_seed(name: str, tmp_path: Path) -> None:
 
 
 def test_a_tar_that_is_there_stays(tmp_path: Path) -> None:
-    config = GraphicsConfig(tmp_path, images=1, origins=("numpy-pixel-art",))
-    make_graphics(config)
+    config = PicturesConfig(tmp_path, images=1, origins=("numpy-pixel-art",))
+    make_pictures(config)
     before = (tmp_path / "numpy-pixel-art.tar").stat()
-    (made,) = make_graphics(config).origins
+    (made,) = make_pictures(config).origins
     assert made.images is None
     assert (tmp_path / "numpy-pixel-art.tar").stat().st_mtime_ns == before.st_mtime_ns
     assert [path.name for path in tmp_path.iterdir()] == ["numpy-pixel-art.tar"]
 
 
 def test_an_unknown_origin_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(GraphicsError, match="'photographs' is none of matplotlib-charts"):
-        make_graphics(GraphicsConfig(tmp_path, origins=("photographs",)))
+    with pytest.raises(PicturesError, match="'photographs' is none of matplotlib-charts"):
+        make_pictures(PicturesConfig(tmp_path, origins=("photographs",)))
 
 
 def test_without_chromium_its_origins_are_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_chromium", lambda: None)
-    made = make_graphics(GraphicsConfig(tmp_path, images=1, origins=("numpy-pixel-art",)))
+    made = make_pictures(PicturesConfig(tmp_path, images=1, origins=("numpy-pixel-art",)))
     assert all(origin.name in made.left_out[0] for origin in BROWSED)
     assert "Chromium is missing" in made.left_out[0]
-    with pytest.raises(GraphicsError, match="Chromium is missing"):
-        make_graphics(GraphicsConfig(tmp_path, images=1, origins=("chromium-slides",)))
+    with pytest.raises(PicturesError, match="Chromium is missing"):
+        make_pictures(PicturesConfig(tmp_path, images=1, origins=("chromium-slides",)))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [origin.name for origin in BROWSED])
 def test_chromium_draws_pages(name: str, tmp_path: Path) -> None:
-    make_graphics(GraphicsConfig(tmp_path, images=3, origins=(name,)))
+    make_pictures(PicturesConfig(tmp_path, images=3, origins=(name,)))
     samples = read(tmp_path / f"{name}.tar")
     assert len(samples) == 3
     check(samples, name)
@@ -176,20 +178,62 @@ def test_debian_packages_are_origins(tmp_path: Path) -> None:
     pack(debs, "wesnoth-1.16-data", {"usr/share/games/data/images/portraits/elf.png": png(5, 600)})
     pack(debs, "strange", {"usr/a.png": png(1)})
     names = ("oxygen-icon-theme", "wesnoth-1.16-data")
-    made = make_graphics(GraphicsConfig(tmp_path / "out", images=4, origins=names, debian=debs))
+    made = make_pictures(PicturesConfig(tmp_path / "out", images=4, origins=names, packages=debs))
     assert [origin.name for origin in made.origins] == list(names)
     assert any("strange_1_all.deb" in reason for reason in made.left_out)
     oxygen, wesnoth = (read(tmp_path / "out" / f"{name}.tar") for name in names)
     check(oxygen, "oxygen-icon-theme")
-    check(wesnoth, "wesnoth-1.16-data", REAL_ART)
+    check(wesnoth, "wesnoth-1.16-data", ART)
     assert len(oxygen) == 3
     assert {sample.sidecar["licence"] for sample in oxygen} == {PACKAGES["oxygen-icon-theme"].licence}
     assert 2 <= len(wesnoth) <= 4
 
 
+def camera(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    levels = np.random.default_rng(seed).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("archive", "name", "path"), [
+    ("exiv2_0.27.6.orig.tar.xz", "exiv2", "exiv2-0.27.6/test/data/DSC_3079.jpg"),
+    ("uikit-3.0.0.tgz", "uikit", "package/tests/images/photo2.jpg"),
+    ("vendure-create-1.0.0.tgz", "vendure-create", "package/assets/images/a.jpg"),
+])  # fmt: skip
+def test_photographs_of_packages_are_an_origin_of_class_real(tmp_path: Path, archive: str, name: str, path: str) -> None:
+    with tarfile.open(tmp_path / archive, "w:xz" if archive.endswith("xz") else "w:gz") as tar:
+        for member in (path, path.replace(".jpg", ".txt"), "other/docs/other.jpg"):
+            data = camera(0)
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    made = make_pictures(PicturesConfig(tmp_path / "out", images=3, origins=(name,), packages=tmp_path))
+    assert [(origin.name, origin.licences) for origin in made.origins] == [(name, (PACKAGES[name].licence,))]
+    samples = read(tmp_path / "out" / f"{name}.tar")
+    check(samples, name, REAL)
+    assert {sample.sidecar["content"] for sample in samples} == {f"{name}/{path}"}
+    assert {sample.sidecar["original_format"] for sample in samples} == {"JPEG"}
+
+
+def test_every_package_of_photographs_says_where_it_is_from_and_what_it_takes() -> None:
+    listed = {name: one for name, one in PACKAGES.items() if one.source == REAL}
+    assert len(listed) > 40
+    for name, one in listed.items():
+        assert one.licence, name
+        re.compile(one.take)
+    assert not set(listed) & set(GRAPHICS)
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "uikit-3.0.0.tgz").write_bytes(b"no archive")
+    with pytest.raises(PicturesError, match=r"uikit-3\.0\.0\.tgz cannot be unpacked: .*; download it again$"):
+        make_pictures(PicturesConfig(tmp_path / "out", packages=tmp_path))
+
+
 def test_a_folder_without_packages_says_how_to_get_them(tmp_path: Path) -> None:
-    with pytest.raises(GraphicsError, match="apt-get download"):
-        make_graphics(GraphicsConfig(tmp_path / "out", debian=tmp_path))
+    with pytest.raises(PicturesError, match="apt-get download"):
+        make_pictures(PicturesConfig(tmp_path / "out", packages=tmp_path))
 
 
 @pytest.mark.skipif(BROWSER is None or shutil.which("dpkg-deb") is None, reason="Chromium or dpkg-deb is not installed")
@@ -200,7 +244,7 @@ def test_chromium_draws_svg_of_packages(tmp_path: Path) -> None:
     )
     good = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">{shapes}</svg>'.encode()
     pack(tmp_path, "tango-icon-theme", {"usr/share/icons/a.svg": good, "usr/share/icons/b.svg": good[:200]})
-    make_graphics(GraphicsConfig(tmp_path / "out", images=3, origins=("tango-icon-theme",), debian=tmp_path))
+    make_pictures(PicturesConfig(tmp_path / "out", images=3, origins=("tango-icon-theme",), packages=tmp_path))
     samples = read(tmp_path / "out" / "tango-icon-theme.tar")
     assert len(samples) == 3
     check(samples, "tango-icon-theme")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from causalprint.research.graphics.chance import (
+from causalprint.research.pictures.chance import (
     Chance,
     hue,
     often,
@@ -18,9 +18,9 @@ from causalprint.research.graphics.chance import (
     whole,
     words,
 )
-from causalprint.research.graphics.chromium import Window
-from causalprint.research.graphics.pages import document, family, picture
-from causalprint.research.graphics.slides import gradient
+from causalprint.research.pictures.chromium import Window
+from causalprint.research.pictures.pages import document, family, picture
+from causalprint.research.pictures.slides import gradient
 
 MONO = ("DejaVu Sans Mono", "Liberation Mono", "Fira Code", "Hack", "JetBrains Mono", "Inconsolata", "Noto Sans Mono", "Unifont")
 THEMES = (

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from causalprint.research.graphics.charts import draw_charts
-from causalprint.research.graphics.chromium import browsed
-from causalprint.research.graphics.comics import draw_comic
-from causalprint.research.graphics.diagrams import draw_diagram, draw_formulae
-from causalprint.research.graphics.emblems import draw_emblem
-from causalprint.research.graphics.fractals import draw_fractal
-from causalprint.research.graphics.maps import draw_map
-from causalprint.research.graphics.origin import drawn
-from causalprint.research.graphics.pages import web_page
-from causalprint.research.graphics.pixel_art import draw_pixel_art
-from causalprint.research.graphics.ray_marched import draw_scene
-from causalprint.research.graphics.scans import scans
-from causalprint.research.graphics.screens import editor, interface
-from causalprint.research.graphics.slides import poster, slide
-from causalprint.research.graphics.vectors import vector_sheet
-from causalprint.research.graphics.wallpapers import draw_wallpaper
+from causalprint.research.pictures.charts import draw_charts
+from causalprint.research.pictures.chromium import browsed
+from causalprint.research.pictures.comics import draw_comic
+from causalprint.research.pictures.diagrams import draw_diagram, draw_formulae
+from causalprint.research.pictures.emblems import draw_emblem
+from causalprint.research.pictures.fractals import draw_fractal
+from causalprint.research.pictures.maps import draw_map
+from causalprint.research.pictures.origin import drawn
+from causalprint.research.pictures.pages import web_page
+from causalprint.research.pictures.pixel_art import draw_pixel_art
+from causalprint.research.pictures.ray_marched import draw_scene
+from causalprint.research.pictures.scans import scans
+from causalprint.research.pictures.screens import editor, interface
+from causalprint.research.pictures.slides import poster, slide
+from causalprint.research.pictures.vectors import vector_sheet
+from causalprint.research.pictures.wallpapers import draw_wallpaper
 
 DRAWN = (
     drawn("matplotlib-charts", draw_charts),

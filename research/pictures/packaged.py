@@ -1,11 +1,13 @@
-"""Origins from Debian packages: their raster art as it is, their SVG by Chromium, their fonts as specimens."""
+"""Origins from packages of Debian and npm: their pictures as they are, their SVG by Chromium, their fonts as specimens."""
 
 from __future__ import annotations
 
 import base64
 import gzip
+import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,17 +16,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from causalprint.research.graphics.chance import Chance, chance, often, palette, pick, whole
-from causalprint.research.graphics.chromium import BATCH, Window, screenshots
-from causalprint.research.graphics.config import GraphicsError
-from causalprint.research.graphics.crops import CROP
-from causalprint.research.graphics.origin import Origin, Picture
-from causalprint.research.graphics.packages import FONT_LICENCE, FONT_PACKAGES, FONTS, PACKAGES, Package
-from causalprint.research.graphics.pages import document
-from causalprint.research.graphics.slides import gradient
-from causalprint.research.graphics.specimens import specimens
+from causalprint.research.pictures.chance import Chance, chance, often, palette, pick, whole
+from causalprint.research.pictures.chromium import BATCH, Window, screenshots
+from causalprint.research.pictures.config import PicturesError
+from causalprint.research.pictures.crops import CROP
+from causalprint.research.pictures.origin import Origin, Picture
+from causalprint.research.pictures.packages import FONT_LICENCE, FONT_PACKAGES, FONTS, GRAPHICS, PACKAGES, PHOTOGRAPHS, Package
+from causalprint.research.pictures.pages import document
+from causalprint.research.pictures.slides import gradient
+from causalprint.research.pictures.specimens import specimens
 from causalprint.transforms.images.jpeg import quality_of
 
+_NAME = re.compile(r"([^_]+)_.*\.(?:deb|orig\.tar\.\w+)|(.+)-\d[^-]*\.tgz")
 RASTER, VECTOR, FONT = {".png", ".jpg", ".jpeg", ".webp"}, {".svg", ".svgz"}, {".ttf", ".otf"}
 LARGEST = 3_000_000
 """Bytes of an SVG file that is drawn."""
@@ -33,23 +36,26 @@ ROUNDS = 4
 
 
 @contextmanager
-def debian_origins(folder: Path | None, *, draw_svg: bool) -> Iterator[tuple[list[Origin], list[str]]]:
-    """Origins of the ``.deb`` files in a folder, which last as long as the context, and what is left out and why.
+def packaged_origins(folder: Path | None, *, draw_svg: bool) -> Iterator[tuple[list[Origin], list[str]]]:
+    """Origins of the packages in a folder, which last as long as the context, and what is left out and why.
+
+    Packages are Debian's ``.deb`` and ``.orig.tar``, and npm's ``.tgz``.
 
     Raises:
-        GraphicsError: the folder holds no such file, or ``dpkg-deb`` is missing or fails.
+        PicturesError: the folder holds none, ``dpkg-deb`` is missing or fails, or an archive is damaged.
     """
     if folder is None:
         yield [], []
         return
-    archives = sorted(folder.glob("*.deb"))
+    archives = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
     if not archives:
-        raise GraphicsError(f"{folder} holds no .deb file; `cd {folder} && apt-get download {' '.join(PACKAGES)}` gets them")
+        get = f"`cd {folder} && apt-get download {' '.join(GRAPHICS)}`"
+        raise PicturesError(f"{folder} holds no package; {get} gets some, and {PHOTOGRAPHS} says where others are from")
     with tempfile.TemporaryDirectory() as unpacked:
         origins, left_out = [], []
         fonts: list[tuple[Path, str]] = []
         for archive in archives:
-            name = archive.name.partition("_")[0]
+            name = package_of(archive)
             root = Path(unpacked, name)
             if name in FONT_PACKAGES:
                 fonts += [(path, name) for path in _files(_unpack(archive, root)) if path.suffix in FONT]
@@ -58,19 +64,32 @@ def debian_origins(folder: Path | None, *, draw_svg: bool) -> Iterator[tuple[lis
                 origin = _origin(name, package, root, taken, draw_svg=draw_svg)
                 origins.append(origin) if isinstance(origin, Origin) else left_out.append(origin)
             else:
-                left_out.append(f"{archive.name}: nobody looked which of its files are graphics; see {__package__}.packages")
+                left_out.append(f"{archive.name}: nobody looked which of its files are what; see {__package__}.packages")
         if fonts:
             origins.append(specimens(FONTS, fonts, FONT_LICENCE))
         yield origins, left_out
 
 
+def package_of(archive: Path) -> str:
+    """Its name: of ``NAME_VERSION_ARCHITECTURE.deb``, ``NAME_VERSION.orig.tar.xz`` and ``NAME-VERSION.tgz``."""
+    found = _NAME.fullmatch(archive.name)
+    return next(filter(None, found.groups())) if found else archive.name
+
+
 def _unpack(archive: Path, root: Path) -> Path:
+    if archive.suffix != ".deb":
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(root, filter="data")
+        except tarfile.TarError as error:
+            raise PicturesError(f"{archive} cannot be unpacked: it is no tar, or a damaged one; download it again") from error
+        return root
     program = shutil.which("dpkg-deb")
     if program is None:
-        raise GraphicsError(f"{archive} cannot be unpacked: dpkg-deb is missing")
+        raise PicturesError(f"{archive} cannot be unpacked: dpkg-deb is missing")
     done = subprocess.run([program, "-x", str(archive), str(root)], capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if done.returncode:
-        raise GraphicsError(f"{archive}: {done.stderr.strip()}")
+        raise PicturesError(f"{archive}: {done.stderr.strip()}")
     return root
 
 
@@ -83,7 +102,7 @@ def _origin(name: str, package: Package, root: Path, files: list[Path], *, draw_
     vectors = [path for path in files if path.suffix in VECTOR and path.stat().st_size <= LARGEST]
     if vectors and not draw_svg:
         return f"{name}: Chromium is missing"
-    rasters = [path for path in files if path.suffix in RASTER and _large(path)]
+    rasters = [path for path in files if path.suffix.lower() in RASTER and _large(path)]
     if not vectors and not rasters:
         return f"{name}: holds none of the files that were expected; its version is another"
 
