@@ -22,6 +22,7 @@ from causalprint.models.bundles.decision import FARTHEST
 from causalprint.models.bundles.manifest import GRAPHIC, REAL
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.models.statistics.softmax import shared_out
+from causalprint.schemas.prior import EVEN, Prior
 from causalprint.schemas.reasons import Abstention, Verdict
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Attribution(NamedTuple):
     probability: float | None = None
     family_probability: float | None = None
     generated_probability: float | None = None
+    log_likelihood_ratio: float | None = None
     novelty: float | None = None
     candidates: tuple[Candidate, ...] = ()
     reason: str | None = None
@@ -62,10 +64,12 @@ class Chances(NamedTuple):
     Attributes:
         generated: that a generator made it.
         sources: of each source, float32 (K,), in the order of the manifest; those of generators add up to ``generated``.
+        odds: log odds of ``generated``; where half of all images are generated, the logarithm of the likelihood ratio.
     """
 
     generated: float
     sources: npt.NDArray[np.float32]
+    odds: float
 
 
 class Attributor:
@@ -80,6 +84,8 @@ class Attributor:
         self._discriminants = discriminants(self._centre, self._whitening)
         self._detector = tensors.pop("generated.weight"), tensors.pop("generated.bias")
         self._generators = np.array(self._manifest.generators)
+        self._graphics = np.array([source == GRAPHIC for source in self._manifest.sources])
+        self._prior = bundle.prior
         self._families = tuple(map(self._manifest.family_of, self._manifest.sources))
         self._tensors = {key.removeprefix("attention."): value for key, value in tensors.items()}
 
@@ -90,8 +96,11 @@ class Attributor:
         """
         return [self._attribute(row.astype(np.float32)) for row in fingerprints]
 
-    def chances(self, fingerprint: npt.NDArray[np.float32], *, calibrated: bool = True) -> Chances:
-        """Probabilities of a fingerprint (128,); not ``calibrated``, of the scores as they are."""
+    def chances(self, fingerprint: npt.NDArray[np.float32], *, calibrated: bool = True, prior: Prior = EVEN) -> Chances:
+        """Probabilities of a fingerprint (128,); not ``calibrated``, of the scores as they are.
+
+        By Bayes' rule a ``prior`` is added to log odds and scores, which are those of :data:`~causalprint.schemas.prior.EVEN`.
+        """
         decision = self._manifest.decision
         weight, bias = self._detector
         odds = fingerprint @ weight + bias[0]
@@ -99,8 +108,11 @@ class Attributor:
         if calibrated:
             odds = decision.generated_scale * odds + decision.generated_offset
             scores = scores / np.float32(decision.temperature)
+        if prior != EVEN:
+            odds = odds + prior.log_odds
+            scores = np.where(self._graphics, scores + _moved(prior.graphic_share), scores)
         generated = 1 / (1 + np.exp(-np.float64(odds)))
-        return Chances(float(np.float32(generated)), shared_out(generated, scores, self._generators))
+        return Chances(float(np.float32(generated)), shared_out(generated, scores, self._generators), float(np.float32(odds)))
 
     def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
         """How far the familiarity of a fingerprint (128,) is below the limit, as a power of e; above 1: like no source."""
@@ -148,13 +160,23 @@ class Attributor:
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNCALIBRATED.value)
         if not fingerprint.any():
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.FLAT.value)
-        chances = self.chances(fingerprint)
+        even = self.chances(fingerprint)
         novelty = self.novelty(fingerprint)
-        if not (np.isfinite(chances.sources).all() and np.isfinite(novelty)):  # what is no number is no verdict
+        if not (np.isfinite(even.sources).all() and np.isfinite(novelty)):  # what is no number is no verdict
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNDECIDED.value)
-        return self._decide(chances, novelty)
+        return self._decide(even, self.chances(fingerprint, prior=self._prior), novelty)
 
-    def _decide(self, chances: Chances, novelty: float) -> Attribution:
+    def _decide(self, even: Chances, chances: Chances, novelty: float) -> Attribution:
+        """The verdict.
+
+        Whether an image is cleared depends on the prior: of what is cleared, few must be generated. Whether it is taken for
+        generated, and by whom, does not: of photographs and graphics, however many there are, few must be accused.
+
+        Args:
+            even: at the prior of the bundle's limits.
+            chances: at the audit's.
+            novelty: of the image.
+        """
         decision, names = self._manifest.decision, self._manifest.sources
         candidates = self._candidates(chances.sources)
         families = self._family_chances(chances.sources)
@@ -166,6 +188,7 @@ class Attributor:
             candidates[0].probability,
             families[family],
             chances.generated,
+            even.odds,
             novelty,
             candidates,
             Abstention.UNDECIDED.value,
@@ -173,16 +196,16 @@ class Attributor:
         if chances.generated <= decision.cleared_limit:
             maker = names[int(np.where(self._generators, -1, chances.sources).argmax())]
             return computed._replace(verdict=(Verdict.GRAPHIC if maker == GRAPHIC else Verdict.REAL).value, reason=None)
-        if chances.generated < decision.generated_limit:
+        if even.generated < decision.generated_limit:
             return computed
         if novelty > 1:
             return computed._replace(verdict=Verdict.UNKNOWN.value, reason=None)
-        likeliest = int(np.where(self._generators, chances.sources, -1).argmax())
-        if chances.sources[likeliest] >= decision.minimum_probability:
+        likeliest = int(np.where(self._generators, even.sources, -1).argmax())
+        if even.sources[likeliest] >= decision.minimum_probability:
             source, own = names[likeliest], self._families[likeliest]
             named = computed._replace(verdict=Verdict.KNOWN.value, reason=None)
             return named._replace(source=source, family=own, family_probability=families[own])
-        if families[family] >= decision.minimum_probability:
+        if self._family_chances(even.sources)[family] >= decision.minimum_probability:
             return computed._replace(verdict=Verdict.KNOWN.value, family=family, reason=None)
         return computed._replace(reason=Abstention.NO_SOURCE.value)
 
@@ -201,6 +224,12 @@ class Attributor:
         if real not in chosen:
             chosen[-1] = real
         return tuple(Candidate(self._manifest.sources[index], float(probabilities[index])) for index in chosen)
+
+
+def _moved(graphic_share: float) -> float:
+    """What is added to the score of graphics where they are so large a share of what is not generated."""
+    now, before = (np.log(share / (1 - share)) for share in (graphic_share, EVEN.graphic_share))
+    return float(now - before)
 
 
 def damaged() -> Attribution:

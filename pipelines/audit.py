@@ -65,7 +65,7 @@ def plan(config: AuditConfig) -> Plan:
     from causalprint.models.bundles.bundle import load_bundle
     from causalprint.models.features import pick_device
 
-    bundle = load_bundle(config.bundle, config.residual)
+    bundle = load_bundle(config.bundle, config.residual, config.prior)
     digests = tuple(FileDigest(*digest) for digest in bundle.residual_digests.items())
     # Elsewhere only what was asked is known.
     device = str(pick_device(config.device)) if RUNNERS[config.runner].local else config.device
@@ -103,7 +103,7 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
     config = planned.run.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
-    compute = fingerprints | AttributeSources(config.bundle, config.residual)
+    compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
     process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects)
     return root | process | WriteManifest(planned.run)
 

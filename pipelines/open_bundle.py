@@ -15,6 +15,7 @@ from PIL.Image import Image
 from causalprint.models.attribution import Attribution, damaged, too_small
 from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.pipelines.runners import cores
+from causalprint.schemas.prior import EVEN, Prior, parse_prior
 from causalprint.schemas.tables import FINGERPRINT_DIM
 from causalprint.transforms.images.decode import ImageRejectError, decode, to_rgb
 
@@ -120,20 +121,23 @@ class OpenBundle:
             return list(pool.map(compute, images))
 
 
-def open_bundle(path: str | os.PathLike[str] | None = None, *, residual: str | None = None, device: str = "auto") -> OpenBundle:
+def open_bundle(
+    path: str | os.PathLike[str] | None = None, *, residual: str | None = None, prior: str | Prior = EVEN, device: str = "auto"
+) -> OpenBundle:
     """Loads a bundle, to ask it about images.
 
     Args:
         path: directory that ``causalprint train`` wrote; ``None`` for the bundle inside the package.
         residual: ``kind:path-or-hub-name`` in place of the bundle's own; every verdict then abstains as ``uncalibrated``.
+        prior: how frequent photographs, graphics and generated images are: ``photograph=0.9,graphic=0.05``.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         BundleError: the bundle is missing, damaged or from another version.
         ResidualError: the residual cannot be loaded.
-        ValueError: the device is missing.
+        ValueError: the device is missing, or the prior is none.
     """
-    return OpenBundle(load_bundle(None if path is None else Path(path), residual), device)
+    return OpenBundle(load_bundle(None if path is None else Path(path), residual, parse_prior(prior)), device)
 
 
 def _pixels(image: ImageLike) -> npt.NDArray[np.uint8] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
+from causalprint.schemas.prior import EVEN, Prior, parse_prior
 from causalprint.schemas.urls import hide
 
 MEBIBYTE = 1024 * 1024
@@ -229,6 +230,16 @@ class AuditConfig(Command):
             "SPEC",
         ),
     ] = None
+    prior: Annotated[
+        Prior,
+        Option(
+            "Take so many of all images for photographs, graphics or generated ones: photograph=0.9,graphic=0.05. Probabilities "
+            "follow it, and what is cleared as real or graphic; what is taken for generated does not.",
+            "SHARES",
+            usual=str(EVEN),
+            parse=parse_prior,
+        ),
+    ] = EVEN
     device: Device = "auto"
     batch_size: Annotated[
         int, Option("Decode and compute so many images together; this bounds memory and never changes a row.", "N", RUNS, least=1)

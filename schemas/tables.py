@@ -118,6 +118,12 @@ ATTRIBUTIONS = _table(
     _number("family_probability", "calibrated probability of `family`; where that is null, of the likeliest", "1 (0 to 1)"),
     _number("generated_probability", "calibrated probability that a generator made it, whichever", "1 (0 to 1)"),
     _number(
+        "log_likelihood_ratio",
+        "natural logarithm of how many times likelier the fingerprint is of a generated image than of another; with the log odds "
+        "of the prior it gives those of `generated_probability`",
+        "1",
+    ),
+    _number(
         "novelty",
         "how far the image's familiarity is below the bundle's limit, a power of e; above 1: like no source",
         "1",

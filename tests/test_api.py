@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 import causalprint as cp
+from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.pipelines.commands.fetch import FetchConfig
 from causalprint.pipelines.fetch import FetchError, fetch_images
@@ -81,6 +83,34 @@ def test_verdicts_and_fingerprints_are_those_of_the_tables(audited: Path, voting
             assert vector.shape == (128,)
             assert vector.astype(np.float32).tolist() == list(stored[row["image_id"]])
     assert len({tuple(fingerprint) for fingerprint in stored.values()}) == 4
+
+
+def test_another_prior_gives_another_partition_of_the_same_fingerprints(
+    audited: Path, voting: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shares = "photograph=0.9,graphic=0.05"
+    again = command(capsys, "audit", tmp_path / "in.tar", "-o", audited, "--bundle", voting.directory, "--prior", shares)
+    assert again.code == 0
+    manifest = json.loads(Path(again.found["manifest"]).read_text())
+    assert manifest["run"]["config"]["prior"] == {"photograph": 0.9, "graphic": 0.05, "generated": pytest.approx(0.05)}
+    with cp.open_audit(str(audited)) as tables:
+        rows = tables.attributions.rows()
+        vectors = {tuple(row["fingerprint"]) for row in tables.embeddings.rows() if row["fingerprint"]}
+    assert len(vectors) == 4
+    both: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        both.setdefault((row["member"], row["offset"]), []).append(row)
+    assert all(len({row["bundle"] for row in pair}) == len(pair) == 2 for pair in both.values())
+    for one, other in both.values():
+        assert one["log_likelihood_ratio"] == other["log_likelihood_ratio"]
+    bundle = cp.open_bundle(voting.directory, prior=shares, device="cpu")
+    asked = [row for row in rows if row["bundle"] != voting.bundle_id]
+    verdicts = [bundle.attribute(cp.fetch(row)) for row in asked]
+    assert [each.generated_probability for each in verdicts] == [row["generated_probability"] for row in asked]
+    assert main(["audit", str(tmp_path / "in.tar"), "-o", str(audited), "--prior", "photo=0.9"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--prior" in said
+    assert "'photo=0.9'" in said
 
 
 def test_bytes_a_path_and_a_picture_are_the_same_image(tmp_path: Path, voting: Bundle) -> None:

@@ -16,6 +16,7 @@ from typing_extensions import override
 from causalprint.models.attribution import Attribution, Attributor, damaged, too_small
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice
+from causalprint.schemas.prior import EVEN, Prior
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.faults import is_machine_fault, told
 from causalprint.transforms.map_slices import MapSlices
@@ -63,10 +64,12 @@ class AttributeSources(beam.PTransform[PCollection[FingerprintedSlice], PCollect
     Attributes:
         bundle: directory; ``None`` for the bundle inside the package.
         residual: in place of the bundle's own; every verdict then abstains.
+        prior: that the audit takes for granted.
     """
 
     bundle: str | None = None
     residual: str | None = None
+    prior: Prior = EVEN
 
     @override
     def expand(self, slices: PCollection[FingerprintedSlice]) -> PCollection[AttributedSlice]:
@@ -74,4 +77,4 @@ class AttributeSources(beam.PTransform[PCollection[FingerprintedSlice], PCollect
 
     def load(self) -> Callable[[FingerprintedSlice], AttributedSlice]:
         """What a worker attributes with: the bundle's head."""
-        return partial(contained, attributor=Attributor(load_bundle(self.bundle, self.residual)))
+        return partial(contained, attributor=Attributor(load_bundle(self.bundle, self.residual, self.prior)))

@@ -30,6 +30,7 @@ from causalprint.models.bundles.weights import first_not_finite
 from causalprint.models.residuals import load_residual
 from causalprint.schemas.elements import digest
 from causalprint.schemas.model_spec import ModelSpec, ResidualSpec, is_spec
+from causalprint.schemas.prior import EVEN, Prior
 from causalprint.schemas.records import to_json
 
 PACKAGED = Path(__file__).parents[1] / "weights"
@@ -54,6 +55,7 @@ class Bundle:
         own_digest: SHA-256 of ``bundle.json``, lower-case hex.
         residual: the residual to load, its location absolute where it is a path.
         calibrated: False where another residual stands in for the bundle's own: its attribution was not trained on that one.
+        prior: what verdicts and probabilities take for granted.
     """
 
     directory: Path
@@ -61,6 +63,7 @@ class Bundle:
     own_digest: str
     residual: str
     calibrated: bool = True
+    prior: Prior = EVEN
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -80,13 +83,13 @@ class Bundle:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over everything that rows depend on, lower-case hex; not over where another residual lies.
+        """SHA-256 over everything that rows depend on, lower-case hex: another prior too, and not where another residual lies.
 
         Raises:
             ResidualError: another residual than the bundle's own cannot be loaded.
         """
         if self.calibrated:
-            return self.own_digest
+            return self.own_digest if self.prior == EVEN else digest(self.own_digest, "prior", str(self.prior))
         spec = ResidualSpec.parse(self.residual)
         name = spec.relocate("") if Path(spec.location).is_dir() else spec
         return digest(self.own_digest, str(name), *self.residual_digests.items())
@@ -97,13 +100,14 @@ class Bundle:
         return f"{self.manifest.name}-{self.digest[:12]}"
 
 
-def load_bundle(path: str | Path | None = None, residual: str | None = None) -> Bundle:
+def load_bundle(path: str | Path | None = None, residual: str | None = None, prior: Prior = EVEN) -> Bundle:
     """Reads and checks the bundle at ``path``; ``None`` is the one inside the package.
 
     Args:
         path: the directory; where no bundle is there, that of the same name in the package.
         residual: ``kind:path-or-hub-name?option=value``, to compute in place of the bundle's own. The bundle then has another id,
             and every verdict abstains as ``uncalibrated``. It is not looked at before its id is asked for, or a fingerprint.
+        prior: for verdicts and probabilities; the bundle then has another id.
 
     Raises:
         BundleError: something is missing, damaged, or from another version.
@@ -123,7 +127,7 @@ def load_bundle(path: str | Path | None = None, residual: str | None = None) -> 
         _check_file(directory, file)
     _check_shapes(directory, manifest)
     _check_listed(directory, manifest)
-    own = Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory))
+    own = Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory), prior=prior)
     return own if residual is None else replace(own, residual=residual, calibrated=False)
 
 

@@ -12,6 +12,7 @@ from causalprint.models.statistics.calibration import balanced, fit_odds, fit_te
 from causalprint.models.statistics.origins import halved
 from causalprint.models.statistics.softmax import shared_out
 from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
+from causalprint.schemas.prior import EVEN
 
 FARTHEST = 80.0
 """How far below its limit a familiarity can be for novelty to tell: e to this power is still a float32."""
@@ -29,8 +30,6 @@ NOVELTY_QUANTILE = 0.95
 """Share of held-out images of known sources that the novelty limit lets through."""
 FLAT = 0.5 / 255
 """See :class:`~causalprint.models.bundles.manifest.Decision`."""
-GRAPHIC_PRIOR = 0.25
-"""How frequent graphics are taken to be among what is not generated. Generated images are taken to be half of all."""
 
 
 class HeldOut(NamedTuple):
@@ -81,7 +80,7 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     asked = new & made if (new & made).any() else made
     told = rows[asked][:, generators], _within(truth[asked], generators), balanced(truth[asked])
     temperature = fit_temperature(*told) if asked.any() else 1.0
-    prior = np.array([{REAL: 1 - GRAPHIC_PRIOR, GRAPHIC: GRAPHIC_PRIOR}.get(source, 1.0) for source in sources])
+    prior = np.array([{REAL: 1 - EVEN.graphic_share, GRAPHIC: EVEN.graphic_share}.get(source, 1.0) for source in sources])
     # Bayes' rule: the temperature was found with the sources alike.
     intercept = temperature * np.log(prior)
     generated = (1 / (1 + np.exp(-(scale * odds + offset)))).astype(np.float32)  # as it is stored

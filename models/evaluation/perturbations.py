@@ -7,6 +7,7 @@ phase with the blocks of a JPEG.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from PIL import Image, ImageFilter
 
 from causalprint.models.encodings import CHROMA_WHOLE, recompress
 from causalprint.models.features import GRID
+from causalprint.models.training.interventions import change_chroma
 from causalprint.schemas.arrays import Pixels
 
 
@@ -58,6 +60,43 @@ def add_noise(pixels: Pixels, seed: int, deviation: float) -> Pixels:
     return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
 
 
+def jpeg_twice(pixels: Pixels, seed: int) -> Pixels:
+    """JPEG, and again after a cut of up to 7 pixels at the upper left, fitted."""
+    draw = np.random.default_rng(seed)
+    first, second, top, left = (int(draw.integers(*bounds)) for bounds in ((60, 96), (60, 96), (0, 8), (1, 8)))
+    once = recompress(pixels, first)[top:, left:]
+    return recompress(fit(once, pixels.shape[0], pixels.shape[1]), second)
+
+
+def share(pixels: Pixels, seed: int) -> Pixels:
+    """A smaller copy, as web sites make, as JPEG."""
+    draw = np.random.default_rng(seed)
+    smaller = rescale(pixels, draw.uniform(0.5, 0.9))
+    return recompress(smaller, int(draw.integers(70, 86)))
+
+
+def send(pixels: Pixels) -> Pixels:
+    """As messengers send pictures: smaller, and as a JPEG of low quality."""
+    return recompress(rescale(pixels, 0.7), 60)
+
+
+def add_chroma_noise(pixels: Pixels, seed: int) -> Pixels:
+    """White noise in both colour differences, of 2 levels of 255; some programs mark their pictures in such a way."""
+    return change_chroma(pixels, 2.0, 0.0, np.random.default_rng(seed))
+
+
+def blur_chroma(pixels: Pixels, deviation: float) -> Pixels:
+    """Gaussian blur of both colour differences; ``deviation`` in pixels."""
+    return change_chroma(pixels, 0.0, deviation, np.random.default_rng(0))
+
+
+def _through(pixels: Pixels, form: str, quality: int) -> Pixels:
+    """What a file of that format of Pillow holds, uint8 (H, W, 3)."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
 def fit(pixels: Pixels, height: int, width: int) -> Pixels:
     """``pixels`` (H, W, 3) as (height, width, 3): mirrored at its lower and right edge where too small, cut where too large."""
     more = [(0, max(0, wanted - side)) for wanted, side in zip((height, width), pixels.shape[:2], strict=True)]
@@ -73,6 +112,13 @@ PERTURBATIONS: Mapping[str, Perturbation] = {
     "resize-0.5": Perturbation("resized by 0.5, bicubic, filled up by mirroring", lambda pixels, _: rescale(pixels, 0.5)),
     "resize-0.75": Perturbation("resized by 0.75, bicubic, filled up by mirroring", lambda pixels, _: rescale(pixels, 0.75)),
     "resize-1.5": Perturbation("resized by 1.5, bicubic, cut at the centre", lambda pixels, _: rescale(pixels, 1.5)),
+    "webp-80": Perturbation("WebP, quality 80", lambda pixels, _: _through(pixels, "WEBP", 80)),
+    "avif-60": Perturbation("AVIF, quality 60", lambda pixels, _: _through(pixels, "AVIF", 60)),
+    "jpeg-twice": Perturbation("JPEG, quality 60 to 95, then again in another phase of its blocks", jpeg_twice, drawn=True),
+    "shared": Perturbation("shared by a web site: resized by 0.5 to 0.9, then JPEG, quality 70 to 85", share, drawn=True),
+    "messenger": Perturbation("messenger: resized by 0.7, then JPEG, quality 60, twice", lambda pixels, _: send(send(pixels))),
+    "chroma-noise": Perturbation("chroma noise, 2 of 255: white, in both colour differences", add_chroma_noise, drawn=True),
+    "chroma-blur": Perturbation("chroma blurred by 1 pixel", lambda pixels, _: blur_chroma(pixels, 1.0)),
     "crop": Perturbation("a random 7/8 of each side, filled up by mirroring", crop, drawn=True),
     "blur": Perturbation("Gaussian blur, 1 pixel", lambda pixels, _: blur(pixels, 1.0)),
     "noise": Perturbation("white noise, 4 of 255", lambda pixels, seed: add_noise(pixels, seed, 4.0), drawn=True),

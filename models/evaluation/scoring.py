@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ ACCURACY = "macro accuracy"
 AUC = "generated against photographs, AUC"
 STRANGERS_AUC = "strangers against photographs, AUC"
 FOUND = "generated found, TPR at 1 % FPR"
+FOUND_AT = {"generated found, TPR at 0.1 % FPR": 0.001, FOUND: 0.01, "generated found, TPR at 5 % FPR": 0.05}
 CALLED = {REAL: "photographs", GRAPHIC: "graphics", ART: "paintings"}
 """What no generator made, by source."""
 ACCUSED = "share with a verdict known or unknown, or no-source: taken for generated"
@@ -137,13 +139,16 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     about = f"mean recall of the best candidate over {len(np.unique(label[known]))} sources; chance {1 / chance.shape[1]:.2f}"
     about_new = f"of origins that the bundle's card does not name: {len(np.unique(label[new]))} sources"
     by_column = "by generated_probability"
-    rarely = f"while at most 1 % of {int(real.sum())} photographs are accused"
+    rarely = f"while at most {{:g}} % of {int(real.sum())} photographs are accused"
     return [
         *_and_content(Metric(ACCURACY, known, macro_recall, answers, about), truth, truth.named_by_content),
         Metric(f"{ACCURACY}, new origins", new, macro_recall, answers, about_new),
         Metric("macro F1", known, macro_f1, answers, "over the same sources"),
         *_and_content(Metric(AUC, of_photographs, area_under_curve, detection, by_column), truth, truth.content.generated),
-        Metric(FOUND, of_photographs, tpr_at_fpr, detection, rarely),
+        *(
+            Metric(name, of_photographs, partial(tpr_at_fpr, fpr=share), detection, rarely.format(100 * share))
+            for name, share in FOUND_AT.items()
+        ),
         Metric("answered", known, np.mean, (answered,), "share with a verdict real, graphic or known"),
         Metric(
             "right where answered",

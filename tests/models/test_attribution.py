@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle, load_bundle, save_bundle
 from causalprint.models.bundles.manifest import SCHEMA, Decision, Family, Geometry, Manifest
+from causalprint.schemas.prior import parse_prior
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
 SOURCES = ("alpha", "beta", "real", "gamma", "delta", "epsilon", "zeta", "graphic")
@@ -120,6 +121,45 @@ def test_the_probability_of_a_family_is_that_of_the_family_named(bundle: Bundle)
     assert found.probability is not None
     assert found.family_probability == found.probability
     assert sum(one.probability for one in found.candidates if one.source in ("alpha", "beta")) > found.probability
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-12, 8), st.floats(0.02, 0.98))
+def test_probabilities_at_a_prior_are_those_of_bayes_rule_on_the_stored_ratio(bundle: Bundle, made: float, share: float) -> None:
+    row = _at(made=made, delta=10, real=3)
+    even, asked = _one(bundle, row), _one(replace(bundle, prior=parse_prior(f"generated={share}")), row)
+    assert even.log_likelihood_ratio == asked.log_likelihood_ratio
+    assert even.log_likelihood_ratio is not None
+    odds = even.log_likelihood_ratio + np.log(share / (1 - share))
+    assert asked.generated_probability == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-4)
+    assert sum(one.probability for one in asked.candidates) <= 1 + 1e-5
+
+
+def test_a_prior_moves_what_is_cleared_and_not_what_is_accused(bundle: Bundle) -> None:
+    between, accused = _at(made=-2, real=10), _at(made=3, delta=10)
+    assert _one(bundle, between).reason == "undecided"
+    few, many = (replace(bundle, prior=parse_prior(f"generated={share}")) for share in (0.1, 0.8))
+    assert _one(few, between).verdict == "real"
+    assert _one(many, between).reason == "undecided"
+    assert {_one(one, accused).source for one in (bundle, few, many)} == {"delta"}
+    none = replace(bundle, prior=parse_prior("generated=0.001"))
+    assert _one(none, accused).verdict == "real"  # more probably so than of what is cleared elsewhere
+
+
+def test_a_prior_moves_graphics_against_photographs(bundle: Bundle) -> None:
+    row = _at(made=-10, graphic=5, real=7)
+    assert _one(bundle, row).verdict == "real"
+    drawn = replace(bundle, prior=parse_prior("graphic=0.49,photograph=0.01"))
+    assert _one(drawn, row).verdict == "graphic"
+    chances = Attributor(drawn).chances(row.astype(np.float32), prior=drawn.prior)
+    at = dict(zip(SOURCES, chances.sources.tolist(), strict=True))
+    assert np.log(at["graphic"] / at["real"]) == pytest.approx((5 - 7) / 2 + np.log(49) + np.log(3), rel=1e-4)
+
+
+def test_a_prior_gives_a_bundle_another_id(bundle: Bundle) -> None:
+    ids = {load_bundle(bundle.directory, prior=parse_prior(f"generated={share}")).bundle_id for share in (0.1, 0.2, 0.5)}
+    assert len(ids) == 3
+    assert bundle.bundle_id in ids
 
 
 def test_a_generated_image_like_no_source_is_unknown(bundle: Bundle) -> None:

@@ -25,6 +25,8 @@ def test_every_perturbation_is_pure_and_changes_the_image(name: str) -> None:
     assert np.array_equal(perturbation.apply(image, 7), changed)
     assert np.array_equal(perturbation.apply(image, 8), changed) is not perturbation.drawn
     assert name.split("-", maxsplit=1)[0] in perturbation.about.lower().replace("resized", "resize").replace("a random", "crop")
+    kept = np.corrcoef(changed[:24, :24].flatten(), image[:24, :24].flatten())[0, 1]
+    assert kept > 0.5 or "resize" in perturbation.about.lower() or "random" in perturbation.about
 
 
 @settings(max_examples=40)
