@@ -11,7 +11,7 @@ from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.losses import Losses
 from causalprint.schemas.tables import FINGERPRINT_DIM, column, list_of
 
-EVALUATION_SCHEMA = 3
+EVALUATION_SCHEMA = 4
 """Changes when a field changes its name, type or meaning."""
 
 
@@ -24,8 +24,8 @@ class Measure(NamedTuple):
     note: str
 
 
-class Recall(NamedTuple):
-    """Of ``images`` by ``source`` from ``origin`` (empty: all of them), the share whose best candidate is right.
+class Share(NamedTuple):
+    """Of ``images`` by ``source`` from ``origin`` (empty: all of them), a share.
 
     ``trained`` says whether the bundle's card names images of that source and origin among those it was trained on.
     """
@@ -114,7 +114,9 @@ class BundleEvaluation:
         sources: its taxonomy, the order of ``confusion``'s counts.
         temperature: that its scores are divided by.
         measures: the figures of merit; one that the images do not allow is left out.
-        recalls: by source (``origin`` empty) and by source and origin.
+        recalls: the share whose best candidate is right, by source (``origin`` empty) and by source and origin.
+        accusations: of what no generator made, the share that is given a generator or has a ``generated_probability`` of 0.9 or
+            more, alike.
         confusion: a row a source of the images, known ones first.
         before, after: reliability of the scores as they are, and calibrated; empty bins are left out.
         robustness: a row a perturbation; empty where that was not asked for.
@@ -126,7 +128,8 @@ class BundleEvaluation:
     sources: tuple[str, ...]
     temperature: float
     measures: tuple[Measure, ...]
-    recalls: tuple[Recall, ...]
+    recalls: tuple[Share, ...]
+    accusations: tuple[Share, ...]
     confusion: tuple[ConfusionRow, ...]
     before: tuple[Bin, ...]
     after: tuple[Bin, ...]

@@ -20,7 +20,7 @@ from causalprint.models.evaluation.scoring import (
     open_set,
     truth_of,
 )
-from causalprint.models.evaluation.scoring_tables import Resampling, confusion, recalls, reliability, robustness
+from causalprint.models.evaluation.scoring_tables import Resampling, accusations, confusion, recalls, reliability, robustness
 from causalprint.models.evaluation.shortcuts import audit_recalls, file_features, thumbnails
 from causalprint.models.labelled import STRANGER, LabelledCrops
 from causalprint.models.statistics.metrics import is_above_chance
@@ -86,6 +86,7 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
         temperature=temperature,
         measures=measure(metrics, truth.images.content, *resampling),
         recalls=recalls(truth, verdicts, resampling),
+        accusations=accusations(truth, verdicts, resampling),
         confusion=confusion(truth, verdicts, manifest.sources),
         before=reliability(verdicts.uncalibrated[known], right),
         after=reliability(verdicts.probabilities[known], right),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from causalprint.models.evaluation.perturbations import Perturbation
-from causalprint.models.evaluation.scoring import ACCURACY, AUC, Truth
+from causalprint.models.evaluation.scoring import ACCURACY, AUC, SURE, Truth
 from causalprint.models.labelled import STRANGER
 from causalprint.models.statistics.metrics import (
     area_under_curve,
@@ -18,7 +18,8 @@ from causalprint.models.statistics.metrics import (
 )
 from causalprint.models.verdicts import Verdicts
 from causalprint.schemas.arrays import Labels, Mask, Scores
-from causalprint.schemas.evaluations import Bin, ConfusionRow, Difference, Recall, Robustness
+from causalprint.schemas.evaluations import Bin, ConfusionRow, Difference, Robustness, Share
+from causalprint.schemas.reasons import Verdict
 
 BINS = 15
 
@@ -30,13 +31,26 @@ class Resampling(NamedTuple):
     rounds: int
 
 
-def recalls(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[Recall, ...]:
+def recalls(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[Share, ...]:
     """Recall of every known source, and of each of its origins."""
-    images, known = truth.images, truth.label != STRANGER
-    pairs = sorted(set(zip(images.source[known].tolist(), images.origin[known].tolist(), strict=True)))
+    return _by_origin(truth, truth.label != STRANGER, verdicts.found == truth.label, resampling)
+
+
+def accusations(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[Share, ...]:
+    """What share of what no generator made is given a generator or is surely generated, of each kind and origin."""
+    falsely = (verdicts.verdict == Verdict.KNOWN.value) | (verdicts.generated >= SURE)
+    return _by_origin(truth, ~truth.generated, falsely, resampling)
+
+
+def _by_origin(truth: Truth, of: Mask, counted: Mask, resampling: Resampling) -> tuple[Share, ...]:
+    """Of the images in ``of`` (N,) the share in ``counted`` (N,): of every source, and of each of its origins."""
+    if not of.any():
+        return ()
+    images = truth.images
+    pairs = sorted(set(zip(images.source[of].tolist(), images.origin[of].tolist(), strict=True)))
     groups = sorted({(source, "") for source, _ in pairs} | set(pairs))
-    masks = np.array([(images.source == source) & (images.origin == origin if origin else known) for source, origin in groups])
-    right = (verdicts.found == truth.label).astype(np.float64)
+    masks = np.array([(images.source == source) & (images.origin == origin if origin else of) for source, origin in groups])
+    right = counted.astype(np.float64)
 
     def shares(rows: Labels) -> Scores:
         members = masks[:, rows]
@@ -47,7 +61,7 @@ def recalls(truth: Truth, verdicts: Verdicts, resampling: Resampling) -> tuple[R
 
     estimates = bootstrap_each(shares, truth.images.content.tolist(), *resampling)
     return tuple(
-        Recall(source, origin, bool(truth.trained[mask].all()) if origin else False, int(mask.sum()), estimate.rounded())
+        Share(source, origin, bool(truth.trained[mask].all()) if origin else False, int(mask.sum()), estimate.rounded())
         for (source, origin), mask, estimate in zip(groups, masks, estimates, strict=True)
     )
 

@@ -31,7 +31,8 @@ def section(found: Evaluation, figures: Mapping[str, str]) -> str:
         track=TRACKS[found.track],
         strangers=[each for each in found.images if each.source not in known],
         measures=[_measure_row(several) for several in _measures(found)],
-        recalls=list(_recalls(found)),
+        recalls=list(_shares(found, "recalls")),
+        accusations=list(_shares(found, "accusations")),
     )
 
 
@@ -63,11 +64,11 @@ def _measure_row(several: list[Measure | None]) -> list[str]:
     return [there[0].name, *values, " / ".join(f"{count:,}" for count in counts), there[0].note]
 
 
-def _recalls(found: Evaluation) -> Iterator[list[str]]:
-    """Source, origin, images, and a value for each bundle."""
-    tables = [{(recall.source, recall.origin): recall for recall in bundle.recalls} for bundle in found.bundles]
+def _shares(found: Evaluation, name: str) -> Iterator[list[str]]:
+    """Source, origin, images, and a value for each bundle, of that attribute of bundles' evaluations."""
+    tables = [{(share.source, share.origin): share for share in getattr(bundle, name)} for bundle in found.bundles]
     for source, origin in sorted({key for table in tables for key in table}):
         several = [table.get((source, origin)) for table in tables]
-        values = ["not known" if recall is None else recall.interval.show() + " †" * recall.trained for recall in several]
-        images = max(recall.images for recall in several if recall is not None)
+        values = ["not known" if share is None else share.interval.show() + " †" * share.trained for share in several]
+        images = max(share.images for share in several if share is not None)
         yield [source if origin else f"**{source}**", origin or "all", f"{images:,}", *values]

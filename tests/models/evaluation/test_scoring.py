@@ -15,7 +15,15 @@ from causalprint.models.evaluation.content import Content
 from causalprint.models.evaluation.judging import audit_track, content_folds
 from causalprint.models.evaluation.perturbations import Perturbation
 from causalprint.models.evaluation.scoring import Truth, aligned, calibration, closed_set, measure, open_set, truth_of
-from causalprint.models.evaluation.scoring_tables import Resampling, confusion, differences, recalls, reliability, robustness
+from causalprint.models.evaluation.scoring_tables import (
+    Resampling,
+    accusations,
+    confusion,
+    differences,
+    recalls,
+    reliability,
+    robustness,
+)
 from causalprint.models.labelled import STRANGER, LabelledCrops, LabelledImages
 from causalprint.models.verdicts import Judge, Verdicts
 from causalprint.schemas.estimates import Estimate
@@ -107,6 +115,17 @@ def test_recall_is_counted_by_source_and_origin() -> None:
         ("beta", True, (0, EACH // 2, EACH // 2)),
         ("other", False, (6, 0, 0)),
     ]
+
+
+def test_false_accusations_are_counted_by_kind_and_origin() -> None:
+    truth = a_truth()
+    said = verdicts_of([1, 0] * (len(truth.label) // 2))  # origin-0 is taken for alpha
+    rows = {(row.source, row.origin): row.interval.value for row in accusations(truth, said, SOME)}
+    assert rows == {("real", ""): 0.5, ("real", "origin-0"): 1, ("real", "origin-1"): 0}
+    unsure = verdicts_of([0] * len(truth.label))._replace(generated=np.where(truth.images.origin == "origin-1", 0.95, 0.2))
+    assert [row.interval.value for row in accusations(truth, unsure, SOME)] == [0.5, 0, 1]
+    everything = truth._replace(generated=np.ones(len(truth.label), np.bool_))
+    assert accusations(everything, said, SOME) == ()
 
 
 def test_reliability_bins_hold_all_images() -> None:
