@@ -31,9 +31,8 @@ class AuditReport:
         manifest: URL of the run's manifest.
         run_id, bundle_id, residual, device: those of the manifest's run.
         seconds: that the command took.
-        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, skipped,
-            skipped_kinds: as of
-            :class:`causalprint.schemas.runs.Totals`.
+        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, resampled, skipped,
+            skipped_kinds: as of :class:`causalprint.schemas.runs.Totals`.
         verdicts: images by verdict and source.
         rejects: images by stage and reason.
         incomplete_shards: the first of them by URI, with what is missing.
@@ -58,6 +57,7 @@ class AuditReport:
     seen: int
     attributed: int
     rejected: int
+    resampled: int
     skipped: int
     skipped_kinds: tuple[SkippedCount, ...]
     verdicts: tuple[VerdictCount, ...]
@@ -107,6 +107,9 @@ def print_report(found: AuditReport, console: Console) -> None:
         _print_incomplete(found, console)
     if failed := not_computed(found.rejects):
         _line(console, f"{failed:,} images were rejected at compute; --retry-rejects compute computes their slices again")
+    if found.resampled:
+        of = f"{found.resampled:,} of {found.attributed:,} images were resized before they were stored, as their sidecars say"
+        _line(console, f"{of}: much of a generator's trace is lost there; see README, Before you download")
     if found.skipped:
         kinds = ", ".join(counted(each.members, each.kind) for each in found.skipped_kinds)
         _line(console, f"{found.skipped:,} members of shards are neither images nor their sidecars: {kinds}")

@@ -64,6 +64,7 @@ class Counts:
     Attributes:
         slices: committed ones; ``computed`` of them by this run, the others by an earlier one.
         seen, attributed, rejected: images; ``seen == attributed + rejected``.
+        resampled: attributed images that were resized before they were stored, as their sidecars say.
         skipped: members that are no images.
         skipped_kinds: how these divide, sorted; sums to ``skipped``.
         verdicts: how the attributed images divide, sorted; sums to ``attributed``. Features have none: there,
@@ -76,6 +77,7 @@ class Counts:
     seen: int = 0
     attributed: int = 0
     rejected: int = 0
+    resampled: int = 0
     skipped: int = 0
     skipped_kinds: tuple[SkippedCount, ...] = ()
     verdicts: tuple[VerdictCount, ...] = ()
@@ -109,7 +111,7 @@ class SliceReceipt(Slice):
     """What a slice came to. Kept in the footer of its commit mark: its file of attributions, or of features.
 
     Attributes:
-        seen, attributed, rejected, verdicts, reasons: see :class:`Counts`.
+        seen, attributed, rejected, resampled, verdicts, reasons: see :class:`Counts`.
         files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed).
         computed: whether this run computed it; False where an earlier one had.
         slicing: where the shard was cut; ``None`` of outputs of earlier versions, and of features, whose key tells it.
@@ -121,6 +123,7 @@ class SliceReceipt(Slice):
     seen: int
     attributed: int
     rejected: int
+    resampled: int = 0
     files: tuple[WrittenFile, ...] = ()
     computed: bool = True
     verdicts: tuple[VerdictCount, ...] = ()
@@ -143,6 +146,7 @@ class SliceReceipt(Slice):
             seen=self.seen,
             attributed=self.attributed,
             rejected=self.rejected,
+            resampled=self.resampled,
             skipped=self.skipped,
             skipped_kinds=self.skipped_kinds,
             verdicts=self.verdicts,
@@ -151,7 +155,11 @@ class SliceReceipt(Slice):
 
 
 def receipt_of(
-    source: Slice, attributed: int = 0, verdicts: Iterable[VerdictCount] = (), reasons: Iterable[RejectCount] = ()
+    source: Slice,
+    attributed: int = 0,
+    verdicts: Iterable[VerdictCount] = (),
+    reasons: Iterable[RejectCount] = (),
+    resampled: int = 0,
 ) -> SliceReceipt:
     """The receipt of a slice, of which ``attributed`` images came to a row and others were rejected for ``reasons``.
 
@@ -164,6 +172,7 @@ def receipt_of(
         seen=attributed + rejected,
         attributed=attributed,
         rejected=rejected,
+        resampled=resampled,
         computed=not source.retryable,
         verdicts=summed(verdicts),
         reasons=left_out,
@@ -199,6 +208,7 @@ class ShardAccount:
     seen: int
     attributed: int
     rejected: int
+    resampled: int
     skipped: int
     complete: bool
     damage: str | None

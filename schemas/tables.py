@@ -6,7 +6,7 @@ import pyarrow as pa
 
 import causalprint
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
 RECORD = "causalprint_record"
@@ -77,6 +77,12 @@ IMAGES = _table(
         nullable=True,
     ),
     column("damage", pa.string(), "why some of its pixels may be the decoder's invention; such an image abstains", nullable=True),
+    column(
+        "resampled",
+        pa.bool_(),
+        "whether the sidecar's original_width and original_height, as img2dataset writes them, are others; null without them",
+        nullable=True,
+    ),
     column("metadata", pa.string(), "the image's sidecar (crawl URL, caption, licence, …) as JSON text", nullable=True),
 )
 
@@ -174,6 +180,7 @@ SHARDS = _table(
     column("seen", pa.int64(), "images met", "image"),
     column("attributed", pa.int64(), "images with a row in attributions", "image"),
     column("rejected", pa.int64(), "images with a row in rejects", "image"),
+    column("resampled", pa.int64(), "images that were resized before they were stored, as their sidecars say", "image"),
     column("skipped", pa.int64(), "members that are neither images nor their sidecars", "member"),
     column(
         "skipped_kinds",

@@ -74,6 +74,7 @@ def _images(count: int) -> dict[str, list[object]]:
         "orientation": [1 if n % 3 == 0 else None for n in range(count)],
         "encoded_bytes": [50_000 + n for n in range(count)],
         "damage": [None] * count,
+        "resampled": [(None, False, True)[n % 3] for n in range(count)],
         "jpeg_quality": [95 if n % 3 == 0 else None for n in range(count)],
         "metadata": [None if n % 5 == 4 else sidecar for n, sidecar in enumerate(sidecars)],
     }
@@ -98,14 +99,15 @@ def _attributions(count: int, generator: np.random.Generator) -> dict[str, list[
 
 def _verdict(number: int, generator: np.random.Generator) -> tuple[object, ...]:
     if _small(number):
-        return Verdict.ABSTAIN, None, None, None, None, None, None, [], Abstention.TOO_SMALL
+        return Verdict.ABSTAIN, None, None, None, None, None, None, None, [], Abstention.TOO_SMALL
     probabilities = np.sort(generator.dirichlet(np.full(len(_SOURCES), 0.3)))[::-1].astype(np.float32)
     best = number % len(_SOURCES)
     sources = (_SOURCES[best], *(source for source in _SOURCES if source != _SOURCES[best]))
     candidates = [{"source": source, "probability": p} for source, p in zip(sources, probabilities, strict=True)]
     novelty = np.float32(generator.uniform(0, 1.2))
     made = [each["probability"] for each in candidates if each["source"] not in ("real", "graphic")]
-    chances = (probabilities[0], max(made), np.float32(sum(made)))
+    generated = np.float32(sum(made))
+    chances = (probabilities[0], max(made), generated, np.float32(np.log(generated / (1 - generated))))
     if novelty > 1:
         return Verdict.UNKNOWN, None, None, *chances, novelty, candidates, None
     if sources[0] in ("real", "graphic"):

@@ -32,6 +32,7 @@ from causalprint.transforms.counting import Done, compute_images, thread_pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError, is_machine_fault, is_shortage, told
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
+from causalprint.transforms.images.resampled import was_resampled
 from causalprint.transforms.map_slices import MapSlices
 
 Decode = Callable[[bytes, int, Places], tuple[DecodedImage, Crops]]
@@ -250,7 +251,8 @@ def _key(images: ImageSlice, row: Computed) -> dict[str, Any]:
 
 def _image_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
     """A row of table ``images``."""
-    told = {"encoded_bytes": len(row.image.data), "metadata": row.image.metadata}
+    resampled = was_resampled(row.image.metadata, row.decoded.width, row.decoded.height)
+    told = {"encoded_bytes": len(row.image.data), "resampled": resampled, "metadata": row.image.metadata}
     return _key(images, row) | row.decoded._asdict() | told
 
 

@@ -342,7 +342,7 @@ class _Partition:
         claimed = [getattr(account, name) for name in _COUNTED]
         seals = add_digests(digest(one.slice_id, one.seal)[:32] for one in receipts)
         if counted != claimed or account.seen != account.attributed + account.rejected:
-            detail = f"it counts {claimed} images seen, attributed and rejected and members skipped, its slices {counted}"
+            detail = f"it counts {claimed} images {', '.join(_COUNTED)}, its slices {counted}"
             self._check.found(path, Kind.DAMAGED, detail)
         elif account.seal is not None and account.seal != seals:
             self._check.found(path, Kind.DAMAGED, "its slices are not those that it was closed with")
@@ -365,7 +365,7 @@ class _Partition:
         return (*([] if account is None else [account]), *marks)
 
 
-_COUNTED = ("seen", "attributed", "rejected", "skipped")
+_COUNTED = ("seen", "attributed", "rejected", "resampled", "skipped")
 
 
 def needs_audit(found: Verification) -> bool:

@@ -150,6 +150,7 @@ def _receipt(attributed: AttributedSlice) -> SliceReceipt:
         rows.num_rows,
         verdicts=(VerdictCount.of(*row) for row in _rows(rows, "verdict", "source", "family", "reason")),
         reasons=(RejectCount(stage, reason, 1) for stage, reason in _rows(fingerprinted.rejects, "stage", "reason")),
+        resampled=fingerprinted.images.column("resampled").to_pylist().count(True),
     )
 
 

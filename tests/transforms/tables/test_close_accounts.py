@@ -78,6 +78,7 @@ def test_an_account_adds_up_its_slices() -> None:
         seen=46,
         attributed=38,
         rejected=8,
+        resampled=0,
         skipped=8,
         complete=True,
         damage=None,
