@@ -1,11 +1,13 @@
 """Where ours begins: ridge regression in closed form, written into the network's first weights.
 
 min over W of sum_i w_i (sum_v |y_i - W z_iv|^2 + invariance sum_(u<v) |W z_iu - W z_iv|^2) + ridge |W|^2 over images i and their
-versions u, v: attributed rightly, and moved little by interventions. The first K numbers of a fingerprint begin as its K scores.
-The next is another such regression's, onto whether a generator made the image: there generated images weigh half, and the sources
-of either half alike. The next K - 1 are the linear discriminants of the images as they are, without versions: processing an image
-wipes away the finest of what a generator leaves, scores do without it, and it is by this that an image is like no known source.
-The others are the leading principal components of all lenses.
+versions u, v: attributed rightly, and moved little by interventions. To it is added, for each source of several origins,
+between |W (z_o - z)|^2: the mean over its origins o of their means' distance to the mean of these, times versions and weight of
+its images. What tells a source's collections apart is their history and not what made them. The first K numbers of a fingerprint
+begin as its K scores. The next is another such regression's, onto whether a generator made the image: there generated images
+weigh half, and the sources of either half alike. The next K - 1 are the linear discriminants of the images as they are, without
+versions: processing an image wipes away the finest of what a generator leaves, scores do without it, and it is by this that an
+image is like no known source. The others are the leading principal components of all lenses.
 """
 
 from __future__ import annotations
@@ -36,17 +38,33 @@ class ClosedForm(NamedTuple):
     offset: Tensor
 
 
-def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, seed: int = 0) -> ClosedForm:
+class Penalty(NamedTuple):
+    """Of a regression, as the text above has it."""
+
+    ridge: float
+    invariance: float = 0.0
+    between: float = 0.0
+
+
+class _Origins(NamedTuple):
+    """Means of origins less the mean of their source's, (R, C), over the root of how many it has; their sources (R,)."""
+
+    offsets: Tensor
+    source: Tensor
+
+
+def closed_form(sample: Sample, classes: int, penalty: Penalty, seed: int = 0) -> ClosedForm:
     """The regressions of ``sample`` onto class indicators and onto being generated, then discriminants, then components."""
     joined = torch.cat(sample.lenses, dim=2)
     strength = joined.square().sum(dim=2).mean()  # so that ``ridge`` means the same whatever the lenses
     joined = joined / strength.sqrt()
     weights = sample.weights.float()
     targets = torch.nn.functional.one_hot(sample.labels, classes).float() - 1 / classes
-    scores = _regression(joined, weights, targets, ridge, invariance)
+    origins = _origins(joined.mean(dim=1), sample)
+    scores = _regression(joined, weights, targets, penalty, sample.labels, origins)
     made = sample.generated.float()[:, None]
     alike = halved(sample.weights.double().numpy(), sample.generated.numpy())
-    detection = _regression(joined, torch.from_numpy(alike).float(), made - 0.5, ridge, invariance)
+    detection = _regression(joined, torch.from_numpy(alike).float(), made - 0.5, penalty, sample.labels, origins)
     learned = torch.cat([scores, detection])
     plain = joined[:, 0] * strength.sqrt()
     middle = plain.mean(dim=0)
@@ -58,19 +76,37 @@ def closed_form(sample: Sample, classes: int, ridge: float, invariance: float, s
     )
 
 
-def _regression(joined: Tensor, weights: Tensor, targets: Tensor, ridge: float, invariance: float) -> Tensor:
+def _origins(values: Tensor, sample: Sample) -> _Origins:
+    """Those of images' values (N, C)."""
+    offsets, source = [values.new_zeros(0, values.shape[1])], list[int]()
+    for label in sample.labels.unique().tolist():
+        names = sample.origins[sample.labels == label]
+        if len(names.unique()) > 1:
+            means = torch.stack(
+                [values[(sample.labels == label) & (sample.origins == name)].mean(dim=0) for name in names.unique()]
+            )
+            offsets.append((means - means.mean(dim=0)) * len(means) ** -0.5)
+            source += [label] * len(means)
+    return _Origins(torch.cat(offsets), torch.tensor(source, dtype=torch.int64))
+
+
+def _regression(joined: Tensor, weights: Tensor, targets: Tensor, penalty: Penalty, labels: Tensor, origins: _Origins) -> Tensor:
     """Directions, and the intercept as their last column, (T, C + 1), of values (N, V, C) onto targets (N, T)."""
     _, versions, width = joined.shape
     rows = (joined * weights[:, None, None].sqrt()).flatten(0, 1)
     normal = rows.T @ rows
-    if versions > 1 and invariance:
+    if versions > 1 and penalty.invariance:
         offsets = ((joined - joined.mean(dim=1, keepdim=True)) * weights[:, None, None].sqrt()).flatten(0, 1)
-        normal += invariance * versions * offsets.T @ offsets
+        normal += penalty.invariance * versions * offsets.T @ offsets
+    if penalty.between and len(origins.source):
+        of_source = torch.zeros(int(labels.max()) + 1).index_add(0, labels, weights)
+        apart = origins.offsets * of_source[origins.source].sqrt()[:, None]
+        normal += penalty.between * versions * apart.T @ apart
     total = joined.sum(dim=1) * weights[:, None]
     border = total.sum(dim=0)[:, None]
     corner = (weights.sum() * versions)[None, None]
     normal = torch.cat([torch.cat([normal, border], dim=1), torch.cat([border.T, corner], dim=1)]).double()
-    normal += ridge * torch.eye(width + 1, dtype=normal.dtype)
+    normal += penalty.ridge * torch.eye(width + 1, dtype=normal.dtype)
     right = torch.cat([total.T @ targets, ((weights * versions) @ targets)[None]]).double()
     found: Tensor = torch.linalg.solve(normal, right).T.float()
     return found

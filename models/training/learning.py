@@ -18,7 +18,7 @@ from causalprint.models.network.reduction import Reduction, learn_reduction
 from causalprint.models.statistics.discriminant import WithinMetric, learn_metric
 from causalprint.models.statistics.metrics import macro_recall
 from causalprint.models.statistics.origins import balance
-from causalprint.models.training.closed_form import closed_form, start_from
+from causalprint.models.training.closed_form import Penalty, closed_form, start_from
 from causalprint.models.training.examples import Labelled
 from causalprint.models.training.networks import Networks
 from causalprint.models.training.objectives import batch_loss
@@ -182,7 +182,7 @@ def _decay(networks: Networks, anchors: Mapping[str, Tensor], share: float) -> N
 
 def _start(networks: Networks, sample: Sample, classes: int, recipe: Recipe, sizes: list[int], seed: int) -> None:
     """Begins from the closed form: scores pass a linear attributor as they are."""
-    form = closed_form(sample, classes, recipe.ridge, recipe.objective.invariance, seed)
+    form = closed_form(sample, classes, Penalty(recipe.ridge, recipe.objective.invariance, recipe.between), seed)
     start_from(networks.fingerprint, form, sizes)
     attributor = networks.attributor
     if isinstance(attributor, nn.Linear):
@@ -199,7 +199,7 @@ def _lens_recalls(sample: Sample, classes: int, recipe: Recipe, judged: list[Ten
     recalls = []
     for index, lens in enumerate(sample.lenses):
         alone = replace(sample, lenses=(lens,))
-        form = closed_form(alone, classes, recipe.ridge, 0)
+        form = closed_form(alone, classes, Penalty(recipe.ridge))
         values, truth = (lens[:, 0], sample.labels.numpy()) if labels is None else (judged[index], labels)
         scores = values @ form.directions[:classes].T + form.offset[:classes]
         recalls.append(macro_recall(truth, scores.argmax(dim=1).numpy()))
