@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from causalprint.models.bundles.manifest import GRAPHIC, REAL, Decision, are_generators
+from causalprint.models.bundles.manifest import GRAPHIC, Decision, are_generators
 from causalprint.models.statistics.calibration import balanced, fit_odds, fit_temperature
 from causalprint.models.statistics.origins import halved
 from causalprint.models.statistics.softmax import shared_out
@@ -80,9 +80,7 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     asked = new & made if (new & made).any() else made
     told = rows[asked][:, generators], _within(truth[asked], generators), balanced(truth[asked])
     temperature = fit_temperature(*told) if asked.any() else 1.0
-    prior = np.array([{REAL: 1 - EVEN.graphic_share, GRAPHIC: EVEN.graphic_share}.get(source, 1.0) for source in sources])
-    # Bayes' rule: the temperature was found with the sources alike.
-    intercept = temperature * np.log(prior)
+    intercept = temperature * np.log(even_shares(sources))  # Bayes' rule: the temperature was found with the sources alike
     generated = (1 / (1 + np.exp(-(scale * odds + offset)))).astype(np.float32)  # as it is stored
     chances = shared_out(generated, (rows + intercept) / temperature, generators)
     seen = said.familiarity[known].astype(np.float64)
@@ -99,6 +97,17 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     novelty[known] = np.exp(np.minimum(limit - seen / spread, FARTHEST))
     of_generated[known] = generated
     return Limits(intercept.astype(np.float32), decision, held_out, of_generated, novelty)
+
+
+def even_shares(sources: Sequence[str]) -> Doubles:
+    """The prior of each source (K,) at :data:`~causalprint.schemas.prior.EVEN`: generators alike; paintings as photographs."""
+    generators = are_generators(sources)
+    others = {GRAPHIC: EVEN.graphic}
+    shares = [
+        EVEN.generated / sum(generators) if made else others.get(source, EVEN.photograph)
+        for source, made in zip(sources, generators, strict=True)
+    ]
+    return np.array(shares, np.float64)
 
 
 def _both(made: Mask) -> bool:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from causalprint.models.bundles.decision import even_shares
 from causalprint.models.bundles.manifest import REAL, Figure, are_generators
 from causalprint.models.bundles.trust import AUDIT
-from causalprint.models.evaluation.scoring import AUC, FOUND, Metric, accusations, estimates
+from causalprint.models.evaluation.scoring import AT_PRIOR, AUC, FOUND, Metric, accusations, estimates
 from causalprint.models.evaluation.scoring_tables import Resampling
 from causalprint.models.evaluation.shortcuts import audit_recalls, file_features
+from causalprint.models.statistics.calibration import at_prior
 from causalprint.models.statistics.metrics import ROUNDS, area_under_curve, calibration_error, macro_recall, tpr_at_fpr
 from causalprint.models.statistics.origins import of_new_origins
 from causalprint.models.training.head import Head
@@ -40,7 +42,8 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
         new, about_new = np.isin(labels, several), "sources with several origins, each origin held out"
     answers, detection = (truth, found), (made, generated)
     of_photographs = made | (truth == sources.index(REAL))
-    about_errors = "ECE, 15 bins, held-out images; those of new origins set the temperature"
+    about_errors = f"ECE, 15 bins, held-out images, {AT_PRIOR}; those of new origins set the temperature"
+    weights = at_prior(truth, even_shares(sources))
     metrics = [
         Metric("macro recall", everything, macro_recall, answers, f"all sources; chance {1 / chances.shape[1]:.2f}"),
         Metric("macro recall, unseen origins", new, macro_recall, answers, about_new),
@@ -49,7 +52,7 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
         *accusations(np.array(sources)[truth], named, accused, generated),
         Metric("answered", everything, np.mean, (answered,), "share with a verdict real or graphic, or a named generator"),
         Metric("right where answered", answered, np.mean, (answer == truth,), "share of those verdicts"),
-        Metric("calibration error", everything, calibration_error, (best, right), about_errors),
+        Metric("calibration error", everything, calibration_error, (best, right, weights), about_errors),
     ]
     for label, source in enumerate(sources):
         of_source = truth == label

@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from causalprint.models.bundles.decision import even_shares
 from causalprint.models.bundles.manifest import ART, GRAPHIC, NOT_GENERATED, REAL, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
 from causalprint.models.evaluation.content import Content, deciles, within
 from causalprint.models.labelled import STRANGER, LabelledImages
+from causalprint.models.statistics.calibration import at_prior
 from causalprint.models.statistics.metrics import (
     area_under_curve,
     bootstrap_each,
     calibration_error,
-    confidence_bins,
     fpr_at_tpr,
     macro_f1,
     macro_recall,
@@ -26,8 +27,9 @@ from causalprint.models.statistics.metrics import (
     oscr,
     tpr_at_fpr,
 )
+from causalprint.models.statistics.origins import halved
 from causalprint.models.verdicts import Verdicts
-from causalprint.schemas.arrays import Labels, Mask, Scores, Text
+from causalprint.schemas.arrays import Doubles, Labels, Mask, Scores, Text
 from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.evaluations import Measure
 from causalprint.schemas.reasons import Verdict
@@ -40,6 +42,7 @@ FOUND_AT = {"generated found, TPR at 0.1 % FPR": 0.001, FOUND: 0.01, "generated 
 CALLED = {REAL: "photographs", GRAPHIC: "graphics", ART: "paintings"}
 """What no generator made, by source."""
 ACCUSED = "share with a verdict known or unknown, or no-source: taken for generated"
+AT_PRIOR = "sources as frequent as the bundle is calibrated for"
 SURE = 0.9
 """``generated_probability`` from which an image counts as surely generated."""
 
@@ -53,6 +56,7 @@ class Truth(NamedTuple):
         real: the label of ``real``.
         generated: (N,), whether a generator made each, known to the bundle or not.
         families: (K,), the family of each of the bundle's sources.
+        shares: (K,), the prior of each that the bundle is calibrated for.
         trained: (N,), whether the bundle's card names training images of that source and origin.
         content: what the images show says of them.
         named_by_content: int64 (N,), the best of the bundle's sources by that alone.
@@ -64,6 +68,7 @@ class Truth(NamedTuple):
     trained: Mask
     generated: Mask
     families: Text
+    shares: Doubles
     content: Content
     named_by_content: Labels
 
@@ -107,8 +112,8 @@ def truth_of(manifest: Manifest, images: LabelledImages, content: Content) -> Tr
     trained = np.array([pair in seen for pair in pairs], np.bool_)
     labels, families = images.labels(manifest.sources), np.array([manifest.family_of(source) for source in manifest.sources])
     made = ~np.isin(images.source, NOT_GENERATED)
-    by_content = content.best(manifest.sources)
-    return Truth(images, labels, manifest.sources.index(REAL), trained, made, families, content, by_content)
+    by_content, shares = content.best(manifest.sources), even_shares(manifest.sources)
+    return Truth(images, labels, manifest.sources.index(REAL), trained, made, families, shares, content, by_content)
 
 
 def estimates(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> list[tuple[Metric, Estimate]]:
@@ -191,29 +196,23 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
     """How far probabilities of known sources' images can be believed, before calibration and after."""
     known = truth.label != STRANGER
     right = verdicts.found == truth.label
+    weights = np.zeros(len(known))
+    weights[known] = at_prior(truth.label[known], truth.shares)
     stages = (
         ("before", verdicts.uncalibrated, "of the scores as they are"),
         ("after", verdicts.probabilities, f"as calibrated, among generators at temperature {temperature:.4g}"),
     )
     metrics = []
     for stage, chances, note in stages:
-        sure = (chances.max(axis=1), right)
+        sure = (chances.max(axis=1), right, weights)
         metrics += [
-            Metric(f"calibration error {stage}", known, calibration_error, sure, f"ECE, 15 bins, {note}"),
-            Metric(f"log loss {stage}", known, nll, (chances, truth.label), f"NLL, nats, {note}"),
+            Metric(f"calibration error {stage}", known, calibration_error, sure, f"ECE, 15 bins, {AT_PRIOR}, {note}"),
+            Metric(f"log loss {stage}", known, nll, (chances, truth.label, weights), f"NLL, nats, {AT_PRIOR}, {note}"),
         ]
-    detection = (verdicts.generated, truth.generated)
+    both = known & bool(truth.generated[known].any() and not truth.generated[known].all())
+    detection = (verdicts.generated, truth.generated, halved(np.ones(len(known)), truth.generated & known))
     about = "ECE, 15 bins, of generated_probability; generated images weigh half"
-    return [*metrics, Metric("calibration error, generated", known, halved_error, detection, about)]
-
-
-def halved_error(probability: Scores, made: Mask) -> float:
-    """Calibration error of the probability of being generated, where generated images and the others weigh half each."""
-    if made.all() or not made.any():
-        return math.nan
-    weights = np.where(made, 1 / made.sum(), 1 / (~made).sum()) / 2
-    place = confidence_bins(probability, 15)
-    return float(np.abs(np.bincount(place, weights * probability, 15) - np.bincount(place, weights * made, 15)).sum())
+    return [*metrics, Metric("calibration error, generated", both, calibration_error, detection, about)]
 
 
 def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:

@@ -22,6 +22,13 @@ def balanced(labels: npt.NDArray[np.generic]) -> Scores:
     return weights
 
 
+def at_prior(labels: npt.NDArray[np.int64], shares: Scores) -> Scores:
+    """Weights (N,), 1 on average, with which the labels (N,), below K, weigh as their ``shares`` (K,) of those that are there."""
+    weights: Scores = shares[labels] / np.bincount(labels, minlength=len(shares))[labels]
+    weights *= len(labels) / weights.sum()
+    return weights
+
+
 class Odds(NamedTuple):
     """``scale * score + offset`` is the log odds."""
 

@@ -113,22 +113,31 @@ def oscr(right: Mask, known: Scores, unknown: Scores) -> float:
     return float(np.mean(right * below / len(unknown)))
 
 
-def nll(probabilities: Scores, truth: Labels) -> float:
+def nll(probabilities: Scores, truth: Labels, weights: Scores | None = None) -> float:
     """Negative log-likelihood in nats an image, a proper score (as Guo et al., ICML 2017, section 2); below 1e-12 nothing counts.
 
     Args:
         probabilities: (N, K), rows that add up to 1.
         truth: (N,), below K.
+        weights: (N,), of the mean.
     """
     given = probabilities[np.arange(len(truth)), truth]
-    return float(-np.log(np.maximum(given, LEAST_PROBABILITY)).mean()) if len(truth) else float("nan")
+    lost = -np.log(np.maximum(given, LEAST_PROBABILITY))
+    return float(np.average(lost, weights=weights)) if len(truth) else float("nan")
 
 
-def calibration_error(probability: Scores, correct: Mask, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al., ICML 2017, eq. 3): mean gap of confidence and accuracy over equal-width bins."""
-    place = confidence_bins(probability, bins)
-    gaps = np.bincount(place, probability, bins) - np.bincount(place, correct, bins)
-    return float(np.abs(gaps).sum() / len(probability))
+def calibration_error(probability: Scores, correct: Mask, weights: Scores | None = None, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al., ICML 2017, eq. 3): mean gap of confidence and accuracy over equal-width bins.
+
+    Args:
+        probability: (N,).
+        correct: (N,).
+        weights: (N,), of the mean.
+        bins: how many.
+    """
+    place, weight = confidence_bins(probability, bins), np.ones(len(probability)) if weights is None else weights
+    gaps = np.bincount(place, weight * probability, bins) - np.bincount(place, weight * correct, bins)
+    return float(np.abs(gaps).sum() / weight.sum())
 
 
 def confidence_bins(probability: Scores, bins: int = 15) -> Labels:

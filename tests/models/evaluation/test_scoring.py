@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.bundles.decision import even_shares
 from causalprint.models.bundles.manifest import Origin
 from causalprint.models.evaluation.content import Content
 from causalprint.models.evaluation.judging import audit_track, content_folds
@@ -41,7 +42,17 @@ def a_truth(strangers: int = 6) -> Truth:
     content = np.array([str(place % EACH) for place in range(len(source))])
     images = LabelledImages.known(source, origin=origin, content=content)
     known = Content(np.arange(len(source), dtype=np.float64) % 7, SOURCES, np.eye(3)[np.arange(len(source)) % 3])
-    return Truth(images, label, 0, origin == "origin-0", source != "real", np.array(SOURCES), known, known.best(SOURCES))
+    return Truth(
+        images,
+        label,
+        0,
+        origin == "origin-0",
+        source != "real",
+        np.array(SOURCES),
+        even_shares(SOURCES),
+        known,
+        known.best(SOURCES),
+    )
 
 
 def verdicts_of(answers: Sequence[int], sure: float = 0.9, novelty: float = 0.5) -> Verdicts:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from causalprint.models.statistics.calibration import fit_odds
+from causalprint.models.statistics.calibration import at_prior, fit_odds
 
 
 @settings(max_examples=30, deadline=None)
@@ -47,3 +47,13 @@ def test_weights_count_like_copies(seed: int) -> None:
     copied = fit_odds(np.repeat(scores, times), np.repeat(truth, times), np.ones(times.sum()))
     assert weighed.scale == pytest.approx(copied.scale, rel=0.05)
     assert weighed.offset == pytest.approx(copied.offset, abs=0.05)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
+def test_labels_weigh_as_their_shares_of_those_that_are_there(drawn: list[int]) -> None:
+    labels, shares = np.array(drawn), np.array([0.5, 0.3, 0.15, 0.05])
+    weights = at_prior(labels, shares)
+    assert weights.mean() == pytest.approx(1)
+    there = np.unique(labels)
+    found = np.array([weights[labels == label].sum() for label in there]) / len(labels)
+    assert found == pytest.approx(shares[there] / shares[there].sum())

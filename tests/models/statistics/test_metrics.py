@@ -39,6 +39,9 @@ def test_calibration_error_is_the_gap_of_confidence_and_accuracy() -> None:
     assert calibration_error(confidence, right) == pytest.approx(0)
     assert calibration_error(confidence, np.zeros(20, bool)) == pytest.approx(0.7)
     assert calibration_error(np.ones(4), np.ones(4, bool)) == pytest.approx(0)
+    weights = np.random.default_rng(0).integers(1, 4, 20)
+    repeated = calibration_error(np.repeat(confidence, weights), np.repeat(right, weights))
+    assert calibration_error(confidence, right, weights.astype(float)) == pytest.approx(repeated)
 
 
 def test_an_interval_is_wider_where_images_are_copies_of_each_other() -> None:
