@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from causalprint.models.lenses import parse_lens
 from causalprint.models.training.interventions import Interventions
 from causalprint.models.training.recipe import Objective, Optimiser, RecipeError, Use, load_recipe, recipe_names
 from causalprint.schemas.model_spec import READINGS
@@ -80,6 +82,13 @@ def test_a_further_lens_is_read_on_the_image_after_the_recipes_own() -> None:
     assert more.lenses == (*usual.lenses, Use("transformers:openai/clip-vit-base-patch16", "image"))
     with pytest.raises(RecipeError, match="lens 'clip' is none of"):
         load_recipe("default", ["clip"])
+
+
+def test_the_large_recipe_is_the_default_with_another_encoder() -> None:
+    usual, large = load_recipe("default"), load_recipe("large")
+    assert replace(large, name=usual.name, about=usual.about, lenses=usual.lenses) == usual
+    assert large.lenses[1:] == usual.lenses[1:]
+    assert parse_lens(large.lenses[0].lens).kind == "transformers"
 
 
 def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
