@@ -4,9 +4,9 @@
 
 IMAGES holds labelled WebDataset tars of photographs and generated images, PICTURES those of ``causalprint lab make-pictures``.
 Writes ``OUT/learn/NAME.tar`` and ``OUT/aside/NAME.tar``, NAME one of ``photographs``, ``generated``, ``graphics``, ``open`` (of
-generators that are never learned) and ``paintings``. An origin of a source is on one side only. Learned are photographs and
-graphics whose licence lets the bundle be used for anything, which the GPL does not clearly do; of an origin at most ``--most``
-images, drawn by their digests.
+generators that are not to be named; half of their kins are learned as ``unregistered``) and ``paintings``. An origin of a source
+is on one side only. Learned are photographs and graphics whose licence lets the bundle be used for anything, which the GPL does
+not clearly do; of an origin at most ``--most`` images, drawn by their digests.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from causalprint.models.bundles.manifest import UNREGISTERED
 from causalprint.pipelines.shards.sample_tar import Row, write_tar
 from causalprint.research.pictures.packages import PACKAGES
 
@@ -48,6 +50,9 @@ ASIDE = (
 )
 """Origins of generated images that are put aside: one or two of each source that has several."""
 
+REGISTERED = frozenset(("dalle", "gemini", "gpt", "latent", "midjourney", "stable", "stylegan"))
+"""How names of generators begin that the bundle names: their kin is never learned as unregistered."""
+
 MOST_GRAPHICS = 24
 """Of an origin, on either side: there are many."""
 
@@ -60,7 +65,9 @@ def main(images: Path, pictures: Path, output: Path, most: int) -> None:
             source, origin = str(row[3]["source"]), str(row[3]["origin"])
             place = where(source, origin, str(row[3].get("licence", "")), tar)
             if place:
-                chosen[place][source, origin].append((digest(hashlib.sha256(row[2]).hexdigest()), row))
+                told = {"source": UNREGISTERED, "origin": source} if place == ("learn", "open") else {}
+                kept = (*row[:3], {**row[3], **told})
+                chosen[place][source, origin].append((digest(hashlib.sha256(row[2]).hexdigest()), kept))
     for (side, name), kinds in sorted(chosen.items()):
         cap = MOST_GRAPHICS if name == "graphics" else most if side == "learn" else None
         kept = [row for kind in sorted(kinds) for _, row in sorted(kinds[kind], key=lambda one: one[0])[:cap]]
@@ -83,7 +90,8 @@ def where(source: str, origin: str, licence: str, tar: Path) -> tuple[str, str] 
     if source == "real":
         return ("learn" if origin in PHOTOGRAPHS or (free and origin in PACKAGES) else "aside"), "photographs"
     if "unknown" in tar.parts:
-        return "aside", "open"
+        kin = kin_of(source)
+        return ("learn" if kin not in REGISTERED and int(digest(kin), 16) % 2 else "aside"), "open"
     return ("aside" if origin in ASIDE else "learn"), "generated"
 
 
@@ -104,6 +112,11 @@ def rows(path: Path) -> Iterator[Row]:
                 if "source" in sidecar and "origin" in sidecar:
                     yield key, extension, data, sidecar
                 del held[key]
+
+
+def kin_of(source: str) -> str:
+    """What versions of one generator have in common: how their names begin."""
+    return re.split(r"[^a-z]", source)[0]
 
 
 def digest(text: str) -> str:

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
-from causalprint.models.bundles.manifest import GRAPHIC, REAL
+from causalprint.models.bundles.manifest import GRAPHIC, REAL, UNREGISTERED
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.models.statistics.softmax import shared_out
 from causalprint.schemas.prior import EVEN, Prior
@@ -81,9 +81,12 @@ class Attributor:
         stored = load_file(bundle.directory / ATTRIBUTION_FILE)
         tensors = {key: value.astype(np.float32) for key, value in stored.items()}
         self._centre, self._whitening = tensors.pop("centre"), tensors.pop("whitening")
-        self._discriminants = discriminants(self._centre, self._whitening)
+        weight, bias = discriminants(self._centre, self._whitening)
+        many = np.array(self._manifest.sources) == UNREGISTERED  # to be like it is to be like none
+        self._discriminants = np.where(many[:, None], 0, weight), np.where(many, -np.inf, bias)
         self._detector = tensors.pop("generated.weight"), tensors.pop("generated.bias")
         self._generators = np.array(self._manifest.generators)
+        self._registered = self._manifest.registered
         self._graphics = np.array([source == GRAPHIC for source in self._manifest.sources])
         self._prior = bundle.prior
         self._families = tuple(map(self._manifest.family_of, self._manifest.sources))
@@ -134,7 +137,7 @@ class Attributor:
         return found
 
     def familiarity(self, fingerprints: Tensor) -> Tensor:
-        """Discriminants float32 (N, K) of fingerprints float32 (N, 128) over their spread, with gradients.
+        """Discriminants (N, K) of fingerprints float32 (N, 128) over their spread, with gradients. -inf: ``unregistered``.
 
         The largest is the familiarity; below ``novelty_limit`` an image is like no known source.
         """
@@ -180,13 +183,12 @@ class Attributor:
         decision, names = self._manifest.decision, self._manifest.sources
         candidates = self._candidates(chances.sources)
         families = self._family_chances(chances.sources)
-        family = max(families, key=lambda name: families[name])
         computed = Attribution(
             Verdict.ABSTAIN.value,
             None,
             None,
             candidates[0].probability,
-            families[family],
+            max(families.values()),
             chances.generated,
             even.odds,
             novelty,
@@ -198,22 +200,29 @@ class Attributor:
             return computed._replace(verdict=(Verdict.GRAPHIC if maker == GRAPHIC else Verdict.REAL).value, reason=None)
         if even.generated < decision.generated_limit:
             return computed
-        if novelty > 1:
-            return computed._replace(verdict=Verdict.UNKNOWN.value, reason=None)
+        return self._name(computed, even, families)
+
+    def _name(self, computed: Attribution, even: Chances, families: Mapping[str, float]) -> Attribution:
+        """The verdict on what is taken for generated: like no known source, or by whom; ``families`` are the audit's chances."""
+        least, names = self._manifest.decision.minimum_probability, self._manifest.sources
         likeliest = int(np.where(self._generators, even.sources, -1).argmax())
-        if even.sources[likeliest] >= decision.minimum_probability:
-            source, own = names[likeliest], self._families[likeliest]
-            named = computed._replace(verdict=Verdict.KNOWN.value, reason=None)
-            return named._replace(source=source, family=own, family_probability=families[own])
-        if self._family_chances(even.sources)[family] >= decision.minimum_probability:
-            return computed._replace(verdict=Verdict.KNOWN.value, family=family, reason=None)
+        sure = bool(even.sources[likeliest] >= least)
+        if (computed.novelty or 0) > 1 or (sure and names[likeliest] == UNREGISTERED):
+            return computed._replace(verdict=Verdict.UNKNOWN.value, reason=None)
+        known = computed._replace(verdict=Verdict.KNOWN.value, reason=None)
+        if sure:
+            own = self._families[likeliest]
+            return known._replace(source=names[likeliest], family=own, family_probability=families[own])
+        family = max(families, key=lambda name: families[name])
+        if self._family_chances(even.sources)[family] >= least:
+            return known._replace(family=family)
         return computed._replace(reason=Abstention.NO_SOURCE.value)
 
     def _family_chances(self, probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
-        """The probability of each family of generators."""
+        """The probability of each family of generators that may be named."""
         sums: dict[str, float] = {}
-        for family, generator, probability in zip(self._families, self._generators, probabilities.tolist(), strict=True):
-            if generator:
+        for family, registered, probability in zip(self._families, self._registered, probabilities.tolist(), strict=True):
+            if registered:
                 sums[family] = sums.get(family, 0.0) + probability
         return {family: float(np.float32(min(total, 1.0))) for family, total in sums.items()}
 

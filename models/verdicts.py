@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
+from causalprint.models.bundles.manifest import UNREGISTERED
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Labels, Mask, Pixels, Scores
 
@@ -20,6 +21,7 @@ class Verdicts(NamedTuple):
 
     Attributes:
         fingerprint: float16 (N, 128).
+        found: (N,), the best candidate of each image, whatever its verdict; ``unregistered`` is none.
         probabilities: calibrated, float64 (N, K), in the order of the bundle's sources.
         uncalibrated: the same, of the scores as they are.
         generated: float64 (N,), calibrated: that a generator made it.
@@ -30,6 +32,7 @@ class Verdicts(NamedTuple):
     """
 
     fingerprint: npt.NDArray[np.float16]
+    found: Labels
     probabilities: Scores
     uncalibrated: Scores
     generated: Scores
@@ -37,12 +40,6 @@ class Verdicts(NamedTuple):
     verdict: npt.NDArray[np.str_]
     accused: Mask
     named: npt.NDArray[np.str_]
-
-    @property
-    def found(self) -> Labels:
-        """The best candidate of each image, whatever its verdict."""
-        best: Labels = self.probabilities.argmax(axis=1)
-        return best
 
 
 class Judge:
@@ -101,9 +98,12 @@ class Judge:
         rows = fingerprints.astype(np.float32)
         attributions = self.attributor(fingerprints)
         chances = [self.attributor.chances(row) for row in rows]
+        probabilities = np.array([each.sources for each in chances], np.float64)
+        definite = np.array(self.bundle.manifest.sources) != UNREGISTERED
         return Verdicts(
             fingerprints,
-            np.array([each.sources for each in chances], np.float64),
+            np.where(definite, probabilities, -1).argmax(axis=1),
+            probabilities,
             np.array([self.attributor.chances(row, calibrated=False).sources for row in rows], np.float64),
             np.array([each.generated for each in chances], np.float64),
             np.array([self.attributor.novelty(row) for row in rows], np.float64),

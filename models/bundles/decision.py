@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from causalprint.models.bundles.manifest import GRAPHIC, Decision, are_generators
+from causalprint.models.bundles.manifest import GRAPHIC, UNREGISTERED, Decision, are_generators
 from causalprint.models.statistics.calibration import balanced, fit_odds, fit_temperature
 from causalprint.models.statistics.origins import halved
 from causalprint.models.statistics.softmax import shared_out
@@ -38,7 +38,7 @@ class HeldOut(NamedTuple):
     Attributes:
         scores: (N, K), NaN where an image was held out by none, as the next two.
         detection: (N,), larger for generated images.
-        familiarity: (N,), the largest discriminant.
+        familiarity: (N,), the largest discriminant of a source that is not ``unregistered``.
         of_new_origin: (N,), whether the networks had seen no image of the same source and origin.
     """
 
@@ -84,8 +84,9 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     generated = (1 / (1 + np.exp(-(scale * odds + offset)))).astype(np.float32)  # as it is stored
     chances = shared_out(generated, (rows + intercept) / temperature, generators)
     seen = said.familiarity[known].astype(np.float64)
-    spread = max(float(seen.std()), 1e-6)
-    limit = float(np.quantile(seen, 1 - NOVELTY_QUANTILE)) / spread
+    of_known = seen[np.array(sources)[truth] != UNREGISTERED]
+    spread = max(float(of_known.std()), 1e-6)
+    limit = float(np.quantile(of_known, 1 - NOVELTY_QUANTILE)) / spread
     accuse = max((_quantile_above(generated[truth == label]) for label in np.unique(truth[~made])), default=0.5)
     clear = min(_cleared(generated, made, halved(balanced(truth), made)), float(np.nextafter(np.float32(accuse), np.float32(0))))
     found = made & (generated >= accuse)

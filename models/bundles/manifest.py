@@ -22,6 +22,8 @@ GRAPHIC = "graphic"
 ART = "real-art"
 NOT_GENERATED = (REAL, GRAPHIC, ART)
 """Sources that are no generators: a camera, ordinary software that draws, and a person who paints."""
+UNREGISTERED = "unregistered"
+"""A source that stands for many generators, none of which is to be named: what is most like it is ``unknown``."""
 Fusion = Literal["f0", "f1", "f2"]
 AttributorKind = Literal["linear", "attention"]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -175,6 +177,11 @@ class Manifest:
         """Of each source, whether it is one."""
         return are_generators(self.sources)
 
+    @property
+    def registered(self) -> tuple[bool, ...]:
+        """Of each source, whether it is a generator that may be named."""
+        return tuple(made and source != UNREGISTERED for source, made in zip(self.sources, self.generators, strict=True))
+
     def family_of(self, source: str) -> str:
         """The family of a generator."""
         return next((family.name for family in self.families if source in family.members), source)
@@ -207,10 +214,10 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     if not _NAME.fullmatch(manifest.name):
         raise BundleError(f"{where}: name {manifest.name!r} must match {_NAME.pattern}")
     sources = manifest.sources
-    if REAL not in sources or len(set(sources)) != len(sources) or not any(manifest.generators):
+    if REAL not in sources or len(set(sources)) != len(sources) or not any(manifest.registered):
         raise BundleError(f"{where}: sources must be distinct and hold {REAL!r} and at least one generator, not {sources}")
     members = [member for family in manifest.families for member in family.members]
-    if len(set(members)) != len(members) or not set(members) <= set(sources) - set(NOT_GENERATED):
+    if len(set(members)) != len(members) or not set(members) <= set(sources) - {*NOT_GENERATED, UNREGISTERED}:
         raise BundleError(f"{where}: families must be of different generators among the sources, not {members}; train it again")
     _check_numbers(manifest, where)
     return manifest

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.bundles.decision import even_shares
-from causalprint.models.bundles.manifest import REAL, Figure, are_generators
+from causalprint.models.bundles.manifest import REAL, UNREGISTERED, Figure, are_generators
 from causalprint.models.bundles.trust import AUDIT
 from causalprint.models.evaluation.scoring import AT_PRIOR, AUC, FOUND, Metric, accusations, estimates
 from causalprint.models.evaluation.scoring_tables import Resampling
@@ -34,6 +34,7 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
     cleared, accused = generated <= decision.cleared_limit, generated >= decision.generated_limit
     of_generator, of_others = np.where(generators, chances, -1.0), np.where(generators, -1.0, chances)
     named = accused & (head.novelty[known] <= 1) & (of_generator.max(axis=1) >= decision.minimum_probability)
+    named &= np.array(sources)[of_generator.argmax(axis=1)] != UNREGISTERED
     answered = cleared | named
     answer = np.where(named, of_generator.argmax(axis=1), of_others.argmax(axis=1))
     new, about_new = of_new_origins(known, labels, origins), "held-out images of origins that were not learned from"

@@ -32,12 +32,14 @@ RIDGE = 0.5
 
 
 class Content(NamedTuple):
-    """What is said of N images by regressions that have seen no image of their source and origin, where it has several origins.
+    """What is said of N images by regressions on others.
 
     Attributes:
-        generated: (N,), larger where images that show such things are generated rather than photographs or paintings.
+        generated: (N,), larger where images that show such things are generated rather than photographs or paintings; of a
+            regression that has seen no image of the same source and origin.
         sources: S names.
-        scores: (N, S), larger where images that show such things are of that source.
+        scores: (N, S), larger where images that show such things are of that source; of one that has seen no image of the same
+            origin where the source has several, and none of the same content where it has one.
     """
 
     generated: Scores
@@ -75,7 +77,7 @@ def blurred(crop: Pixels) -> Pixels:
 
 
 def learn_content(features: Floats, images: LabelledImages, seed: int) -> Content:
-    """Ridge regressions on features (N, D), each of the others' folds by origin; graphics are no part of the first question."""
+    """Ridge regressions on features (N, D), of the folds that an image is not in; graphics are no part of the first question."""
     names, labels = np.unique(images.source, return_inverse=True)
     made = ~np.isin(images.source, NOT_GENERATED)
     asked = images.source != GRAPHIC
@@ -86,14 +88,15 @@ def learn_content(features: Floats, images: LabelledImages, seed: int) -> Conten
     generated, scores = np.zeros(len(labels)), np.zeros((len(labels), len(names)))
     for held_out in split_folds(labels, images.origin, images.content, FOLDS, seed):
         learned = ~held_out
-        if not held_out.any() or not learned.any():
-            continue
-        weights = balance(labels[learned], images.origin[learned]).astype(np.float64)
-        scores[held_out] = _regress(likeness, learned, held_out, targets[learned], weights)
-        told = learned & asked
-        if told.any():
-            weights = halved(balance(labels[told], images.origin[told]).astype(np.float64), made[told])
-            generated[held_out] = _regress(likeness, told, held_out, made[told].astype(np.float64), weights)
+        if held_out.any() and learned.any():
+            weights = balance(labels[learned], images.origin[learned]).astype(np.float64)
+            scores[held_out] = _regress(likeness, learned, held_out, targets[learned], weights)
+    collections = np.char.add(np.char.add(images.source, "/"), images.origin)
+    for held_out in split_folds(made.astype(np.int64), collections, images.content, FOLDS, seed):
+        learned = ~held_out & asked
+        if held_out.any() and learned.any():
+            weights = halved(balance(labels[learned], images.origin[learned]).astype(np.float64), made[learned])
+            generated[held_out] = _regress(likeness, learned, held_out, made[learned].astype(np.float64), weights)
     return Content(generated, tuple(names.tolist()), scores)
 
 

@@ -77,7 +77,7 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
     if track == "aligned":
         metrics += aligned(truth, verdicts)
     known = truth.label != STRANGER
-    right = (verdicts.found == truth.label)[known]
+    right, best = (verdicts.found == truth.label)[known], (np.arange(len(known)), verdicts.found)
     return BundleEvaluation(
         bundle_id=judge.bundle.bundle_id,
         digest=judge.bundle.digest,
@@ -88,8 +88,8 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
         recalls=recalls(truth, verdicts, resampling),
         accusations=accusations(truth, verdicts, resampling),
         confusion=confusion(truth, verdicts, manifest.sources),
-        before=reliability(verdicts.uncalibrated[known], right),
-        after=reliability(verdicts.probabilities[known], right),
+        before=reliability(verdicts.uncalibrated[best][known], right),
+        after=reliability(verdicts.probabilities[best][known], right),
         robustness=costs,
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalprint.models.bundles.decision import even_shares
-from causalprint.models.bundles.manifest import ART, GRAPHIC, NOT_GENERATED, REAL, Manifest
+from causalprint.models.bundles.manifest import ART, GRAPHIC, NOT_GENERATED, REAL, UNREGISTERED, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
 from causalprint.models.evaluation.content import Content, deciles, within
 from causalprint.models.labelled import STRANGER, LabelledImages
@@ -56,6 +56,7 @@ class Truth(NamedTuple):
         real: the label of ``real``.
         generated: (N,), whether a generator made each, known to the bundle or not.
         families: (K,), the family of each of the bundle's sources.
+        definite: (K,), which of them are one source and not many: all but ``unregistered``.
         shares: (K,), the prior of each that the bundle is calibrated for.
         trained: (N,), whether the bundle's card names training images of that source and origin.
         content: what the images show says of them.
@@ -68,6 +69,7 @@ class Truth(NamedTuple):
     trained: Mask
     generated: Mask
     families: Text
+    definite: Mask
     shares: Doubles
     content: Content
     named_by_content: Labels
@@ -112,8 +114,9 @@ def truth_of(manifest: Manifest, images: LabelledImages, content: Content) -> Tr
     trained = np.array([pair in seen for pair in pairs], np.bool_)
     labels, families = images.labels(manifest.sources), np.array([manifest.family_of(source) for source in manifest.sources])
     made = ~np.isin(images.source, NOT_GENERATED)
+    definite = np.array(manifest.sources) != UNREGISTERED
     by_content, shares = content.best(manifest.sources), even_shares(manifest.sources)
-    return Truth(images, labels, manifest.sources.index(REAL), trained, made, families, shares, content, by_content)
+    return Truth(images, labels, manifest.sources.index(REAL), trained, made, families, definite, shares, content, by_content)
 
 
 def estimates(metrics: Sequence[Metric], content: Text, seed: int, rounds: int) -> list[tuple[Metric, Estimate]]:
@@ -204,7 +207,7 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
     )
     metrics = []
     for stage, chances, note in stages:
-        sure = (chances.max(axis=1), right, weights)
+        sure = (chances[np.arange(len(known)), verdicts.found], right, weights)
         metrics += [
             Metric(f"calibration error {stage}", known, calibration_error, sure, f"ECE, 15 bins, {AT_PRIOR}, {note}"),
             Metric(f"log loss {stage}", known, nll, (chances, truth.label, weights), f"NLL, nats, {AT_PRIOR}, {note}"),
@@ -226,7 +229,8 @@ def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     against = f"known sources against {', '.join(np.unique(truth.images.source[strange]).tolist())}"
     kept = "share of strangers kept while 95 % of the known are; less is better"
     metrics = []
-    for name, familiar in (("novelty", -verdicts.novelty), ("largest probability", verdicts.probabilities.max(axis=1))):
+    likely = np.where(truth.definite, verdicts.probabilities, 0).max(axis=1)
+    for name, familiar in (("novelty", -verdicts.novelty), ("largest probability", likely)):
         metrics += [
             Metric(f"open set AUROC, {name}", everything, area_under_curve, (known, familiar), against),
             Metric(f"open set FPR at 95 % TPR, {name}", everything, fpr_at_tpr, (known, familiar), kept),

@@ -81,9 +81,8 @@ def confusion(truth: Truth, verdicts: Verdicts, sources: Sequence[str]) -> tuple
     )
 
 
-def reliability(probabilities: Scores, right: Mask) -> tuple[Bin, ...]:
-    """The bins that calibration error sums over, of images (N,) whose best candidate is ``right`` or not; empty ones left out."""
-    best = probabilities.max(axis=1)
+def reliability(best: Scores, right: Mask) -> tuple[Bin, ...]:
+    """The bins of calibration errors: of images (N,), by their best candidates' probability, which are ``right``; none empty."""
     place = confidence_bins(best, BINS)
     return tuple(
         Bin(int(here.sum()), round(float(best[here].mean()), 6), round(float(right[here].mean()), 6))

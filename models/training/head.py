@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from causalprint.models.bundles.decision import HeldOut, set_limits
-from causalprint.models.bundles.manifest import Decision, Feature, Network
+from causalprint.models.bundles.manifest import UNREGISTERED, Decision, Feature, Network
 from causalprint.models.statistics.discriminant import WithinMetric, discriminants
 from causalprint.models.statistics.origins import of_new_origins, split_folds
 from causalprint.models.training.examples import Labelled
@@ -90,7 +90,7 @@ def fit_head(
             :func:`~causalprint.models.statistics.origins.split_folds` and learns from all.
         report: told what is being done.
     """
-    classes = len(sources)
+    classes, definite = len(sources), np.array(sources) != UNREGISTERED
     device = torch.device(config.device)
     checkpoints = config.checkpoints
 
@@ -109,7 +109,7 @@ def fit_head(
         metric = trained.metric(labelled.take(~rows))
         scores[rows] = trained.scores(found)
         detection[rows] = trained.detection(found)
-        familiarity[rows] = discriminants(*metric)(found).max(axis=1)
+        familiarity[rows] = discriminants(*metric)(found)[:, definite].max(axis=1)
         of_new_origin[rows] = of_new_origins(rows, labelled.labels, labelled.images.origin)
         return metric
 

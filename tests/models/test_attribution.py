@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -154,6 +155,42 @@ def test_a_prior_moves_graphics_against_photographs(bundle: Bundle) -> None:
     chances = Attributor(drawn).chances(row.astype(np.float32), prior=drawn.prior)
     at = dict(zip(SOURCES, chances.sources.tolist(), strict=True))
     assert np.log(at["graphic"] / at["real"]) == pytest.approx((5 - 7) / 2 + np.log(49) + np.log(3), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def several(bundle: Bundle) -> Bundle:
+    """The same, of which ``zeta`` stands for many."""
+    return replace(bundle, manifest=replace(bundle.manifest, sources=(*SOURCES[:6], "unregistered", "graphic")))
+
+
+def test_what_is_most_like_the_unregistered_is_unknown(several: Bundle) -> None:
+    found = _one(several, _at(made=3, zeta=10, alpha=1))
+    assert (found.verdict, found.source, found.family, found.reason) == ("unknown", None, None, None)
+    assert found.candidates[0].source == "unregistered"
+    assert found.accuses
+    familiar = _one(several, _at(made=10, zeta=22, delta=19))
+    assert (familiar.verdict, familiar.candidates[0].source) == ("unknown", "unregistered")
+    assert familiar.novelty is not None
+    assert familiar.novelty < 1
+    between = _one(several, _at(made=10, zeta=10, gamma=10))
+    assert (between.verdict, between.reason) == ("abstain", "no-source")
+    assert _one(several, _at(made=3, delta=10, alpha=1)).source == "delta"
+
+
+def test_what_is_near_the_unregistered_alone_is_familiar_to_none(bundle: Bundle, several: Bundle) -> None:
+    row = _at(made=3, zeta=10).astype(np.float32)
+    assert Attributor(bundle).novelty(row) < 1 < Attributor(several).novelty(row)
+    familiar = Attributor(several).familiarity(torch.from_numpy(row)[None])[0]
+    assert np.isneginf(familiar.numpy()).tolist() == [source == "zeta" for source in SOURCES]
+    near = _at(made=3, delta=10).astype(np.float32)
+    assert Attributor(bundle).novelty(near) == Attributor(several).novelty(near)
+
+
+def test_the_unregistered_are_no_family(several: Bundle) -> None:
+    found = _one(several, _at(made=3, zeta=10, alpha=6, beta=6))
+    at = {one.source: one.probability for one in found.candidates}
+    assert found.verdict == "unknown"
+    assert found.family_probability == pytest.approx(at["alpha"] + at["beta"], rel=1e-5)
 
 
 def test_a_prior_gives_a_bundle_another_id(bundle: Bundle) -> None:

@@ -49,6 +49,7 @@ def a_truth(strangers: int = 6) -> Truth:
         origin == "origin-0",
         source != "real",
         np.array(SOURCES),
+        np.ones(len(SOURCES), np.bool_),
         even_shares(SOURCES),
         known,
         known.best(SOURCES),
@@ -65,7 +66,8 @@ def verdicts_of(answers: Sequence[int], sure: float = 0.9, novelty: float = 0.5)
     nothing = np.zeros(count, np.bool_)
     generated = 1 - probabilities[:, 0]
     fingerprints = np.zeros((count, 128), np.float16)
-    return Verdicts(fingerprints, probabilities, probabilities, generated, np.full(count, novelty), verdict, nothing, named)
+    best = probabilities.argmax(axis=1)
+    return Verdicts(fingerprints, best, probabilities, probabilities, generated, np.full(count, novelty), verdict, nothing, named)
 
 
 def named(measures: Sequence[Measure]) -> dict[str, float]:
@@ -141,7 +143,7 @@ def test_false_accusations_are_counted_by_kind_and_origin() -> None:
 
 def test_reliability_bins_hold_all_images() -> None:
     said = verdicts_of([0] * 10, sure=0.7)
-    (only,) = reliability(said.probabilities, np.arange(10) < 7)
+    (only,) = reliability(said.probabilities.max(axis=1), np.arange(10) < 7)
     assert only.images == 10
     assert only.probability == only.right == pytest.approx(0.7)
 
