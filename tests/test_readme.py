@@ -147,8 +147,8 @@ def test_the_sources_and_figures_are_the_bundles() -> None:
     assert f"for {answered} of 100 images, and {right} of 100 answers are right" in text
     photographs, graphics = (round(100 * figures[f"{kind} accused"].value) for kind in ("photographs", "graphics"))
     assert f"takes {photographs} of 100 photographs and {graphics} of 100 graphics for generated" in text
-    assert f"alone names {thumbnail} of 100 rightly, where guessing names 8" in text
-    assert figures["shortcut audit: 16x16 thumbnail"].note.endswith("chance 0.08")
+    assert f"alone names {thumbnail} of 100 rightly, where guessing names 7" in text
+    assert figures["shortcut audit: 16x16 thumbnail"].note.endswith("chance 0.07")
 
 
 def _images(origins: Iterable[Origin]) -> int:
@@ -161,11 +161,11 @@ def test_figures_measured_elsewhere_are_those_of_their_pages() -> None:
     rows = re.findall(r"^\| ([^|]+) \| (0\.\d+) \[.*?\] \| [\d,]+ \|", evaluation, re.MULTILINE)
     of_100 = {name: round(100 * float(value)) for name, value in rows}
     said = " ".join(evaluation.split())
-    assert "Of 1,293 photographs of 17 origins it names a generator for 5, and takes 7 for generated at all" in said
-    assert "Of 1,293 photographs of 17 origins it takes 7 for generated, of 312 graphics of 13 origins none" in text
+    assert "Of 1,775 photographs of 31 origins it names a generator for 8, and takes 14 for generated at all" in said
+    assert "Of 1,775 photographs of 31 origins it takes 14 for generated, of 312 graphics of 13 origins none" in text
     assert of_100["graphics accused"] == 0
-    assert "of 80 paintings and portraits by people, 2 are taken for generated" in said
-    assert "of 80 paintings by people 2" in text
+    assert "of 80 paintings and portraits by people, 11 are taken for generated" in said
+    assert "of 80 paintings by people 11" in text
     answered, right = of_100["answered"], of_100["right where answered"]
     assert f"answers {answered} of 100 images of sources that it knows, and {right} of 100 of these answers are right" in text
     found, strangers = of_100["generated found, TPR at 1 % FPR"], of_100["strangers found, TPR at 1 % FPR"]

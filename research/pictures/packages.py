@@ -77,6 +77,7 @@ GRAPHICS: dict[str, Package] = {
 
 
 PHOTOGRAPHS = Path(__file__).with_name("photographs.yaml")
+"""Which packages hold photographs, and where these are from."""
 
 
 def _photographs() -> dict[str, Package]:
