@@ -17,6 +17,7 @@ from causalprint.models.evaluation.scoring import (
     calibration,
     closed_set,
     measure,
+    nearest,
     open_set,
     truth_of,
 )
@@ -73,7 +74,8 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
     judge, truth, verdicts = judged
     manifest = judge.bundle.manifest
     temperature = manifest.decision.temperature
-    metrics = [*closed_set(truth, verdicts), *calibration(truth, verdicts, temperature), *open_set(truth, verdicts)]
+    metrics = [*closed_set(truth, verdicts), *calibration(truth, verdicts, temperature), *nearest(truth, verdicts)]
+    metrics += open_set(truth, verdicts)
     if track == "aligned":
         metrics += aligned(truth, verdicts)
     known = truth.label != STRANGER

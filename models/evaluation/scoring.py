@@ -14,6 +14,7 @@ from causalprint.models.bundles.decision import even_shares
 from causalprint.models.bundles.manifest import ART, GRAPHIC, NOT_GENERATED, REAL, UNREGISTERED, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
 from causalprint.models.evaluation.content import Content, deciles, within
+from causalprint.models.evaluation.neighbours import neighbours
 from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.calibration import at_prior
 from causalprint.models.statistics.metrics import (
@@ -193,6 +194,29 @@ def accusations(source: Text, named: Mask, accused: Mask, generated: Scores) -> 
             Metric(f"{called} surely generated", here, np.mean, (generated >= SURE,), f"generated_probability {SURE} or more"),
         ]
     return metrics
+
+
+def nearest(truth: Truth, verdicts: Verdicts) -> list[Metric]:
+    """What an image's nearest fingerprints of other collections share with it: what made them, or what they show."""
+    tenths = deciles(truth.content.generated, np.ones(len(truth.label), np.bool_))
+    found = neighbours(verdicts.fingerprint, truth.images.source, truth.images.origin, tenths)
+    elsewhere = "of the ten nearest images of other sources and origins"
+
+    def shared(name: str, of: Mask, share: Scores, by_chance: Scores, what: str) -> Metric:
+        chance = f"{by_chance[of].mean():.2f}" if of.any() else "none"
+        return Metric(name, of, np.mean, (share,), f"{elsewhere}, {what}; by chance {chance}")
+
+    return [
+        shared("nearest share the source", found.of, found.source, found.source_by_chance, "by that source"),
+        shared(
+            "nearest share the generator",
+            found.of & truth.generated,
+            found.source,
+            found.source_by_chance,
+            "by that generator",
+        ),
+        shared("nearest share the content", found.of, found.content, found.content_by_chance, "in the same tenth"),
+    ]
 
 
 def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Metric]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from causalprint.models.training.interventions import Style
 from causalprint.schemas.accounts import RejectCount
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import ImageSlice, Reject, Shard
@@ -39,7 +40,7 @@ def an_example(seed: int, versions: int = 2) -> Example:
         1000 + seed,
         draw.integers(0, 256, 768, np.uint8),
         draw.normal(size=(versions, WIDTH)).astype(np.float16),
-        draw.normal(size=(versions, 9)).astype(np.float32),
+        draw.normal(size=(versions, len(Style()))).astype(np.float32),
     )
 
 
