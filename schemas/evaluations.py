@@ -65,6 +65,8 @@ class Robustness(NamedTuple):
         flips: share of verdicts (``verdict`` and named source) that it changes.
         answers: share of best candidates that it changes.
         auc: generated against photographs, after it.
+        accused: after it, the share of photographs and graphics that are given a generator or have a ``generated_probability`` of
+            0.9 or more.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Robustness(NamedTuple):
     flips: Estimate
     answers: Estimate
     auc: Estimate
+    accused: Estimate
 
 
 class Shortcut(NamedTuple):

@@ -57,12 +57,19 @@ def judge_bundle(
 
 
 def perturb(
-    judged: Judged, labelled: LabelledCrops, seeds: int, resampling: Resampling, pool: Executor, report: Report
+    judged: Judged,
+    labelled: LabelledCrops,
+    names: Sequence[str],
+    seeds: int,
+    resampling: Resampling,
+    pool: Executor,
+    report: Report,
 ) -> tuple[Robustness, ...]:
-    """What every perturbation costs, beginning with none. Those that are drawn are drawn ``seeds`` times."""
+    """What perturbations of those ``names`` cost, beginning with none. Those that are drawn are drawn ``seeds`` times."""
     judge, truth, verdicts = judged
     rows = [robustness("none", UNCHANGED, truth, verdicts, [verdicts], resampling)]
-    for name, perturbation in PERTURBATIONS.items():
+    for name in names:
+        perturbation = PERTURBATIONS[name]
         draws = range(seeds if perturbation.drawn else 1)
         after = [_verdicts(judge, labelled, name, perturbation, seed, pool, report) for seed in draws]
         rows.append(robustness(name, perturbation, truth, verdicts, after, resampling))

@@ -111,12 +111,13 @@ def robustness(
     flipped = np.array([(each.verdict != before.verdict) | (each.named != before.named) for each in after])
     detected = truth.generated | (label == truth.real)
     chances = [each.generated for each in after]
+    accused = np.mean([(each.verdict == Verdict.KNOWN.value) | (each.generated >= SURE) for each in after], axis=0)
 
     def values(rows: Labels) -> list[float]:
         kept = rows[known[rows]]
         if not len(kept):
-            return [float("nan")] * 5
-        shown = kept[detected[kept]]
+            return [float("nan")] * 6
+        shown, others = kept[detected[kept]], kept[~truth.generated[kept]]
         accuracy = float(np.mean([macro_recall(label[kept], answer[kept]) for answer in answers]))
         return [
             accuracy,
@@ -124,6 +125,7 @@ def robustness(
             float(flipped[:, kept].mean()),
             float(changed[:, kept].mean()),
             float(np.mean([area_under_curve(truth.generated[shown], chance[shown]) for chance in chances])),
+            float(accused[others].mean()) if len(others) else float("nan"),
         ]
 
     estimates = bootstrap_each(values, truth.images.content.tolist(), *resampling)

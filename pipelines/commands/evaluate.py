@@ -30,7 +30,18 @@ class EvaluateConfig(Command):
         ),
     ] = ()
     track: Annotated[Track, Stated.ALWAYS] = "png"
-    robustness: Annotated[bool, Option("Also measure what JPEG, resizing, cropping, blur and noise cost.")] = False
+    robustness: Annotated[
+        bool, Option("Also measure what every perturbation costs: JPEG, WebP, resizing, chains of the web, blur, noise and more.")
+    ] = False
+    perturbations: Annotated[
+        tuple[str, ...],
+        Option(
+            "Also measure what this perturbation costs, and no other; may be given again.",
+            "NAME",
+            names=("--perturbation",),
+            usual="none, or all with --robustness",
+        ),
+    ] = ()
     seeds: Annotated[
         int,
         Option(

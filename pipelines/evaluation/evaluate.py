@@ -42,7 +42,7 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
     from causalprint.models.bundles.bundle import load_bundle
     from causalprint.models.evaluation.content import content_of
     from causalprint.models.evaluation.judging import judge_bundle
-    from causalprint.models.evaluation.perturbations import TRACKS
+    from causalprint.models.evaluation.perturbations import PERTURBATIONS, TRACKS
     from causalprint.pipelines.evaluation.output import write_evaluation
     from causalprint.pipelines.labelled.crops import read_labelled_crops
 
@@ -50,6 +50,9 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         raise EvaluationError("evaluate needs matplotlib: pip install 'causalprint[compare]'")
     if "://" in config.output:
         raise EvaluationError(f"--output {config.output!r} is no local folder; evaluations are written to one")
+    for name in config.perturbations:
+        if name not in PERTURBATIONS:
+            raise EvaluationError(f"--perturbation {name!r} is none of {', '.join(PERTURBATIONS)}")
     bundles = [load_bundle(path) for path in config.bundles or (None,)]
     threads = config.threads or cores()
     with scratch() as folder, ThreadPoolExecutor(threads) as pool:
@@ -119,15 +122,17 @@ def _measure(
 ) -> Evaluation:
     import causalprint
     from causalprint.models.evaluation.judging import audit_images, measure_bundle, perturb
+    from causalprint.models.evaluation.perturbations import PERTURBATIONS
     from causalprint.models.evaluation.scoring_tables import Resampling, differences
     from causalprint.schemas.evaluations import EVALUATION_SCHEMA, Evaluation, ImageCount
 
     resampling = Resampling(0, config.rounds * config.seeds)
+    perturbed = tuple(PERTURBATIONS) if config.robustness else config.perturbations
     report("auditing shortcuts")
     shortcuts = audit_images(labelled, judged, resampling, config.threads or cores())
     measured = []
     for one in judged:
-        costs = perturb(one, labelled, config.seeds, resampling, pool, report) if config.robustness else ()
+        costs = perturb(one, labelled, perturbed, config.seeds, resampling, pool, report) if perturbed else ()
         report(f"{one.judge.bundle.bundle_id}: resampling")
         measured.append(measure_bundle(one, config.track, costs, resampling))
     images = labelled.images

@@ -155,11 +155,15 @@ def test_a_perturbation_that_changes_nothing_flips_nothing() -> None:
     row = robustness("identity", nothing, truth, before, [before, before], SOME)
     assert row.flips == row.answers == row.lost == Estimate(0, 0, 0)
     assert row.accuracy == Estimate(1, 1, 1)
+    assert row.accused == Estimate(0, 0, 0)
     other = verdicts_of([0] * len(truth.label))
     row = robustness("blind", nothing, truth, before, [before, other], SOME)
     assert row.accuracy.value == pytest.approx((1 + 1 / 3) / 2)
     assert row.lost.value == pytest.approx(1 / 3)
     assert row.flips.value == pytest.approx(1 / 3)
+    accusing = verdicts_of([1] * len(truth.label))
+    row = robustness("accusing", nothing, truth, before, [before, accusing], SOME)
+    assert row.accused.value == 0.5
 
 
 def test_a_difference_is_of_the_images_that_both_bundles_know() -> None:

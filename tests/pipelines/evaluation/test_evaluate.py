@@ -173,6 +173,15 @@ def test_the_same_command_writes_the_same_files_and_another_track_its_own_sectio
     assert "--track jpeg95 --seeds 1 --limit 5" in read_section(document, "evaluate-jpeg95")
 
 
+def test_perturbations_are_measured_by_name(tmp_path: Path, images: str, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--perturbation", "webp-80", "--perturbation", "jpeg-75", "--seeds", 1)
+    answer = command(capsys, "evaluate", images, "--bundle", tiny, "-o", tmp_path / "out", *asked)
+    rows = answer.found["bundles"][0]["robustness"]
+    assert [row["name"] for row in rows] == ["none", "webp-80", "jpeg-75"]
+    assert all(0 <= row["accused"]["value"] <= 1 for row in rows)
+    assert "falsely accused" in (tmp_path / "out" / "RESULTS.md").read_text()
+
+
 def test_what_cannot_be_evaluated_is_said_and_nothing_is_written(tmp_path: Path, images: str, tiny: Path) -> None:
     output = tmp_path / "out"
 
@@ -189,6 +198,8 @@ def test_what_cannot_be_evaluated_is_said_and_nothing_is_written(tmp_path: Path,
         attempt(shard(tmp_path / "alone.tar", ["alpha"], 3), track="aligned")
     with pytest.raises(EvaluationError, match="was given twice"):
         evaluate(EvaluateConfig((images,), str(output), (str(tiny), str(tiny))))
+    with pytest.raises(EvaluationError, match=r"--perturbation 'jpg' is none of jpeg-90, .*noise$"):
+        evaluate(EvaluateConfig((images,), str(tmp_path / "out"), (str(tiny),), perturbations=("jpg",)))
     with pytest.raises(EvaluationError, match="no local folder"):
         evaluate(EvaluateConfig((images,), "s3://bucket/out", (str(tiny),)))
     assert not output.exists()
