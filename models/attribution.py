@@ -167,7 +167,8 @@ class Attributor:
         novelty = self.novelty(fingerprint)
         if not (np.isfinite(even.sources).all() and np.isfinite(novelty)):  # what is no number is no verdict
             return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNDECIDED.value)
-        return self._decide(even, self.chances(fingerprint, prior=self._prior), novelty)
+        asked = even if self._prior == EVEN else self.chances(fingerprint, prior=self._prior)
+        return self._decide(even, asked, novelty)
 
     def _decide(self, even: Chances, chances: Chances, novelty: float) -> Attribution:
         """The verdict.

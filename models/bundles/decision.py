@@ -103,9 +103,8 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
 def even_shares(sources: Sequence[str]) -> Doubles:
     """The prior of each source (K,) at :data:`~causalprint.schemas.prior.EVEN`: generators alike; paintings as photographs."""
     generators = are_generators(sources)
-    others = {GRAPHIC: EVEN.graphic}
     shares = [
-        EVEN.generated / sum(generators) if made else others.get(source, EVEN.photograph)
+        EVEN.generated / sum(generators) if made else EVEN.graphic if source == GRAPHIC else EVEN.photograph
         for source, made in zip(sources, generators, strict=True)
     ]
     return np.array(shares, np.float64)

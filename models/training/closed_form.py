@@ -80,11 +80,10 @@ def _origins(values: Tensor, sample: Sample) -> _Origins:
     """Those of images' values (N, C)."""
     offsets, source = [values.new_zeros(0, values.shape[1])], list[int]()
     for label in sample.labels.unique().tolist():
-        names = sample.origins[sample.labels == label]
-        if len(names.unique()) > 1:
-            means = torch.stack(
-                [values[(sample.labels == label) & (sample.origins == name)].mean(dim=0) for name in names.unique()]
-            )
+        here = sample.labels == label
+        names = sample.origins[here].unique()
+        if len(names) > 1:
+            means = torch.stack([values[here & (sample.origins == name)].mean(dim=0) for name in names])
             offsets.append((means - means.mean(dim=0)) * len(means) ** -0.5)
             source += [label] * len(means)
     return _Origins(torch.cat(offsets), torch.tensor(source, dtype=torch.int64))

@@ -20,6 +20,8 @@ from causalprint.schemas.arrays import Pixels
 _LUMA = np.array([0.299, 0.587, 0.114])
 _CHROMA = np.array([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 """Cb and Cr of RGB (ITU-T T.871), less their offset."""
+_OF_CHROMA = np.linalg.inv(np.vstack([_LUMA, _CHROMA]))[:, 1:]
+"""RGB of Cb and Cr, where luma stays."""
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
@@ -176,6 +178,6 @@ def change_chroma(pixels: Pixels, noise: float, blur: float, draw: np.random.Gen
     chroma = wide @ _CHROMA.T
     changed = gaussian_filter(chroma, (blur, blur, 0)) if blur else chroma.copy()
     changed += draw.normal(0, noise, changed.shape)
-    moved = (changed - chroma) @ np.linalg.inv(np.vstack([_LUMA, _CHROMA]))[:, 1:].T
+    moved = (changed - chroma) @ _OF_CHROMA.T
     found: Pixels = np.clip(np.rint(wide + moved), 0, 255).astype(np.uint8)
     return found

@@ -1,1 +1,1 @@
-"""Graphics: what ordinary software draws, so that a bundle learns that neither a camera nor a generator made it."""
+"""Pictures that no generator made: what ordinary software draws, and the graphics, paintings and photographs of packages."""

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle, load_bundle, save_bundle
-from causalprint.models.bundles.manifest import SCHEMA, Decision, Family, Geometry, Manifest
+from causalprint.models.bundles.manifest import SCHEMA, Family, Geometry, Manifest
 from causalprint.schemas.prior import parse_prior
 from causalprint.schemas.tables import FINGERPRINT_DIM
+from tests.bundles import UNDECIDED
 
 SOURCES = ("alpha", "beta", "real", "gamma", "delta", "epsilon", "zeta", "graphic")
 MADE = 50
@@ -37,16 +38,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         residual="denoise:someone/some-model",
         features=(),
         families=(Family("greek", ("alpha", "beta")),),
-        decision=Decision(
+        decision=replace(
+            UNDECIDED,
             temperature=2.0,
             generated_scale=0.5,
             generated_offset=1.0,
             cleared_limit=0.2,
             generated_limit=0.8,
             minimum_probability=0.6,
-            novelty_limit=1.0,
             novelty_spread=10.0,
-            flat=0.0,
         ),
     )
     attribution: dict[str, npt.NDArray[np.float32]] = {
