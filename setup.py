@@ -59,6 +59,7 @@ setup(
             "scikit-image>=0.26",
             "transformers>=5",
         ],
+        "sign": ["rfc3161-client>=1.0.5", "securesystemslib[crypto]>=1.3"],
         "dataflow": ["apache-beam[gcp]>=2.76"],
         "test": [
             "gcp-storage-emulator>=2026.7",
