@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -29,7 +30,7 @@ from tests.samples import sample_shard
 
 Capture = pytest.CaptureFixture[str]
 Verify = Callable[..., Answer]
-KINDS = {
+KINDS: dict[str, Callable[[], PrivateKeyTypes]] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
     "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
     "rsa": lambda: rsa.generate_private_key(65537, 2048),
