@@ -65,6 +65,7 @@ setup(
             "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.150",
             "import-linter>=2.10",
+            "mlcroissant>=1.1",
             "moto[s3,server]>=5.2",
             "mypy>=2.4",
             "pandas-stubs>=2.2",
