@@ -9,24 +9,17 @@ import duckdb
 from fsspec.implementations.local import LocalFileSystem
 
 from causalprint.schemas.config import Storage, storage_of
-from causalprint.schemas.tables import FINGERPRINT_DIM, TABLES
+from causalprint.schemas.run_shards import RUN_SHARDS
+from causalprint.schemas.tables import SCHEMA_VERSION
+from causalprint.schemas.views import FILES, derived_views, stored_view
 from causalprint.transforms.storage.storage import filesystem
-from causalprint.transforms.tables.committed import bundle_ids
+from causalprint.transforms.tables.committed import bundle_ids, run_ids
 from causalprint.transforms.tables.settings import read_settings
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
-
-_FINDINGS = """
-    SELECT i.image_id, a.verdict, a.source, a.family, a.probability, a.family_probability,
-           a.generated_probability, a.log_likelihood_ratio, a.novelty, a.candidates, a.reason,
-           i.format, i.width, i.height, i.jpeg_quality, i.resampled, i.metadata,
-           i.shard, i.member, i."offset", i.slice_id, i.bundle
-    FROM attributions a
-    JOIN images i USING (bundle, slice_id, member, "offset")
-"""
 
 
 class OpenAuditError(ValueError):
@@ -67,26 +60,47 @@ class Table:
 
 
 class AuditTables:
-    """The tables of one audit's output, each a view of DuckDB under its own name.
+    """The tables of one audit's output, each a view of DuckDB under its own name (``causalprint.schemas.views``).
 
+    ``findings``: images and their verdicts in one row, a row for each image that the audit has now; ``current_images``,
+    ``current_embeddings``, ``current_attributions``, ``current_rejects`` and ``current_shards``: what the tables hold of that;
     ``images``, ``embeddings`` (fingerprints as ``FLOAT[128]``, so that DuckDB's array functions take them), ``attributions``,
-    ``rejects`` and ``shards``, all with the column ``bundle``; and ``findings``: images and their verdicts in one row.
+    ``rejects`` and ``shards``: all that was ever written, also of shards that have changed or vanished since; ``run_shards``:
+    what each run said of its shards. All have the column ``bundle``.
+
+    Attributes:
+        note: where it is not known what is current, what is taken for it, in one sentence; else empty.
     """
 
-    def __init__(self, output: str, storage: Storage) -> None:
-        self._connection = duckdb.connect()
+    def __init__(self, output: str, storage: Storage, database: str = ":memory:") -> None:
+        self.note = ""
+        self._connection = duckdb.connect(database)
         fs, base = filesystem(output, storage, patient=True)
         if not isinstance(fs, LocalFileSystem):
             self._connection.register_filesystem(fs)
             base = fs.unstrip_protocol(base)
-        for table in TABLES:
-            cast = f"fingerprint::FLOAT[{FINGERPRINT_DIM}] AS fingerprint" if table == "embeddings" else ""
-            columns = f"* REPLACE ({cast})" if cast else "*"
-            files = f"{base}/{table}/*/*.parquet".replace("'", "''")
-            self._connection.execute(
-                f"CREATE VIEW {table} AS SELECT {columns} FROM read_parquet('{files}', hive_partitioning = true)"  # noqa: S608
-            )
-        self._connection.execute(f"CREATE VIEW findings AS {_FINDINGS}")
+        self._base = base
+        settings = read_settings(output, storage)
+        older = settings is not None and settings.schema_version < SCHEMA_VERSION
+        empty = {table for table in FILES if not self._create_stored(table, older=older)}
+        listed = RUN_SHARDS not in empty
+        closed = None if listed else _closed_last(output, storage)
+        for view in derived_views(listed=listed, closed=closed):
+            self._connection.execute(view.statement)
+        if not listed:
+            known = "of the last run's shards" if closed is not None else "of every slice that is committed"
+            self.note = f"no run has listed its shards in {output}, so what is current are the rows {known}"
+
+    def _create_stored(self, table: str, *, older: bool) -> bool:
+        """Creates the view of the files of a table; returns whether there are any."""
+        try:
+            self._connection.execute(stored_view(table, self._base, older=older).statement)
+        except duckdb.IOException as error:
+            if "No files found" not in str(error):
+                raise
+            self._connection.execute(stored_view(table, self._base, empty=True).statement)
+            return False
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -98,13 +112,24 @@ class AuditTables:
         """Lets go of DuckDB's connection."""
         self._connection.close()
 
+    def lock(self) -> None:
+        """From now on queries reach the audit's own files and nothing else: no other file, no network, no variable of Python."""
+        directory = f"{self._base}/".replace("'", "''")
+        for name, value in (
+            ("allowed_directories", f"['{directory}']"),
+            ("enable_external_access", "false"),
+            ("python_enable_replacements", "false"),
+            ("lock_configuration", "true"),
+        ):
+            self._connection.execute(f"SET {name} = {value}")
+
     def sql(self, query: str) -> Table:
         """The rows of a query, in DuckDB's SQL over the views."""
         return Table(self._connection.sql(query))
 
     @property
     def images(self) -> Table:
-        """What the bytes are: a row for every image that was decoded."""
+        """What the bytes are: a row for every image that was decoded, by whatever run; ``current_images`` has those of now."""
         return self.sql("FROM images")
 
     @property
@@ -114,7 +139,7 @@ class AuditTables:
 
     @property
     def attributions(self) -> Table:
-        """The verdicts: a row for every row of images."""
+        """The verdicts: a row for every row of images, and for each bundle that attributed it."""
         return self.sql("FROM attributions")
 
     @property
@@ -124,13 +149,25 @@ class AuditTables:
 
     @property
     def shards(self) -> Table:
-        """Closed accounts: a row for every shard."""
+        """Closed accounts: a row for every version of every shard."""
         return self.sql("FROM shards")
 
     @property
     def findings(self) -> Table:
-        """Images and their verdicts in one row; :func:`causalprint.fetch` takes such a row."""
+        """The audit as it is now: images and their verdicts in one row; :func:`causalprint.fetch` takes such a row."""
         return self.sql("FROM findings")
+
+
+def _closed_last(output: str, storage: Storage) -> tuple[str, ...] | None:
+    """The shards that the last run closed, by ``shard_id``; ``None`` where its manifest does not list them."""
+    from causalprint.transforms.tables.write_manifest import read_manifest
+
+    runs = run_ids(output, storage)
+    try:
+        manifest = read_manifest(output, runs[-1], storage) if runs else None
+    except ValueError:  # of another version
+        return None
+    return tuple(shard.shard_id for shard in manifest.totals.closed) or None if manifest else None
 
 
 def open_audit(output: str, *, storage_options: str = "{}") -> AuditTables:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from causalprint.schemas.accounts import Counts, add_digests
+from causalprint.schemas.accounts import Counts, RejectCount, VerdictCount, WrittenFile, add_digests
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.losses import LeftOut
 
@@ -109,6 +109,36 @@ class Totals(Counts):
         return replace(both, named=tuple(sorted(both.named)[:NAMED]), closed=listed)
 
 
+class Change(NamedTuple):
+    """Shards that came to the same since the run before: how many, their images, and how these divide."""
+
+    shards: int = 0
+    images: int = 0
+    verdicts: tuple[VerdictCount, ...] = ()
+    rejects: tuple[RejectCount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of a dataset since the run before over the same inputs.
+
+    Attributes:
+        previous: that run; ``None``: there was none.
+        file: the list of all shards of this run, with what became of each.
+        new: shards that it did not have.
+        kept: those that are as they were.
+        changed: those that are another version now, or of which another number of images could be read.
+        vanished: those that are not found any more, with what they came to then.
+    """
+
+    previous: str | None
+    file: WrittenFile
+    new: Change = Change()
+    kept: Change = Change()
+    changed: Change = Change()
+    vanished: Change = Change()
+
+
 class Version(NamedTuple):
     """A package and its version."""
 
@@ -120,7 +150,7 @@ class Version(NamedTuple):
 class RunManifest:
     """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on.
 
-    ``digest`` is the SHA-256 of all else, lower-case hex; earlier versions wrote none.
+    ``digest`` is the SHA-256 of all else, lower-case hex; earlier versions wrote none, nor ``changes``: what became of the dataset.
     """
 
     schema_version: int
@@ -130,3 +160,4 @@ class RunManifest:
     versions: tuple[Version, ...]
     platform: str
     digest: str = ""
+    changes: Changes | None = None

@@ -23,7 +23,7 @@ from causalprint.transforms.tables.committed import read_receipt, read_sealed
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, folder_names, listed
 from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
-from causalprint.transforms.tables.write_manifest import add_up, totals_of, write_manifest
+from causalprint.transforms.tables.write_manifest import write_run
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.samples import sample_shard, sample_slice
 
@@ -49,7 +49,7 @@ def audit(shards: list[Shard], output: Output, run_id: str = "run", count: int =
     """What the pipeline does with these shards, one slice after another; returns the ids of the slices that it computed."""
     computed: list[str] = []
     accounts = [skip_shard(shard, output) or _read(shard, output, computed, count) for shard in shards]
-    write_manifest(add_up(map(totals_of, accounts)), run_into(output, run_id))
+    write_run(accounts, run_into(output, run_id))
     return computed
 
 
@@ -88,8 +88,9 @@ def _marks(root: str) -> int:
 
 
 def files_below(root: Path) -> dict[str, bytes]:
-    """Every file below ``root`` but the manifests and what describes the newest run, which tell the time, by its path."""
-    paths = sorted(path for path in root.rglob("*") if path.is_file() and path not in (root / CROISSANT, root / CARD))
+    """Every file below ``root`` by its path, but what tells the time or the place: of runs, the views and the description."""
+    apart = [root / name for name in (CROISSANT, CARD, "views.sql")]
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and path not in apart)
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if path.parent.name != "runs"}
 
 

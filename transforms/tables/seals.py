@@ -6,6 +6,7 @@ What is believed of a file without reading it whole, its footer, is checked when
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import Field, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
@@ -110,12 +111,16 @@ def sealed(record: SealedT) -> SealedT:
     return replace(record, digest=digest(to_json(replace(record, digest=""))))
 
 
-def check_sealed(record: SealedT, where: str) -> SealedT:
-    """``record``, read from ``where``, once its digest is found right; those of earlier versions have none.
+def check_sealed(record: SealedT, text: str | bytes, where: str) -> SealedT:
+    """``record``, which ``text`` from ``where`` holds as JSON, once its digest is found right; those of earlier versions have none.
+
+    What is compared is the text: a record may have fields that it was written without.
 
     Raises:
         SealError: it is not as it was written.
     """
-    if record.digest and record != sealed(record):
-        raise SealError(f"{where} is not what was written: its digest is another")
+    if record.digest:
+        said = json.loads(text) | {"digest": ""}
+        if record.digest != digest(json.dumps(said, ensure_ascii=False, allow_nan=False)):
+            raise SealError(f"{where} is not what was written: its digest is another")
     return record

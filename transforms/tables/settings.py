@@ -97,7 +97,7 @@ def read_settings(root: str, storage: Storage) -> Settings | None:
         return None
     where = f"{root}/{OUTPUT_MARK}"
     try:
-        return check_sealed(from_json(Settings, data, where), where)
+        return check_sealed(from_json(Settings, data, where), data, where)
     except SealError as error:
         raise OutputSettingsError(f"{error}; remove that file, and the next audit writes it as the receipts tell") from error
     except ValueError as error:
