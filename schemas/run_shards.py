@@ -1,5 +1,4 @@
-"""``OUT/runs/<run_id>.shards.parquet``: every shard of a run, and what became of it since the run before, by which it is known
-what an audit is now."""
+"""``OUT/runs/<run_id>.shards.parquet``, the list of a run's shards: by these it is known what an audit is now."""
 
 from __future__ import annotations
 
@@ -58,16 +57,16 @@ SCHEMA = pa.schema(
         column(
             "state",
             pa.string(),
-            "since the run before over the same inputs: new, kept, changed (another version, or another number of images), vanished "
-            "(not found any more) or gone (vanished earlier)",
+            "since the run before over the same inputs: new, kept, changed (another version, or another number of images), "
+            "vanished (not found any more) or gone (vanished earlier)",
         ),
         *SHARDS,
         VERDICTS,
         REASONS,
     ],
     metadata={
-        "description": "`OUT/runs/<run_id>.shards.parquet`, a file a run: every shard of it, and those that are not found any more. "
-        "What the audit is now is, for every `uri`, the row of the newest run, unless that is vanished or gone: view "
+        "description": "`OUT/runs/<run_id>.shards.parquet`, a file a run: every shard of it, and those that are not found any "
+        "more. What the audit is now is, for every `uri`, the row of the newest run, unless that is vanished or gone: view "
         "`current_shards`."
     },
 )

@@ -133,10 +133,10 @@ class Changes:
 
     previous: str | None
     file: WrittenFile
-    new: Change = Change()
-    kept: Change = Change()
-    changed: Change = Change()
-    vanished: Change = Change()
+    new: Change
+    kept: Change
+    changed: Change
+    vanished: Change
 
 
 class Version(NamedTuple):
@@ -150,7 +150,7 @@ class Version(NamedTuple):
 class RunManifest:
     """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on.
 
-    ``digest`` is the SHA-256 of all else, lower-case hex; earlier versions wrote none, nor ``changes``: what became of the dataset.
+    ``digest`` is the SHA-256 of all else, hex; ``changes`` is what became of the dataset. Earlier versions wrote neither.
     """
 
     schema_version: int

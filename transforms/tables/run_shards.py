@@ -119,7 +119,7 @@ def _states(rows: pa.Table, was: pq.ParquetFile) -> pa.Array:
 
 
 def _lost(rows: pa.Table, was: pq.ParquetFile, run_id: str) -> Iterator[pa.Table]:
-    """Rows of shards that ``was`` lists and ``rows`` does not: vanished, or where ``was`` said so already, gone, without slices."""
+    """Rows of shards that ``was`` lists and ``rows`` does not: vanished; where it said so already, gone, and without slices."""
     for batch in was.iter_batches():
         lost = pa.Table.from_batches([batch.filter(pc.invert(pc.is_in(batch["uri"], value_set=rows["uri"])))])
         there = pc.is_in(lost["state"], value_set=_PRESENT)
@@ -130,7 +130,7 @@ def _lost(rows: pa.Table, was: pq.ParquetFile, run_id: str) -> Iterator[pa.Table
 
 
 def _before(root: str, storage: Storage, key: str, run_id: str) -> str | None:
-    """The newest run older than ``run_id`` over the same inputs. One whose list is damaged is passed over; ``verify`` finds it."""
+    """The newest run before ``run_id`` over the same inputs. One whose list is damaged is passed over; ``verify`` finds it."""
     for earlier in reversed([one for one in listed_runs(root, storage) if one < run_id]):
         try:
             listed = read_listed(root, earlier, storage)

@@ -112,7 +112,7 @@ def sealed(record: SealedT) -> SealedT:
 
 
 def check_sealed(record: SealedT, text: str | bytes, where: str) -> SealedT:
-    """``record``, which ``text`` from ``where`` holds as JSON, once its digest is found right; those of earlier versions have none.
+    """``record``, read from JSON ``text`` at ``where``, once its digest is found right; those of earlier versions have none.
 
     What is compared is the text: a record may have fields that it was written without.
 

@@ -245,7 +245,7 @@ class _Check:
         return {(output.path("shards", shard.shard_id), shard.account) for shard in manifest.totals.closed}
 
     def _lists(self, sizes: Mapping[str, int]) -> None:
-        """Looks at the lists of shards, of which each holds a digest of itself: a run that was killed leaves one without a manifest."""
+        """Looks at the lists of shards, which hold digests of themselves: a killed run may leave one without a manifest."""
         for name in sizes:
             if not name.endswith(SUFFIX):
                 continue
