@@ -170,12 +170,13 @@ def _closed_last(output: str, storage: Storage) -> tuple[str, ...] | None:
     return tuple(shard.shard_id for shard in manifest.totals.closed) or None if manifest else None
 
 
-def open_audit(output: str, *, storage_options: str = "{}") -> AuditTables:
+def open_audit(output: str, *, storage_options: str = "{}", database: str = ":memory:") -> AuditTables:
     """Opens the tables of an audit, finished or under way, on a disk or in an object store.
 
     Args:
         output: what ``--output`` was.
         storage_options: JSON, as ``--storage-options`` takes it.
+        database: a DuckDB file that is to keep the views; by default none does.
 
     Raises:
         OpenAuditError: there is no audit there, or it has no table yet.
@@ -186,4 +187,4 @@ def open_audit(output: str, *, storage_options: str = "{}") -> AuditTables:
         raise OpenAuditError(f"{output} is no output of an audit; give the folder or URL that --output was")
     if not bundle_ids(output, storage):
         raise OpenAuditError(f"{output} holds no table yet; the audit that began it has committed no slice")
-    return AuditTables(output, storage)
+    return AuditTables(output, storage, database)
