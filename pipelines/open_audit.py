@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import duckdb
 from fsspec.implementations.local import LocalFileSystem
 
+from causalprint.schemas.accounts import RejectCount, VerdictCount, summed
 from causalprint.schemas.config import Storage, storage_of
 from causalprint.schemas.run_shards import RUN_SHARDS
+from causalprint.schemas.runs import Change
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.schemas.views import FILES, derived_views, stored_view
 from causalprint.transforms.storage.storage import filesystem
@@ -75,11 +77,7 @@ class AuditTables:
     def __init__(self, output: str, storage: Storage, database: str = ":memory:") -> None:
         self.note = ""
         self._connection = duckdb.connect(database)
-        fs, base = filesystem(output, storage, patient=True)
-        if not isinstance(fs, LocalFileSystem):
-            self._connection.register_filesystem(fs)
-            base = fs.unstrip_protocol(base)
-        self._base = base
+        self._base = _base_in(self._connection, output, storage)
         settings = read_settings(output, storage)
         older = settings is not None and settings.schema_version < SCHEMA_VERSION
         empty = {table for table in FILES if not self._create_stored(table, older=older)}
@@ -156,6 +154,33 @@ class AuditTables:
     def findings(self) -> Table:
         """The audit as it is now: images and their verdicts in one row; :func:`causalprint.fetch` takes such a row."""
         return self.sql("FROM findings")
+
+
+def audit_now(output: str, storage: Storage) -> Change:
+    """All shards that an audit has now, and how their images divide, as its runs have listed them; no table is opened."""
+    with duckdb.connect() as connection:
+        base = _base_in(connection, output, storage)
+        connection.execute(stored_view(RUN_SHARDS, base).statement)
+        connection.execute(next(derived_views()).statement)
+        shards, images = connection.execute("SELECT count(*), coalesce(sum(seen), 0) FROM current_shards").fetchall()[0]
+        sums = "SELECT {words}, sum(c.images) FROM (SELECT unnest({counts}) AS c FROM current_shards) GROUP BY ALL"
+        verdicts = connection.execute(sums.format(words="c.verdict, c.source, c.reason", counts="verdicts")).fetchall()
+        rejects = connection.execute(sums.format(words="c.stage, c.reason", counts="reasons")).fetchall()
+    return Change(
+        shards,
+        int(images),
+        summed(VerdictCount(*words, int(count)) for *words, count in verdicts),
+        summed(RejectCount(*words, int(count)) for *words, count in rejects),
+    )
+
+
+def _base_in(connection: duckdb.DuckDBPyConnection, output: str, storage: Storage) -> str:
+    """Where ``connection``, which is given the filesystem of ``output``, finds that."""
+    fs, base = filesystem(output, storage, patient=True)
+    if isinstance(fs, LocalFileSystem):
+        return base
+    connection.register_filesystem(fs)
+    return str(fs.unstrip_protocol(base))
 
 
 def _closed_last(output: str, storage: Storage) -> tuple[str, ...] | None:

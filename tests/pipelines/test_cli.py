@@ -166,7 +166,7 @@ def test_help_documents_every_option_and_every_exit_code(
         *("--limit", "--runner", "--storage-options", "--json", "--verbose", *RUNNERS),
     ):
         assert option in text
-    assert "0 complete; 1 error; 2 usage; 3 finished, but something is missing" in text
+    assert "0 complete; 1 error; 2 usage; 3 finished, but something is missing; 4 finished, and --fail-if holds" in text
 
 
 @pytest.mark.parametrize("group", [[], ["lab"]])
