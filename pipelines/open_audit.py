@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
-from fsspec.implementations.local import LocalFileSystem
 
-from causalprint.schemas.accounts import RejectCount, VerdictCount, summed
+from causalprint.pipelines.audit_views import create_views
 from causalprint.schemas.config import Storage, storage_of
-from causalprint.schemas.run_shards import RUN_SHARDS
-from causalprint.schemas.runs import Change
-from causalprint.schemas.tables import SCHEMA_VERSION
-from causalprint.schemas.views import FILES, derived_views, stored_view
-from causalprint.transforms.storage.storage import filesystem
-from causalprint.transforms.tables.committed import bundle_ids, run_ids
+from causalprint.transforms.tables.committed import bundle_ids
 from causalprint.transforms.tables.settings import read_settings
 
 if TYPE_CHECKING:
@@ -75,30 +69,8 @@ class AuditTables:
     """
 
     def __init__(self, output: str, storage: Storage, database: str = ":memory:") -> None:
-        self.note = ""
         self._connection = duckdb.connect(database)
-        self._base = _base_in(self._connection, output, storage)
-        settings = read_settings(output, storage)
-        older = settings is not None and settings.schema_version < SCHEMA_VERSION
-        empty = {table for table in FILES if not self._create_stored(table, older=older)}
-        listed = RUN_SHARDS not in empty
-        closed = None if listed else _closed_last(output, storage)
-        for view in derived_views(listed=listed, closed=closed):
-            self._connection.execute(view.statement)
-        if not listed:
-            known = "of the last run's shards" if closed is not None else "of every slice that is committed"
-            self.note = f"no run has listed its shards in {output}, so what is current are the rows {known}"
-
-    def _create_stored(self, table: str, *, older: bool) -> bool:
-        """Creates the view of the files of a table; returns whether there are any."""
-        try:
-            self._connection.execute(stored_view(table, self._base, older=older).statement)
-        except duckdb.IOException as error:
-            if "No files found" not in str(error):
-                raise
-            self._connection.execute(stored_view(table, self._base, empty=True).statement)
-            return False
-        return True
+        self._base, self.note = create_views(self._connection, output, storage)
 
     def __enter__(self) -> Self:
         return self
@@ -156,45 +128,6 @@ class AuditTables:
         return self.sql("FROM findings")
 
 
-def audit_now(output: str, storage: Storage) -> Change:
-    """All shards that an audit has now, and how their images divide, as its runs have listed them; no table is opened."""
-    with duckdb.connect() as connection:
-        base = _base_in(connection, output, storage)
-        connection.execute(stored_view(RUN_SHARDS, base).statement)
-        connection.execute(next(derived_views()).statement)
-        shards, images = connection.execute("SELECT count(*), coalesce(sum(seen), 0) FROM current_shards").fetchall()[0]
-        sums = "SELECT {words}, sum(c.images) FROM (SELECT unnest({counts}) AS c FROM current_shards) GROUP BY ALL"
-        verdicts = connection.execute(sums.format(words="c.verdict, c.source, c.reason", counts="verdicts")).fetchall()
-        rejects = connection.execute(sums.format(words="c.stage, c.reason", counts="reasons")).fetchall()
-    return Change(
-        shards,
-        int(images),
-        summed(VerdictCount(*words, int(count)) for *words, count in verdicts),
-        summed(RejectCount(*words, int(count)) for *words, count in rejects),
-    )
-
-
-def _base_in(connection: duckdb.DuckDBPyConnection, output: str, storage: Storage) -> str:
-    """Where ``connection``, which is given the filesystem of ``output``, finds that."""
-    fs, base = filesystem(output, storage, patient=True)
-    if isinstance(fs, LocalFileSystem):
-        return base
-    connection.register_filesystem(fs)
-    return str(fs.unstrip_protocol(base))
-
-
-def _closed_last(output: str, storage: Storage) -> tuple[str, ...] | None:
-    """The shards that the last run closed, by ``shard_id``; ``None`` where its manifest does not list them."""
-    from causalprint.transforms.tables.write_manifest import read_manifest
-
-    runs = run_ids(output, storage)
-    try:
-        manifest = read_manifest(output, runs[-1], storage) if runs else None
-    except ValueError:  # of another version
-        return None
-    return tuple(shard.shard_id for shard in manifest.totals.closed) or None if manifest else None
-
-
 def open_audit(output: str, *, storage_options: str = "{}", database: str = ":memory:") -> AuditTables:
     """Opens the tables of an audit, finished or under way, on a disk or in an object store.
 
@@ -208,8 +141,17 @@ def open_audit(output: str, *, storage_options: str = "{}", database: str = ":me
         ImportError: the store needs a package that is not installed.
     """
     storage = storage_of(storage_options)
+    check_output(output, storage)
+    return AuditTables(output, storage, database)
+
+
+def check_output(output: str, storage: Storage) -> None:
+    """Makes sure that there is an audit at ``output``.
+
+    Raises:
+        OpenAuditError: there is none, or it has no table yet.
+    """
     if read_settings(output, storage) is None:
         raise OpenAuditError(f"{output} is no output of an audit; give the folder or URL that --output was")
     if not bundle_ids(output, storage):
         raise OpenAuditError(f"{output} holds no table yet; the audit that began it has committed no slice")
-    return AuditTables(output, storage, database)

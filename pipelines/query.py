@@ -74,10 +74,10 @@ def answer(tables: AuditTables, config: QueryConfig, most: int | None = None) ->
         QueryError: the query is no single one that reads, is wrong, or fails.
     """
     try:
-        found = ask(tables, config.sql or SUMMARY)
+        found = ask(tables, SUMMARY if config.sql is None else config.sql)
         columns = tuple(Column(name, str(kind)) for name, kind in zip(found.relation.columns, found.relation.types, strict=True))
         if config.output is not None:
-            write(found, config.output, format_of(config), config.storage)
+            write(found, config.output, format_of(config.output, config.format), config.storage)
             return Answer(columns, (), output=config.output, note=tables.note)
         rows = (found.relation if most is None else found.relation.limit(most + 1)).fetchall()
     except duckdb.Error as error:
@@ -106,18 +106,18 @@ def ask(tables: AuditTables, sql: str) -> Table:
     return found
 
 
-def format_of(config: QueryConfig) -> str:
+def format_of(output: str | None, asked: str | None) -> str:
     """As what rows are written: as asked, or as the file's name says.
 
     Raises:
         QueryError: neither tells, or they cannot be written so.
     """
-    suffix = Path(config.output or "").suffix.lower().removeprefix(".")
-    kind = config.format or (suffix if config.output is not None else "table")
-    if config.output is None and kind == "parquet":
+    suffix = Path(output or "").suffix.lower().removeprefix(".")
+    kind = asked or (suffix if output is not None else "table")
+    if output is None and kind == "parquet":
         raise QueryError("Parquet goes to a file: give --output FILE.parquet")
-    if config.output is not None and kind not in WRITERS:
-        raise QueryError(f"the name {config.output!r} does not tell a format: give --format {'|'.join(WRITERS)}")
+    if output is not None and kind not in WRITERS:
+        raise QueryError(f"{output!r} does not tell a format: call it FILE.{'|'.join(WRITERS)}")
     return kind
 
 

@@ -25,7 +25,7 @@ SELECT * EXCLUDE (place)
 FROM (
     SELECT r.*, row_number() OVER (PARTITION BY uri ORDER BY run_id DESC) AS place
     FROM {RUN_SHARDS} r
-    SEMI JOIN (SELECT max(run_id) AS run_id FROM {RUN_SHARDS} GROUP BY inputs) newest USING (run_id)
+    SEMI JOIN (SELECT max(run_id) AS run_id FROM {RUN_SHARDS}{{until}} GROUP BY inputs) newest USING (run_id)
 )
 WHERE place = 1 AND state IN ({_FOUND})
 """  # noqa: S608 - words of ours
@@ -122,15 +122,17 @@ def stored_view(table: str, base: str, *, empty: bool = False, older: bool = Fal
     return View(table, f"{rows} UNION ALL BY NAME {_nothing(table)}" if older else rows)
 
 
-def derived_views(*, listed: bool = True, closed: Collection[str] | None = None) -> Iterator[View]:
+def derived_views(*, listed: bool = True, closed: Collection[str] | None = None, until: str | None = None) -> Iterator[View]:
     """The views over :func:`stored_view`, in an order in which each uses only those before it.
 
     Args:
         listed: whether a run has listed its shards; else it is not known what is current, and more is taken for it:
         closed: the shards of these ids; by default all, with every slice that is committed.
+        until: what was current after this run; by default after the newest.
     """
     if listed:
-        yield View("current_shards", _CURRENT_SHARDS)
+        earlier = "" if until is None else f" WHERE run_id <= '{until}'"
+        yield View("current_shards", _CURRENT_SHARDS.format(until=earlier))
     else:
         ids = ", ".join(f"'{one}'" for one in closed or ()) or "NULL"
         chosen = "" if closed is None else f" WHERE shard_id IN ({ids})"

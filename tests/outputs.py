@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import read_receipt, read_sealed
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, folder_names, listed
+from causalprint.transforms.tables.settings import agree
 from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
 from causalprint.transforms.tables.write_manifest import write_run
 from causalprint.transforms.tables.write_tables import write_slice
@@ -64,6 +66,20 @@ def _read(shard: Shard, output: Output, computed: list[str], count: int) -> Shar
         for receipt in receipts:
             ledger = ledger.add(receipt)
     return write_account(ledger.close(output.bundle_id), output)
+
+
+NIGHTS = ("20260101T000000Z-00000000", "20260102T000000Z-00000000")
+"""The runs of :func:`two_nights`."""
+
+
+def two_nights(root: Path) -> Output:
+    """An output after three shards of 15 images and 6 rejects; then one of them, a new version of another, and a new one."""
+    agree(str(root), Storage(), None, None)
+    output = output_at(root)
+    vanishes, changes, stays, comes = shards(4)
+    audit([vanishes, changes, stays], output, NIGHTS[0])
+    audit([replace(changes, generation="2"), stays, comes], output, NIGHTS[1])
+    return output
 
 
 def audit_and_kill(root: str, shard_count: int, count: int, seed: int, kills: int) -> None:

@@ -61,7 +61,7 @@ def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]
 
     with watched(planned.shards, local=local) as follower, display(session.log) as show:
         manifest = follow(lambda: execute(planned), follower, show, warn)
-    from causalprint.pipelines.open_audit import audit_now
+    from causalprint.pipelines.audit_views import audit_now
 
     return report(manifest, audit_now(config.output, config.storage), time.monotonic() - began), planned
 

@@ -67,7 +67,7 @@ def query(config: QueryConfig, session: Session) -> int:
     from causalprint.pipelines.open_audit import open_audit
     from causalprint.pipelines.query import BATCH, SHOWN, SUMMARY, answer, ask, format_of, write_csv, write_json
 
-    kind = format_of(config)
+    kind = format_of(config.output, config.format)
     if config.database is not None:
         open_audit(config.audit, storage_options=config.storage.options, database=str(config.database)).close()
         session.log.print(f"views: {config.database}", soft_wrap=True)
@@ -75,7 +75,7 @@ def query(config: QueryConfig, session: Session) -> int:
         if tables.note:
             session.log.print(f"causalprint: {tables.note}", soft_wrap=True)
         if config.output is None and not session.as_json and kind in ("csv", "json"):
-            rows = ask(tables, config.sql or SUMMARY).relation.to_arrow_reader(BATCH)
+            rows = ask(tables, SUMMARY if config.sql is None else config.sql).relation.to_arrow_reader(BATCH)
             (write_csv if kind == "csv" else write_json)(rows, sys.stdout)
             return ExitCode.COMPLETE
         if config.sql is None and config.database is not None and config.output is None and not session.as_json:
