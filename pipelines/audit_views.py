@@ -66,8 +66,8 @@ def audit_now(output: str, storage: Storage) -> Change:
     return Change(
         shards,
         int(images),
-        summed(VerdictCount(*words, int(count)) for *words, count in verdicts),
-        summed(RejectCount(*words, int(count)) for *words, count in rejects),
+        summed(VerdictCount(verdict, source, reason, int(count)) for verdict, source, reason, count in verdicts),
+        summed(RejectCount(stage, reason, int(count)) for stage, reason, count in rejects),
     )
 
 

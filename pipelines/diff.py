@@ -93,10 +93,11 @@ def diff(config: DiffConfig) -> Diff:
             write(Table(differences), config.output, kind, config.storage)
         words = "concat_ws(': ', {0}_verdict, coalesce({0}_source, {0}_family, {0}_reason))"
         said = ", ".join(f"nullif({words.format(side)}, '') AS {side}" for side in ("before", "after"))
-        counts = differences.query("d", f"SELECT difference, {said}, count(*) FROM d GROUP BY ALL ORDER BY ALL")  # noqa: S608
-        divided = tuple(Difference(*row) for row in counts.fetchall())
+        divided = tuple(
+            Difference(*row) for row in differences.aggregate(f"difference, {said}, count(*)").order("ALL").fetchall()
+        )
     sums = {what: sum(one.images for one in divided if one.difference == what) for what in ("new", "gone", "changed")}
-    return Diff(*names, **sums, divided=divided, output=config.output)
+    return Diff(*names, sums["new"], sums["gone"], sums["changed"], divided, config.output)
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def test_a_verdict_that_changed_is_found_wherever_the_image_lies(tmp_path: Path,
     assert (one["difference"], one["images"], one["before"].split(":")[0], one["after"].split(":")[0]) == (
         "changed", 1, "known", "unknown",
     )  # fmt: skip
-    ((member, before, after),) = duckdb.sql(
+    ((member, before, after),) = duckdb.execute(
         f"SELECT before_member, before_verdict, after_verdict FROM '{tmp_path}/d.csv'"
     ).fetchall()
     assert (member, before, after) == (names[place], "known", "unknown")

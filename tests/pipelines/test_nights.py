@@ -36,11 +36,11 @@ def nights(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Nights:
     crawl, out = folder / "crawl", folder / "out"
     for number, size in enumerate((8, 7, 5)):
         photographs_tar(crawl / f"{number}.tar", range(10 * number, 10 * number + size), side=64)
-    first = cp.audit(inputs=[str(crawl)], output=str(out), bundle=str(tiny))
+    first = cp.audit(inputs=(str(crawl),), output=str(out), bundle=str(tiny))
     (crawl / "0.tar").unlink()
     photographs_tar(crawl / "1.tar", range(50, 56), side=64)
     tar(crawl / "3.tar", [(f"{n}.jpg", jpeg(60 + n, side=64)[: 500 if n < 2 else None]) for n in range(6)])
-    return Nights(crawl, out, first, cp.audit(inputs=[str(crawl)], output=str(out), bundle=str(tiny)))
+    return Nights(crawl, out, first, cp.audit(inputs=(str(crawl),), output=str(out), bundle=str(tiny)))
 
 
 @pytest.fixture

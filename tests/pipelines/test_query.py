@@ -57,7 +57,7 @@ def test_rows_go_to_a_file_or_to_standard_output(kind: str, out: Path, tmp_path:
         expected = tables.sql(query).rows()
     file = tmp_path / "new" / f"rows.{kind}"
     assert command(capsys, "query", out, query, "-o", file).found["output"] == str(file)
-    back = duckdb.sql(f"SELECT member, probability, \"offset\" FROM '{file}' ORDER BY ALL").fetchall()
+    back = duckdb.execute(f"SELECT member, probability, \"offset\" FROM '{file}' ORDER BY ALL").fetchall()
     assert back == [(row["member"], row["probability"], row["offset"]) for row in expected]
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     if kind != "parquet":
