@@ -32,12 +32,12 @@ class Listed(NamedTuple):
 
     Attributes:
         run_id: whose it is.
-        inputs: digest of what the run was asked to read: runs that agree in it are compared.
-        previous: the run that it was compared with; ``None``: it is the first.
+        inputs: digest of what the run was asked to read: runs that agree in it are compared. ``None``: it read no shard.
+        previous: the run that it was compared with; ``None``: there was none.
     """
 
     run_id: str
-    inputs: str
+    inputs: str | None
     previous: str | None
 
 
@@ -52,7 +52,13 @@ REASONS = _counts("reasons", "how the rejected images divide", ("stage", False),
 SCHEMA = pa.schema(
     [
         column("run_id", pa.string(), "the run; sorts by time"),
-        column("inputs", pa.string(), "digest of what the run was asked to read; of runs that agree in it, the newest counts"),
+        column(
+            "inputs",
+            pa.string(),
+            "digest of what the run was asked to read: of runs that agree in it, the newest counts; null of a run that scored "
+            "stored fingerprints, and does not say which shards there are",
+            nullable=True,
+        ),
         column("bundle", pa.string(), "by which its verdicts are: partition of attributions and of shards"),
         column(
             "state",
@@ -66,8 +72,8 @@ SCHEMA = pa.schema(
     ],
     metadata={
         "description": "`OUT/runs/<run_id>.shards.parquet`, a file a run: every shard of it, and those that are not found any "
-        "more. What the audit is now is, for every `uri`, the row of the newest run, unless that is vanished or gone: view "
-        "`current_shards`."
+        "more. What the audit is now is, for every `uri`, the row of the newest run, unless that is vanished or gone; and of its "
+        "slices the verdicts by whoever scored them last: view `current_shards`."
     },
 )
 """Its columns: those of table ``shards``, with the run's and the counts of verdicts and rejects."""

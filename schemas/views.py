@@ -21,14 +21,22 @@ _FINGERPRINT = f"fingerprint::FLOAT[{FINGERPRINT_DIM}] AS fingerprint"
 _FOUND = ", ".join(f"'{state.value}'" for state in PRESENT)
 
 _CURRENT_SHARDS = f"""
-SELECT * EXCLUDE (place)
-FROM (
-    SELECT r.*, row_number() OVER (PARTITION BY uri ORDER BY run_id DESC) AS place
-    FROM {RUN_SHARDS} r
-    SEMI JOIN (SELECT max(run_id) AS run_id FROM {RUN_SHARDS}{{until}} GROUP BY inputs) newest USING (run_id)
+WITH until AS (SELECT * FROM {RUN_SHARDS}{{until}}),
+newest AS (SELECT max(run_id) AS run_id FROM until WHERE inputs IS NOT NULL GROUP BY inputs),
+found AS (
+    SELECT * FROM until SEMI JOIN newest USING (run_id)
+    QUALIFY row_number() OVER (PARTITION BY uri ORDER BY run_id DESC) = 1
+),
+present AS (SELECT * FROM found WHERE state IN ({_FOUND})),
+scored AS (
+    SELECT s.* FROM until s
+    SEMI JOIN present p ON s.uri = p.uri AND s.slice_ids = p.slice_ids AND s.run_id > p.run_id
+    WHERE s.inputs IS NULL
 )
-WHERE place = 1 AND state IN ({_FOUND})
+SELECT * FROM (FROM present UNION ALL FROM scored)
+QUALIFY row_number() OVER (PARTITION BY uri ORDER BY run_id DESC) = 1
 """  # noqa: S608 - words of ours
+"""Which shards there are, and of which slices, audits say; what is said of their images, whoever scored these slices last."""
 
 _CURRENT_SLICES = "SELECT bundle, uri, unnest(slice_ids) AS slice_id FROM current_shards"
 

@@ -37,9 +37,14 @@ def list_path(run_id: str) -> str:
     return f"runs/{run_id}{SUFFIX}"
 
 
-def inputs_of(run: Run) -> str:
-    """What the run was asked to read, as 32 hex digits: the same for the same inputs, in whatever order they are given."""
+def inputs_of(run: Run) -> str | None:
+    """What the run was asked to read, as 32 hex digits: the same for the same inputs, in whatever order they are given.
+
+    ``None`` of a run that reads no shard, such as one that gives stored fingerprints other verdicts.
+    """
     config = run.config
+    if not hasattr(config, "inputs"):
+        return None
     return digest(*sorted(map(public, config.inputs)), "columns", *sorted(config.image_column))[:32]
 
 
@@ -55,10 +60,12 @@ def write_list(accounts: Iterable[ShardAccount], run: Run) -> Changes:
     config = run.config
     rows = _sorted(_rows(accounts))
     key = inputs_of(run)
-    before = _before(config.output, config.storage, key, run.run_id)
+    before = None if key is None else _before(config.output, config.storage, key, run.run_id)
     earlier = None if before is None else get(config.output, list_path(before), config.storage)
     if earlier is None:
-        rows = _with(rows, run_id=run.run_id, inputs=key, bundle=run.bundle_id, state=State.NEW.value)
+        rows = _with(
+            rows, run_id=run.run_id, inputs=key, bundle=run.bundle_id, state=(State.KEPT if key is None else State.NEW).value
+        )
     else:
         was = pq.ParquetFile(pa.BufferReader(earlier))
         rows = _with(rows, run_id=run.run_id, inputs=key, bundle=run.bundle_id, state=_states(rows, was))
@@ -105,7 +112,11 @@ def _sorted(rows: pa.Table) -> pa.Table:
 def _with(rows: pa.Table, **columns: Any) -> pa.Table:
     """``rows`` with these columns, each one value or all of them."""
     kept = {name: rows[name] for name in rows.schema.names}
-    made = {name: pa.repeat(values, rows.num_rows) if isinstance(values, str) else values for name, values in columns.items()}
+    size = rows.num_rows
+    made = {
+        name: pa.repeat(one, size) if isinstance(one, str) else pa.nulls(size) if one is None else one
+        for name, one in columns.items()
+    }
     return pa.table(kept | made).select(SCHEMA.names).cast(SCHEMA)
 
 

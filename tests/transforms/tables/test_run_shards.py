@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple, cast
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from causalprint.pipelines.audit_views import create_views
 from causalprint.schemas.accounts import Counts, ShardAccount, spread
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.runs import Change, Changes
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.run_shards import list_path, listed_runs, read_listed, write_list
 from causalprint.transforms.tables.write_tables import write_slice
-from tests.outputs import output_at, run_into
+from tests.outputs import BUNDLE_ID, output_at, run_into
 from tests.samples import sample_shard, sample_slice
 
 LOCAL = Storage()
@@ -99,3 +102,34 @@ def test_counts_of_many_shards_add_up(tmp_path: Path) -> None:
     for account in several:
         whole = whole.plus(Counts(**spread(account, Counts)))
     assert (found.shards, found.images, found.verdicts, found.rejects) == (30, whole.seen, whole.verdicts, whole.reasons)
+
+
+class Rescoring(NamedTuple):
+    """What a run is asked that reads no shard."""
+
+    output: str
+    storage: Storage = LOCAL
+
+
+def test_a_run_that_reads_no_shard_gives_verdicts_and_does_not_say_what_there_is(tmp_path: Path) -> None:
+    output = output_at(tmp_path)
+    for night, shards in enumerate([FIRST, SECOND]):
+        listed(tmp_path, f"r{night}", shards)
+    everything = [replace(account, shard_id=f"{number:032}") for number, account in enumerate(accounts(tmp_path, FIRST + SECOND))]
+    run = replace(run_into(output, "r2"), bundle_id="other", config=cast("AuditConfig", Rescoring(str(tmp_path))))
+    changes = write_list(everything, run)
+    assert (changes.previous, changes.kept.shards) == (None, 6), "two versions of one shard among them"
+    read_listed(str(tmp_path), "r2", LOCAL)
+
+    def current(until: str | None = None) -> dict[str, tuple[str, str]]:
+        with duckdb.connect() as connection:
+            create_views(connection, str(tmp_path), LOCAL, until)
+            rows = connection.execute("SELECT uri, bundle, generation FROM current_shards").fetchall()
+        assert len({row[0] for row in rows}) == len(rows)
+        return {uri[-9:-4]: (bundle, generation) for uri, bundle, generation in rows}
+
+    assert current() == {"00000": ("other", "1"), "00001": ("other", "2"), "00003": ("other", "1")}
+    assert current("r1") == {"00000": (BUNDLE_ID, "1"), "00001": (BUNDLE_ID, "2"), "00003": (BUNDLE_ID, "1")}
+    assert current("r0") == {f"{number:05}": (BUNDLE_ID, "1") for number in range(3)}
+    listed(tmp_path, "r3", SECOND[:2])
+    assert current() == {"00000": (BUNDLE_ID, "1"), "00001": (BUNDLE_ID, "2")}, "the newest audit's verdicts"
