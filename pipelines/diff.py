@@ -13,7 +13,7 @@ from causalprint.pipelines.audit_views import create_views
 from causalprint.pipelines.open_audit import Table, check_output
 from causalprint.pipelines.query import format_of, write
 from causalprint.schemas.config import Storage
-from causalprint.transforms.tables.run_shards import listed_runs
+from causalprint.transforms.tables.committed import listed_runs
 
 if TYPE_CHECKING:
     from causalprint.pipelines.commands.diff import DiffConfig

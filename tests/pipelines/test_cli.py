@@ -18,8 +18,10 @@ from causalprint.models.encodings import ENCODINGS
 from causalprint.models.evaluation.perturbations import TRACKS
 from causalprint.pipelines.commands.command import SPEAKS
 from causalprint.pipelines.commands.demo import DemoConfig
+from causalprint.pipelines.commands.diff import DiffConfig
 from causalprint.pipelines.commands.evaluate import EvaluateConfig
 from causalprint.pipelines.commands.inspect import InspectConfig
+from causalprint.pipelines.commands.query import QueryConfig
 from causalprint.pipelines.commands.split import SplitConfig
 from causalprint.pipelines.commands.train import TrainConfig
 from causalprint.pipelines.errors import explain
@@ -36,7 +38,18 @@ from causalprint.schemas.options import Command, OptionError, Panel, settings_of
 
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 CONFIGS: list[type[Command]] = [
-    *(AuditConfig, InspectConfig, DemoConfig, TrainConfig, SplitConfig, EvaluateConfig, CompareConfig, AblateConfig),
+    *(
+        AuditConfig,
+        InspectConfig,
+        QueryConfig,
+        DiffConfig,
+        DemoConfig,
+        TrainConfig,
+        SplitConfig,
+        EvaluateConfig,
+        CompareConfig,
+        AblateConfig,
+    ),
     *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig),
 ]
 LABORATORY = [["lab", str(command.name)] for command in laboratory.registered_commands]
@@ -62,7 +75,7 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
     assert main(["lab", "--help"]) == 0
     assert "<bool>" not in text + capsys.readouterr().out
     names = [line.split()[1] for line in listed.splitlines() if line.startswith("│ ") and not line.startswith("│  ")]
-    assert names == ["audit", "inspect", "verify", "fetch", "demo", "train", "split", "evaluate", "lab"]
+    assert names == ["audit", "inspect", "query", "diff", "verify", "fetch", "demo", "train", "split", "evaluate", "lab"]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.NAME)

@@ -19,22 +19,16 @@ from causalprint.schemas.run_shards import PRESENT, SCHEMA, Listed, State
 from causalprint.schemas.runs import Change, Changes, Run
 from causalprint.schemas.urls import public
 from causalprint.transforms.tables.close_accounts import shard_row
-from causalprint.transforms.tables.committed import read_sealed
-from causalprint.transforms.tables.output import Output, folder_names, get, put
+from causalprint.transforms.tables.committed import list_path, listed_runs, read_sealed
+from causalprint.transforms.tables.output import Output, get, put
 from causalprint.transforms.tables.write_tables import encode
 
-SUFFIX = ".shards.parquet"
 BATCH = 4096
 """Accounts that are Python objects at a time; the rest are columns."""
 _VERSION = ("generation", "seen")
 """Of a shard that is as it was, these are. More is seen where a broken connection cost a part before."""
 _PRESENT = pa.array([state.value for state in PRESENT])
 _OF_THE_RUN = ("run_id", "inputs", "bundle", "state")
-
-
-def list_path(run_id: str) -> str:
-    """Where the list of a run's shards lies below the output's root."""
-    return f"runs/{run_id}{SUFFIX}"
 
 
 def inputs_of(run: Run) -> str | None:
@@ -85,11 +79,6 @@ def read_listed(root: str, run_id: str, storage: Storage) -> Listed | None:
     path = list_path(run_id)
     record = read_sealed(Output(root, "", "", storage), path)
     return None if record is None else from_json(Listed, record.text, f"{root}/{path}")
-
-
-def listed_runs(root: str, storage: Storage) -> list[str]:
-    """The runs into the output at ``root`` that have listed their shards, oldest first."""
-    return sorted(name.removesuffix(SUFFIX) for name in folder_names(root, "runs", storage) if name.endswith(SUFFIX))
 
 
 def _rows(accounts: Iterable[ShardAccount]) -> pa.Table:

@@ -24,9 +24,8 @@ from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import RunManifest
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
-from causalprint.transforms.tables.committed import bundle_ids, read_receipt, read_sealed, record_in, run_ids
+from causalprint.transforms.tables.committed import LIST, bundle_ids, read_receipt, read_sealed, record_in, run_ids
 from causalprint.transforms.tables.output import Output, listed
-from causalprint.transforms.tables.run_shards import SUFFIX
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.settings import lost_slicing, read_settings
 from causalprint.transforms.tables.signatures import Signature, SignatureError, Trust, check, is_signature, signatures
@@ -192,7 +191,7 @@ class _Check:
     def manifests(self, bundles: Iterable[str]) -> None:
         """The accounts that runs name must be there: those of the last run by each bundle, or of all where all is read."""
         root, storage = self.output.root, self.output.storage
-        sizes = self.list("runs", lambda name: name.endswith((".json", SUFFIX)) or is_signature(name))
+        sizes = self.list("runs", lambda name: name.endswith((".json", LIST)) or is_signature(name))
         self._lists(sizes)
         open_bundles = set(bundles)
         for run_id in reversed(run_ids(root, storage)):
@@ -247,10 +246,10 @@ class _Check:
     def _lists(self, sizes: Mapping[str, int]) -> None:
         """Looks at the lists of shards, which hold digests of themselves: a killed run may leave one without a manifest."""
         for name in sizes:
-            if not name.endswith(SUFFIX):
+            if not name.endswith(LIST):
                 continue
             path = f"runs/{name}"
-            manifest = manifest_path(name.removesuffix(SUFFIX))
+            manifest = manifest_path(name.removesuffix(LIST))
             claims = (manifest,) if manifest.partition("/")[2] in sizes else ()
             try:
                 record = read_sealed(self.output, path, sizes[name])

@@ -15,8 +15,9 @@ from causalprint.schemas.accounts import Counts, ShardAccount, spread
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.runs import Change, Changes
+from causalprint.transforms.tables.committed import list_path, listed_runs
 from causalprint.transforms.tables.ledger import Ledger
-from causalprint.transforms.tables.run_shards import list_path, listed_runs, read_listed, write_list
+from causalprint.transforms.tables.run_shards import read_listed, write_list
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.outputs import BUNDLE_ID, output_at, run_into
 from tests.samples import sample_shard, sample_slice
