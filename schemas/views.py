@@ -21,22 +21,24 @@ _FINGERPRINT = f"fingerprint::FLOAT[{FINGERPRINT_DIM}] AS fingerprint"
 _FOUND = ", ".join(f"'{state.value}'" for state in PRESENT)
 
 _CURRENT_SHARDS = f"""
-WITH until AS (SELECT * FROM {RUN_SHARDS}{{until}}),
-newest AS (SELECT max(run_id) AS run_id FROM until WHERE inputs IS NOT NULL GROUP BY inputs),
-found AS (
-    SELECT * FROM until SEMI JOIN newest USING (run_id)
-    QUALIFY row_number() OVER (PARTITION BY uri ORDER BY run_id DESC) = 1
+WITH newest AS (SELECT max(run_id) AS run_id FROM {RUN_SHARDS} WHERE inputs IS NOT NULL{{until}} GROUP BY inputs),
+found AS (SELECT uri, max(run_id) AS run_id FROM {RUN_SHARDS} SEMI JOIN newest USING (run_id) GROUP BY uri),
+present AS (
+    SELECT uri, run_id, slice_ids FROM {RUN_SHARDS} SEMI JOIN found USING (uri, run_id) WHERE state IN ({_FOUND})
 ),
-present AS (SELECT * FROM found WHERE state IN ({_FOUND})),
 scored AS (
-    SELECT s.* FROM until s
-    SEMI JOIN present p ON s.uri = p.uri AND s.slice_ids = p.slice_ids AND s.run_id > p.run_id
-    WHERE s.inputs IS NULL
-)
-SELECT * FROM (FROM present UNION ALL FROM scored)
-QUALIFY row_number() OVER (PARTITION BY uri ORDER BY run_id DESC) = 1
+    SELECT s.uri, max(s.run_id) AS run_id
+    FROM (FROM {RUN_SHARDS} WHERE inputs IS NULL{{until}}) s
+    JOIN present p ON s.uri = p.uri AND s.slice_ids = p.slice_ids AND s.run_id > p.run_id
+    GROUP BY s.uri
+),
+chosen AS (SELECT uri, coalesce(s.run_id, p.run_id) AS run_id, slice_ids FROM present p LEFT JOIN scored s USING (uri))
+SELECT * FROM {RUN_SHARDS} SEMI JOIN chosen USING (uri, run_id, slice_ids)
 """  # noqa: S608 - words of ours
-"""Which shards there are, and of which slices, audits say; what is said of their images, whoever scored these slices last."""
+"""Which shards there are, and of which slices, audits say; what is said of their images, whoever scored these slices last.
+
+Few columns are read of all lists, and the others of the rows that are chosen.
+"""
 
 _CURRENT_SLICES = "SELECT bundle, uri, unnest(slice_ids) AS slice_id FROM current_shards"
 
@@ -139,7 +141,7 @@ def derived_views(*, listed: bool = True, closed: Collection[str] | None = None,
         until: what was current after this run; by default after the newest.
     """
     if listed:
-        earlier = "" if until is None else f" WHERE run_id <= '{until}'"
+        earlier = "" if until is None else f" AND run_id <= '{until}'"
         yield View("current_shards", _CURRENT_SHARDS.format(until=earlier))
     else:
         ids = ", ".join(f"'{one}'" for one in closed or ()) or "NULL"
