@@ -74,17 +74,10 @@ class Judged(NamedTuple):
 def nothing(reasons: Labels, candidates: int) -> Judged:
     """Abstentions of which nothing was computed, for ``reasons`` (N,), with room for so many candidates."""
     count = len(reasons)
-    none, numbers = np.full(count, NONE, np.int64), np.full((len(NUMBERS), count), np.nan, np.float32)
-    return Judged(
-        np.full(count, _VERDICT[Verdict.ABSTAIN], np.int64),
-        none,
-        none.copy(),
-        reasons.astype(np.int64),
-        np.zeros(count, np.bool_),
-        *numbers,
-        np.full((count, candidates), NONE, np.int64),
-        np.full((count, candidates), np.nan, np.float32),
-    )
+    verdict, source, family = (np.full(count, place, np.int64) for place in (_VERDICT[Verdict.ABSTAIN], NONE, NONE))
+    numbers = (np.full(count, np.nan, np.float32) for _ in NUMBERS)
+    told = np.full((count, candidates), NONE, np.int64), np.full((count, candidates), np.nan, np.float32)
+    return Judged._make([verdict, source, family, reasons.astype(np.int64), np.zeros(count, np.bool_), *numbers, *told])
 
 
 def reason(of: Abstention) -> int:

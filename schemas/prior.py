@@ -38,6 +38,9 @@ class Prior:
 EVEN = Prior(photograph=0.375, graphic=0.125, generated=0.5)
 """What bundles are calibrated for: half of all images generated, and of the others a quarter graphics."""
 
+ESTIMATE = "estimate"
+"""In place of shares: what the rows of an audit tell."""
+
 
 def parse_prior(text: object) -> Prior:
     """``photograph=0.9,graphic=0.05``: what is not named has the rest, in the proportions of :data:`EVEN`.
@@ -47,6 +50,10 @@ def parse_prior(text: object) -> Prior:
     """
     if isinstance(text, Prior):
         return text
+    if str(text).strip() == ESTIMATE:
+        raise ValueError(
+            "a prior is estimated from the rows of an audit: audit without it, then causalprint attribute OUT --prior estimate"
+        )
     names = [field.name for field in fields(Prior)]
     given: dict[str, float] = {}
     for part in str(text).split(","):
