@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, attribute, inspect, verify, fetch, demo, train, split, evaluate)
+add(app, audit, inspect, verify, fetch, attribute, demo, train, split, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -66,7 +66,7 @@ def parse_prior(text: object) -> Prior:
             raise ValueError(f"{share!r} is no number; give a share between 0 and 1, such as photograph=0.9") from None
     rest = 1 - sum(given.values())
     missing = [name for name in names if name not in given]
-    whole = abs(rest) < 1e-6 if not missing else rest > 1e-9
+    whole = abs(rest) < 2e-6 if not missing else rest > 1e-9  # three shares as they are written, six digits each
     if not all(0 < share < 1 for share in given.values()) or not whole:
         raise ValueError(f"{text!r}: shares are above 0 and below 1, and add up to 1 with those that are not named")
     usual = {name: getattr(EVEN, name) for name in missing}
