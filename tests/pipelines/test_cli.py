@@ -31,13 +31,14 @@ from causalprint.research.cli import app as laboratory
 from causalprint.research.comparison.config import CompareConfig
 from causalprint.research.training.config import LensConfig, ModelTrainingConfig
 from causalprint.research.training.lens import TRUNKS
+from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.options import Command, OptionError, Panel, settings_of
 
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 CONFIGS: list[type[Command]] = [
     *(AuditConfig, InspectConfig, DemoConfig, TrainConfig, SplitConfig, EvaluateConfig, CompareConfig, AblateConfig),
-    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig),
+    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig, AttributeConfig),
 ]
 LABORATORY = [["lab", str(command.name)] for command in laboratory.registered_commands]
 
