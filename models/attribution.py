@@ -107,8 +107,7 @@ class Attributor:
             return found
         for start in range(0, len(fingerprints), TOGETHER):
             some = slice(start, start + TOGETHER)
-            for whole, part in zip(found, self._judge(fingerprints[some].astype(np.float32)), strict=True):
-                whole[some] = part
+            found.put(some, self._judge(fingerprints[some].astype(np.float32)))
         return found
 
     def chances(self, fingerprints: Floats, *, calibrated: bool = True, prior: Prior = EVEN) -> Chances:
