@@ -2,7 +2,8 @@
 
 Saerens, Latinne & Decaestecker, Neural Computation 14 (2002), eq. 2.4: probabilities at the present shares are averaged to the
 next shares, until these stay. It is the share under which the ratios are likeliest, and it is right where the ratios are: where
-images of this dataset resemble those that the bundle was calibrated on.
+images of this dataset resemble those that the bundle was calibrated on. One image of either kind is added to those that are
+there, so that few images cannot tell that there is none.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ def share_generated(counts: Labels) -> float:
     """The share of generated images, :data:`LEAST` to 1 - :data:`LEAST`, of at least one image, as of :func:`ratio_counts`."""
     seen = np.flatnonzero(counts)
     ratios: Doubles = seen / BINS - FARTHEST
-    weights: Doubles = counts[seen] / counts.sum()
+    weights: Doubles = counts[seen] / (counts.sum() + 2)
+    added = 1 / (counts.sum() + 2)
     share = 0.5
     for _ in range(_STEPS):
-        after = float(weights @ (1 / (1 + np.exp(-ratios) * (1 - share) / share)))
+        after = float(added + weights @ (1 / (1 + np.exp(-ratios) * (1 - share) / share)))
         if not LEAST < after < 1 - LEAST:
             return min(max(after, LEAST), 1 - LEAST)
         if abs(after - share) < 1e-10:

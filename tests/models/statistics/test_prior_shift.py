@@ -27,5 +27,7 @@ def test_counts_add_up_in_any_order_and_far_ratios_count() -> None:
 
 
 def test_a_share_leaves_room_for_either() -> None:
-    assert share_generated(ratio_counts(np.full(10, -9.0))) == LEAST
-    assert share_generated(ratio_counts(np.full(10, 9.0))) == 1 - LEAST
+    assert share_generated(ratio_counts(np.full(100_000, -9.0))) == LEAST
+    assert share_generated(ratio_counts(np.full(100_000, 9.0))) == 1 - LEAST
+    assert share_generated(ratio_counts(np.full(10, -20.0))) == pytest.approx(1 / 12), "ten images do not tell that there is none"
+    assert share_generated(ratio_counts(np.full(10, 0.0))) == pytest.approx(0.5)
