@@ -1,0 +1,213 @@
+"""From figures to a page: HTML in which every number says which figure it is of, and no text can be more than text."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from causalprint.pipelines.html_report.bundle import ACCUSED, FOUND, Told, limits_of
+from causalprint.pipelines.html_report.pictures import Picture
+from causalprint.pipelines.html_report.prevalence import Share
+from causalprint.pipelines.html_report.queries import OUTCOMES, TAKEN, Query
+from causalprint.pipelines.html_report import words
+from causalprint.schemas.names import printable
+from causalprint.schemas.tables import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from causalprint.models.bundles.manifest import Manifest
+
+HERE = Path(__file__).parent
+NONE = "–"
+_MARKS = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+class Answer(NamedTuple):
+    """What a query gave."""
+
+    query: Query
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
+class Sheet(NamedTuple):
+    """Small pictures of the images that a query chose."""
+
+    query: Query
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that stands on a page.
+
+    Attributes:
+        title: the heading.
+        output: root of the audit's tables, as a command takes it.
+        told: whose verdicts are told.
+        prelude: SQL that the figures' queries stand on.
+        answers: by the names of their queries.
+        share: the estimated share that is generated; ``None`` where it is not estimated.
+        sheets: contact sheets; none where no pictures were asked for.
+        command: what makes this page.
+        columns: of view ``findings``.
+    """
+
+    title: str
+    output: str
+    told: Told
+    prelude: str
+    answers: Mapping[str, Answer]
+    share: Share | None
+    sheets: Sequence[Sheet]
+    command: Sequence[str]
+    columns: frozenset[str]
+
+
+def render_page(contents: Contents) -> str:
+    """The page, a whole HTML document that needs nothing besides; the same contents give the same text."""
+    told = contents.told
+    manifest = told.bundle.manifest if told.bundle else None
+    environment = _environment()
+    template = environment.get_template("page.html.j2")
+    return template.render(
+        contents=contents,
+        a={name: answer.rows for name, answer in contents.answers.items()},
+        sql={name: answer.query for name, answer in contents.answers.items()},
+        num=_numbers(contents.answers),
+        told=told,
+        manifest=manifest,
+        accused=told.figure(ACCUSED),
+        found=told.figure(FOUND),
+        void=bool(manifest and _void(manifest)),
+        warnings=_warnings(told),
+        limits=limits_of(manifest) if manifest else {},
+        run=told.run.run if told.run else None,
+        finished=told.run,
+        commands=_commands(contents),
+        every_find=f"bundle = '{told.bundle_id}' AND {TAKEN}",
+        with_images=shlex.join((*contents.command, "--images")),
+        outcomes=OUTCOMES,
+        words=words,
+        schema_version=SCHEMA_VERSION,
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
+        data=Markup(_data(contents)),  # noqa: S704 - escaped for a script element
+    )
+
+
+def shown(column: str, value: object) -> str:
+    """A value of a figure as the page has it: counts whole, shares with a decimal, probabilities with three."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not isinstance(value, float):
+        return printable(str(value))
+    if column.startswith("percent"):
+        return "under 0.1 %" if 0 < value < 0.05 else f"{value:.1f} %"
+    if "probability" in column:
+        return "over 0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
+    if column == "log_likelihood_ratio":
+        return f"{value:+.1f}"
+    return f"{value:.3g}"
+
+
+def _numbers(answers: Mapping[str, Answer]) -> Callable[..., Markup]:
+    def number(name: str, column: str, row: int = 0) -> Markup:
+        value = answers[name].rows[row][column]
+        text = shown(column, value)
+        if value is None or isinstance(value, str):
+            return escape(text)
+        return Markup('<data value="{}" data-figure="{}" data-row="{}" data-column="{}">{}</data>').format(
+            json.dumps(value), name, row, column, text
+        )
+
+    return number
+
+
+def _void(manifest: Manifest) -> bool:
+    from causalprint.models.bundles.trust import voiding_audits
+
+    return bool(voiding_audits(manifest))
+
+
+def _warnings(told: Told) -> Sequence[str]:
+    from causalprint.models.bundles.trust import warnings
+
+    return warnings(told.bundle.manifest) if told.bundle else ()
+
+
+def _commands(contents: Contents) -> list[tuple[str, str]]:
+    """What was run, and what repeats or checks it: in words, and as a shell takes it."""
+    output = contents.output
+    run = contents.told.run
+    told = [("The audit", shlex.join(run.run.config.argv()))] if run else []
+    return [
+        *told,
+        ("Check that the tables are what the audit wrote", shlex.join(("causalprint", "verify", output, "--deep"))),
+        ("Make this page again", shlex.join(contents.command)),
+    ]
+
+
+def _data(contents: Contents) -> str:
+    """All figures as JSON that stands in a script element: no character of it can end that."""
+    told = contents.told
+    data = {
+        "title": contents.title,
+        "audit": contents.output,
+        "bundle_id": told.bundle_id,
+        "run_id": told.run.run.run_id if told.run else None,
+        "schema_version": SCHEMA_VERSION,
+        "prelude": contents.prelude,
+        "figures": {
+            name: {"about": answer.query.about, "sql": answer.query.sql.strip(), "columns": answer.columns, "rows": answer.rows}
+            for name, answer in contents.answers.items()
+        },
+        "estimated_share": contents.share._asdict() if contents.share else None,
+        "card": [{"name": one.name, "value": one.value, "low": one.low, "high": one.high, "note": one.note} for one in _figures(told)],
+    }  # fmt: skip
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).translate(_MARKS)
+
+
+def _figures(told: Told) -> Sequence[Any]:
+    return told.bundle.manifest.figures if told.bundle else ()
+
+
+def whole(value: object) -> object:
+    """A value that JSON has: what is no number is none."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f} %"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"quoted": shlex.quote, "percent": _percent, "count": "{:,}".format, "shown": shown}
+    return environment
+
+
+def _printable(value: object) -> object:
+    """What a page shows of a value: of text no controls, and no marks that turn its direction."""
+    if value is None:
+        return NONE
+    return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
