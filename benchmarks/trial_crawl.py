@@ -2,8 +2,8 @@
 
     python benchmarks/trial_crawl.py IMAGES --output DIR [--bundle BUNDLE]
 
-IMAGES holds labelled WebDataset tars. Taken are 220 photographs and 82 generated images of origins that the bundle's card does not
-name, drawn by their digests and evenly from every origin, and 17 files that are broken or odd. They are written to
+IMAGES holds labelled WebDataset tars. Taken are 220 photographs and 82 generated images of origins that the bundle's card
+does not name, drawn by their digests and evenly from every origin, and 17 files that are broken or odd. They are written to
 ``DIR/crawl/*.tar`` under numbers, with sidecars that hold an address and a caption and not the truth, which is in
 ``DIR/truth.csv``. ``DIR/audit`` holds the tables and ``report.html``.
 """
@@ -107,7 +107,7 @@ def odd(photographs: list[Sample]) -> list[Sample]:
         ("a PDF", "jpg", b"%PDF-1.7\n" + bytes(400)),
         ("a drawing", "png", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
         ("noise", "jpg", hashlib.sha512(b"noise").digest() * 8),
-        *((f"cut at {part} %", "jpg", one.data[: len(one.data) * part // 100]) for part, one in zip((1, 40, 90), photographs, strict=False)),
+        *(("cut", "jpg", one.data[: len(one.data) * part // 100]) for part, one in zip((1, 40, 90), photographs, strict=False)),
         ("thumbnail", "jpg", encoded(first[3].resize((96, 96)), "JPEG")),
         ("icon", "png", encoded(first[4].resize((32, 32)), "PNG")),
         ("white", "png", encoded(Image.new("RGB", (640, 480), "white"), "PNG")),
@@ -137,17 +137,19 @@ def encoded(image: Image.Image, name: str) -> bytes:
 def write(crawl: list[Sample], output: Path) -> None:
     """The tars, and the truth beside them."""
     (output / "crawl").mkdir(parents=True, exist_ok=True)
-    numbered = list(enumerate(crawl))
+    rows = [(f"{number:06d}", one.extension, one.data, sidecar(number, one)) for number, one in enumerate(crawl)]
     for shard in range(SHARDS):
-        rows = (
-            (f"{number:06d}", one.extension, one.data, {"url": f"https://{SITES[int(one.order[:4], 16) % len(SITES)]}/{one.order[:12]}.{one.extension}", "caption": f"picture {number}"})
-            for number, one in numbered[shard::SHARDS]
-        )  # fmt: skip
-        write_tar(output / "crawl" / f"{shard:05d}.tar", rows)
+        write_tar(output / "crawl" / f"{shard:05d}.tar", rows[shard::SHARDS])
     with (output / "truth.csv").open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(("image_id", "source", "origin"))
         lines.writerows((hashlib.sha256(one.data).hexdigest(), one.source, one.origin) for one in crawl)
+
+
+def sidecar(number: int, one: Sample) -> dict[str, object]:
+    """What a crawl knows of an image."""
+    site = SITES[int(one.order[:4], 16) % len(SITES)]
+    return {"url": f"https://{site}/{one.order[:12]}.{one.extension}", "caption": f"picture {number}"}
 
 
 def run(*words: str) -> None:

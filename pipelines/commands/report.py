@@ -31,7 +31,9 @@ class ReportConfig(Command):
     ] = None
     images: Annotated[
         bool,
-        Option("Show small pictures of the surest finds, of images that are undecided, and of some that were cleared.", panel=DATA),
+        Option(
+            "Show small pictures of the surest finds, of images that are undecided, and of some that were cleared.", panel=DATA
+        ),
     ] = False
     bundle: Annotated[
         str | None,

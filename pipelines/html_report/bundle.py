@@ -80,11 +80,11 @@ def limits_of(manifest: Manifest) -> dict[str, Sequence[str]]:
     from causalprint.models.bundles.card import card
 
     sections = dict(section.split("\n", 1) for section in card(manifest).split("\n## ")[1:])
-    return {
-        heading: [" ".join(re.sub(r"[`*]", "", text).split()) for text in re.split(r"\n\n|^- ", body, flags=re.MULTILINE) if text.strip()]
-        for heading, body in sections.items()
-        if heading in ("Limits", "What it must not be used for")
-    }  # fmt: skip
+    told = {}
+    for heading in ("Limits", "What it must not be used for"):
+        parts = re.split(r"\n\n|^- ", sections[heading], flags=re.MULTILINE)
+        told[heading] = [" ".join(re.sub(r"[`*]", "", part).split()) for part in parts if part.strip()]
+    return told
 
 
 def _runs(output: str, storage: Storage) -> Iterator[RunManifest]:

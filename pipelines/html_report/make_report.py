@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from causalprint.pipelines.html_report.bundle import ACCUSED, told_by
 from causalprint.pipelines.html_report.page import Answer, Contents, Sheet, render_page, whole
 from causalprint.pipelines.html_report.pictures import small_pictures
+from causalprint.pipelines.html_report.prelude import prelude
 from causalprint.pipelines.html_report.prevalence import estimated_share
-from causalprint.pipelines.html_report.queries import Query, pictures, prelude, queries
+from causalprint.pipelines.html_report.queries import Query, pictures, queries
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.config import Storage
 from causalprint.transforms.storage.storage import is_local
@@ -68,16 +69,15 @@ def make_report(config: ReportConfig, report: Callable[[str], None] = lambda _: 
 def _asked(tables: AuditTables, told: Told, config: ReportConfig, report: Callable[[str], None]) -> Contents:
     columns = frozenset(tables.sql("FROM findings").relation.columns)
     views = {row["name"] for row in tables.sql("SELECT view_name AS name FROM duckdb_views()").rows()}
-    made = prelude(told.bundle_id, views, columns)
+    current = {row["bundle"] for row in tables.sql("SELECT DISTINCT bundle FROM findings").rows()}
+    made = prelude(told.bundle_id, views, columns, current=told.bundle_id in current)
     report("reading the tables")
     tables.sql(made)
     accused = told.figure(ACCUSED)
     of_card = (accused.value, accused.low, accused.high) if accused else None
     asked = queries(of_card, "claim_kind" in columns, "conflict" in columns)
-    sheets = []
-    if config.images:
-        for query in pictures():
-            sheets.append(Sheet(query, small_pictures(_answer(tables, query).rows, config.storage, report)))
+    chosen = pictures() if config.images else ()
+    sheets = [Sheet(query, small_pictures(_answer(tables, query).rows, config.storage, report)) for query in chosen]
     return Contents(
         title=config.title or TITLE,
         output=config.audit,

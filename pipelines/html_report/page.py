@@ -6,28 +6,29 @@ import json
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from causalprint.pipelines.html_report import words
 from causalprint.pipelines.html_report.bundle import ACCUSED, FOUND, Told, limits_of
 from causalprint.pipelines.html_report.pictures import Picture
+from causalprint.pipelines.html_report.prelude import OUTCOMES, TAKEN
 from causalprint.pipelines.html_report.prevalence import Share
-from causalprint.pipelines.html_report.queries import OUTCOMES, TAKEN, Query
-from causalprint.pipelines.html_report import words
-from causalprint.schemas.names import printable
+from causalprint.pipelines.html_report.queries import Query
+from causalprint.schemas.names import json_printable, printable
 from causalprint.schemas.tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.manifest import Manifest
 
 HERE = Path(__file__).parent
-NONE = "–"
-_MARKS = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+NONE = "\u2013"
+_MARKS = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
 class Answer(NamedTuple):
@@ -109,12 +110,15 @@ def shown(column: str, value: object) -> str:
         return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if not isinstance(value, float):
-        return printable(str(value))
+    if isinstance(value, float):
+        return _measured(column, value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+
+
+def _measured(column: str, value: float) -> str:
     if column.startswith("percent"):
-        return "under 0.1 %" if 0 < value < 0.05 else f"{value:.1f} %"
+        few, most = 0 < value < 0.05, 99.95 <= value < 100  # that are neither none nor all
+        return "under 0.1 %" if few else "over 99.9 %" if most else f"{value:.1f} %"
     if "probability" in column:
         return "over 0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
     if column == "log_likelihood_ratio":
@@ -125,12 +129,10 @@ def shown(column: str, value: object) -> str:
 def _numbers(answers: Mapping[str, Answer]) -> Callable[..., Markup]:
     def number(name: str, column: str, row: int = 0) -> Markup:
         value = answers[name].rows[row][column]
-        text = shown(column, value)
-        if value is None or isinstance(value, str):
-            return escape(text)
-        return Markup('<data value="{}" data-figure="{}" data-row="{}" data-column="{}">{}</data>').format(
-            json.dumps(value), name, row, column, text
-        )
+        where = Markup('data-figure="{}" data-row="{}" data-column="{}"').format(name, row, column)
+        if isinstance(value, int | float):
+            return Markup('<data value="{}" {}>{}</data>').format(json.dumps(value), where, shown(column, value))
+        return Markup("<span {}>{}</span>").format(where, shown(column, value))
 
     return number
 
@@ -174,13 +176,9 @@ def _data(contents: Contents) -> str:
             for name, answer in contents.answers.items()
         },
         "estimated_share": contents.share._asdict() if contents.share else None,
-        "card": [{"name": one.name, "value": one.value, "low": one.low, "high": one.high, "note": one.note} for one in _figures(told)],
-    }  # fmt: skip
-    return json.dumps(data, ensure_ascii=False, allow_nan=False).translate(_MARKS)
-
-
-def _figures(told: Told) -> Sequence[Any]:
-    return told.bundle.manifest.figures if told.bundle else ()
+        "card": [asdict(figure) for figure in (told.bundle.manifest.figures if told.bundle else ())],
+    }
+    return json_printable(json.dumps(data, ensure_ascii=False, allow_nan=False)).translate(_MARKS)
 
 
 def whole(value: object) -> object:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import NamedTuple
-
-from causalprint.schemas.reasons import Abstention, Verdict
 
 MOST_FINDS = 50
 """Finds that are listed one by one."""
@@ -17,25 +14,7 @@ BINS = 20
 PICTURES = {"pictures_surest": 24, "pictures_abstained": 12, "pictures_cleared": 24}
 """Queries whose images are shown, and how many of each at most."""
 
-TAKEN = f"(verdict IN ('{Verdict.KNOWN}', '{Verdict.UNKNOWN}') OR reason = '{Abstention.NO_SOURCE}')"
-"""The condition of an image that a bundle takes for generated, as its card counts the photographs that it accuses."""
-OUTCOMES = ("generated", "photograph", "graphic", "undecided", "not judged")
-"""What can be said of an image that was read."""
 SCALARS = ("residual_energy", "dft_peak", "radial_slope", "dct_blockiness")
-
-_OUTCOME = f"""CASE WHEN {TAKEN} THEN 'generated' WHEN verdict = '{Verdict.REAL}' THEN 'photograph'
-            WHEN verdict = '{Verdict.GRAPHIC}' THEN 'graphic' WHEN reason = '{Abstention.UNDECIDED}' THEN 'undecided'
-            ELSE 'not judged' END"""
-_WHO = f"""CASE WHEN source IS NOT NULL THEN source WHEN family IS NOT NULL THEN family || ' (one of this family)'
-            WHEN verdict = '{Verdict.UNKNOWN}' THEN 'a generator that the bundle does not name'
-            ELSE 'generated, by whom is not said' END"""
-_LATER = {
-    "domain": "VARCHAR",
-    "claim_kind": "VARCHAR",
-    "claim_source": "VARCHAR",
-    "conflict": "VARCHAR",
-}
-"""Columns that tables of earlier versions lack, and their types."""
 
 
 class Query(NamedTuple):
@@ -44,36 +23,12 @@ class Query(NamedTuple):
     Attributes:
         name: of the figure on the page.
         about: what it answers.
-        sql: over the views of :func:`~causalprint.pipelines.open_audit.open_audit` and what :func:`prelude` made.
+        sql: over the views of :func:`~causalprint.pipelines.open_audit.open_audit` and what :func:`~.prelude.prelude` made.
     """
 
     name: str
     about: str
     sql: str
-
-
-def prelude(bundle_id: str, views: Collection[str], columns: Collection[str]) -> str:
-    """What the queries stand on, as SQL: the images of one bundle with their outcome, its rejects and its accounts.
-
-    Args:
-        bundle_id: whose verdicts are told.
-        views: names of the views that there are: where a dataset was audited again, ``current_…`` ones leave out what is gone.
-        columns: of view ``findings``: columns that tables of earlier versions lack are null.
-    """
-    bundle = bundle_id.replace("'", "''")
-    where = f"WHERE bundle = '{bundle}'"
-    later = "".join(f", NULL::{kind} AS {name}" for name, kind in _LATER.items() if name not in columns)
-    rejects, shards = (f"current_{name}" if f"current_{name}" in views else name for name in ("rejects", "shards"))
-    return f"""CREATE OR REPLACE TEMP VIEW findings_told AS
-SELECT *{later}{"" if "url" in columns else ", metadata ->> 'url' AS url"},
-       {_OUTCOME} AS outcome, {_WHO} AS who
-FROM findings {where};
-CREATE OR REPLACE TEMP TABLE found AS
-SELECT outcome, who, verdict, source, family, reason, generated_probability, log_likelihood_ratio,
-       format, least(width, height) AS side, jpeg_quality, resampled, shard, hash(image_id) AS image, {", ".join(_LATER)}
-FROM findings_told;
-CREATE OR REPLACE TEMP TABLE refused AS SELECT stage, reason, detail, shard, member FROM {rejects} {where};
-CREATE OR REPLACE TEMP TABLE accounts AS SELECT * FROM {shards} {where};"""  # noqa: S608 - the name of a bundle
 
 
 def queries(accused: tuple[float, float, float] | None, claims: bool, conflicts: bool) -> tuple[Query, ...]:
@@ -90,14 +45,18 @@ def queries(accused: tuple[float, float, float] | None, claims: bool, conflicts:
 
 def pictures() -> tuple[Query, ...]:
     """The images of the contact sheets. An image's id is a digest of its bytes, and so its order is as good as chance."""
-    shown = 'SELECT DISTINCT ON (image_id) image_id, outcome, who, generated_probability, log_likelihood_ratio, shard, member, "offset"'
+    columns = 'image_id, outcome, who, generated_probability, log_likelihood_ratio, shard, member, "offset"'
+    shown = f"SELECT DISTINCT ON (image_id) {columns}"
+    first = 'ORDER BY image_id, shard, member, "offset"'
     told = {
         "pictures_surest": ("The surest finds", "outcome = 'generated'", "log_likelihood_ratio DESC, image_id"),
         "pictures_abstained": ("A random draw of what could not be decided", "outcome = 'undecided'", "image_id"),
         "pictures_cleared": ("A random draw of what was cleared", "outcome IN ('photograph', 'graphic')", "image_id"),
     }
     return tuple(
-        Query(name, about, f"FROM ({shown} FROM findings_told WHERE {where}) ORDER BY {order} LIMIT {PICTURES[name]}")  # noqa: S608
+        Query(
+            name, about, f"FROM ({shown} FROM findings_told WHERE {where}\n      {first}) ORDER BY {order} LIMIT {PICTURES[name]}"
+        )
         for name, (about, where, order) in told.items()
     )
 
@@ -117,7 +76,8 @@ _ANSWER = (
         "answer",
         "How many images were read, and what was said of them",
         f"""
-SELECT *, photographs + graphics AS cleared, least(taken, {MOST_FINDS}) AS listed, {_percent("taken", "read")} AS percent_taken, {_percent("photographs", "read")} AS percent_photographs,
+SELECT *, photographs + graphics AS cleared, least(taken, {MOST_FINDS}) AS listed,
+       {_percent("taken", "read")} AS percent_taken, {_percent("photographs", "read")} AS percent_photographs,
        {_percent("graphics", "read")} AS percent_graphics, {_percent("undecided", "read")} AS percent_undecided,
        {_percent("not_judged", "read")} AS percent_not_judged, {_percent("refused", "seen")} AS percent_refused
 FROM (SELECT count(*) + (SELECT count(*) FROM refused) AS seen, count(*) AS read, count(DISTINCT image) AS different,
@@ -131,7 +91,7 @@ FROM (SELECT count(*) + (SELECT count(*) FROM refused) AS seen, count(*) AS read
         "by_whom",
         "Whom the images that are taken for generated are attributed to",
         f"""
-SELECT who, count(*) AS images, {_percent("count(*)", "(SELECT count(*) FROM found WHERE outcome = 'generated')")} AS percent_of_these,
+SELECT who, count(*) AS images, {_percent("count(*)", "sum(count(*)) OVER ()")} AS percent_of_these,
        {_percent("count(*)", "(SELECT count(*) FROM found)")} AS percent_of_read,
        median(generated_probability) AS median_probability
 FROM found WHERE outcome = 'generated' GROUP BY who ORDER BY images DESC, who LIMIT {MOST_PLACES}""",
@@ -148,7 +108,7 @@ def _expected(value: float, low: float, high: float) -> tuple[Query]:
             f"""
 SELECT count(*) AS judged, round({value} * count(*))::BIGINT AS false_finds,
        floor({low} * count(*))::BIGINT AS low, ceil({high} * count(*))::BIGINT AS high
-FROM found WHERE outcome <> 'not judged'""",  # noqa: S608 - numbers
+FROM found WHERE outcome <> 'not judged'""",
         ),
     )
 
@@ -158,7 +118,8 @@ _FINDS = (
         "finds",
         "The surest finds, the strongest evidence first",
         f"""
-SELECT who, probability, generated_probability, log_likelihood_ratio, url, domain, claim_kind, claim_source, shard, member, "offset", image_id
+SELECT who, probability, generated_probability, log_likelihood_ratio, url, domain,
+       claim_kind, claim_source, shard, member, "offset", image_id
 FROM findings_told WHERE outcome = 'generated'
 ORDER BY log_likelihood_ratio DESC, image_id, shard, member, "offset" LIMIT {MOST_FINDS}""",
     ),
@@ -212,7 +173,7 @@ FROM found WHERE outcome IN ('undecided', 'not judged') GROUP BY reason ORDER BY
 
 def _bands(name: str, about: str, column: str, band: str, order: str) -> Query:
     select = f"{band} AS {column}, {_COUNTS}, {_percent('count(*)', '(SELECT count(*) FROM found)')} AS percent_of_read"
-    return Query(name, about, f"\nSELECT {select}\nFROM found GROUP BY ALL ORDER BY {order}")  # noqa: S608 - ours
+    return Query(name, about, f"\nSELECT {select}\nFROM found GROUP BY ALL ORDER BY {order}")
 
 
 _BANDS = (
@@ -249,16 +210,30 @@ _CLAIMS = (
         "What files say of themselves, beside what the bundle says",
         f"""
 SELECT coalesce(claim_kind, '(nothing)') AS claim, claim_source AS claimed_by, {_COUNTS}
-FROM found GROUP BY ALL ORDER BY claim_kind IS NULL, images DESC, claim, claimed_by LIMIT {MOST_PLACES}""",
+FROM found GROUP BY ALL ORDER BY claim IN ('(nothing)'), images DESC, claim, claimed_by LIMIT {MOST_PLACES}""",
+    ),
+    Query(
+        "claimed",
+        "How the bundle does on images whose files say where they are from",
+        f"""
+SELECT generated, found_too, {_percent("found_too", "generated")} AS percent_found, camera, accused,
+       {_percent("accused", "camera")} AS percent_accused, {_percent("found_too", "(found_too + accused)")} AS percent_right
+FROM (SELECT count(*) FILTER (claim_kind = 'generated') AS generated,
+             count(*) FILTER (claim_kind = 'generated' AND outcome = 'generated') AS found_too,
+             count(*) FILTER (claim_kind = 'camera') AS camera,
+             count(*) FILTER (claim_kind = 'camera' AND outcome = 'generated') AS accused
+      FROM found)""",
     ),
 )
 _CONFLICTS = (
     Query(
         "conflicts",
-        "Where a file's own word and the bundle disagree",
+        "Images whose file and the bundle contradict each other",
         f"""
-SELECT conflict, count(*) AS images FROM found WHERE conflict IS NOT NULL GROUP BY conflict ORDER BY images DESC, conflict
-LIMIT {MOST_PLACES}""",
+SELECT claim_kind AS claim, claim_source AS claimed_by, outcome, who, generated_probability, shard, member, image_id,
+       count(*) OVER () AS conflicts
+FROM findings_told WHERE conflict
+ORDER BY claim DESC, abs(generated_probability - 0.5) DESC, image_id, shard, member, "offset" LIMIT {MOST_PLACES}""",
     ),
 )
 
@@ -297,13 +272,17 @@ FROM (SELECT unnest(skipped_kinds) AS kind FROM accounts) GROUP BY ALL ORDER BY 
     ),
 )
 
+_QUARTILES = ",\n       ".join(
+    f"quantile_cont({name}, 0.25) AS {name}_low, median({name}) AS {name}, quantile_cont({name}, 0.75) AS {name}_high"
+    for name in SCALARS
+)
 _SPECTRA = (
     Query(
         "spectra",
         "What is measured in the residuals of those taken for generated, and of the others",
         f"""
 SELECT f.who AS group_name, count(*) AS images,
-       {", ".join(f"quantile_cont(e.{name}, 0.25) AS {name}_low, median(e.{name}) AS {name}, quantile_cont(e.{name}, 0.75) AS {name}_high" for name in SCALARS)}
+       {_QUARTILES}
 FROM (SELECT slice_id, member, "offset", CASE outcome WHEN 'generated' THEN who WHEN 'photograph' THEN 'cleared as a photograph'
              WHEN 'graphic' THEN 'cleared as a graphic' ELSE 'undecided' END AS who FROM findings_told) f
 JOIN embeddings e USING (slice_id, member, "offset")

@@ -53,18 +53,17 @@ GLOSSARY = (
     ("Abstain", "To say nothing, with a reason. An image on which the bundle abstains is neither accused nor cleared."),
     ("Bundle", "A folder with all that a verdict depends on besides the image: models, limits, and a card with figures."),
     ("Cleared", "Called a photograph or a graphic. It is the bundle's word, and among cleared images some are generated."),
-    ("Evidence", "The log likelihood ratio: 0 is none, each further unit makes it 2.7 times likelier that the image is generated."),
+    (
+        "Evidence",
+        "The log likelihood ratio: 0 is none, each further unit makes it 2.7 times likelier that the image is generated.",
+    ),
     ("Family", "Generators of one kin, such as two versions of one service."),
     ("Fingerprint", "128 numbers that sum up what a model could not explain of an image."),
     ("Generator", "Software that makes pictures with a learned model, such as Stable Diffusion."),
     ("Graphic", "A picture that ordinary software drew: a chart, an icon, a screenshot, a page of text."),
     ("Image id", "The SHA-256 digest of the image's file. Whoever has the same file computes the same id."),
     ("Interval", "Where the true value lies in 95 of 100 cases, as far as chance goes. It knows nothing of other errors."),
-    (
-        "Probability",
-        "A number from 0 to 1. It depends on how frequent generated images are taken to be: half of all, unless the audit said "
-        "otherwise.",
-    ),
+    ("Probability", "A number from 0 to 1. It depends on how frequent generated images are taken to be, usually half of all."),
     ("Residual", "An image less what a model makes of it: what the model cannot explain."),
     ("Shard", "A file of the dataset that holds many images, such as a tar archive; or one image file."),
     ("Verdict", "What the bundle says of an image. It is a reason to look, never a finding of fact."),
