@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from causalprint.pipelines.html_report.make_report import ReportMade
+
+HOSTILE = '</script><script>alert("&amp;")</script>\u202egpj.exe\x07\'"><b>'
+"""A name or an address that wants to be more than text."""
 VOID = frozenset(("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "rect", "line"))
 
 
@@ -59,3 +64,13 @@ class Page(HTMLParser):
             for found, element in self.elements
             if found == tag
         ]
+
+
+class Reported(NamedTuple):
+    """An audit and the report on it: the file, what it says, and the figures that it holds as JSON."""
+
+    output: Path
+    made: ReportMade
+    text: str
+    page: Page
+    data: dict[str, Any]

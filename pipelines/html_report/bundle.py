@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +52,8 @@ def told_by(output: str, asked: str | None, storage: Storage) -> Told:
     Raises:
         ReportError: the audit has no verdicts by it; or nobody says which of several is meant.
     """
-    from causalprint.models.bundles.bundle import BundleError, load_bundle
+    from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.bundles.manifest import BundleError
     from causalprint.transforms.tables.committed import bundle_ids
 
     ids = bundle_ids(output, storage)
@@ -75,7 +76,7 @@ def told_by(output: str, asked: str | None, storage: Storage) -> Told:
     return Told(bundle_id, run, given or _found(bundle_id, run))
 
 
-def limits_of(manifest: Manifest) -> dict[str, Sequence[str]]:
+def limits_of(manifest: Manifest) -> dict[str, list[str]]:
     """What the card says in words, paragraphs and points by heading: its limits, and what it must not be used for."""
     from causalprint.models.bundles.card import card
 
@@ -103,7 +104,8 @@ def _runs(output: str, storage: Storage) -> Iterator[RunManifest]:
 
 def _found(bundle_id: str, run: RunManifest | None) -> Bundle | None:
     """The bundle of that id: where the run had it, or in the package."""
-    from causalprint.models.bundles.bundle import BundleError, load_bundle
+    from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.bundles.manifest import BundleError
 
     config = run.run.config if run else None
     places = [*([config.bundle or "default"] if config else []), *PACKAGED]

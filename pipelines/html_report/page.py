@@ -77,9 +77,8 @@ def render_page(contents: Contents) -> str:
     """The page, a whole HTML document that needs nothing besides; the same contents give the same text."""
     told = contents.told
     manifest = told.bundle.manifest if told.bundle else None
-    environment = _environment()
-    template = environment.get_template("page.html.j2")
-    return template.render(
+    return render(
+        "page.html.j2",
         contents=contents,
         a={name: answer.rows for name, answer in contents.answers.items()},
         sql={name: answer.query for name, answer in contents.answers.items()},
@@ -90,17 +89,29 @@ def render_page(contents: Contents) -> str:
         found=told.figure(FOUND),
         void=bool(manifest and _void(manifest)),
         warnings=_warnings(told),
-        limits=limits_of(manifest) if manifest else {},
         run=told.run.run if told.run else None,
         finished=told.run,
         commands=_commands(contents),
         every_find=f"bundle = '{told.bundle_id}' AND {TAKEN}",
         with_images=shlex.join((*contents.command, "--images")),
         outcomes=OUTCOMES,
-        words=words,
         schema_version=SCHEMA_VERSION,
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
         data=Markup(_data(contents)),  # noqa: S704 - escaped for a script element
+    )
+
+
+def render(template: str, *, manifest: Manifest | None, **values: object) -> str:
+    """A page of a template beside this file, or of the evidence; its style, and the words of a bundle's card, are given to it."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            values,
+            manifest=manifest,
+            limits=limits_of(manifest) if manifest else {},
+            words=words,
+            style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
+        )
     )
 
 
@@ -193,7 +204,7 @@ def _percent(value: float, digits: int = 1) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader((HERE, HERE.parent / "evidence")),
         undefined=StrictUndefined,
         autoescape=True,
         finalize=_printable,

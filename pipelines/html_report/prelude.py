@@ -51,4 +51,4 @@ SELECT outcome, who, generated_probability, reason, format, least(width, height)
 FROM findings_told;
 CREATE OR REPLACE TEMP TABLE accounts AS SELECT * FROM {shards} {where};
 CREATE OR REPLACE TEMP TABLE refused AS
-SELECT stage, reason, detail, shard, member FROM {rejects} {where} OR slice_id IN (SELECT unnest(slice_ids) FROM accounts);"""
+SELECT stage, reason, detail, shard, member FROM {rejects} {where} OR slice_id IN (SELECT unnest(slice_ids) FROM accounts);"""  # noqa: S608 - the name of a bundle

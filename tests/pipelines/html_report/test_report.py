@@ -7,7 +7,7 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from causalprint.__main__ import main
 from causalprint.pipelines.commands.report import ReportConfig
 from causalprint.pipelines.html_report.bundle import ReportError
-from causalprint.pipelines.html_report.make_report import ReportMade, make_report
+from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.html_report.page import shown
 from causalprint.pipelines.open_audit import OpenAuditError, open_audit
 from causalprint.research.pictures.chromium import find_chromium
@@ -23,51 +23,14 @@ from causalprint.schemas.config import Storage
 from causalprint.schemas.names import printable
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.settings import agree
-from tests.audits import jpeg, tar
 from tests.browser import AXE, WIDTHS, look
 from tests.outputs import BUNDLE_ID, output_at
 from tests.outputs import audit as audit_of_samples
-from tests.pages import Page
+from tests.pages import HOSTILE, Page, Reported
 from tests.samples import sample_shard
 
-HOSTILE = '</script><script>alert("&amp;")</script>\u202egpj.exe\x07\'"><b>'
 MARKS = ("data-figure", "data-card", "data-run", "data-words", "data-picture")
 """Attributes of elements whose numbers have a source: a query, the bundle's card, the run's manifest, the glossary."""
-
-
-class Reported(NamedTuple):
-    output: Path
-    made: ReportMade
-    text: str
-    page: Page
-    data: dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def reported(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Reported:
-    """A tiny audit, with names and addresses that want to be more than text, and its report with pictures."""
-    folder = tmp_path_factory.mktemp("report")
-    members: list[tuple[str, bytes]] = []
-    for seed in range(14):
-        members += [
-            (f"{seed:03}.jpg", jpeg(seed)),
-            (f"{seed:03}.json", json.dumps({"url": f"https://example.org/{seed}?{HOSTILE}"}).encode()),
-        ]
-    members += [
-        (f"x{HOSTILE}.jpg", jpeg(100)),
-        ("small.jpg", jpeg(101, 64)),
-        (f"broken{HOSTILE}.jpg", b"\xff\xd8\xff" + bytes(90)),
-        ("empty.png", b""),
-    ]
-    tar(folder / "shards" / "00000.tar", members)
-    tar(folder / "shards" / "00001.tar", [("a.jpg", jpeg(0)), ("cut.jpg", jpeg(200)[:4000])])
-    output = folder / "audit"
-    assert main(["audit", str(folder / "shards"), "--bundle", str(tiny), "--output", str(output)]) == 0
-    made = make_report(ReportConfig(audit=str(output), images=True))
-    text = (output / "report.html").read_text(encoding="utf-8")
-    page = Page(text)
-    (data,) = (part.text for part in page.said if part.element.get("id") == "figures")
-    return Reported(output, made, text, page, json.loads(data))
 
 
 def test_every_number_of_the_page_is_what_its_query_gives(reported: Reported) -> None:
@@ -113,8 +76,15 @@ def test_no_number_stands_on_the_page_without_a_mark_that_says_what_it_is_of(rep
 
 def test_the_answer_is_what_the_files_hold(reported: Reported) -> None:
     """By queries of another hand over the Parquet files themselves."""
-    table = lambda name: f"read_parquet('{reported.output}/{name}/*/*.parquet')"  # noqa: E731 - a name for what is said five times
-    ask = lambda query: duckdb.sql(query).fetchall()  # noqa: E731
+
+    def table(name: str) -> str:
+        return f"read_parquet('{reported.output}/{name}/*/*.parquet')"
+
+    def ask(query: str) -> list[Any]:
+        relation = duckdb.sql(query)
+        assert relation is not None
+        return list(relation.fetchall())
+
     (answer,) = reported.data["figures"]["answer"]["rows"]
     ((read, different),) = ask(f"SELECT count(*), count(DISTINCT image_id) FROM {table('attributions')}")
     ((refused,),) = ask(f"SELECT count(*) FROM {table('rejects')}")
