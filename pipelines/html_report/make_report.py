@@ -75,7 +75,7 @@ def _asked(tables: AuditTables, told: Told, config: ReportConfig, report: Callab
     tables.sql(made)
     accused = told.figure(ACCUSED)
     of_card = (accused.value, accused.low, accused.high) if accused else None
-    asked = queries(of_card, "claim_kind" in columns, "conflict" in columns)
+    asked = queries(of_card, claims="claim_kind" in columns, conflicts="conflict" in columns)
     chosen = pictures() if config.images else ()
     sheets = [Sheet(query, small_pictures(_answer(tables, query).rows, config.storage, report)) for query in chosen]
     return Contents(

@@ -31,7 +31,7 @@ class Query(NamedTuple):
     sql: str
 
 
-def queries(accused: tuple[float, float, float] | None, claims: bool, conflicts: bool) -> tuple[Query, ...]:
+def queries(accused: tuple[float, float, float] | None, *, claims: bool, conflicts: bool) -> tuple[Query, ...]:
     """All figures, in the order of the page.
 
     Args:
@@ -210,7 +210,8 @@ _CLAIMS = (
         "What files say of themselves, beside what the bundle says",
         f"""
 SELECT coalesce(claim_kind, '(nothing)') AS claim, claim_source AS claimed_by, {_COUNTS}
-FROM found GROUP BY ALL ORDER BY claim IN ('(nothing)'), images DESC, claim, claimed_by LIMIT {MOST_PLACES}""",
+FROM found GROUP BY claim_kind, claim_source
+ORDER BY claim_kind IS NULL, images DESC, claim_kind, claim_source LIMIT {MOST_PLACES}""",
     ),
     Query(
         "claimed",
