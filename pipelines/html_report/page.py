@@ -18,7 +18,7 @@ from causalprint.pipelines.html_report import words
 from causalprint.pipelines.html_report.bundle import ACCUSED, FOUND, Told, limits_of
 from causalprint.pipelines.html_report.pictures import Picture
 from causalprint.pipelines.html_report.prelude import OUTCOMES, TAKEN
-from causalprint.pipelines.html_report.prevalence import Share
+from causalprint.pipelines.html_report.prevalence import ALL, GENERATED, Share
 from causalprint.pipelines.html_report.queries import Query
 from causalprint.schemas.names import json_printable, printable
 from causalprint.schemas.tables import SCHEMA_VERSION
@@ -56,7 +56,7 @@ class Contents:
         told: whose verdicts are told.
         prelude: SQL that the figures' queries stand on.
         answers: by the names of their queries.
-        share: the estimated share that is generated; ``None`` where it is not estimated.
+        shares: estimated shares of all images and of groups; none where they are not estimated.
         sheets: contact sheets; none where no pictures were asked for.
         command: what makes this page.
         columns: of view ``findings``.
@@ -67,7 +67,7 @@ class Contents:
     told: Told
     prelude: str
     answers: Mapping[str, Answer]
-    share: Share | None
+    shares: Sequence[Share]
     sheets: Sequence[Sheet]
     command: Sequence[str]
     columns: frozenset[str]
@@ -87,6 +87,7 @@ def render_page(contents: Contents) -> str:
         manifest=manifest,
         accused=told.figure(ACCUSED),
         found=told.figure(FOUND),
+        estimate=next((share for share in contents.shares if (share.group_by, share.what) == (ALL, GENERATED)), None),
         void=bool(manifest and _void(manifest)),
         warnings=_warnings(told),
         run=told.run.run if told.run else None,
@@ -186,7 +187,7 @@ def _data(contents: Contents) -> str:
             name: {"about": answer.query.about, "sql": answer.query.sql.strip(), "columns": answer.columns, "rows": answer.rows}
             for name, answer in contents.answers.items()
         },
-        "estimated_share": contents.share._asdict() if contents.share else None,
+        "estimated_shares": [share._asdict() for share in contents.shares],
         "card": [asdict(figure) for figure in (told.bundle.manifest.figures if told.bundle else ())],
     }
     return json_printable(json.dumps(data, ensure_ascii=False, allow_nan=False)).translate(_MARKS)

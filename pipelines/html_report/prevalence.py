@@ -1,29 +1,43 @@
-"""The share of a dataset that is generated, corrected for the bundle's errors, where this version can estimate it."""
+"""Shares of a dataset that are generated, corrected for the bundle's errors, where this version can estimate them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from causalprint.pipelines.html_report.bundle import Told
 from causalprint.schemas.config import Storage
+
+GENERATED = "generated"
+ALL = "all"
 
 
 class Share(NamedTuple):
-    """An estimated share of all images that were judged.
+    """An estimated share of the images of a group that were judged.
 
     Attributes:
-        of: what it is the share of: ``generated``, a source, a shard.
-        value, low, high: the estimate and its 95 % interval, 0 to 1.
-        note: what whoever reads it must know; empty where nothing.
+        group_by: what the images are grouped by: all, shard, domain.
+        group: the group.
+        what: generated, source or family.
+        name: of the source or family.
+        images: the base of the share.
+        share, low, high: the estimate and its 95 % interval, 0 to 1.
+        useless: whether the interval says too little to be relied on.
+        why: why it does.
     """
 
-    of: str
-    value: float
+    group_by: str
+    group: str
+    what: str
+    name: str
+    images: int
+    share: float
     low: float
     high: float
-    note: str = ""
+    useless: bool
+    why: str | None
 
 
-def estimated_share(output: str, bundle_id: str, storage: Storage) -> Share | None:
-    """The share that is generated; ``None`` where nothing estimates it."""
-    del output, bundle_id, storage
-    return None
+def estimated_shares(output: str, told: Told, storage: Storage, by: str = ALL) -> tuple[Share, ...]:
+    """Shares of all images and of each group of ``by``; none where nothing estimates them."""
+    del output, told, storage, by
+    return ()

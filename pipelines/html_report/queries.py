@@ -211,7 +211,8 @@ _CLAIMS = (
         f"""
 SELECT coalesce(claim_kind, '(nothing)') AS claim, claim_source AS claimed_by, {_COUNTS}
 FROM found GROUP BY claim_kind, claim_source
-ORDER BY claim_kind IS NULL, images DESC, claim_kind, claim_source LIMIT {MOST_PLACES}""",
+ORDER BY claim_kind IS NULL, claim_kind IS DISTINCT FROM 'generated', images DESC, claim_kind, claim_source
+LIMIT {MOST_PLACES}""",
     ),
     Query(
         "claimed",
@@ -238,6 +239,8 @@ ORDER BY claim DESC, abs(generated_probability - 0.5) DESC, image_id, shard, mem
     ),
 )
 
+_LIMITED = "(image_limit IS NOT NULL AND (damage LIKE 'stopped at --limit%' OR damage LIKE '%drawn by --sample'))"
+"""Of a shard that was not read whole, whether it was asked to be."""
 _LOSSES = (
     Query(
         "rejects",
@@ -251,8 +254,10 @@ FROM refused GROUP BY stage, reason ORDER BY images DESC, stage, reason""",
     Query(
         "accounts",
         "Whether every image that was met is accounted for",
-        """
-SELECT count(*) AS shards, count(*) FILTER (complete) AS complete, count(*) FILTER (NOT complete) AS incomplete,
+        f"""
+SELECT count(*) AS shards, count(*) FILTER (complete) AS complete,
+       count(*) FILTER (NOT complete AND {_LIMITED}) AS limited,
+       count(*) FILTER (NOT complete AND NOT {_LIMITED}) AS incomplete,
        coalesce(sum(seen), 0)::BIGINT AS seen, coalesce(sum(attributed), 0)::BIGINT AS attributed,
        coalesce(sum(rejected), 0)::BIGINT AS rejected, coalesce(sum(skipped), 0)::BIGINT AS skipped,
        coalesce(sum(size), 0)::BIGINT AS bytes
@@ -262,7 +267,7 @@ FROM accounts""",
         "incomplete",
         "Which files of the dataset were not read to their end",
         f"""
-SELECT uri AS shard, damage, retryable, seen FROM accounts WHERE NOT complete ORDER BY uri LIMIT {MOST_PLACES}""",
+SELECT uri AS shard, damage, retryable, seen FROM accounts WHERE NOT complete AND NOT {_LIMITED} ORDER BY uri LIMIT {MOST_PLACES}""",
     ),
     Query(
         "skipped",

@@ -45,9 +45,9 @@ def ask(connection: duckdb.DuckDBPyConnection, name: str) -> list[dict[str, Any]
 def test_claims_are_counted_beside_verdicts_and_no_claim_comes_last(connection: duckdb.DuckDBPyConnection) -> None:
     told = [(row["claim"], row["claimed_by"], row["images"], row["taken"]) for row in ask(connection, "claims")]
     assert told == [
-        ("camera", "Nikon", 2, 1),
         ("generated", "Firefly", 2, 1),
         ("generated", None, 1, 0),
+        ("camera", "Nikon", 2, 1),
         ("(nothing)", None, 2, 1),
     ]
 

@@ -14,9 +14,11 @@ import pytest
 
 from causalprint.__main__ import main
 from causalprint.pipelines.commands.report import ReportConfig
+from causalprint.pipelines.html_report import make_report as made_by
 from causalprint.pipelines.html_report.bundle import ReportError
 from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.html_report.page import shown
+from causalprint.pipelines.html_report.prevalence import Share
 from causalprint.pipelines.open_audit import OpenAuditError, open_audit
 from causalprint.research.pictures.chromium import find_chromium
 from causalprint.schemas.config import Storage
@@ -29,7 +31,7 @@ from tests.outputs import audit as audit_of_samples
 from tests.pages import HOSTILE, Page, Reported
 from tests.samples import sample_shard
 
-MARKS = ("data-figure", "data-card", "data-run", "data-words", "data-picture")
+MARKS = ("data-figure", "data-estimate", "data-card", "data-run", "data-words", "data-picture")
 """Attributes of elements whose numbers have a source: a query, the bundle's card, the run's manifest, the glossary."""
 
 
@@ -177,6 +179,20 @@ def test_an_audit_in_a_store_is_reported_there_also_without_its_bundle() -> None
     assert page.texts_in("h1") == [printable(HOSTILE)]
     assert "The bundle's card is not here" in "".join(part.text for part in page.said)
     fs.rm(base, recursive=True)
+
+
+def test_estimates_stand_beside_the_counts(reported: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = (
+        Share("all", "", "generated", "generated", 17, 0.25, 0.125, 0.5, useless=True, why="it is far too wide"),
+        Share("shard", "one.tar", "generated", "generated", 9, 0.5, 0.25, 0.75, useless=False, why=None),
+    )
+    monkeypatch.setattr(made_by, "estimated_shares", lambda output, told, storage, by: shares)
+    made_by.make_report(ReportConfig(audit=str(reported.output), output=str(tmp_path / "r.html")))
+    page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    told = " ".join(" ".join(part.text for part in page.said if part.has("data-estimate")).split())
+    assert "an estimated 25.0 % are generated (95 % interval 12.5 % to 50.0 %)" in told
+    assert "This says too little to rely on: it is far too wide" in told
+    assert "one.tar 9 50.0 % 25.0 % to 75.0 % within the interval" in told
 
 
 def test_a_bundle_that_judged_nothing_here_is_refused(reported: Reported, tmp_path: Path) -> None:
