@@ -267,7 +267,8 @@ FROM accounts""",
         "incomplete",
         "Which files of the dataset were not read to their end",
         f"""
-SELECT uri AS shard, damage, retryable, seen FROM accounts WHERE NOT complete AND NOT {_LIMITED} ORDER BY uri LIMIT {MOST_PLACES}""",
+SELECT uri AS shard, damage, retryable, seen FROM accounts WHERE NOT complete AND NOT {_LIMITED}
+ORDER BY uri LIMIT {MOST_PLACES}""",
     ),
     Query(
         "skipped",

@@ -186,7 +186,7 @@ def test_estimates_stand_beside_the_counts(reported: Reported, tmp_path: Path, m
         Share("all", "", "generated", "generated", 17, 0.25, 0.125, 0.5, useless=True, why="it is far too wide"),
         Share("shard", "one.tar", "generated", "generated", 9, 0.5, 0.25, 0.75, useless=False, why=None),
     )
-    monkeypatch.setattr(made_by, "estimated_shares", lambda output, told, storage, by: shares)
+    monkeypatch.setattr(made_by, "estimated_shares", lambda *_: shares)
     made_by.make_report(ReportConfig(audit=str(reported.output), output=str(tmp_path / "r.html")))
     page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     told = " ".join(" ".join(part.text for part in page.said if part.has("data-estimate")).split())
