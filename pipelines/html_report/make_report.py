@@ -9,7 +9,7 @@ from causalprint.pipelines.html_report.bundle import ACCUSED, told_by
 from causalprint.pipelines.html_report.page import Answer, Contents, Sheet, render_page, whole
 from causalprint.pipelines.html_report.pictures import small_pictures
 from causalprint.pipelines.html_report.prelude import prelude
-from causalprint.pipelines.html_report.prevalence import Share, estimated_shares
+from causalprint.pipelines.html_report.prevalence import estimated_shares
 from causalprint.pipelines.html_report.queries import Query, pictures, queries
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.config import Storage
@@ -84,17 +84,11 @@ def _asked(tables: AuditTables, told: Told, config: ReportConfig, report: Callab
         told=told,
         prelude=made,
         answers={query.name: _answer(tables, query) for query in asked},
-        shares=_shares(config, told, "domain" in columns),
+        shares=estimated_shares(config.audit, told.bundle_id, config.storage),
         sheets=sheets,
         command=config.argv(),
         columns=columns,
     )
-
-
-def _shares(config: ReportConfig, told: Told, domains: bool) -> tuple[Share, ...]:
-    """Estimates of all images, and of each shard and web site; the former once."""
-    by = ("shard", "domain") if domains else ("shard",)
-    return tuple(dict.fromkeys(share for each in by for share in estimated_shares(config.audit, told, config.storage, each)))
 
 
 def _answer(tables: AuditTables, query: Query) -> Answer:

@@ -1,14 +1,21 @@
-"""Shares of a dataset that are generated, corrected for the bundle's errors, where this version can estimate them."""
+"""Shares of a dataset that are generated, corrected for the bundle's errors, where they were estimated."""
 
 from __future__ import annotations
 
+import io
 from typing import NamedTuple
 
-from causalprint.pipelines.html_report.bundle import Told
-from causalprint.schemas.config import Storage
+import pyarrow.parquet as pq
 
+from causalprint.schemas.config import Storage
+from causalprint.transforms.tables.output import get, listed
+
+FOLDER = "prevalence"
+"""Below an audit's output: where estimated shares lie, a file for each way to group images."""
 GENERATED = "generated"
 ALL = "all"
+COUNTED = "counted"
+"""The method of a share that is no estimate."""
 
 
 class Share(NamedTuple):
@@ -37,7 +44,18 @@ class Share(NamedTuple):
     why: str | None
 
 
-def estimated_shares(output: str, told: Told, storage: Storage, by: str = ALL) -> tuple[Share, ...]:
-    """Shares of all images and of each group of ``by``; none where nothing estimates them."""
-    del output, told, storage, by
-    return ()
+def estimated_shares(output: str, bundle_id: str, storage: Storage) -> tuple[Share, ...]:
+    """The shares that lie beside an audit's tables, all images first; none where nobody estimated any.
+
+    Shares that are mere counts of verdicts are left out: their interval knows nothing of the bundle's errors.
+    """
+    folder = f"{FOLDER}/bundle={bundle_id}"
+    files = sorted(listed(output, folder, storage), key=lambda name: (name != f"{ALL}.parquet", name))
+    shares: dict[tuple[str, ...], Share] = {}
+    for name in files:
+        data = get(output, f"{folder}/{name}", storage) if name.endswith(".parquet") else None
+        for row in pq.read_table(io.BytesIO(data)).to_pylist() if data else ():
+            if row["method"] != COUNTED and row["images"]:
+                share = Share(*(row[column] for column in Share._fields))
+                shares.setdefault(share[:4], share)
+    return tuple(shares.values())

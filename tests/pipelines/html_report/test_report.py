@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from causalprint.__main__ import main
 from causalprint.pipelines.commands.report import ReportConfig
-from causalprint.pipelines.html_report import make_report as made_by
 from causalprint.pipelines.html_report.bundle import ReportError
 from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.html_report.page import shown
@@ -181,18 +183,26 @@ def test_an_audit_in_a_store_is_reported_there_also_without_its_bundle() -> None
     fs.rm(base, recursive=True)
 
 
-def test_estimates_stand_beside_the_counts(reported: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = (
+def test_estimates_that_lie_beside_the_tables_stand_beside_the_counts(reported: Reported, tmp_path: Path) -> None:
+    rows = [
         Share("all", "", "generated", "generated", 17, 0.25, 0.125, 0.5, useless=True, why="it is far too wide"),
+        Share("all", "", "source", "alpha", 17, 0.75, 0.125, 0.875, useless=False, why=None),
         Share("shard", "one.tar", "generated", "generated", 9, 0.5, 0.25, 0.75, useless=False, why=None),
-    )
-    monkeypatch.setattr(made_by, "estimated_shares", lambda *_: shares)
-    made_by.make_report(ReportConfig(audit=str(reported.output), output=str(tmp_path / "r.html")))
+    ]
+    told = [{**row._asdict(), "method": method} for row, method in zip(rows, ("corrected", "counted", "labelled"), strict=True)]
+    folder = reported.output / "prevalence" / f"bundle={reported.made.bundle_id}"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(told), folder / "shard.parquet")
+    try:
+        make_report(ReportConfig(audit=str(reported.output), output=str(tmp_path / "r.html")))
+    finally:
+        shutil.rmtree(folder.parent)
     page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
-    told = " ".join(" ".join(part.text for part in page.said if part.has("data-estimate")).split())
-    assert "an estimated 25.0 % are generated (95 % interval 12.5 % to 50.0 %)" in told
-    assert "This says too little to rely on: it is far too wide" in told
-    assert "one.tar 9 50.0 % 25.0 % to 75.0 % within the interval" in told
+    said = " ".join(" ".join(part.text for part in page.said if part.has("data-estimate")).split())
+    assert "an estimated 25.0 % are generated (95 % interval 12.5 % to 50.0 %)" in said
+    assert "This says too little to rely on: it is far too wide" in said
+    assert "one.tar 9 50.0 % 25.0 % to 75.0 % within the interval" in said
+    assert "alpha" not in said  # it was counted, not estimated
 
 
 def test_a_bundle_that_judged_nothing_here_is_refused(reported: Reported, tmp_path: Path) -> None:
