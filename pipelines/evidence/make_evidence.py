@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 import causalprint
@@ -22,6 +23,7 @@ from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.names import json_printable
+from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.images.kinds import usual_suffix
 from causalprint.transforms.storage.storage import is_local
@@ -161,6 +163,7 @@ def _gather(
         rows=rows,
         told=told,
         manifest=told.bundle.manifest if told.bundle else None,
+        numbers=_numbers(),
         lost=lost,
         same=same,
         seen=None if data is None else _seen(data),
@@ -168,6 +171,12 @@ def _gather(
     )
     files["evidence.html"] = page.encode()
     return Gathered(row["image_id"], f"{row['image_id']}/", row["verdict"], same, lost), files
+
+
+def _numbers() -> list[tuple[str, str]]:
+    """The columns that hold what was measured of an image and what was made of it, each with its meaning."""
+    fields = (field for table in (ATTRIBUTIONS, EMBEDDINGS) for field in table if pa.types.is_float32(field.type))
+    return [(field.name, field.metadata[b"description"].decode().replace("`", "")) for field in fields]
 
 
 def _fetched(rows: list[dict[str, Any]], storage: Storage) -> tuple[bytes | None, str | None]:
