@@ -17,8 +17,10 @@ import causalprint
 from causalprint.pipelines.evidence.looks import Look, looks_at
 from causalprint.pipelines.fetch import FetchError, fetch
 from causalprint.pipelines.html_report.bundle import Told, told_by
+from causalprint.pipelines.html_report.make_report import findings_of
 from causalprint.pipelines.html_report.page import render, whole
 from causalprint.pipelines.html_report.pictures import data_uri, shrunk
+from causalprint.pipelines.html_report.prelude import findings_told
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import ShardDamageError
@@ -91,6 +93,8 @@ def make_evidence(config: EvidenceConfig, report: Callable[[str], None] = lambda
     """
     with open_audit(config.audit, storage_options=config.storage.options) as tables:
         told = told_by(config.audit, config.bundle, config.storage)
+        columns, current = findings_of(tables, told)
+        tables.sql(findings_told(told.bundle_id, columns, current=current))
         found = {rows[0]["image_id"]: rows for text in config.image_id for rows in _rows(tables, told, text, config)}
     bundle = _opened(told)
     files: dict[str, bytes] = {}
@@ -113,11 +117,11 @@ def _rows(tables: AuditTables, told: Told, text: str, config: EvidenceConfig) ->
     if not text or set(text) - set("0123456789abcdef"):
         raise EvidenceError(f"{text!r} is no image_id: give its 64 hexadecimal digits, lower case, or the first of them")
     query = f"""
-        SELECT * FROM (FROM findings WHERE bundle = '{told.bundle_id}' AND starts_with(image_id, '{text}')) f
+        SELECT * FROM (FROM findings_told WHERE starts_with(image_id, '{text}')) f
         LEFT JOIN (SELECT * EXCLUDE (image_id, shard, bundle) FROM embeddings WHERE starts_with(image_id, '{text}'))
             USING (slice_id, member, "offset")
         ORDER BY image_id, shard, member, "offset"
-    """  # noqa: S608 - hexadecimal digits, and the name of a bundle
+    """  # noqa: S608 - hexadecimal digits
     places: dict[str, list[dict[str, Any]]] = {}
     for row in tables.sql(query).rows():
         places.setdefault(row["image_id"], []).append({name: _plain(value) for name, value in row.items()})

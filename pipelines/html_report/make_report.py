@@ -67,10 +67,9 @@ def make_report(config: ReportConfig, report: Callable[[str], None] = lambda _: 
 
 
 def _asked(tables: AuditTables, told: Told, config: ReportConfig, report: Callable[[str], None]) -> Contents:
-    columns = frozenset(tables.sql("FROM findings").relation.columns)
+    columns, current = findings_of(tables, told)
     views = {row["name"] for row in tables.sql("SELECT view_name AS name FROM duckdb_views()").rows()}
-    current = {row["bundle"] for row in tables.sql("SELECT DISTINCT bundle FROM findings").rows()}
-    made = prelude(told.bundle_id, views, columns, current=told.bundle_id in current)
+    made = prelude(told.bundle_id, views, columns, current=current)
     report("reading the tables")
     tables.sql(made)
     accused = told.figure(ACCUSED)
@@ -89,6 +88,12 @@ def _asked(tables: AuditTables, told: Told, config: ReportConfig, report: Callab
         command=config.argv(),
         columns=columns,
     )
+
+
+def findings_of(tables: AuditTables, told: Told) -> tuple[frozenset[str], bool]:
+    """The columns of view ``findings``, and whether it has the verdicts that are told."""
+    bundles = {row["bundle"] for row in tables.sql("SELECT DISTINCT bundle FROM findings").rows()}
+    return frozenset(tables.sql("FROM findings").relation.columns), told.bundle_id in bundles
 
 
 def _answer(tables: AuditTables, query: Query) -> Answer:

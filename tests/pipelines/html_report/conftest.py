@@ -14,7 +14,7 @@ from tests.audits import jpeg, tar
 from tests.pages import HOSTILE, Page, Reported
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def reported(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """A tiny audit, with names and addresses that want to be more than text, and its report with pictures."""
     folder = tmp_path_factory.mktemp("report")

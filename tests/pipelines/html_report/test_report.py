@@ -20,7 +20,9 @@ from causalprint.pipelines.commands.report import ReportConfig
 from causalprint.pipelines.html_report.bundle import ReportError
 from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.html_report.page import shown
+from causalprint.pipelines.html_report.prelude import prelude
 from causalprint.pipelines.html_report.prevalence import Share
+from causalprint.pipelines.html_report.queries import queries
 from causalprint.pipelines.open_audit import OpenAuditError, open_audit
 from causalprint.research.pictures.chromium import find_chromium
 from causalprint.schemas.config import Storage
@@ -203,6 +205,17 @@ def test_estimates_that_lie_beside_the_tables_stand_beside_the_counts(reported: 
     assert "This says too little to rely on: it is far too wide" in said
     assert "one.tar 9 50.0 % 25.0 % to 75.0 % within the interval" in said
     assert "alpha" not in said  # it was counted, not estimated
+
+
+def test_verdicts_that_are_not_the_current_ones_are_told_from_the_tables_themselves(reported: Reported) -> None:
+    with open_audit(str(reported.output)) as tables:
+        columns = frozenset(tables.sql("FROM findings").relation.columns)
+        asked = queries(None, claims=True, conflicts=True)
+        answers = []
+        for current in (True, False):
+            tables.sql(prelude(reported.made.bundle_id, (), columns, current=current))
+            answers.append({query.name: tables.sql(query.sql).rows() for query in asked})
+    assert answers[0] == answers[1]
 
 
 def test_a_bundle_that_judged_nothing_here_is_refused(reported: Reported, tmp_path: Path) -> None:
