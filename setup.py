@@ -20,7 +20,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["causalprint", "causalprint.*"]),
     package_data={
-        "": ["*.md.j2", "photographs.yaml"],
+        "": ["*.md.j2", "*.html.j2", "*.css", "photographs.yaml"],
         "causalprint": ["py.typed"],
         "causalprint.models": [
             "recipes/*.yaml",

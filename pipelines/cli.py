@@ -14,8 +14,10 @@ from causalprint.pipelines.commands.audit import audit
 from causalprint.pipelines.commands.command import EXIT_CODES, QuietGroup, add
 from causalprint.pipelines.commands.demo import demo
 from causalprint.pipelines.commands.evaluate import evaluate
+from causalprint.pipelines.commands.evidence import evidence
 from causalprint.pipelines.commands.fetch import fetch
 from causalprint.pipelines.commands.inspect import inspect
+from causalprint.pipelines.commands.report import report
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.commands.split import split
 from causalprint.pipelines.commands.train import train
@@ -31,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, verify, fetch, attribute, demo, train, split, evaluate)
+add(app, audit, inspect, report, verify, fetch, evidence, attribute, demo, train, split, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
