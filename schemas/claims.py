@@ -15,7 +15,7 @@ MAX_NAME = 100
 
 
 class ClaimKind(StrEnum):
-    """What is claimed, the strongest first: who says that a machine made it says so against the file's worth, a camera does not."""
+    """What is claimed, the strongest first: that a machine made it is said against the file's worth, and so before a camera."""
 
     GENERATED = "generated"  # a trained model made it
     COMPOSITE = "composite"  # parts of it were made by a trained model, or are synthetic
@@ -86,7 +86,8 @@ def conflict(claim_kind: str = "claim_kind", verdict: str = "verdict") -> str:
     be generated. Either may be wrong.
 
     Args:
-        claim_kind, verdict: the columns, as the query names them.
+        claim_kind: the column, as the query names it.
+        verdict: the same.
     """
     return (
         f"coalesce(({claim_kind} = '{ClaimKind.GENERATED}' AND {verdict} IN ('real', 'graphic')) "

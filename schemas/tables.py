@@ -90,12 +90,12 @@ IMAGES = _table(
     column(
         "phash",
         pa.string(),
-        "64-bit perceptual hash as of ImageHash and of COYO's `image_phash`, 16 hexadecimal digits; copies differ in few bits",
+        "perceptual hash of 64 bits as of ImageHash and of COYO's `image_phash`, 16 hex digits; copies differ in few bits",
     ),
     column(
         "domain",
         pa.string(),
-        "registered domain of the sidecar's `url` by the public suffix list, in ASCII (IDNA); of an address without a name itself",
+        "registered domain of the sidecar's `url` by the public suffix list, in ASCII (IDNA); an IP address is itself",
         nullable=True,
     ),
     column(

@@ -21,9 +21,8 @@ MAX_XMP = 1_048_576
 MAX_TEXT = 262_144
 """Bytes of one text of a PNG file, inflated, that are read; a graph of ComfyUI has some ten thousand."""
 TEXTS = frozenset(
-    b"parameters prompt workflow invokeai_metadata sd-metadata Dream Software Source Description generation_data AIGC "
-    b"XML:com.adobe.xmp".split()
-)
+    b"parameters prompt workflow generation_data invokeai_metadata sd-metadata Dream Software Source Description AIGC".split()
+) | {b"XML:com.adobe.xmp"}
 """Keywords of PNG that front ends of diffusion models write; others are passed over."""
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _EXIF_START, _XMP_START = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"

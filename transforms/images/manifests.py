@@ -1,4 +1,4 @@
-"""A C2PA manifest (C2PA specification 2.2) by the reader of its own authors, which is native code: never asked but in a process apart.
+"""A C2PA manifest (C2PA specification 2.2), by the reader of its authors: native code, and so asked in a process apart.
 
 The reader is kept from the network: no manifest that lies elsewhere is fetched, no revocation asked for, no host allowed.
 """
@@ -20,9 +20,9 @@ MAX_DECOMPRESSED_MIB = 16
 """Of a manifest store that is packed."""
 MAX_MANIFESTS = 1_000
 """Manifests, or actions of one, that are looked at."""
-_SIGNER = ("signingCredential.", "timeStamp.", "timeOfSigning.", "cawg.")
+_SIGNER = ("signingCredential.", "claimSignature.outsideValidity", "timeStamp.", "timeOfSigning.", "cawg.")
 """What is wrong with who signed, or when: a question of trust, which no file answers, and in part of today's date."""
-_TRUSTED = "signingCredential.trusted"
+_SIGNED, _TRUSTED = "claimSignature.validated", "signingCredential.trusted"
 _PURPOSES = (
     "1.3.6.1.5.5.7.3.4",  # e-mail, as C2PA 1 asks
     "1.3.6.1.5.5.7.3.36",  # signing documents
@@ -55,13 +55,13 @@ def read_manifest(data: bytes, anchors: str = "") -> Manifest | None:
         data: the encoded bytes.
         anchors: root certificates that vouch for who signs, PEM; without them no manifest is more than ``unverified``.
     """
-    import c2pa
+    import c2pa  # noqa: PLC0415 - most images have none, and it takes a tenth of a second
 
     name = (image_format(data[:256]) or "").lower()
     try:
         with io.BytesIO(data) as stream, c2pa.Reader(f"image/{name}", stream, context=_context(anchors)) as reader:
             return _manifest(json.loads(reader.json()))
-    except c2pa.C2paError.ManifestNotFound:
+    except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.RemoteManifest, c2pa.C2paError.NotSupported):
         return None
     except (c2pa.C2paError, ValueError, KeyError, TypeError, AttributeError):  # broken, or of a shape that nothing sound has
         return Manifest(ManifestState.INVALID)
@@ -69,7 +69,7 @@ def read_manifest(data: bytes, anchors: str = "") -> Manifest | None:
 
 @cache
 def _context(anchors: str) -> Context:
-    import c2pa
+    import c2pa  # noqa: PLC0415 - see above
 
     trust = {"trust_config": "\n".join(_PURPOSES)} | ({"trust_anchors": anchors} if anchors else {})
     return c2pa.Context.from_dict(
@@ -90,13 +90,13 @@ def _context(anchors: str) -> Context:
 def _manifest(store: dict[str, Any]) -> Manifest:
     manifest = store["manifests"][store["active_manifest"]]
     codes = store.get("validation_results", {}).get("activeManifest", {})
-    failures = {each["code"] for each in codes.get("failure", ())} | {each["code"] for each in store.get("validation_status", ())}
+    failures, found = ({each["code"] for each in codes.get(kind, ())} for kind in ("failure", "success"))
     signer = manifest.get("signature_info", {})
     source, source_type = _made_by(manifest)
     source = source or signer.get("common_name") or signer.get("issuer")
-    if not signer or any(not code.startswith(_SIGNER) for code in failures):
+    if _SIGNED not in found or any(not code.startswith(_SIGNER) for code in failures):
         return Manifest(ManifestState.INVALID, source)
-    trusted = not failures and any(each["code"] == _TRUSTED for each in codes.get("success", ()))
+    trusted = not failures and _TRUSTED in found
     return Manifest(ManifestState.VALID if trusted else ManifestState.UNVERIFIED, source, source_type)
 
 
@@ -109,7 +109,7 @@ def _made_by(manifest: dict[str, Any]) -> tuple[str | None, str | None]:
         for action in assertion["data"].get("actions", ())[:MAX_MANIFESTS]
     ]
     typed = [action for action in actions if isinstance(action.get("digitalSourceType"), str)]
-    chosen = next((action for action in [*typed, *actions]), {})
+    chosen: dict[str, Any] = next((action for action in [*typed, *actions]), {})
     agent = chosen.get("softwareAgent")
     agent = agent.get("name") if isinstance(agent, dict) else agent
     wrote = next((info.get("name") for info in manifest.get("claim_generator_info") or ()), None) or manifest.get(

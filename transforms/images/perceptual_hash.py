@@ -10,14 +10,14 @@ LOW = 8
 _BASIS = np.cos(np.pi / (2 * SIDE) * np.outer(np.arange(LOW), 2 * np.arange(SIDE) + 1))
 """The DCT's first rows (type II): (8, 32)."""
 _DIGITS = 6
-"""After the point, to which a coefficient is rounded: what is left of a flat picture is the order of its sums, which machines differ in."""
+"""To which a coefficient is rounded: behind them a flat picture shows in which order a machine adds."""
 
 
 def perceptual_hash(image: Image.Image) -> str:
     """The 64-bit hash of package ImageHash (``phash``), which COYO's column ``image_phash`` holds too.
 
-    Grey by ITU-R BT.601, 32 x 32 by Lanczos, two-dimensional DCT; of its 8 x 8 lowest frequencies, row by row from the zeroth, a bit
-    each: whether it is above their median.
+    Grey by ITU-R BT.601, 32 x 32 by Lanczos, two-dimensional DCT; of its 8 x 8 lowest frequencies, row by row from the zeroth,
+    a bit each: whether it is above their median.
 
     Args:
         image: loaded, of a mode that Pillow converts to grey.

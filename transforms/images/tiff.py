@@ -82,6 +82,7 @@ class Directory:
         return self.data[entry.at : entry.at + min(entry.length, most)]
 
     def number_of(self, tag: int, default: int) -> int:
+        """The first of them."""
         return (self.numbers(tag, default, 1) or [default])[0]
 
     def _at(self, form: str, at: int) -> tuple[int, ...]:

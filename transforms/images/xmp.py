@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from xml.parsers import expat
 
@@ -17,7 +18,7 @@ _NAMESPACES = {
     "http://www.tc260.org.cn/ns/AIGC/1.0/": "TC260",
 }
 WANTED = frozenset(
-    [
+    (
         "Iptc4xmpExt:DigitalSourceType",
         "Iptc4xmpExt:DigitalSourcetype",
         "Iptc4xmpExt:AISystemUsed",
@@ -27,7 +28,7 @@ WANTED = frozenset(
         "tiff:Model",
         "tiff:Software",
         "TC260:AIGC",
-    ]
+    )
 )
 
 
@@ -78,10 +79,8 @@ def read_xmp(packet: bytes) -> dict[str, str]:
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse
     parser.EntityDeclHandler = _refuse
-    try:
+    with suppress(expat.ExpatError, _StopError, LookupError, ValueError):  # of an unknown encoding any of the last two
         parser.Parse(packet.strip(b"\0 \t\r\n"), True)
-    except (expat.ExpatError, _StopError, ValueError):  # an encoding that Python does not know is a ValueError
-        pass
     return {name: value for name, value in reader.found.items() if value}
 
 
