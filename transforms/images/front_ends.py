@@ -19,7 +19,7 @@ _AIGC_LABEL = re.compile(r'"Label" ?: ?"?1\b')
 _AIGC_PRODUCER = re.compile(r'"ContentProducer" ?: ?"([^"\\]{1,200})"')
 _GENERATORS = re.compile(
     r"\b(novelai|stable ?diffusion|sd ?web ?ui|automatic1111|comfyui|invokeai|fooocus|swarmui|draw things|diffusers"
-    r"|midjourney|dall[·.\- ]?e|gpt[- ]?image|gpt-4o|chatgpt|openai|bing image creator|image creator from designer|firefly"
+    r"|midjourney|dall\W?e|gpt[- ]?image|gpt-4o|chatgpt|openai|bing image creator|image creator from designer|firefly"
     r"|imagen[ -]?\d|gemini[ -]\d|nano banana|google ai|google generative ai|grok|meta ai|imagine with meta|ideogram"
     r"|leonardo\.?ai|flux\.?1|recraft|seedream|jimeng|doubao|qwen-image|hunyuan ?image|craiyon|nightcafe|krea\.?ai)\b",
     re.IGNORECASE,

@@ -22,6 +22,8 @@ MAX_MANIFESTS = 1_000
 """Manifests, or actions of one, that are looked at."""
 _SIGNER = ("signingCredential.", "claimSignature.outsideValidity", "timeStamp.", "timeOfSigning.", "cawg.")
 """What is wrong with who signed, or when: a question of trust, which no file answers, and in part of today's date."""
+_ELSEWHERE = "Remote:"
+"""How the reader says that a file names a manifest elsewhere, and holds none."""
 _SIGNED, _TRUSTED = "claimSignature.validated", "signingCredential.trusted"
 _PURPOSES = (
     "1.3.6.1.5.5.7.3.4",  # e-mail, as C2PA 1 asks
@@ -61,10 +63,10 @@ def read_manifest(data: bytes, anchors: str = "") -> Manifest | None:
     try:
         with io.BytesIO(data) as stream, c2pa.Reader(f"image/{name}", stream, context=_context(anchors)) as reader:
             return _manifest(json.loads(reader.json()))
-    except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.RemoteManifest, c2pa.C2paError.NotSupported):
+    except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.NotSupported):
         return None
-    except (c2pa.C2paError, ValueError, KeyError, TypeError, AttributeError):  # broken, or of a shape that nothing sound has
-        return Manifest(ManifestState.INVALID)
+    except (c2pa.C2paError, ValueError, KeyError, TypeError, AttributeError) as error:  # broken, or of no shape that is sound
+        return None if str(error).startswith(_ELSEWHERE) else Manifest(ManifestState.INVALID)
 
 
 @cache
