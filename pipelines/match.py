@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.lists import Listed, ListError, read_list
-from causalprint.pipelines.near_hashes import MOST, near_query, probes
+from causalprint.pipelines.near_hashes import MOST, near_pairs
 from causalprint.transforms.tables.output import put
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ def _matched(tables: AuditTables, listed: Listed, config: MatchConfig) -> pa.Tab
     distance, how = "NULL::INTEGER", f"JOIN met ON met.{_COLUMN.get(config.on)} = listed.value"
     before = f"WITH met AS ({_IMAGES})"
     if config.on == "phash":
-        tables.add("probed", probes(list(listed.values), config.within))
-        before += f", near AS ({near_query('met', 'probed', config.within)})"
-        distance, how = "near.distance::INTEGER", "JOIN near ON near.listed = listed.value JOIN met ON met.phash = near.phash"
+        pairs = near_pairs(lambda query: tables.sql(query).to_arrow(), tables.add, _IMAGES, list(listed.values), config.within)
+        tables.add("near", pairs)
+        distance, how = "near.distance", "JOIN near ON near.listed = listed.value JOIN met ON met.phash = near.phash"
     elif config.on == "domain":
         before += f", {_NAMED}"
         how = "JOIN named met ON met.value = listed.value"

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from causalprint.pipelines import near_hashes
 from causalprint.pipelines.lists import KEYS
-from causalprint.pipelines.near_hashes import MOST, near_query, probes
+from causalprint.pipelines.near_hashes import MOST, near_pairs
 from causalprint.schemas.claims import conflict
 from tests.audits import Answer, command, jpeg, tar
 from tests.claimed import MODEL, PARAMETERS, encoded, signed, vendor, with_texts
@@ -65,7 +66,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
         if name in URLS:
             members.append((f"{name.partition('.')[0]}.json", json.dumps({"url": URLS[name]}).encode()))
     shard = tar(folder / "00000.tar", members)
-    audit(inputs=[str(shard)], output=str(folder / "out"), bundle=str(tiny))
+    audit(inputs=(str(shard),), output=str(folder / "out"), bundle=str(tiny))
     return folder / "out"
 
 
@@ -125,8 +126,8 @@ def matched(capsys: Capture, audited: Path, listed: Path, *options: object) -> t
     return answer, pq.read_table(output).to_pylist() if answer.code == 0 else []
 
 
-def members(found: list[dict[str, object]]) -> list[object]:
-    return [row["member"] for row in found]
+def members(found: list[dict[str, object]]) -> list[str]:
+    return sorted(str(row["member"]) for row in found)
 
 
 def test_digests_find_their_images_also_those_without_a_verdict(capsys: Capture, audited: Path, tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_lists_have_many_forms(capsys: Capture, audited: Path, tmp_path: Path, f
             writer.writeheader()
             writer.writerows(values)
     _, found = matched(capsys, audited, listed, "--on", "md5")
-    assert sorted(members(found)) == ["smaller.jpg", "told.png"]
+    assert members(found) == ["smaller.jpg", "told.png"]
     answer, _ = matched(capsys, audited, listed, "--on", "md5", "--column", "digest")
     assert answer.code == 1
     assert "has no column digest, but note, md5" in answer.found["error"]
@@ -194,26 +195,31 @@ def test_perceptual_hashes_find_copies(capsys: Capture, audited: Path, tmp_path:
 def test_a_domain_names_what_is_below_it(capsys: Capture, audited: Path, tmp_path: Path, value: str, found: list[str]) -> None:
     listed = tmp_path / "domains"
     listed.write_text(f"{value}\n")
-    assert sorted(map(str, members(matched(capsys, audited, listed, "--on", "domain")[1]))) == found
+    assert members(matched(capsys, audited, listed, "--on", "domain")[1]) == found
 
 
 def test_urls_are_matched_as_they_are(capsys: Capture, audited: Path, tmp_path: Path) -> None:
     listed = tmp_path / "urls.txt"
     listed.write_text(f"{URLS['told.png']}\n{URLS['broken.jpg']}\nhttps://example.co.uk/\n")
-    assert sorted(map(str, members(matched(capsys, audited, listed, "--on", "url")[1]))) == ["broken.jpg", "told.png"]
+    assert members(matched(capsys, audited, listed, "--on", "url")[1]) == ["broken.jpg", "told.png"]
 
 
 @pytest.mark.parametrize("within", [0, 1, 3, 4, 8, MOST])
-def test_near_hashes_are_those_that_comparing_each_with_each_finds(within: int) -> None:
+def test_near_hashes_are_those_that_comparing_each_with_each_finds(within: int, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(within)
     centres = generator.integers(0, 1 << 63, 40, dtype=np.uint64)
     flips = [np.uint64(sum(1 << int(bit) for bit in generator.choice(64, count, replace=False))) for count in range(14)]
     images = np.unique((centres[:, None] ^ np.array(flips)[None]).ravel())
     hashes, listed = ([f"{number:016x}" for number in numbers.tolist()] for numbers in (images, np.unique(centres)))
     with duckdb.connect() as connection:
-        connection.register("images", pa.table({"phash": hashes}))
-        connection.register("probed", probes(listed, within))
-        found = connection.sql(near_query("images", "probed", within)).fetchall()
+
+        def register(name: str, rows: pa.Table) -> None:
+            connection.register(name, rows)
+
+        connection.register("images", pa.table({"phash": [*hashes, None]}))
+        monkeypatch.setattr(near_hashes, "PROBES", 30_000)  # so that they are looked up in parts
+        pairs = near_pairs(lambda query: connection.sql(query).to_arrow_table(), register, "FROM images", listed, within)
+    found = [tuple(row.values()) for row in pairs.to_pylist()]
     brute = {(one, other, (int(one, 16) ^ int(other, 16)).bit_count()) for one in listed for other in hashes}
     assert len(found) == len(set(found))
     assert set(found) == {each for each in brute if each[2] <= within}
