@@ -58,7 +58,7 @@ def _query(within: int) -> str:
 
 
 def _probes(listed: Sequence[str], within: int) -> Iterator[pa.Table]:
-    """What to look up: ``number``, a listed hash, and a ``part`` of 16 bits for its ``block``, 0 to 3, that of the first digits 0."""
+    """What to look up: `number`, a listed hash, and a `part` of 16 bits of its `block`, 0 to 3 from the first digits."""
     import pyarrow as pa
 
     flips = [sum(1 << bit for bit in bits) for count in range(within // BLOCKS + 1) for bits in combinations(range(BITS), count)]

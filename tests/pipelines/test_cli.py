@@ -70,6 +70,7 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
         "verify",
         "fetch",
         "evidence",
+        "match",
         "attribute",
         "demo",
         "train",

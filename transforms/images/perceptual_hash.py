@@ -7,6 +7,7 @@ from PIL import Image
 
 SIDE = 32
 LOW = 8
+_ROWS = 64  # of colours that Pillow turns grey by way of RGB, a second image of four bytes a pixel
 _BASIS = np.cos(np.pi / (2 * SIDE) * np.outer(np.arange(LOW), 2 * np.arange(SIDE) + 1))
 """The DCT's first rows (type II): (8, 32)."""
 _DIGITS = 6
@@ -25,6 +26,16 @@ def perceptual_hash(image: Image.Image) -> str:
     Returns:
         16 hexadecimal digits, the zeroth frequency's bit first.
     """
-    grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    grey = _grey(image).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     lowest = np.round(_BASIS @ np.asarray(grey, np.float64) @ _BASIS.T, _DIGITS)
     return np.packbits(lowest > np.median(lowest)).tobytes().hex()
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    if image.mode not in ("CMYK", "YCbCr"):
+        return image.convert("L")
+    width, height = image.size
+    grey = Image.new("L", image.size)
+    for top in range(0, height, _ROWS):
+        grey.paste(image.crop((0, top, width, min(height, top + _ROWS))).convert("L"), (0, top))
+    return grey
