@@ -67,6 +67,6 @@ def _probes(listed: Sequence[str], within: int) -> Iterator[pa.Table]:
     for start in range(0, len(listed), together):
         numbers = np.array([int(text, 16) for text in listed[start : start + together]], np.uint64)
         parts = (numbers[:, None] >> shifts & np.uint64(0xFFFF))[..., None] ^ np.array(flips, np.uint64)
-        columns = {"number": numbers[:, None, None], "block": np.arange(BLOCKS, dtype=np.uint8)[:, None]}
-        whole = {name: np.broadcast_to(column, parts.shape).ravel() for name, column in columns.items()}
-        yield pa.table(whole | {"part": parts.ravel().astype(np.uint16)})
+        number = np.broadcast_to(numbers[:, None, None], parts.shape).ravel()
+        block = np.broadcast_to(np.arange(BLOCKS, dtype=np.uint8)[:, None], parts.shape).ravel()
+        yield pa.table({"number": number, "block": block, "part": parts.ravel().astype(np.uint16)})
