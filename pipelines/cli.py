@@ -17,6 +17,7 @@ from causalprint.pipelines.commands.fetch import fetch
 from causalprint.pipelines.commands.inspect import inspect
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.commands.split import split
+from causalprint.pipelines.commands.trace import trace
 from causalprint.pipelines.commands.train import train
 from causalprint.pipelines.commands.verify import verify
 from causalprint.pipelines.errors import ExitCode
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, verify, fetch, demo, train, split, evaluate)
+add(app, audit, inspect, verify, fetch, trace, demo, train, split, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

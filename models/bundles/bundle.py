@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from causalprint.models.bundles.gallery import GALLERY_FILE, Gallery
 from causalprint.models.bundles.manifest import (
     BundleError,
     BundleFile,
@@ -94,6 +95,26 @@ class Bundle:
         name = spec.relocate("") if Path(spec.location).is_dir() else spec
         return digest(self.own_digest, str(name), *self.residual_digests.items())
 
+    @cached_property
+    def fingerprint_digest(self) -> str:
+        """SHA-256 over everything that a fingerprint depends on, lower-case hex: that of bundles whose fingerprints are the same.
+
+        Raises:
+            ResidualError: another residual than the bundle's own cannot be loaded.
+        """
+        manifest = self.manifest
+        network = replace(manifest.network, attributor="linear")
+        files = [(file.path, file.sha256) for file in manifest.files if file.path not in (ATTRIBUTION_FILE, GALLERY_FILE)]
+        residual = manifest.residual if self.calibrated else ResidualSpec.parse(self.residual).relocate("")
+        return digest(
+            to_json(manifest.geometry),
+            residual,
+            *map(to_json, (*manifest.features, network)),
+            manifest.decision.flat,
+            *sorted(files),
+            *self.residual_digests.items(),
+        )
+
     @property
     def bundle_id(self) -> str:
         """Name and digest; begins with a letter, so that a hive partition ``bundle=<id>`` is read as text."""
@@ -137,6 +158,7 @@ def save_bundle(
     fingerprint: Mapping[str, np.ndarray],
     attribution: Mapping[str, np.ndarray],
     licences: Mapping[str, str],
+    gallery: Gallery | None = None,
 ) -> Bundle:
     """Writes a bundle and loads it back; ``bundle.json`` is written last.
 
@@ -146,12 +168,16 @@ def save_bundle(
         fingerprint: tensors, see :func:`fingerprint_shapes`.
         attribution: tensors, see :func:`attribution_shapes`.
         licences: licence of each file by its path (or by the folder it is in), ``""`` for all others.
+        gallery: fingerprints of the images that it was learned from.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name, tensors in ((FINGERPRINT_FILE, fingerprint), (ATTRIBUTION_FILE, attribution)):
         # Not by save_file, which gives the file to its owner alone.
         (directory / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
     paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
+    if gallery is not None:
+        (directory / GALLERY_FILE).write_bytes(gallery.to_bytes())
+        paths.append(GALLERY_FILE)
     folders = [RESIDUAL_FOLDER] if _inside(manifest.residual) else []
     folders += [LENSES_FOLDER] if any(_inside(feature.lens) for feature in manifest.features) else []
     for folder in folders:

@@ -190,7 +190,7 @@ def test_no_command_shows_the_help_and_is_an_error_of_usage(group: list[str], ca
         (["audit", "x.tar", "-o", "out", "--storage-options", "[1]"], "--storage-options"),
         (["audit", "x.tar", "-o", "out", "--frobnicate"], "--frobnicate"),
         (["adit", "x.tar"], "audit"),
-        (["inspect", "x", "--", "--direct_num_workers=2"], "only audit and train"),
+        (["inspect", "x", "--", "--direct_num_workers=2"], "inspect runs no pipeline"),
     ],
 )
 def test_errors_of_usage_leave_with_2_and_one_line(
