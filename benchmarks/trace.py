@@ -2,8 +2,8 @@
 
     python benchmarks/trace.py [--images 1000000] [--queries 10] [--audit OUT] [--like IMAGE …]
 
-Without ``--audit`` the audit is made (``synthetic_audit.py``). The whole command is timed, start of the interpreter and all; a cold
-disk or a busy machine is the caller's affair, so its processor time is printed too.
+Without ``--audit`` the audit is made (``synthetic_audit.py``). The whole command is timed, the interpreter too; a cold disk or
+a busy machine is the caller's affair, so its processor time is printed too.
 """
 
 from __future__ import annotations

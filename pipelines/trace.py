@@ -250,8 +250,8 @@ def _gallery(where: Embedded) -> Gallery | None:
 def _basis(where: Embedded, gallery: Gallery | None) -> str:
     if gallery is not None:
         return (
-            f"false matches: share of pairs of images of different sources, of the {len(gallery.source):,} that the bundle keeps, "
-            "that are so similar; the bundle learned from them, so that others are alike more often"
+            f"false matches: share of pairs of images of different sources, of the {len(gallery.source):,} that the bundle "
+            "keeps, that are so similar; the bundle learned from them, so that others are alike more often"
         )
     bundle = where.output.bundle_id if where.bundle is None else where.bundle.bundle_id
     return f"false matches: not known, for {bundle} keeps no fingerprints of images of different sources"

@@ -16,7 +16,7 @@ FINDS = pa.schema(
         column(
             "false_match_rate",
             pa.float64(),
-            "share of pairs of images of different sources, in the bundle's gallery, that are at least so similar; null: not known",
+            "share of pairs of images of different sources, in the bundle's gallery, that are so similar; null: not known",
             "1 (0 to 1)",
             nullable=True,
         ),

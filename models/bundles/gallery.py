@@ -1,4 +1,4 @@
-"""``gallery.parquet``: fingerprints of the images that a bundle was learned from, for what is asked about fingerprints themselves.
+"""``gallery.parquet``: fingerprints of the images that a bundle was learned from, for questions about fingerprints themselves.
 
 How alike images of different sources are, and how far a new source is from all that is known. A bundle may lack it.
 """
@@ -30,9 +30,7 @@ SCHEMA = pa.schema(
         column("source", pa.string(), "what made it: one of the bundle's sources"),
         column("origin", pa.string(), "the collection that it is from; `enrolled` of images from which the source was enrolled"),
         column("licence", pa.string(), "as it is stated there"),
-        column(
-            "fingerprint", list_of(pa.float16(), FINGERPRINT_DIM), "by the bundle's networks, which learned from these images"
-        ),
+        column("fingerprint", list_of(pa.float16(), FINGERPRINT_DIM), "by the bundle's networks, which learned from them"),
     ],
     metadata={"description": "The images that a bundle was learned from, or that a source was enrolled from."},
 )

@@ -33,8 +33,8 @@ class TraceConfig(Command):
     source: Annotated[
         tuple[str, ...],
         Option(
-            "Find what is like the images of this source: those that the bundle keeps, else those that the audit names so. May be "
-            "given again.",
+            "Find what is like the images of this source: those that the bundle keeps, else those that the audit names "
+            "so. May be given again.",
             "NAME",
             DATA,
         ),
