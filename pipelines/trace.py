@@ -129,6 +129,8 @@ def _build(root: Pipeline, groups: list[tuple[str, ...]], wanted: Wanted, where:
 def _queries(
     config: TraceConfig, where: Embedded, gallery: Gallery | None, tables: AuditTables, report: Callable[[str], None]
 ) -> Iterator[Query]:
+    import numpy as np
+
     if config.like:
         from causalprint.pipelines.open_bundle import OpenBundle
 
@@ -137,32 +139,39 @@ def _queries(
         report(f"computing {len(config.like)} fingerprints")
         opened = OpenBundle(where.bundle, config.device)
         yield from (Query(name, row[None]) for name, row in zip(config.like, opened.fingerprint(config.like), strict=True))
-    for image_id in config.image_id:
-        yield Query(image_id, _stored(tables, where, f"starts_with(image_id, {_text(image_id)})", config, image_id))
+    if config.image_id:
+        begins = " OR ".join(f"starts_with(image_id, {_text(image_id)})" for image_id in config.image_id)
+        stored = _stored(tables, where, begins)
+        for image_id in config.image_id:
+            found = [row for name, row in stored.items() if name.startswith(image_id)]
+            if len(found) != 1:
+                raise FetchError(
+                    f"{len(found) or 'no'} images of {config.audit} that have a fingerprint have an image_id that begins with "
+                    f"{image_id}; give the 64 digits of one, as column image_id has them"
+                )
+            yield Query(image_id, found[0][None])
     for source in config.source:
         if gallery is not None and (kept := gallery.source == source).any():
             yield Query(source, gallery.fingerprint[kept])
-        else:
-            chosen = f"SELECT image_id FROM attributions WHERE verdict = 'known' AND source = {_text(source)}"  # noqa: S608
-            condition = f"image_id IN ({chosen} ORDER BY image_id LIMIT {MANY})"
-            yield Query(source, _stored(tables, where, condition, config, f"source {source}"))
+            continue
+        chosen = f"SELECT image_id FROM attributions WHERE verdict = 'known' AND source = {_text(source)}"  # noqa: S608 - quoted
+        stored = _stored(tables, where, f"image_id IN ({chosen} ORDER BY image_id LIMIT {MANY})")
+        if not stored:
+            raise FetchError(
+                f"{config.audit} names no image of source {source}, and the bundle keeps none; is it spelt otherwise?"
+            )
+        yield Query(source, np.stack([*stored.values()]))
 
 
-def _stored(tables: AuditTables, where: Embedded, condition: str, config: TraceConfig, what: str) -> npt.NDArray[np.floating]:
-    """Fingerprints (N, 128) of an image, or of several, one row an image however often it lies in the audit."""
+def _stored(tables: AuditTables, where: Embedded, condition: str) -> dict[str, npt.NDArray[np.float32]]:
+    """The fingerprint (128,) of each image for which ``condition`` holds, by its ``image_id``."""
     import numpy as np
 
     query = f"""
         SELECT DISTINCT image_id, fingerprint FROM embeddings
         WHERE bundle = {_text(where.output.bundle_id)} AND ({condition}) ORDER BY image_id
     """  # noqa: S608 - texts are quoted
-    rows = tables.sql(query).rows()
-    if not rows:
-        raise FetchError(f"no image of {config.audit} that has a fingerprint is {what}")
-    images = {row["image_id"] for row in rows}
-    if len(images) > 1 and what in config.image_id:
-        raise FetchError(f"{len(images)} images of {config.audit} have an image_id that begins with {what}; give more digits")
-    return np.array([row["fingerprint"] for row in rows], np.float32)
+    return {row["image_id"]: np.array(row["fingerprint"], np.float32) for row in tables.sql(query).rows()}
 
 
 def _text(value: str) -> str:

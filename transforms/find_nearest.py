@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
+from threadpoolctl import threadpool_limits
 
 from causalprint.models.statistics.nearest import nearest
 from causalprint.schemas.arrays import Doubles
@@ -140,5 +141,6 @@ class FindNearest(beam.PTransform[PCollection[tuple[str, ...]], PCollection[pa.T
         return found | "Best" >> beam.CombineGlobally(BestOf(self.wanted)).with_output_types(pa.Table)
 
     def _of_group(self, paths: tuple[str, ...]) -> pa.Table:
-        with ThreadPoolExecutor(THREADS) as pool:
+        # A product's own threads would only wait for those of the others.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
             return best(pool.map(lambda path: nearest_in(path, self.wanted, self.output), paths), self.wanted.top)
