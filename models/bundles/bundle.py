@@ -57,6 +57,7 @@ class Bundle:
         residual: the residual to load, its location absolute where it is a path.
         calibrated: False where another residual stands in for the bundle's own: its attribution was not trained on that one.
         prior: what verdicts and probabilities take for granted.
+        minimum_probability: of a generator, or of a family, to be named, in place of the bundle's own.
     """
 
     directory: Path
@@ -65,6 +66,12 @@ class Bundle:
     residual: str
     calibrated: bool = True
     prior: Prior = EVEN
+    minimum_probability: float | None = None
+
+    @property
+    def least_probability(self) -> float:
+        """Of a generator, or of a family, to be named."""
+        return self.manifest.decision.minimum_probability if self.minimum_probability is None else self.minimum_probability
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -84,16 +91,39 @@ class Bundle:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over everything that rows depend on, lower-case hex: another prior too, and not where another residual lies.
+        """SHA-256 over everything that rows depend on, lower-case hex: prior and least probability too, where they are others.
+
+        Not where another residual lies.
 
         Raises:
             ResidualError: another residual than the bundle's own cannot be loaded.
         """
         if self.calibrated:
-            return self.own_digest if self.prior == EVEN else digest(self.own_digest, "prior", str(self.prior))
+            policy = [] if self.prior == EVEN else ["prior", str(self.prior)]
+            policy += [] if self.minimum_probability is None else ["minimum probability", self.minimum_probability]
+            return digest(self.own_digest, *policy) if policy else self.own_digest
+        return digest(self.own_digest, self._residual_name, *self.residual_digests.items())
+
+    @cached_property
+    def fingerprint_digest(self) -> str:
+        """SHA-256 over everything that fingerprints depend on, lower-case hex; bundles that share it may judge each other's.
+
+        Raises:
+            ResidualError: another residual than the bundle's own cannot be loaded.
+        """
+        manifest = self.manifest
+        computing = replace(manifest.network, attributor="linear"), manifest.geometry, manifest.features, manifest.decision.flat
+        weights = [file for file in manifest.files if file.path == FINGERPRINT_FILE or file.path.startswith(f"{LENSES_FOLDER}/")]
+        files = sorted((file.path, file.sha256) for file in weights)
+        return digest(to_json(computing), self._residual_name, *self.residual_digests.items(), *files)
+
+    @property
+    def _residual_name(self) -> str:
+        """The residual's, whatever folder it lies in."""
+        if self.calibrated:
+            return self.manifest.residual
         spec = ResidualSpec.parse(self.residual)
-        name = spec.relocate("") if Path(spec.location).is_dir() else spec
-        return digest(self.own_digest, str(name), *self.residual_digests.items())
+        return str(spec.relocate("") if Path(spec.location).is_dir() else spec)
 
     @cached_property
     def fingerprint_digest(self) -> str:
@@ -121,7 +151,12 @@ class Bundle:
         return f"{self.manifest.name}-{self.digest[:12]}"
 
 
-def load_bundle(path: str | Path | None = None, residual: str | None = None, prior: Prior = EVEN) -> Bundle:
+def load_bundle(
+    path: str | Path | None = None,
+    residual: str | None = None,
+    prior: Prior = EVEN,
+    minimum_probability: float | None = None,
+) -> Bundle:
     """Reads and checks the bundle at ``path``; ``None`` is the one inside the package.
 
     Args:
@@ -129,6 +164,7 @@ def load_bundle(path: str | Path | None = None, residual: str | None = None, pri
         residual: ``kind:path-or-hub-name?option=value``, to compute in place of the bundle's own. The bundle then has another id,
             and every verdict abstains as ``uncalibrated``. It is not looked at before its id is asked for, or a fingerprint.
         prior: for verdicts and probabilities; the bundle then has another id.
+        minimum_probability: of a generator, or of a family, to be named, in place of its own; likewise.
 
     Raises:
         BundleError: something is missing, damaged, or from another version.
@@ -148,7 +184,8 @@ def load_bundle(path: str | Path | None = None, residual: str | None = None, pri
         _check_file(directory, file)
     _check_shapes(directory, manifest)
     _check_listed(directory, manifest)
-    own = Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory), prior=prior)
+    own_digest, its_residual = hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory)
+    own = Bundle(directory, manifest, own_digest, its_residual, prior=prior, minimum_probability=minimum_probability)
     return own if residual is None else replace(own, residual=residual, calibrated=False)
 
 
