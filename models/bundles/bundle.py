@@ -125,26 +125,6 @@ class Bundle:
         spec = ResidualSpec.parse(self.residual)
         return str(spec.relocate("") if Path(spec.location).is_dir() else spec)
 
-    @cached_property
-    def fingerprint_digest(self) -> str:
-        """SHA-256 over everything that a fingerprint depends on, lower-case hex: that of bundles whose fingerprints are the same.
-
-        Raises:
-            ResidualError: another residual than the bundle's own cannot be loaded.
-        """
-        manifest = self.manifest
-        network = replace(manifest.network, attributor="linear")
-        files = [(file.path, file.sha256) for file in manifest.files if file.path not in (ATTRIBUTION_FILE, GALLERY_FILE)]
-        residual = manifest.residual if self.calibrated else ResidualSpec.parse(self.residual).relocate("")
-        return digest(
-            to_json(manifest.geometry),
-            residual,
-            *map(to_json, (*manifest.features, network)),
-            manifest.decision.flat,
-            *sorted(files),
-            *self.residual_digests.items(),
-        )
-
     @property
     def bundle_id(self) -> str:
         """Name and digest; begins with a letter, so that a hive partition ``bundle=<id>`` is read as text."""
