@@ -193,7 +193,7 @@ def _write(found: pa.Table, job: _Job) -> None:
     config = job.config
     query = found.column("query").to_numpy()
     similarity = found.column("similarity").to_numpy()
-    rates = [None] * len(query) if job.gallery is None else false_match_rates(job.gallery, similarity).tolist()
+    rates = None if job.gallery is None else false_match_rates(job.gallery, similarity)
     verdicts = {}
     if len(query):
         ids = ", ".join(sorted({_text(image_id) for image_id in found.column("image_id").to_pylist()}))
@@ -212,7 +212,7 @@ def _write(found: pa.Table, job: _Job) -> None:
     columns |= {name: [one.get(name) for one in said] for name in ("verdict", "source", "probability", "url")}
     columns["query"] = [job.names[place] for place in query.tolist()]
     columns["rank"] = np.arange(len(query)) - np.searchsorted(query, query) + 1
-    columns["false_match_rate"] = rates
+    columns["false_match_rate"] = [None] * len(query) if rates is None else rates
     schema = FINDS.with_metadata({**FINDS.metadata, b"bundle_id": job.bundle_id.encode()})
     table = pa.Table.from_arrays([pa.array(columns[field.name]).cast(field.type) for field in schema], schema=schema)
     folder, _, name = config.output.rpartition("/")
@@ -257,7 +257,7 @@ def _gallery(where: Embedded) -> Gallery | None:
 
 
 def _basis(where: Embedded, gallery: Gallery | None) -> str:
-    if gallery is not None:
+    if gallery is not None and len(set(gallery.source.tolist())) > 1:
         return (
             f"false matches: share of pairs of images of different sources, of the {len(gallery.source):,} that the bundle "
             "keeps, that are so similar; the bundle learned from them, so that others are alike more often"

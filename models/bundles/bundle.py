@@ -204,10 +204,15 @@ def save_bundle(
     def licence(path: str) -> str:
         return licences.get(path, licences.get(path.partition("/")[0], licences.get("", manifest.licence)))
 
-    files = tuple(BundleFile(path, _sha256(directory / path), licence(path)) for path in paths)
+    files = tuple(file_of(directory, path, licence(path)) for path in paths)
     text = to_json(replace(manifest, files=files), indent=1) + "\n"
     (directory / MANIFEST).write_text(text, encoding="utf-8")
     return load_bundle(directory)
+
+
+def file_of(directory: Path, path: str, licence: str) -> BundleFile:
+    """The file at ``path`` in the bundle's directory, as ``bundle.json`` names it."""
+    return BundleFile(path, hashlib.sha256((directory / path).read_bytes()).hexdigest(), licence)
 
 
 def _check_places(directory: Path, manifest: Manifest) -> None:
@@ -257,7 +262,7 @@ def _check_file(directory: Path, file: BundleFile) -> None:
 def _check_shapes(directory: Path, manifest: Manifest) -> None:
     expected = {
         FINGERPRINT_FILE: fingerprint_shapes(manifest.features, manifest.network),
-        ATTRIBUTION_FILE: attribution_shapes(manifest.sources, manifest.network),
+        ATTRIBUTION_FILE: attribution_shapes(manifest.sources, manifest.network, len(manifest.enrolled)),
     }
     listed = {file.path for file in manifest.files}
     for name, shapes in expected.items():
@@ -284,7 +289,3 @@ def _inside(name: str) -> ModelSpec | None:
 def _resolve(name: str, directory: Path) -> str:
     """The residual or lens ``name`` as whoever is elsewhere names it."""
     return str(ModelSpec.parse(name).resolve(directory)) if is_spec(name) else name
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -82,18 +82,19 @@ def read_gallery(bundle: Bundle) -> Gallery | None:
     return Gallery(*texts, prints.astype(np.float16))
 
 
-def false_match_rates(gallery: Gallery, similarity: Doubles) -> Doubles:
+def false_match_rates(gallery: Gallery, similarity: Doubles) -> Doubles | None:
     """Of pairs of images of different sources, the share that is at least so similar; (M,) of similarities (M,).
+
+    ``None`` where the gallery has images of one source alone.
 
     Each pair of sources counts alike, or sources of many images would speak for all.
     """
     rows = directions(gallery.fingerprint)
     names, label = np.unique(gallery.source, return_inverse=True)
-    rates = np.zeros(len(similarity))
-    pairs = 0
+    rates, pairs = np.zeros(len(similarity)), 0
     for first in range(len(names)):
         for second in range(first + 1, len(names)):
             found = np.sort((rows[label == first] @ rows[label == second].T).ravel())
             rates += 1 - np.searchsorted(found, similarity) / len(found)
             pairs += 1
-    return rates / max(1, pairs)
+    return rates / pairs if pairs else None
