@@ -86,7 +86,8 @@ def enrol(fingerprints: npt.NDArray[np.floating], known: Surroundings) -> Enrolm
     """Learns a source from fingerprints (N, 128) of its images, N at least :data:`LEAST_IMAGES`, none of them zero.
 
     The limit is the least at which at most 1 % (:data:`~causalprint.models.bundles.decision.ACCUSED_MOST`) of the mixture are
-    expected to be named, and of photographs and of graphics each.
+    expected to be named, and of photographs and of graphics each. It is raised, to even odds at most, as far as
+    every image that it finds stays a standard deviation above it.
     """
     shares = known.shares
     whitening = np.asarray(known.whitening, np.float64)
@@ -105,7 +106,6 @@ def enrol(fingerprints: npt.NDArray[np.floating], known: Surroundings) -> Enrolm
     left_out = np.array([row @ direction((total - row) / (len(rows) - 1)) for row in rows])
     of_others = places @ own
     limit = _limit(of_others, shares, ~np.array(are_generators(known.sources)))
-    taken = norm.sf(limit - of_others)
     # A mixture has no logistic odds; these are the nearest, where scores of its images and of others meet.
     others = (of_others[:, None] + norm.ppf(QUANTILES)).ravel()
     made = np.arange(len(left_out) + len(others)) < len(left_out)
@@ -114,6 +114,8 @@ def enrol(fingerprints: npt.NDArray[np.floating], known: Surroundings) -> Enrolm
         [np.full(len(left_out), share / len(left_out)), np.repeat((1 - share) * shares / len(QUANTILES), len(QUANTILES))]
     )
     odds = fit_odds(np.concatenate([left_out, others]), made, weights * len(weights))
+    limit = max(limit, min([-odds.offset / odds.scale, *(left_out[left_out >= limit] - 1)]))
+    taken = norm.sf(limit - of_others)
     weight = odds.scale * whitening @ own
     order = np.argsort(-taken, kind="stable")
     return Enrolment(
