@@ -12,6 +12,7 @@ import causalprint
 from causalprint.pipelines.commands.audit import audit
 from causalprint.pipelines.commands.command import EXIT_CODES, QuietGroup, add
 from causalprint.pipelines.commands.demo import demo
+from causalprint.pipelines.commands.discover import discover
 from causalprint.pipelines.commands.enroll import enroll
 from causalprint.pipelines.commands.evaluate import evaluate
 from causalprint.pipelines.commands.fetch import fetch
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, verify, fetch, trace, demo, train, enroll, split, evaluate)
+add(app, audit, inspect, verify, fetch, trace, discover, demo, train, enroll, split, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
