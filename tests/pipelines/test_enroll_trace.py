@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.pipelines.open_bundle import open_bundle
 from causalprint.schemas.finds import FINDS
+from causalprint.schemas.records import to_json
 from tests.audits import command, jpeg, sidecar, tar
 from tests.bundles import photograph
 
@@ -26,6 +29,14 @@ def woven(seed: int) -> bytes:
     pixels[1::2, ::2] -= 25
     buffer = io.BytesIO()
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def alike(kind: int, number: int) -> bytes:
+    """One of the images of a kind, which differ a little."""
+    pixels = photograph(kind) + np.random.default_rng(number).normal(0, 2, (256, 256, 3))
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 
@@ -152,18 +163,23 @@ def test_what_cannot_be_traced_is_told(audit: Path, tmp_path: Path, capsys: pyte
 def test_unknown_images_become_candidates_that_keep_their_names_and_are_ready_to_enroll(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shard = tar(tmp_path / "new.tar", [(f"{seed}.png", woven(seed)) for seed in range(40, 60)])
-    command(capsys, "audit", shard, "--output", tmp_path / "audit", "--bundle", tiny)
+    strange = Path(shutil.copytree(tiny, tmp_path / "strange"))
+    loaded = load_bundle(tiny).manifest
+    decision = replace(loaded.decision, cleared_limit=-1.0, generated_limit=0.0, novelty_limit=1e6)  # to it, all is unknown
+    (strange / "bundle.json").write_text(to_json(replace(loaded, decision=decision)))
+    made = [(f"{kind}-{number}.jpg", alike(kind, number)) for kind in (1, 2) for number in range(9)]
+    shard = tar(tmp_path / "new.tar", made)
+    command(capsys, "audit", shard, "--output", tmp_path / "audit", "--bundle", strange)
     asked = ["discover", tmp_path / "audit", "--output", tmp_path / "found", "--least", 3]
     first = command(capsys, *asked, "--no-source", "--extract", 2)
     assert first.code == 0
-    unknown = first.found["unknown"]
-    assert unknown == first.found["looked_at"] >= first.found["in_candidates"]
+    assert first.found["unknown"] == first.found["looked_at"] == 18 >= first.found["in_candidates"] > 9
     members = pq.read_table(tmp_path / "found" / "members.parquet").to_pylist()
     assert len(members) == first.found["in_candidates"]
     candidates = pq.read_table(tmp_path / "found" / "candidates.parquet").to_pylist()
     assert [row["image_id"] for row in members if row["rank"] == 1] == [row["medoid"] for row in candidates]
-    assert candidates
+    assert len(candidates) == 2
+    assert {len({row["member"][0] for row in members if row["candidate"] == one["candidate"]}) for one in candidates} == {1}
     for one in candidates:
         extracted = list((tmp_path / "found" / "images" / one["candidate"]).iterdir())
         assert len(extracted) == 2
