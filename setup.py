@@ -59,11 +59,13 @@ setup(
             "scikit-image>=0.26",
             "transformers>=5",
         ],
+        "sign": ["rfc3161-client>=1.0.5", "securesystemslib[crypto]>=1.3"],
         "dataflow": ["apache-beam[gcp]>=2.76"],
         "test": [
             "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.150",
             "import-linter>=2.10",
+            "mlcroissant>=1.1",
             "moto[s3,server]>=5.2",
             "mypy>=2.4",
             "pandas-stubs>=2.2",

@@ -115,6 +115,7 @@ def execute(planned: Plan) -> RunManifest:
         AuditError: the runner ended without writing the manifest.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
+    from causalprint.pipelines.describe import describe
     from causalprint.transforms.tables.write_manifest import read_manifest
 
     config = planned.run.config
@@ -122,6 +123,7 @@ def execute(planned: Plan) -> RunManifest:
     manifest = read_manifest(config.output, planned.run.run_id, config.storage)
     if manifest is None:
         raise AuditError(f"the runner {config.runner} ended in state {state} and no manifest was written; look at its own log")
+    describe(config.output, manifest, config.storage)
     return manifest
 
 

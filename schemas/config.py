@@ -107,6 +107,10 @@ STORAGE_VARIABLE = "CAUSALPRINT_STORAGE_OPTIONS"
 """The environment variable that holds the storage options where none are given, so that no process list shows them."""
 
 
+PASSWORD_VARIABLE = "CAUSALPRINT_KEY_PASSWORD"  # noqa: S105 - a name
+"""The environment variable that holds the password of a key that signs, where it has one."""
+
+
 def storage_of(given: object) -> Storage:
     """``--storage-options`` as a value: from JSON text, ``@FILE`` that holds it, or a dict; by default, of the environment.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from causalprint.pipelines.describe import CARD, CROISSANT
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import AttributedSlice, Shard
@@ -87,8 +88,8 @@ def _marks(root: str) -> int:
 
 
 def files_below(root: Path) -> dict[str, bytes]:
-    """Every file below ``root`` but the manifests, which tell the time, by its path."""
-    paths = sorted(path for path in root.rglob("*") if path.is_file())
+    """Every file below ``root`` but the manifests and what describes the newest run, which tell the time, by its path."""
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and path not in (root / CROISSANT, root / CARD))
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if path.parent.name != "runs"}
 
 

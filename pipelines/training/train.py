@@ -152,7 +152,7 @@ def _fit(
     )
     texts = (images.image_id, images.source, images.origin, images.licence)
     gallery = Gallery(*(text[:learned] for text in texts), head.fingerprints[:learned])
-    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences, gallery)
+    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences, gallery=gallery)
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle
 

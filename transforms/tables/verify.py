@@ -27,7 +27,8 @@ from causalprint.transforms.tables.committed import bundle_ids, read_receipt, re
 from causalprint.transforms.tables.output import Output, listed
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.settings import lost_slicing, read_settings
-from causalprint.transforms.tables.write_manifest import manifest_path, read_manifest
+from causalprint.transforms.tables.signatures import Signature, SignatureError, Trust, check, is_signature, signatures
+from causalprint.transforms.tables.write_manifest import account_digest, manifest_path, read_manifest
 
 THREADS = 16
 """Files that are read at once: on an object store most of the time is waiting."""
@@ -43,6 +44,7 @@ class Kind(StrEnum):
     DAMAGED = "damaged"  # it is not what was written, or cannot be read
     ORPHAN = "orphan"  # of a slice that was never committed, or of one that no account has
     SURPLUS = "surplus"  # nothing of ours
+    UNSIGNED = "unsigned"  # none of the keys that were given vouches for it
     TEMPORARY = "temporary"  # what a killed process left
 
 
@@ -66,6 +68,7 @@ class Verification:
         unverified: marks and accounts by earlier versions, which hold no digest of themselves.
         findings: what is wrong, by path.
         removed: the files that were removed, in this order, so that the next audit computes them again.
+        signatures: of runs, oldest first; where keys were given those that one of them made.
     """
 
     output: str
@@ -78,13 +81,14 @@ class Verification:
     unverified: int
     findings: tuple[Finding, ...]
     removed: tuple[str, ...] = ()
+    signatures: tuple[Signature, ...] = ()
 
 
 class VerifyError(ValueError):
     """There is nothing to verify; the message says where, and what to do."""
 
 
-def verify(root: str, storage: Storage, *, deep: bool = False, repair: bool = False) -> Verification:
+def verify(root: str, storage: Storage, *, deep: bool = False, repair: bool = False, trust: Trust | None = None) -> Verification:
     """Compares the output at ``root`` with what it says of itself.
 
     Args:
@@ -93,6 +97,8 @@ def verify(root: str, storage: Storage, *, deep: bool = False, repair: bool = Fa
         deep: whether to read every file and compare its digest and its number of rows.
         repair: whether to remove what is damaged, with its commit mark and its shard's account, and what nobody names. Sound
             files stay as they are.
+        trust: keys. Every account must then be one that a run has whose manifest one of them signed; take ``deep`` with it, or
+            bytes are not read.
 
     Raises:
         VerifyError: there is no output.
@@ -106,10 +112,11 @@ def verify(root: str, storage: Storage, *, deep: bool = False, repair: bool = Fa
         for bundle_id in bundles:
             _Partition(check, Output(root, bundle_id, "", storage), pool).check()
     check.manifests(bundles)
+    signed = tuple(check.signatures(trust or Trust()))
     findings = tuple(sorted(check.findings.values()))
     removed = tuple(_repaired(check)) if repair else ()
     return Verification(
-        root, deep, check.files, check.bytes, check.slices, check.shards, check.runs, check.unverified, findings, removed
+        root, deep, check.files, check.bytes, check.slices, check.shards, check.runs, check.unverified, findings, removed, signed
     )
 
 
@@ -119,6 +126,7 @@ class _Check:
 
     Attributes:
         findings: by path.
+        accounts: digests of those that can be read, by path.
         also: of a damaged file, what must go with it so that it is computed again: accounts first, then marks.
     """
 
@@ -131,6 +139,7 @@ class _Check:
     runs: int = 0
     unverified: int = 0
     findings: dict[str, Finding] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
     also: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def found(self, path: str, kind: Kind, detail: str, *also: str) -> None:
@@ -181,7 +190,7 @@ class _Check:
     def manifests(self, bundles: Iterable[str]) -> None:
         """The accounts that runs name must be there: those of the last run by each bundle, or of all where all is read."""
         root, storage = self.output.root, self.output.storage
-        self.list("runs", lambda name: name.endswith(".json"))
+        self.list("runs", lambda name: name.endswith(".json") or is_signature(name))
         open_bundles = set(bundles)
         for run_id in reversed(run_ids(root, storage)):
             self.runs += 1
@@ -204,6 +213,32 @@ class _Check:
                     self.found(
                         account, Kind.MISSING, f"run {run_id} closed the account of {shard.uri}; run the same command again"
                     )
+
+    def signatures(self, trust: Trust) -> Iterator[Signature]:
+        """Signatures of runs; where there are keys those that are sound, and every account must be one that they vouch for."""
+        root, storage = self.output.root, self.output.storage
+        vouched: set[tuple[str, str]] = set()
+        for run_id, keyids in signatures(root, storage).items():
+            for keyid in keyids:
+                if not trust.keys:
+                    yield Signature(run_id, keyid)
+                    continue
+                try:
+                    yield check(root, run_id, keyid, trust, storage)
+                    vouched |= self._closed(run_id)
+                except (SignatureError, ValueError) as error:
+                    self.found(manifest_path(run_id), Kind.UNSIGNED, str(error))
+        for path, account in self.accounts.items() if trust.keys else ():
+            if (path, account) not in vouched:
+                self.found(path, Kind.UNSIGNED, "no run that one of these keys signed closed this account as it is")
+
+    def _closed(self, run_id: str) -> set[tuple[str, str]]:
+        """The accounts that a run closed: their paths and digests."""
+        manifest = read_manifest(self.output.root, run_id, self.output.storage)
+        if manifest is None:
+            return set()
+        output = Output(self.output.root, manifest.run.bundle_id, "", self.output.storage)
+        return {(output.path("shards", shard.shard_id), shard.account) for shard in manifest.totals.closed}
 
 
 class _Partition:
@@ -229,6 +264,7 @@ class _Partition:
         marks = sizes[self._output.mark]
         accounts = dict(self._accounts(sizes["shards"]))
         self._whole |= accounts.keys()
+        self._check.accounts |= {path: account_digest(account) for path, account in accounts.items()}
         for path, account in accounts.items():
             self._account_of |= dict.fromkeys(account.slice_ids, path)
         self._slices(marks, sizes)
@@ -380,7 +416,7 @@ def _repaired(check: _Check) -> Iterator[str]:
     """Removes what is wrong, and first whatever claims it, so that a repair that is stopped leaves no claim about nothing."""
     claims = [path for several in check.also.values() for path in several]
     accounts = [path for path in claims if path.startswith("shards/")]
-    wrong = [one.path for one in check.findings.values() if one.kind != Kind.MISSING]
+    wrong = [one.path for one in check.findings.values() if one.kind not in (Kind.MISSING, Kind.UNSIGNED)]
     there: dict[str, Mapping[str, int | None]] = {}
     for path in dict.fromkeys([*accounts, *claims, *sorted(wrong)]):
         folder, _, name = path.rpartition("/")
