@@ -45,7 +45,8 @@ class Surroundings(NamedTuple):
     def shares(self) -> Doubles:
         """Of each source among images that are not of the new one, (K,)."""
         shares = even_shares(self.sources)
-        return shares / shares.sum()
+        found: Doubles = shares / shares.sum()
+        return found
 
 
 class Taken(NamedTuple):
@@ -135,4 +136,4 @@ def _limit(of_others: Doubles, shares: Doubles, apart: npt.NDArray[np.bool_]) ->
     pooled = brentq(
         lambda limit: float(shares @ norm.sf(limit - of_others)) - ACCUSED_MOST, of_others.min() - 1, of_others.max() + edge + 1
     )
-    return max(float(pooled), *(of_others[apart] + edge).tolist())
+    return float(max(pooled, *(of_others[apart] + edge)))

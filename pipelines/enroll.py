@@ -146,8 +146,8 @@ def _fingerprints(config: EnrolConfig, bundle: Bundle, report: Callable[[str], N
     if not LEAST_IMAGES <= len(rows) <= MOST_IMAGES:
         why = f"; left out: {'; '.join(left_out[:5])}" if left_out else ""
         raise EnrolmentError(f"enrolment takes {LEAST_IMAGES} to {MOST_IMAGES:,} images of different bytes, not {len(rows)}{why}")
-    told = [np.full(len(rows), text) for text in (config.name, ENROLLED, "unstated")]
-    return Gallery(np.array([*rows]), *told, np.stack([*rows.values()])), tuple(left_out)
+    source, origin, licence = (np.full(len(rows), text) for text in (config.name, ENROLLED, "unstated"))
+    return Gallery(np.array([*rows]), source, origin, licence, np.stack([*rows.values()])), tuple(left_out)
 
 
 def _images(inputs: tuple[str, ...], storage: Storage) -> Iterator[tuple[str, str, bytes]]:

@@ -78,8 +78,8 @@ def read_gallery(bundle: Bundle) -> Gallery | None:
     except (OSError, pa.ArrowException) as error:
         raise BundleError(f"{path} is no gallery: {error}; train or enroll again") from error
     prints = table.column("fingerprint").combine_chunks().flatten().to_numpy().reshape(-1, FINGERPRINT_DIM)
-    texts = (np.array(table.column(name).to_pylist(), np.str_) for name in SCHEMA.names[:-1])
-    return Gallery(*texts, prints.astype(np.float16))
+    image_id, source, origin, licence = (np.array(table.column(name).to_pylist(), np.str_) for name in SCHEMA.names[:-1])
+    return Gallery(image_id, source, origin, licence, prints.astype(np.float16))
 
 
 def false_match_rates(gallery: Gallery, similarity: Doubles) -> Doubles | None:

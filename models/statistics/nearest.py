@@ -30,7 +30,8 @@ class Nearest(NamedTuple):
 def directions(fingerprints: npt.NDArray[np.floating]) -> Doubles:
     """Fingerprints (N, D) at length 1; what is zero stays zero."""
     rows = fingerprints.astype(np.float64)
-    return rows / np.maximum(np.sqrt(np.square(rows).sum(axis=1, keepdims=True)), np.finfo(np.float64).tiny)
+    found: Doubles = rows / np.maximum(np.sqrt(np.square(rows).sum(axis=1, keepdims=True)), np.finfo(np.float64).tiny)
+    return found
 
 
 def nearest(fingerprints: npt.NDArray[np.float16], queries: Doubles, top: int, at_least: float) -> Nearest:

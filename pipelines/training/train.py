@@ -150,8 +150,8 @@ def _fit(
         data=_data(images, learned),
         figures=tuple(figures),
     )
-    texts = (images.image_id, images.source, images.origin, images.licence)
-    gallery = Gallery(*(text[:learned] for text in texts), head.fingerprints[:learned])
+    seen = images.take(np.arange(learned))
+    gallery = Gallery(seen.image_id, seen.source, seen.origin, seen.licence, head.fingerprints[:learned])
     bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences, gallery=gallery)
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle

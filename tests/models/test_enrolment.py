@@ -79,8 +79,8 @@ def found(bundle: Bundle, fingerprints: npt.NDArray[np.float16]) -> Enrolment:
 
 
 def extended(bundle: Bundle, to: Path, name: str, found: Enrolment, rows: npt.NDArray[np.float16], family: str | None) -> Bundle:
-    told = [np.full(len(rows), text) for text in (name, ENROLLED, "")]
-    gallery = Gallery(np.array([f"{place:064x}" for place in range(len(rows))]), *told, rows)
+    of, origin, licence = (np.full(len(rows), text) for text in (name, ENROLLED, ""))
+    gallery = Gallery(np.array([f"{place:064x}" for place in range(len(rows))]), of, origin, licence, rows)
     source = Enrolled(name, found.limit, found.images, found.found, found.accused, family=family)
     return add_source(bundle, to, source, found.weight, found.bias, gallery)
 
