@@ -113,8 +113,7 @@ class Attributor:
             return found
         for start in range(0, len(fingerprints), TOGETHER):
             some = slice(start, start + TOGETHER)
-            for whole, part in zip(found, self._judge(fingerprints[some].astype(np.float32)), strict=True):
-                whole[some] = part
+            found.put(some, self._judge(fingerprints[some].astype(np.float32)))
         return found
 
     def chances(self, fingerprints: Floats, *, calibrated: bool = True, prior: Prior = EVEN) -> Chances:
@@ -205,7 +204,8 @@ class Attributor:
     def _novelty(self, projected: _Projected) -> Floats:
         decision = self._manifest.decision
         familiarity = projected.discriminants.max(axis=0) / decision.novelty_spread
-        return np.exp(np.minimum(decision.novelty_limit - familiarity, FARTHEST)).astype(np.float32)
+        found: Floats = np.exp(np.minimum(decision.novelty_limit - familiarity, FARTHEST)).astype(np.float32)
+        return found
 
     def _judge(self, fingerprints: Floats) -> Judged:
         projected = self._project(fingerprints)
@@ -224,16 +224,11 @@ class Attributor:
 
     def _attribution(self, *row: Any) -> Attribution:
         verdict, source, family, why, computed, *numbers, candidates, chances = row
-        return Attribution(
-            VERDICTS[verdict],
-            None if source == NONE else self.rules.sources[source],
-            None if family == NONE else self.rules.families[family],
-            *(numbers if computed else [None] * len(numbers)),
-            tuple(Candidate(self.rules.sources[place], chance) for place, chance in zip(candidates, chances, strict=True))
-            if computed
-            else (),
-            None if why == NONE else REASONS[why],
-        )
+        told = zip(map(self.rules.sources.__getitem__, candidates), chances, strict=True) if computed else ()
+        words = (VERDICTS, verdict), (self.rules.sources, source), (self.rules.families, family), (REASONS, why)
+        *named, reason_why = (None if place == NONE else names[place] for names, place in words)
+        shares = numbers if computed else [None] * len(numbers)
+        return Attribution._make([*named, *shares, tuple(map(Candidate._make, told)), reason_why])
 
 
 def _moved(graphic_share: float) -> float:

@@ -60,7 +60,7 @@ class EnrolledSources:
         source = scale.shape[1] + best
         chances[rows, source] = part * generated
         candidates = self._rules.candidates_of(chances)
-        found = Judged(*(whole.copy() for whole in judged))
+        found = Judged._make(whole.copy() for whole in judged)
         found.verdict[hit] = VERDICTS.index(Verdict.KNOWN.value)
         found.source[hit], found.family[hit], found.reason[hit] = source, self._families[best], NONE
         found.probability[hit] = chances[rows, candidates[:, 0]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from causalprint.models.bundles.manifest import GRAPHIC, REAL, UNREGISTERED, Manifest
 from causalprint.schemas.arrays import Floats, Labels, Mask
@@ -66,25 +68,23 @@ class Judged(NamedTuple):
     def placed(self, rows: Mask, others: Labels) -> Judged:
         """These at the ``rows`` (N,) that are true, in order; the others abstain for their reasons, ``others`` (N,)."""
         found = nothing(others, self.candidates.shape[1])
-        for whole, part in zip(found, self, strict=True):
-            whole[rows] = part
+        found.put(rows, self)
         return found
+
+    def put(self, rows: Mask | slice, others: Judged) -> None:
+        """Puts other verdicts in place of those at ``rows``."""
+        pairs: Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = zip(self, others, strict=True)
+        for whole, part in pairs:
+            whole[rows] = part
 
 
 def nothing(reasons: Labels, candidates: int) -> Judged:
     """Abstentions of which nothing was computed, for ``reasons`` (N,), with room for so many candidates."""
     count = len(reasons)
-    none, numbers = np.full(count, NONE, np.int64), np.full((len(NUMBERS), count), np.nan, np.float32)
-    return Judged(
-        np.full(count, _VERDICT[Verdict.ABSTAIN], np.int64),
-        none,
-        none.copy(),
-        reasons.astype(np.int64),
-        np.zeros(count, np.bool_),
-        *numbers,
-        np.full((count, candidates), NONE, np.int64),
-        np.full((count, candidates), np.nan, np.float32),
-    )
+    verdict, source, family = (np.full(count, place, np.int64) for place in (_VERDICT[Verdict.ABSTAIN], NONE, NONE))
+    numbers = (np.full(count, np.nan, np.float32) for _ in NUMBERS)
+    told = np.full((count, candidates), NONE, np.int64), np.full((count, candidates), np.nan, np.float32)
+    return Judged._make([verdict, source, family, reasons.astype(np.int64), np.zeros(count, np.bool_), *numbers, *told])
 
 
 def reason(of: Abstention) -> int:

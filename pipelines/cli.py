@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import causalprint
+from causalprint.pipelines.commands.attribute import attribute
 from causalprint.pipelines.commands.audit import audit
 from causalprint.pipelines.commands.command import EXIT_CODES, QuietGroup, add
 from causalprint.pipelines.commands.demo import demo
@@ -33,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, verify, fetch, trace, discover, demo, train, enroll, split, evaluate)
+add(app, audit, inspect, verify, fetch, attribute, trace, discover, demo, train, enroll, split, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,9 +23,9 @@ _FINDINGS = """
     SELECT i.image_id, a.verdict, a.source, a.family, a.probability, a.family_probability,
            a.generated_probability, a.log_likelihood_ratio, a.novelty, a.candidates, a.reason,
            i.format, i.width, i.height, i.jpeg_quality, i.resampled, i.metadata,
-           i.shard, i.member, i."offset", i.slice_id, i.bundle
+           i.shard, i.member, i."offset", i.slice_id, a.bundle
     FROM attributions a
-    JOIN images i USING (bundle, slice_id, member, "offset")
+    JOIN images i USING (slice_id, member, "offset")
 """
 
 

@@ -12,7 +12,7 @@ from causalprint.schemas.accounts import RejectCount, VerdictCount, spread
 from causalprint.schemas.elements import SkippedCount
 from causalprint.schemas.losses import LeftOut, counted
 from causalprint.schemas.reasons import Stage
-from causalprint.schemas.runs import IncompleteShard, RunManifest
+from causalprint.schemas.runs import IncompleteShard, RunManifest, Scoring
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,6 +84,18 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
         left_out=run.left_out,
         **{name: value for name, value in spread(totals).items() if name in shown},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringReport(AuditReport):
+    """The object that ``attribute --json`` prints: as an audit's, and how the stored fingerprints were scored."""
+
+    scoring: Scoring
+
+
+def scoring_report(manifest: RunManifest, scoring: Scoring, seconds: float) -> ScoringReport:
+    """The report on a run that scored stored fingerprints."""
+    return ScoringReport(**spread(report(manifest, seconds)), scoring=scoring)
 
 
 def not_computed(rejects: tuple[RejectCount, ...]) -> int:

@@ -15,6 +15,9 @@ RECORD = "causalprint_record"
 SEALED_RECORD = "causalprint_sealed_record"
 """The same of a file whose seal (``causalprint.transforms.tables.seals``) is checked before its record is believed."""
 
+FINGERPRINT_DIGEST = "fingerprint_digest"
+"""The key in a file's metadata of the digest of all that its bundle's fingerprints depend on; earlier versions wrote none."""
+
 FINGERPRINT_DIM = 128
 
 
@@ -202,10 +205,11 @@ TABLES: dict[str, pa.Schema] = {
 """Every table by name, which is also the name of its folder below OUT."""
 
 
-def file_schema(table: str, bundle_id: str, bundle_digest: str) -> pa.Schema:
+def file_schema(table: str, bundle_id: str, bundle_digest: str, fingerprint_digest: str = "") -> pa.Schema:
     """The schema of a file of ``table``: its columns, and in its metadata what made it.
 
-    Metadata keys: ``description``, ``schema_version``, ``code_version``, ``bundle_id``, ``bundle_digest``.
+    Metadata keys: ``description``, ``schema_version``, ``code_version``, ``bundle_id``, ``bundle_digest``, and
+    ``fingerprint_digest`` where it is known: of what fingerprints depend on.
 
     Raises:
         KeyError: there is no such table.
@@ -216,7 +220,7 @@ def file_schema(table: str, bundle_id: str, bundle_digest: str) -> pa.Schema:
         "code_version": causalprint.__version__,
         "bundle_id": bundle_id,
         "bundle_digest": bundle_digest,
-    }
+    } | ({FINGERPRINT_DIGEST: fingerprint_digest} if fingerprint_digest else {})
     return schema.with_metadata(schema.metadata | {key.encode(): value.encode() for key, value in made_by.items()})
 
 

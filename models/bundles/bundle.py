@@ -99,7 +99,7 @@ class Bundle:
             ResidualError: another residual than the bundle's own cannot be loaded.
         """
         if self.calibrated:
-            policy = [] if self.prior == EVEN else ["prior", str(self.prior)]
+            policy: list[object] = [] if self.prior == EVEN else ["prior", str(self.prior)]
             policy += [] if self.minimum_probability is None else ["minimum probability", self.minimum_probability]
             return digest(self.own_digest, *policy) if policy else self.own_digest
         return digest(self.own_digest, self._residual_name, *self.residual_digests.items())

@@ -74,7 +74,7 @@ def _print_images(tables: AuditTables, shards: Sequence[Shard], bundle_id: str, 
         WITH slices AS (SELECT unnest(slice_ids) AS slice_id FROM shards WHERE shard_id IN ({names})),
              everything AS (
                  SELECT shard, "offset", member, verdict, candidates[1].source AS candidate, probability, reason, slice_id
-                 FROM attributions
+                 FROM attributions WHERE bundle = '{bundle_id}'
                  UNION ALL
                  SELECT shard, "offset", member, 'rejected', NULL, NULL, reason, slice_id FROM rejects
              )

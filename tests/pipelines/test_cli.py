@@ -31,13 +31,14 @@ from causalprint.research.cli import app as laboratory
 from causalprint.research.comparison.config import CompareConfig
 from causalprint.research.training.config import LensConfig, ModelTrainingConfig
 from causalprint.research.training.lens import TRUNKS
+from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.options import Command, OptionError, Panel, settings_of
 
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 CONFIGS: list[type[Command]] = [
     *(AuditConfig, InspectConfig, DemoConfig, TrainConfig, SplitConfig, EvaluateConfig, CompareConfig, AblateConfig),
-    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig),
+    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig, AttributeConfig),
 ]
 LABORATORY = [["lab", str(command.name)] for command in laboratory.registered_commands]
 
@@ -62,7 +63,7 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
     assert main(["lab", "--help"]) == 0
     assert "<bool>" not in text + capsys.readouterr().out
     names = [line.split()[1] for line in listed.splitlines() if line.startswith("│ ") and not line.startswith("│  ")]
-    assert names == ["audit", "inspect", "verify", "fetch", "demo", "train", "split", "evaluate", "lab"]
+    assert names == ["audit", "inspect", "verify", "fetch", "attribute", "demo", "train", "split", "evaluate", "lab"]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.NAME)
