@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from causalprint.models.bundles.bundle import load_bundle
+from causalprint.pipelines.open_audit import open_audit
 from causalprint.pipelines.open_bundle import open_bundle
 from causalprint.schemas.finds import FINDS
 from causalprint.schemas.records import to_json
@@ -109,6 +110,23 @@ def test_too_few_images_are_refused(places: Path, tiny: Path, tmp_path: Path, ca
     answer = command(capsys, "enroll", tiny, *few, "--name", "own", "--output", tmp_path / "b2")
     assert answer.code == 1
     assert "takes 5 to 1,000 images" in answer.found["error"]
+
+
+def test_what_was_audited_before_is_named_by_an_enrolled_bundle_without_its_images(
+    places: Path, audit: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = Path(shutil.copytree(audit, tmp_path / "audit"))
+    command(capsys, "enroll", tiny, places / "few", "--name", "woven-1", "--output", tmp_path / "b2")
+    answer = command(capsys, "attribute", output, "--bundle", tmp_path / "b2")
+    assert answer.code == 0
+    with open_audit(str(output)) as tables:
+        rows = tables.sql("SELECT DISTINCT image_id, probability, family FROM attributions WHERE source = 'woven-1'").rows()
+    assert rows
+    assert {row["image_id"] for row in rows} <= digests(range(20, 24))
+    made = [woven(seed) for seed in range(20, 24)]
+    (data,) = (data for data in made if hashlib.sha256(data).hexdigest() == rows[0]["image_id"])
+    one = open_bundle(tmp_path / "b2", device="cpu").attribute(data)
+    assert (one.source, one.family, one.probability) == ("woven-1", rows[0]["family"], rows[0]["probability"])
 
 
 def test_what_is_like_an_image_is_found_with_its_row_and_fetched_again(
