@@ -50,6 +50,7 @@ setup(
         "safetensors>=0.6",
         "scikit-learn>=1.7",
         "scipy>=1.15",
+        "threadpoolctl>=3.5",
         "torch>=2.8",
         "typer>=0.20",
         "zstandard>=0.23",

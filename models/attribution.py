@@ -5,6 +5,7 @@ probability (Platt, 1999). By whom is asked given that it is: P(source) = P(gene
 classifier, or a small transformer over the fingerprint's parts, gives scores, and temperature scaling (Guo et al., ICML 2017)
 makes them probabilities. What no source's linear discriminant is large for is like none of them. These discriminants are of
 images as they are, while scores are learned to stay when an image is processed: what makes scores robust hides new sources.
+A source that was enrolled later has a discriminant and a limit of its own, which come first.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
 from causalprint.models.bundles.manifest import GRAPHIC, UNREGISTERED
+from causalprint.models.enrolled import EnrolledSources
 from causalprint.models.judged import NONE, REASONS, VERDICTS, Chances, Judged, Rules, nothing, reason
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.models.statistics.softmax import shared_out
@@ -65,10 +67,11 @@ class Attribution(NamedTuple):
 
 
 class _Projected(NamedTuple):
-    """Of P fingerprints: the detector's scores (P,), each source's discriminant (K, P), and its score (K, P)."""
+    """Of P fingerprints: the detector's scores (P,), each source's discriminant (K, P) and score (K, P), enrolled ones' odds."""
 
     detector: Doubles
     discriminants: Doubles
+    enrolled: Doubles
     scores: Doubles
 
 
@@ -89,8 +92,11 @@ class Attributor:
         self._graphics = np.array([source == GRAPHIC for source in self._manifest.sources])
         self._prior = bundle.prior
         self.rules = Rules(self._manifest, bundle.least_probability)
+        self._enrolled = EnrolledSources(self._manifest, self.rules, bundle.prior) if self._manifest.enrolled else None
+        nobody = np.zeros((0, FINGERPRINT_DIM), np.float32), np.zeros(0, np.float32)
+        enrolled = tensors.pop("enrolled.weight", nobody[0]), tensors.pop("enrolled.bias", nobody[1])
         self._tensors = {key.removeprefix("attention."): value for key, value in tensors.items()}
-        linear = [(self._detector[0][None], self._detector[1]), self._discriminants]
+        linear = [(self._detector[0][None], self._detector[1]), self._discriminants, enrolled]
         if self._manifest.network.attributor == "linear":
             linear.append((self._tensors["weight"], self._tensors["bias"]))
         self._weight = np.concatenate([weight for weight, _ in linear]).astype(np.float64).T[..., None]
@@ -172,13 +178,13 @@ class Attributor:
             for weight, column in zip(self._weight, np.ascontiguousarray(rows.T), strict=True):
                 np.multiply(weight, column, out=part)
                 found += part
-        classes = len(self._generators)
-        scores = found[1 + classes :]
+        classes, enrolled = len(self._generators), len(self._manifest.enrolled)
+        scores = found[1 + classes + enrolled :]
         if not len(scores):
             scores = np.zeros((classes, len(rows)))
             for place, row in enumerate(fingerprints):
                 scores[:, place] = attention_scores(self._tensors, row, np.exp)
-        return _Projected(found[0], found[1 : 1 + classes], scores)
+        return _Projected(found[0], found[1 : 1 + classes], found[1 + classes : 1 + classes + enrolled], scores)
 
     def _chances(self, projected: _Projected, calibrated: bool, prior: Prior) -> Chances:
         """As of :meth:`chances`, of all P rows."""
@@ -211,7 +217,10 @@ class Attributor:
         why = np.where(flat, reason(Abstention.FLAT), reason(Abstention.UNDECIDED))
         chosen = rows[sound]
         of = [Chances(*(part[chosen] for part in chances)) for chances in (even, asked)]
-        return self.rules(of[0], of[1], novelty[chosen]).placed(sound, why)
+        judged = self.rules(of[0], of[1], novelty[chosen])
+        if self._enrolled is not None:
+            judged = self._enrolled(judged, of[1], projected.enrolled[:, chosen])
+        return judged.placed(sound, why)
 
     def _attribution(self, *row: Any) -> Attribution:
         verdict, source, family, why, computed, *numbers, candidates, chances = row

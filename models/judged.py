@@ -43,7 +43,7 @@ class Judged(NamedTuple):
 
     Attributes:
         verdict: (N,), places in :data:`VERDICTS`.
-        source: (N,), places among the bundle's sources; :data:`NONE` unless one is named, as the next two.
+        source: (N,), places among the bundle's sources, enrolled ones last; :data:`NONE` unless one is named, as the next.
         family: (N,), places in :attr:`Rules.families`.
         reason: (N,), places in :data:`REASONS`.
         computed: (N,), whether there are probabilities; without them, numbers and candidates are NaN and no place.
@@ -107,14 +107,14 @@ class Rules:
         self._decision, self._least = manifest.decision, least
         self._generators = np.array(manifest.generators)
         named = [source for source, registered in zip(manifest.sources, manifest.registered, strict=True) if registered]
-        self.families = tuple(dict.fromkeys(map(manifest.family_of, named)))
-        self._family_of = np.array(
-            [self.families.index(manifest.family_of(source)) if source in named else NONE for source in manifest.sources]
-        )
+        kin = [one.kin for one in manifest.enrolled]
+        self.families = tuple(dict.fromkeys([*map(manifest.family_of, named), *kin]))
+        families = [manifest.family_of(source) if source in named else None for source in manifest.sources] + kin
+        self._family_of = np.array([NONE if family is None else self.families.index(family) for family in families])
         self._real = manifest.sources.index(REAL)
         self._graphic = np.array([source == GRAPHIC for source in manifest.sources])
         self._unregistered = np.array([source == UNREGISTERED for source in manifest.sources])
-        self.sources = manifest.sources
+        self.sources = manifest.names
         self.candidates = min(CANDIDATES, len(manifest.sources))
 
     def __call__(self, even: Chances, asked: Chances, novelty: Floats) -> Judged:
@@ -126,8 +126,8 @@ class Rules:
             novelty: of the images, (N,).
         """
         decision, rows = self._decision, np.arange(len(novelty))
-        candidates = self._candidates(asked.sources)
-        of_families = self._of_families(asked.sources)
+        candidates = self.candidates_of(asked.sources)
+        of_families = self.of_families(asked.sources)
         likeliest_family = of_families.argmax(axis=1)
         # A float32 beside a number of Python would round that number.
         cleared = asked.generated.astype(np.float64) <= decision.cleared_limit
@@ -136,7 +136,7 @@ class Rules:
         sure = even.sources[rows, likeliest].astype(np.float64) >= self._least
         unknown = accused & ((novelty > 1) | (sure & self._unregistered[likeliest]))
         named = accused & ~unknown & sure
-        of_kin = self._of_families(even.sources)[rows, likeliest_family].astype(np.float64) >= self._least
+        of_kin = self.of_families(even.sources)[rows, likeliest_family].astype(np.float64) >= self._least
         of_family = accused & ~unknown & ~sure & of_kin
         maker = np.where(self._generators, -1, asked.sources).argmax(axis=1)
 
@@ -161,16 +161,16 @@ class Rules:
             np.take_along_axis(asked.sources, candidates, axis=1),
         )
 
-    def _candidates(self, probabilities: Floats) -> Labels:
+    def candidates_of(self, probabilities: Floats) -> Labels:
         """The likeliest sources (N, C), best first, ``real`` among them."""
         chosen = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.candidates]
         chosen[~(chosen == self._real).any(axis=1), -1] = self._real
         return chosen
 
-    def _of_families(self, probabilities: Floats) -> Floats:
+    def of_families(self, probabilities: Floats) -> Floats:
         """The probability of each family of generators that may be named, float32 (N, families)."""
         sums = np.zeros((len(probabilities), len(self.families)), np.float64)
-        for source, family in enumerate(self._family_of):
+        for source, family in enumerate(self._family_of[: probabilities.shape[1]]):
             if family != NONE:
                 sums[:, family] += probabilities[:, source]
         return np.minimum(sums, 1).astype(np.float32)

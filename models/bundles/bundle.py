@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from causalprint.models.bundles.gallery import GALLERY_FILE, Gallery
 from causalprint.models.bundles.manifest import (
     BundleError,
     BundleFile,
@@ -174,6 +175,7 @@ def save_bundle(
     fingerprint: Mapping[str, np.ndarray],
     attribution: Mapping[str, np.ndarray],
     licences: Mapping[str, str],
+    gallery: Gallery | None = None,
 ) -> Bundle:
     """Writes a bundle and loads it back; ``bundle.json`` is written last.
 
@@ -183,12 +185,16 @@ def save_bundle(
         fingerprint: tensors, see :func:`fingerprint_shapes`.
         attribution: tensors, see :func:`attribution_shapes`.
         licences: licence of each file by its path (or by the folder it is in), ``""`` for all others.
+        gallery: fingerprints of the images that it was learned from.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name, tensors in ((FINGERPRINT_FILE, fingerprint), (ATTRIBUTION_FILE, attribution)):
         # Not by save_file, which gives the file to its owner alone.
         (directory / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
     paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
+    if gallery is not None:
+        (directory / GALLERY_FILE).write_bytes(gallery.to_bytes())
+        paths.append(GALLERY_FILE)
     folders = [RESIDUAL_FOLDER] if _inside(manifest.residual) else []
     folders += [LENSES_FOLDER] if any(_inside(feature.lens) for feature in manifest.features) else []
     for folder in folders:
@@ -198,10 +204,15 @@ def save_bundle(
     def licence(path: str) -> str:
         return licences.get(path, licences.get(path.partition("/")[0], licences.get("", manifest.licence)))
 
-    files = tuple(BundleFile(path, _sha256(directory / path), licence(path)) for path in paths)
+    files = tuple(file_of(directory, path, licence(path)) for path in paths)
     text = to_json(replace(manifest, files=files), indent=1) + "\n"
     (directory / MANIFEST).write_text(text, encoding="utf-8")
     return load_bundle(directory)
+
+
+def file_of(directory: Path, path: str, licence: str) -> BundleFile:
+    """The file at ``path`` in the bundle's directory, as ``bundle.json`` names it."""
+    return BundleFile(path, hashlib.sha256((directory / path).read_bytes()).hexdigest(), licence)
 
 
 def _check_places(directory: Path, manifest: Manifest) -> None:
@@ -251,7 +262,7 @@ def _check_file(directory: Path, file: BundleFile) -> None:
 def _check_shapes(directory: Path, manifest: Manifest) -> None:
     expected = {
         FINGERPRINT_FILE: fingerprint_shapes(manifest.features, manifest.network),
-        ATTRIBUTION_FILE: attribution_shapes(manifest.sources, manifest.network),
+        ATTRIBUTION_FILE: attribution_shapes(manifest.sources, manifest.network, len(manifest.enrolled)),
     }
     listed = {file.path for file in manifest.files}
     for name, shapes in expected.items():
@@ -278,7 +289,3 @@ def _inside(name: str) -> ModelSpec | None:
 def _resolve(name: str, directory: Path) -> str:
     """The residual or lens ``name`` as whoever is elsewhere names it."""
     return str(ModelSpec.parse(name).resolve(directory)) if is_spec(name) else name
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
