@@ -19,6 +19,7 @@ from causalprint.pipelines.commands.evaluate import evaluate
 from causalprint.pipelines.commands.evidence import evidence
 from causalprint.pipelines.commands.fetch import fetch
 from causalprint.pipelines.commands.inspect import inspect
+from causalprint.pipelines.commands.match import match
 from causalprint.pipelines.commands.report import report
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.commands.split import split
@@ -36,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, report, verify, fetch, evidence, attribute, trace, discover, enroll, demo, train, split, evaluate)
+add(app, audit, inspect, report, verify, fetch, evidence, match, attribute, trace, discover, enroll, demo, train, split, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
