@@ -12,7 +12,6 @@ from causalprint.pipelines.execution import run_to_manifest
 from causalprint.pipelines.runners import RUNNERS, pipeline_options
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig
-from causalprint.schemas.elements import digest
 from causalprint.schemas.prior import Prior, parse_prior
 from causalprint.schemas.runs import FileDigest, Run, RunManifest, Scoring, new_run
 
@@ -79,11 +78,9 @@ def plan(config: AttributeConfig) -> Plan:
     source = Output(config.output, stored.bundle_id, "", config.storage)
     prior, rows = (config.shares, 0) if config.shares else estimate_prior(source)
     bundle = load_bundle(path, None, prior, config.minimum_probability)
-    whole = digest(bundle.digest, "scores the embeddings of", stored.bundle_id)
     output = Output(
         config.output,
-        f"{bundle.manifest.name}-{whole[:12]}",
-        whole,
+        *bundle.scoring(stored.bundle_id),
         config.storage,
         scored=stored.bundle_id,
         fingerprint_digest=bundle.fingerprint_digest,

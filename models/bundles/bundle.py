@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -44,6 +45,13 @@ LENSES_FOLDER = "lenses"
 WEIGHT_SUFFIXES = (".json", ".safetensors", ".onnx")
 CODE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".npy", ".npz", ".h5", ".msgpack", ".py", ".so", ".data")
 """Of files that some library might load beside weights; none is ever part of a bundle."""
+
+
+class Scoring(NamedTuple):
+    """Of verdicts that were given to stored fingerprints: the partition that holds them, and a digest of what they depend on."""
+
+    bundle_id: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,11 @@ class Bundle:
         weights = [file for file in manifest.files if file.path == FINGERPRINT_FILE or file.path.startswith(f"{LENSES_FOLDER}/")]
         files = sorted((file.path, file.sha256) for file in weights)
         return digest(to_json(computing), self._residual_name, *self.residual_digests.items(), *files)
+
+    def scoring(self, embeddings: str) -> Scoring:
+        """Id and digest of the verdicts that this bundle gives the stored ``embeddings`` of a bundle with that id."""
+        whole = digest(self.digest, "scores the embeddings of", embeddings)
+        return Scoring(f"{self.manifest.name}-{whole[:12]}", whole)
 
     @property
     def _residual_name(self) -> str:

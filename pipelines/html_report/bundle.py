@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.attribute import AttributeConfig
+from causalprint.schemas.config import AuditConfig, Storage
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
@@ -73,7 +74,7 @@ def told_by(output: str, asked: str | None, storage: Storage) -> Told:
     if run is None and len(wanted) > 1:
         raise ReportError(f"{output} has verdicts by {', '.join(wanted)}; say which are meant: --bundle {wanted[0]}")
     bundle_id = run.run.bundle_id if run else wanted[0]
-    return Told(bundle_id, run, given or _found(bundle_id, run))
+    return Told(bundle_id, run, given or _found(bundle_id, run, runs))
 
 
 def limits_of(manifest: Manifest) -> dict[str, list[str]]:
@@ -102,21 +103,36 @@ def _runs(output: str, storage: Storage) -> Iterator[RunManifest]:
             yield manifest
 
 
-def _found(bundle_id: str, run: RunManifest | None) -> Bundle | None:
-    """The bundle of that id: where the run had it, or in the package."""
-    from causalprint.models.bundles.bundle import load_bundle
+def _found(bundle_id: str, run: RunManifest | None, runs: Sequence[RunManifest]) -> Bundle | None:
+    """The bundle whose verdicts those are: where a run had it, or in the package."""
     from causalprint.models.bundles.manifest import BundleError
 
-    config = run.run.config if run else None
-    places = [*([config.bundle or "default"] if config else []), *PACKAGED]
-    for place in places:
+    for place in dict.fromkeys([*(one.run.config.bundle or "default" for one in runs), *PACKAGED]):
         if place not in PACKAGED and not Path(place).is_dir():
             continue
         try:
-            bundle = load_bundle(place, prior=config.prior) if config else load_bundle(place)
+            bundle, partition = _as_asked(place, run)
         except BundleError:
             continue
-        other_residual = config is not None and config.residual is not None and bundle_id.startswith(f"{bundle.manifest.name}-")
-        if bundle.bundle_id == bundle_id or other_residual:
+        if partition == bundle_id:
             return bundle
     return None
+
+
+def _as_asked(place: str, run: RunManifest | None) -> tuple[Bundle, str]:
+    """A bundle with the policy of a run, and the partition that it then writes to.
+
+    What another residual in place of its own is called, only loading it would tell: the run is believed.
+    """
+    from causalprint.models.bundles.bundle import load_bundle
+
+    if run is None:
+        bundle = load_bundle(place)
+    elif run.run.scoring is not None and isinstance(run.run.config, AttributeConfig):
+        bundle = load_bundle(place, None, run.run.scoring.prior, run.run.config.minimum_probability)
+        return bundle, bundle.scoring(run.run.scoring.embeddings).bundle_id
+    elif isinstance(run.run.config, AuditConfig):
+        bundle = load_bundle(place, None, run.run.config.prior)
+        if run.run.config.residual is not None and run.run.bundle_id.startswith(f"{bundle.manifest.name}-"):
+            return bundle, run.run.bundle_id
+    return bundle, bundle.bundle_id
