@@ -33,6 +33,8 @@ def main(demo: Path) -> None:
     for table in ("images", "embeddings", "attributions", "rejects", "shards"):
         db.read_parquet(str(demo / "tables" / table / "*" / "*.parquet")).create_view(table)
     failed = [what for what, query in CHECKS.items() if db.execute(query).fetchone() != (True,)]
+    if "demo" not in (demo / "report.html").read_text(encoding="utf-8"):
+        failed.append("there is a report")
     sys.exit("the demo's tables fail: " + "; ".join(failed) if failed else None)
 
 

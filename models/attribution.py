@@ -5,6 +5,7 @@ probability (Platt, 1999). By whom is asked given that it is: P(source) = P(gene
 classifier, or a small transformer over the fingerprint's parts, gives scores, and temperature scaling (Guo et al., ICML 2017)
 makes them probabilities. What no source's linear discriminant is large for is like none of them. These discriminants are of
 images as they are, while scores are learned to stay when an image is processed: what makes scores robust hides new sources.
+A source that was enrolled later has a discriminant and a limit of its own, which come first.
 """
 
 from __future__ import annotations
@@ -19,16 +20,23 @@ from safetensors.numpy import load_file
 from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
-from causalprint.models.bundles.manifest import GRAPHIC, REAL, UNREGISTERED
+from causalprint.models.bundles.manifest import GRAPHIC, UNREGISTERED
+from causalprint.models.enrolled import EnrolledSources
+from causalprint.models.judged import NONE, REASONS, VERDICTS, Chances, Judged, Rules, nothing, reason
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.models.statistics.softmax import shared_out
+from causalprint.schemas.arrays import Doubles, Floats
 from causalprint.schemas.prior import EVEN, Prior
 from causalprint.schemas.reasons import Abstention, Verdict
+from causalprint.schemas.tables import FINGERPRINT_DIM
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CANDIDATES = 5
+BLOCK = 64
+"""Rows are computed in multiples of so many."""
+TOGETHER = 1024
+"""Rows that are computed at once: what is computed of them fits a processor's cache."""
 
 
 class Candidate(NamedTuple):
@@ -58,18 +66,13 @@ class Attribution(NamedTuple):
         return self.verdict in (Verdict.KNOWN.value, Verdict.UNKNOWN.value) or self.reason == Abstention.NO_SOURCE.value
 
 
-class Chances(NamedTuple):
-    """Probabilities of one image.
+class _Projected(NamedTuple):
+    """Of P fingerprints: the detector's scores (P,), each source's discriminant (K, P) and score (K, P), enrolled ones' odds."""
 
-    Attributes:
-        generated: that a generator made it.
-        sources: of each source, float32 (K,), in the order of the manifest; those of generators add up to ``generated``.
-        odds: log odds of ``generated``; where half of all images are generated, the logarithm of the likelihood ratio.
-    """
-
-    generated: float
-    sources: npt.NDArray[np.float32]
-    odds: float
+    detector: Doubles
+    discriminants: Doubles
+    enrolled: Doubles
+    scores: Doubles
 
 
 class Attributor:
@@ -86,43 +89,46 @@ class Attributor:
         self._discriminants = np.where(many[:, None], 0, weight), np.where(many, -np.inf, bias)
         self._detector = tensors.pop("generated.weight"), tensors.pop("generated.bias")
         self._generators = np.array(self._manifest.generators)
-        self._registered = self._manifest.registered
         self._graphics = np.array([source == GRAPHIC for source in self._manifest.sources])
         self._prior = bundle.prior
-        self._families = tuple(map(self._manifest.family_of, self._manifest.sources))
+        self.rules = Rules(self._manifest, bundle.least_probability)
+        self._enrolled = EnrolledSources(self._manifest, self.rules, bundle.prior) if self._manifest.enrolled else None
+        nobody = np.zeros((0, FINGERPRINT_DIM), np.float32), np.zeros(0, np.float32)
+        enrolled = tensors.pop("enrolled.weight", nobody[0]), tensors.pop("enrolled.bias", nobody[1])
         self._tensors = {key.removeprefix("attention."): value for key, value in tensors.items()}
+        linear = [(self._detector[0][None], self._detector[1]), self._discriminants, enrolled]
+        if self._manifest.network.attributor == "linear":
+            linear.append((self._tensors["weight"], self._tensors["bias"]))
+        self._weight = np.concatenate([weight for weight, _ in linear]).astype(np.float64).T[..., None]
+        self._bias = np.concatenate([bias for _, bias in linear]).astype(np.float64)[:, None]
 
     def __call__(self, fingerprints: npt.NDArray[np.float16]) -> list[Attribution]:
-        """One verdict for each row of fingerprints float16 (N, 128); a flat image's is the zero vector.
+        """One verdict for each row of fingerprints float16 (N, 128); a flat image's is the zero vector."""
+        return [self._attribution(*row) for row in zip(*(part.tolist() for part in self.judge(fingerprints)), strict=True)]
 
-        Rows are computed one by one, since a matrix product's rounding may depend on the number of rows.
-        """
-        return [self._attribute(row.astype(np.float32)) for row in fingerprints]
+    def judge(self, fingerprints: npt.NDArray[np.float16]) -> Judged:
+        """The same as arrays. A row does not depend on how many are judged together, nor on its place among them."""
+        found = nothing(np.full(len(fingerprints), reason(Abstention.UNCALIBRATED)), self.rules.candidates)
+        if not self._calibrated:
+            return found
+        for start in range(0, len(fingerprints), TOGETHER):
+            some = slice(start, start + TOGETHER)
+            found.put(some, self._judge(fingerprints[some].astype(np.float32)))
+        return found
 
-    def chances(self, fingerprint: npt.NDArray[np.float32], *, calibrated: bool = True, prior: Prior = EVEN) -> Chances:
-        """Probabilities of a fingerprint (128,); not ``calibrated``, of the scores as they are.
+    def chances(self, fingerprints: Floats, *, calibrated: bool = True, prior: Prior = EVEN) -> Chances:
+        """Probabilities of fingerprints (…, 128); not ``calibrated``, of the scores as they are.
 
         By Bayes' rule a ``prior`` is added to log odds and scores, which are those of :data:`~causalprint.schemas.prior.EVEN`.
         """
-        decision = self._manifest.decision
-        weight, bias = self._detector
-        odds = fingerprint @ weight + bias[0]
-        scores = self._scores(self._tensors, fingerprint, np.exp)
-        if calibrated:
-            odds = decision.generated_scale * odds + decision.generated_offset
-            scores = scores / np.float32(decision.temperature)
-        if prior != EVEN:
-            odds = odds + prior.log_odds
-            scores = np.where(self._graphics, scores + _moved(prior.graphic_share), scores)
-        generated = 1 / (1 + np.exp(-np.float64(odds)))
-        return Chances(float(np.float32(generated)), shared_out(generated, scores, self._generators), float(np.float32(odds)))
+        rows = fingerprints.reshape(-1, FINGERPRINT_DIM)
+        found = self._chances(self._project(rows), calibrated, prior)
+        return Chances(*(part[: len(rows)].reshape((*fingerprints.shape[:-1], *part.shape[1:])) for part in found))
 
-    def novelty(self, fingerprint: npt.NDArray[np.float32]) -> float:
-        """How far the familiarity of a fingerprint (128,) is below the limit, as a power of e; above 1: like no source."""
-        decision = self._manifest.decision
-        weight, bias = self._discriminants
-        familiarity = float((fingerprint[None].astype(np.float64) @ weight.T + bias).max()) / decision.novelty_spread
-        return float(np.float32(np.exp(min(decision.novelty_limit - familiarity, FARTHEST))))
+    def novelty(self, fingerprints: Floats) -> Floats:
+        """How far the familiarity of fingerprints (…, 128) is below the limit, as a power of e, (…); above 1: like no source."""
+        rows = fingerprints.reshape(-1, FINGERPRINT_DIM)
+        return self._novelty(self._project(rows))[: len(rows)].reshape(fingerprints.shape[:-1])
 
     def scores(self, fingerprints: Tensor) -> Tensor:
         """Logarithms of :attr:`Chances.sources`, float32 (N, K), of fingerprints float32 (N, 128), with gradients."""
@@ -158,82 +164,71 @@ class Attributor:
             return attention_scores(tensors, fingerprints, exp)
         return fingerprints @ tensors["weight"].T + tensors["bias"]
 
-    def _attribute(self, fingerprint: npt.NDArray[np.float32]) -> Attribution:
-        if not self._calibrated:
-            return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNCALIBRATED.value)
-        if not fingerprint.any():
-            return Attribution(Verdict.ABSTAIN.value, reason=Abstention.FLAT.value)
-        even = self.chances(fingerprint)
-        novelty = self.novelty(fingerprint)
-        if not (np.isfinite(even.sources).all() and np.isfinite(novelty)):  # what is no number is no verdict
-            return Attribution(Verdict.ABSTAIN.value, reason=Abstention.UNDECIDED.value)
-        asked = even if self._prior == EVEN else self.chances(fingerprint, prior=self._prior)
-        return self._decide(even, asked, novelty)
+    def _project(self, fingerprints: Floats) -> _Projected:
+        """What is linear in fingerprints (N, 128), and the scores; of P rows, of which those beyond N mean nothing.
 
-    def _decide(self, even: Chances, chances: Chances, novelty: float) -> Attribution:
-        """The verdict.
-
-        Whether an image is cleared depends on the prior: of what is cleared, few must be generated. Whether it is taken for
-        generated, and by whom, does not: of photographs and graphics, however many there are, few must be accused.
-
-        Args:
-            even: at the prior of the bundle's limits.
-            chances: at the audit's.
-            novelty: of the image.
+        A matrix product's rounding may depend on the number of rows, and so may a function's where it ends with a part of a
+        vector register. So sums are taken dimension by dimension, and the rows are filled up to a multiple of :data:`BLOCK`.
         """
-        decision, names = self._manifest.decision, self._manifest.sources
-        candidates = self._candidates(chances.sources)
-        families = self._family_chances(chances.sources)
-        computed = Attribution(
-            Verdict.ABSTAIN.value,
-            None,
-            None,
-            candidates[0].probability,
-            max(families.values()),
-            chances.generated,
-            even.odds,
-            novelty,
-            candidates,
-            Abstention.UNDECIDED.value,
-        )
-        if chances.generated <= decision.cleared_limit:
-            maker = names[int(np.where(self._generators, -1, chances.sources).argmax())]
-            return computed._replace(verdict=(Verdict.GRAPHIC if maker == GRAPHIC else Verdict.REAL).value, reason=None)
-        if even.generated < decision.generated_limit:
-            return computed
-        return self._name(computed, even, families)
+        rows = np.zeros((max(1, -(-len(fingerprints) // BLOCK)) * BLOCK, FINGERPRINT_DIM), np.float64)
+        rows[: len(fingerprints)] = fingerprints
+        found = np.repeat(self._bias, len(rows), axis=1)
+        part = np.empty_like(found)
+        with np.errstate(invalid="ignore"):  # what is no number is no verdict
+            for weight, column in zip(self._weight, np.ascontiguousarray(rows.T), strict=True):
+                np.multiply(weight, column, out=part)
+                found += part
+        classes, enrolled = len(self._generators), len(self._manifest.enrolled)
+        scores = found[1 + classes + enrolled :]
+        if not len(scores):
+            scores = np.zeros((classes, len(rows)))
+            for place, row in enumerate(fingerprints):
+                scores[:, place] = attention_scores(self._tensors, row, np.exp)
+        return _Projected(found[0], found[1 : 1 + classes], found[1 + classes : 1 + classes + enrolled], scores)
 
-    def _name(self, computed: Attribution, even: Chances, families: Mapping[str, float]) -> Attribution:
-        """The verdict on what is taken for generated: like no known source, or by whom; ``families`` are the audit's chances."""
-        least, names = self._manifest.decision.minimum_probability, self._manifest.sources
-        likeliest = int(np.where(self._generators, even.sources, -1).argmax())
-        sure = bool(even.sources[likeliest] >= least)
-        if (computed.novelty or 0) > 1 or (sure and names[likeliest] == UNREGISTERED):
-            return computed._replace(verdict=Verdict.UNKNOWN.value, reason=None)
-        known = computed._replace(verdict=Verdict.KNOWN.value, reason=None)
-        if sure:
-            own = self._families[likeliest]
-            return known._replace(source=names[likeliest], family=own, family_probability=families[own])
-        family = max(families, key=lambda name: families[name])
-        if self._family_chances(even.sources)[family] >= least:
-            return known._replace(family=family)
-        return computed._replace(reason=Abstention.NO_SOURCE.value)
+    def _chances(self, projected: _Projected, calibrated: bool, prior: Prior) -> Chances:
+        """As of :meth:`chances`, of all P rows."""
+        decision = self._manifest.decision
+        odds, scores = projected.detector, projected.scores
+        if calibrated:
+            odds = decision.generated_scale * odds + decision.generated_offset
+            scores = scores / decision.temperature
+        if prior != EVEN:
+            odds = odds + prior.log_odds
+            scores = np.where(self._graphics[:, None], scores + _moved(prior.graphic_share), scores)
+        with np.errstate(over="ignore", invalid="ignore"):
+            generated = 1 / (1 + np.exp(-odds))
+            sources = shared_out(generated, np.ascontiguousarray(scores.T), self._generators)
+        return Chances(generated.astype(np.float32), sources, odds.astype(np.float32))
 
-    def _family_chances(self, probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
-        """The probability of each family of generators that may be named."""
-        sums: dict[str, float] = {}
-        for family, registered, probability in zip(self._families, self._registered, probabilities.tolist(), strict=True):
-            if registered:
-                sums[family] = sums.get(family, 0.0) + probability
-        return {family: float(np.float32(min(total, 1.0))) for family, total in sums.items()}
+    def _novelty(self, projected: _Projected) -> Floats:
+        decision = self._manifest.decision
+        familiarity = projected.discriminants.max(axis=0) / decision.novelty_spread
+        found: Floats = np.exp(np.minimum(decision.novelty_limit - familiarity, FARTHEST)).astype(np.float32)
+        return found
 
-    def _candidates(self, probabilities: npt.NDArray[np.float32]) -> tuple[Candidate, ...]:
-        order = np.argsort(-probabilities, kind="stable").tolist()
-        real = self._manifest.sources.index(REAL)
-        chosen = order[:CANDIDATES]
-        if real not in chosen:
-            chosen[-1] = real
-        return tuple(Candidate(self._manifest.sources[index], float(probabilities[index])) for index in chosen)
+    def _judge(self, fingerprints: Floats) -> Judged:
+        projected = self._project(fingerprints)
+        even, novelty = self._chances(projected, True, EVEN), self._novelty(projected)
+        asked = even if self._prior == EVEN else self._chances(projected, True, self._prior)
+        rows = np.arange(len(fingerprints))
+        flat = ~fingerprints.any(axis=1)
+        sound = ~flat & np.isfinite(even.sources[rows]).all(axis=1) & np.isfinite(novelty[rows])
+        why = np.where(flat, reason(Abstention.FLAT), reason(Abstention.UNDECIDED))
+        chosen = rows[sound]
+        of = [Chances(*(part[chosen] for part in chances)) for chances in (even, asked)]
+        judged = self.rules(of[0], of[1], novelty[chosen])
+        if self._enrolled is not None:
+            judged = self._enrolled(judged, of[1], projected.enrolled[:, chosen])
+        return judged.placed(sound, why)
+
+    def _attribution(self, *row: Any) -> Attribution:
+        verdict, source, family, why, computed, *numbers, candidates, chances = row
+        told = zip(map(self.rules.sources.__getitem__, candidates), chances, strict=True) if computed else ()
+        words = (VERDICTS, verdict), (self.rules.sources, source), (self.rules.families, family), (REASONS, why)
+        *named, reason_why = (None if place == NONE else names[place] for names, place in words)
+        shares = numbers if computed else [None] * len(numbers)
+        return Attribution._make([*named, *shares, tuple(map(Candidate._make, told)), reason_why])
 
 
 def _moved(graphic_share: float) -> float:

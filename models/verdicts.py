@@ -97,16 +97,16 @@ class Judge:
             raise ValueError(f"{where} gives fingerprints that are not finite for {len(broken)} images; train it again")
         rows = fingerprints.astype(np.float32)
         attributions = self.attributor(fingerprints)
-        chances = [self.attributor.chances(row) for row in rows]
-        probabilities = np.array([each.sources for each in chances], np.float64)
+        chances = self.attributor.chances(rows)
+        probabilities = chances.sources.astype(np.float64)
         definite = np.array(self.bundle.manifest.sources) != UNREGISTERED
         return Verdicts(
             fingerprints,
             np.where(definite, probabilities, -1).argmax(axis=1),
             probabilities,
-            np.array([self.attributor.chances(row, calibrated=False).sources for row in rows], np.float64),
-            np.array([each.generated for each in chances], np.float64),
-            np.array([self.attributor.novelty(row) for row in rows], np.float64),
+            self.attributor.chances(rows, calibrated=False).sources.astype(np.float64),
+            chances.generated.astype(np.float64),
+            self.attributor.novelty(rows).astype(np.float64),
             np.array([each.verdict for each in attributions]),
             np.array([each.accuses for each in attributions]),
             np.array([each.source or each.family or "" for each in attributions]),

@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import inspect
-import secrets
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ParamSpec
 
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
+from causalprint.pipelines.execution import run_to_manifest
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
-from causalprint.schemas.runs import FileDigest, Run, RunManifest
+from causalprint.schemas.runs import FileDigest, Run, RunManifest, new_run
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
@@ -29,22 +28,20 @@ if TYPE_CHECKING:
 Options = ParamSpec("Options")
 
 
-class AuditError(Exception):
-    """An audit ended without its manifest; the message says how."""
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """An audit that was found possible: what is to be read, by what, to where.
 
     Attributes:
         run: the run's name, what was asked and what it runs with.
+        config: what was asked.
         output: where it writes.
         slicing: where slices are cut: as asked, or as the output was begun.
         shards: the input, in the order of the matching.
     """
 
     run: Run
+    config: AuditConfig
     output: Output
     slicing: Slicing
     shards: tuple[Shard, ...]
@@ -76,10 +73,10 @@ def plan(config: AuditConfig) -> Plan:
 
     matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
     settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling)
-    now = datetime.now(UTC)
+    run_id, started = new_run()
     run = Run(
-        run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
-        started=now.isoformat(timespec="seconds"),
+        run_id=run_id,
+        started=started,
         config=config,
         bundle_id=bundle.bundle_id,
         bundle_digest=bundle.digest,
@@ -88,8 +85,15 @@ def plan(config: AuditConfig) -> Plan:
         device=device,
         left_out=matched.left_out,
     )
-    output = Output(config.output, bundle.bundle_id, bundle.digest, config.storage, slicing=settings.slicing)
-    return Plan(run, output, settings.slicing, matched.shards)
+    output = Output(
+        config.output,
+        bundle.bundle_id,
+        bundle.digest,
+        config.storage,
+        slicing=settings.slicing,
+        fingerprint_digest=bundle.fingerprint_digest,
+    )
+    return Plan(run, config, output, settings.slicing, matched.shards)
 
 
 def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
@@ -100,7 +104,7 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
     from causalprint.transforms.tables.write_manifest import WriteManifest
     from causalprint.transforms.tables.write_tables import write_slice
 
-    config = planned.run.config
+    config = planned.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
@@ -115,16 +119,7 @@ def execute(planned: Plan) -> RunManifest:
         AuditError: the runner ended without writing the manifest.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
-    from causalprint.pipelines.describe import describe
-    from causalprint.transforms.tables.write_manifest import read_manifest
-
-    config = planned.run.config
-    state = run_pipeline(config.runner, config.beam_options, lambda root: build(root, planned))
-    manifest = read_manifest(config.output, planned.run.run_id, config.storage)
-    if manifest is None:
-        raise AuditError(f"the runner {config.runner} ended in state {state} and no manifest was written; look at its own log")
-    describe(config.output, manifest, config.storage)
-    return manifest
+    return run_to_manifest(planned.run, lambda root: build(root, planned))
 
 
 def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:

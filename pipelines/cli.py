@@ -9,16 +9,23 @@ from typing import Annotated
 import typer
 
 import causalprint
+from causalprint.pipelines.commands.attribute import attribute
 from causalprint.pipelines.commands.audit import audit
 from causalprint.pipelines.commands.command import EXIT_CODES, QuietGroup, add
 from causalprint.pipelines.commands.demo import demo
 from causalprint.pipelines.commands.diff import diff
+from causalprint.pipelines.commands.discover import discover
+from causalprint.pipelines.commands.enroll import enroll
 from causalprint.pipelines.commands.evaluate import evaluate
+from causalprint.pipelines.commands.evidence import evidence
 from causalprint.pipelines.commands.fetch import fetch
 from causalprint.pipelines.commands.inspect import inspect
+from causalprint.pipelines.commands.match import match
 from causalprint.pipelines.commands.query import query
+from causalprint.pipelines.commands.report import report
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.commands.split import split
+from causalprint.pipelines.commands.trace import trace
 from causalprint.pipelines.commands.train import train
 from causalprint.pipelines.commands.verify import verify
 from causalprint.pipelines.errors import ExitCode
@@ -32,7 +39,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, query, diff, verify, fetch, demo, train, split, evaluate)
+add(
+    app,
+    *(audit, inspect, report, query, diff, verify, fetch, evidence, match, attribute, trace, discover, enroll),
+    *(demo, train, split, evaluate),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -122,7 +122,7 @@ def _summary(manifest: RunManifest) -> str:
 
 
 def _meaning(described: pa.Schema | pa.Field) -> str:
-    return (described.metadata or {}).get(b"description", b"").decode()
+    return str((described.metadata or {}).get(b"description", b"").decode())
 
 
 def _field(table: str, path: tuple[pa.Field, ...]) -> dict[str, Any]:

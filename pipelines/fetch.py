@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from causalprint.schemas.config import Storage, storage_of
@@ -113,7 +114,7 @@ def fetch_images(config: FetchConfig, report: Callable[[str], None] = lambda _: 
     outcomes = []
     for number, (image_id, rows) in enumerate(places.items(), 1):
         report(f"fetching image {number} of {len(places)}")
-        outcomes.append(_first(image_id, rows, config))
+        outcomes.append(fetch_first(image_id, rows, str(config.output), config.storage, config.signed))
     fetched = tuple(outcome for outcome in outcomes if isinstance(outcome, Fetched))
     return FetchReport(str(config.output), fetched, tuple(outcome for outcome in outcomes if isinstance(outcome, Lost)))
 
@@ -138,18 +139,29 @@ def _places(tables: AuditTables, config: FetchConfig) -> dict[str, list[dict[str
     return places
 
 
-def _first(image_id: str, rows: Sequence[Mapping[str, Any]], config: FetchConfig) -> Fetched | Lost:
+def fetch_first(
+    image_id: str, rows: Sequence[Mapping[str, Any]], output: str, storage: Storage, signed: Sequence[str] = ()
+) -> Fetched | Lost:
+    """Fetches an image into a file of folder ``output``, from the first of ``rows`` that still gives it.
+
+    Args:
+        image_id: names the file, with what its format is usually called.
+        rows: where the image lies; with the columns that :func:`fetch` needs.
+        output: the folder.
+        storage: options of the shards' store.
+        signed: URLs of shards with fresh signatures.
+    """
     reasons = []
-    signed = {public(url): url for url in config.signed}
+    fresh = {public(url): url for url in signed}
     for row in rows:
         try:
-            data = fetch({**row, "shard": signed.get(row["shard"], row["shard"])}, storage_options=config.storage.options)
+            data = fetch({**row, "shard": fresh.get(row["shard"], row["shard"])}, storage_options=storage.options)
         except (FetchError, ShardDamageError, OSError) as error:
             reasons.append(str(error))
             continue
         name = f"{image_id}.{usual_suffix(data)}"
-        put(str(config.output), name, data, Storage())
-        return Fetched(image_id, str(config.output / name), str(row["shard"]), str(row["member"]))
+        put(output, name, data, Storage())
+        return Fetched(image_id, str(Path(output) / name), str(row["shard"]), str(row["member"]))
     return Lost(image_id, reasons[0])
 
 

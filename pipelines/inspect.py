@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,8 @@ class PartitionSummary:
         rejects: images by stage and reason.
         shards, complete: closed accounts, and those of them of which nothing is missing.
         incomplete_shards: the first of the others.
+        scored: the bundle whose embeddings got these verdicts, where its audit did not give them; in its partition are the tables
+            that this one lacks.
     """
 
     bundle_id: str
@@ -56,6 +58,7 @@ class PartitionSummary:
     shards: int
     complete: int
     incomplete_shards: tuple[IncompleteShard, ...]
+    scored: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +161,12 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
 def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputSummary:
     """Counts the rows of every table. Reads the footers of all files, and of some tables one or two columns."""
     from causalprint.transforms.storage.storage import filesystem
-    from causalprint.transforms.tables.committed import bundle_ids, run_ids
+    from causalprint.transforms.tables.committed import bundle_ids, run_ids, scored_by
+    from causalprint.transforms.tables.output import Output
 
     fs, base = filesystem(root, storage, patient=True)
-    partitions = tuple(_summarise_partition(fs, base, bundle_id) for bundle_id in bundle_ids(root, storage))
+    scored = {one: scored_by(Output(root, one, "", storage)) for one in bundle_ids(root, storage)}
+    partitions = tuple(replace(_summarise_partition(fs, base, one), scored=of) for one, of in scored.items())
     runs = tuple(run_ids(root, storage))
     return OutputSummary(
         output=root,

@@ -97,6 +97,10 @@ class AuditTables:
         """The rows of a query, in DuckDB's SQL over the views."""
         return Table(self._connection.sql(query))
 
+    def add(self, name: str, rows: pa.Table) -> None:
+        """Has queries find these rows under a name, too."""
+        self._connection.register(name, rows)
+
     @property
     def images(self) -> Table:
         """What the bytes are: a row for every image that was decoded, by whatever run; ``current_images`` has those of now."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from causalprint.pipelines.scratch import scratch
 from causalprint.pipelines.worker import suspended_workers
@@ -17,8 +17,6 @@ from causalprint.transforms.counting import FOLDER, Tally, places, read_tally
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from causalprint.schemas.elements import Shard
 
 REFRESH_SECONDS = 0.25
 LINE_SECONDS = 30.0
@@ -74,6 +72,14 @@ class Status:
         return ", ".join(parts)
 
 
+class Sized(Protocol):
+    """A shard, or what stands for one: so many bytes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+
 class Follower:
     """Adds up the tally of a run's folder as it grows."""
 
@@ -111,7 +117,7 @@ class Follower:
 
 
 @contextmanager
-def watched(shards: Sequence[Shard], *, local: bool) -> Iterator[Follower]:
+def watched(shards: Sequence[Sized], *, local: bool) -> Iterator[Follower]:
     """What follows a run over ``shards``, for the time of that run: workers that share this machine (``local``) count for it."""
     with scratch() as folder:
         if local:

@@ -10,10 +10,11 @@ from causalprint.pipelines.console import new_table
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
 from causalprint.schemas.accounts import RejectCount, VerdictCount, spread
+from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import SkippedCount
 from causalprint.schemas.losses import LeftOut, counted
 from causalprint.schemas.reasons import Stage
-from causalprint.schemas.runs import Change, IncompleteShard, RunManifest
+from causalprint.schemas.runs import Change, IncompleteShard, RunManifest, Scoring
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,7 +89,8 @@ def report(manifest: RunManifest, now: Change, seconds: float) -> AuditReport:
     for count in now.verdicts:
         verdicts[count.verdict] += count.images
     rejected = sum(count.images for count in now.rejects)
-    failed_if = tuple(str(condition) for condition in run.config.fail_if if condition.holds(verdicts, rejected))
+    conditions = run.config.fail_if if isinstance(run.config, AuditConfig) else ()
+    failed_if = tuple(str(condition) for condition in conditions if condition.holds(verdicts, rejected))
     incomplete = totals.incomplete or not_computed(totals.reasons) or run.unread
     return AuditReport(
         exit_code=ExitCode.CONDITION if failed_if else ExitCode.INCOMPLETE if incomplete else ExitCode.COMPLETE,
@@ -111,6 +113,18 @@ def report(manifest: RunManifest, now: Change, seconds: float) -> AuditReport:
         failed_if=failed_if,
         **{name: value for name, value in spread(totals).items() if name in shown},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringReport(AuditReport):
+    """The object that ``attribute --json`` prints: as an audit's, and how the stored fingerprints were scored."""
+
+    scoring: Scoring
+
+
+def scoring_report(manifest: RunManifest, scoring: Scoring, now: Change, seconds: float) -> ScoringReport:
+    """The report on a run that scored stored fingerprints, and left the audit as it is ``now``."""
+    return ScoringReport(**spread(report(manifest, now, seconds)), scoring=scoring)
 
 
 def not_computed(rejects: tuple[RejectCount, ...]) -> int:

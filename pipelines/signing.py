@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalprint.schemas.config import PASSWORD_VARIABLE
-from causalprint.transforms.tables.committed import run_ids
-from causalprint.transforms.tables.signatures import SignatureError, Trust, certificates, private_key, public_key, sign
-from causalprint.transforms.tables.write_manifest import read_manifest
 
 if TYPE_CHECKING:
     from causalprint.pipelines.commands.verify import VerifyConfig
     from causalprint.schemas.runs import RunManifest
+    from causalprint.transforms.tables.signatures import Trust
     from causalprint.transforms.tables.verify import Verification
 
 
@@ -25,6 +23,8 @@ def trust_of(config: VerifyConfig) -> Trust:
     Raises:
         SignatureError: a file cannot be read, or is no key or certificate; or the libraries are not installed.
     """
+    from causalprint.transforms.tables.signatures import Trust, certificates, public_key
+
     if config.key or config.sign:
         _check_installed()
     keys = tuple(public_key(_read(path), str(path)) for path in config.key)
@@ -38,6 +38,10 @@ def sign_runs(config: VerifyConfig, found: Verification) -> Verification:
     Raises:
         SignatureError: something is wrong, no run has finished, or the key or the server of time stamps cannot be used.
     """
+    from causalprint.transforms.tables.committed import run_ids
+    from causalprint.transforms.tables.signatures import SignatureError, private_key, sign
+    from causalprint.transforms.tables.write_manifest import read_manifest
+
     if config.sign is None:
         return found
     if found.findings:
@@ -58,12 +62,16 @@ def sign_runs(config: VerifyConfig, found: Verification) -> Verification:
 
 
 def _check_installed() -> None:
+    from causalprint.transforms.tables.signatures import SignatureError
+
     missing = [name for name in ("securesystemslib", "rfc3161_client") if find_spec(name) is None]
     if missing:
         raise SignatureError(f"signatures need {' and '.join(missing)}: pip install 'causalprint[sign]'")
 
 
 def _read(path: Path) -> bytes:
+    from causalprint.transforms.tables.signatures import SignatureError
+
     try:
         return path.read_bytes()
     except OSError as error:

@@ -28,6 +28,18 @@ class WrittenFile(NamedTuple):
     size: int
 
 
+class Scored(NamedTuple):
+    """That a slice's stored fingerprints got other verdicts than those of its audit.
+
+    Attributes:
+        embeddings: id of the bundle that computed the fingerprints: in its partition are the slice's other files.
+        bundle_id: names the partition of these verdicts.
+    """
+
+    embeddings: str
+    bundle_id: str
+
+
 class VerdictCount(NamedTuple):
     """So many images of one verdict: rows of ``attributions``.
 
@@ -112,11 +124,13 @@ class SliceReceipt(Slice):
 
     Attributes:
         seen, attributed, rejected, resampled, verdicts, reasons: see :class:`Counts`.
-        files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed).
+        files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed); where it
+            was ``scored``, what the audit wrote that computed its fingerprints.
         computed: whether this run computed it; False where an earlier one had.
         slicing: where the shard was cut; ``None`` of outputs of earlier versions, and of features, whose key tells it.
         seal: of the commit mark, by which all files of the slice are known: SHA-256 of its footer; empty until it is written, and
             where an earlier version wrote it.
+        scored: whose fingerprints got these verdicts, where the slice's own audit did not give them.
         footprint: digest of the sizes of all its files, which a listing gives too; empty until they are written.
     """
 
@@ -129,6 +143,7 @@ class SliceReceipt(Slice):
     verdicts: tuple[VerdictCount, ...] = ()
     reasons: tuple[RejectCount, ...] = ()
     slicing: Slicing | None = None
+    scored: Scored | None = None
     seal: str = ""
     footprint: str = ""
 
@@ -197,6 +212,8 @@ class ShardAccount:
         footprint: sum of the footprints of its slices, modulo 2 to the 128, as hex: which files must be there, and how large.
         seal: likewise of digests of each slice's id and its seal: what these files hold. Both are kept in the footer of the
             account's file, and ``None`` in outputs of earlier versions.
+        scored: digest of the account of the audit that computed the fingerprints, where other verdicts on them are accounted
+            for; kept in the footer too.
     """
 
     shard_id: str
@@ -222,6 +239,7 @@ class ShardAccount:
     reasons: tuple[RejectCount, ...] = ()
     footprint: str | None = None
     seal: str | None = None
+    scored: str = ""
 
     @property
     def limited(self) -> bool:

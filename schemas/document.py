@@ -6,12 +6,16 @@ import sys
 
 import pyarrow as pa
 
+from causalprint.schemas.claims import Carrier, ClaimKind, ManifestState
 from causalprint.schemas.reasons import Abstention, Reason, Stage, Verdict
 from causalprint.schemas.rendering import render
 from causalprint.schemas.run_shards import RUN_SHARDS, SCHEMA, State
 from causalprint.schemas.tables import TABLES, file_schema
 
 _VOCABULARIES = {
+    "images.claim_kind": ClaimKind,
+    "images.claims.carrier": Carrier,
+    "images.c2pa": ManifestState,
     "attributions.verdict": Verdict,
     "attributions.reason": Abstention,
     "rejects.stage": Stage,

@@ -122,6 +122,11 @@ class EncodedImage(NamedTuple):
         """SHA-256 of the encoded bytes, lower-case hex: the key of every table of images."""
         return hashlib.sha256(self.data).hexdigest()
 
+    @property
+    def md5(self) -> str:
+        """MD5 of the encoded bytes, lower-case hex: what lists of images name them by."""
+        return hashlib.md5(self.data, usedforsecurity=False).hexdigest()
+
     def rejected(self, stage: str, reason: str, detail: str, image_id: str | None = None) -> Reject:
         """Its row among the rejects."""
         return Reject(self.member, self.offset, stage, reason, detail, image_id, self.metadata)

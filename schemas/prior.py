@@ -38,6 +38,9 @@ class Prior:
 EVEN = Prior(photograph=0.375, graphic=0.125, generated=0.5)
 """What bundles are calibrated for: half of all images generated, and of the others a quarter graphics."""
 
+ESTIMATE = "estimate"
+"""In place of shares: what the rows of an audit tell."""
+
 
 def parse_prior(text: object) -> Prior:
     """``photograph=0.9,graphic=0.05``: what is not named has the rest, in the proportions of :data:`EVEN`.
@@ -47,6 +50,10 @@ def parse_prior(text: object) -> Prior:
     """
     if isinstance(text, Prior):
         return text
+    if str(text).strip() == ESTIMATE:
+        raise ValueError(
+            "a prior is estimated from the rows of an audit: audit without it, then causalprint attribute OUT --prior estimate"
+        )
     names = [field.name for field in fields(Prior)]
     given: dict[str, float] = {}
     for part in str(text).split(","):
@@ -59,7 +66,7 @@ def parse_prior(text: object) -> Prior:
             raise ValueError(f"{share!r} is no number; give a share between 0 and 1, such as photograph=0.9") from None
     rest = 1 - sum(given.values())
     missing = [name for name in names if name not in given]
-    whole = abs(rest) < 1e-6 if not missing else rest > 1e-9
+    whole = abs(rest) < 2e-6 if not missing else rest > 1e-9  # three shares as they are written, six digits each
     if not all(0 < share < 1 for share in given.values()) or not whole:
         raise ValueError(f"{text!r}: shares are above 0 and below 1, and add up to 1 with those that are not named")
     usual = {name: getattr(EVEN, name) for name in missing}

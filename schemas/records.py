@@ -39,7 +39,8 @@ def from_data(kind: type[RecordT], data: object, where: str = "the document") ->
 
     Args:
         kind: a dataclass or NamedTuple whose fields are str, int, float, bool, a ``Literal`` of texts, such records,
-            ``X | None``, ``tuple[X, ...]`` or ``tuple[X, Y]``. A whole number serves as a float.
+            ``X | None``, ``X | Y`` of records, ``tuple[X, ...]`` or ``tuple[X, Y]``. A whole number serves as a float. Of several
+            records it is the first that has all keys.
         data: what was read.
         where: what to call the document in errors: a file name.
 
@@ -91,7 +92,7 @@ def _convert(kind: Any, data: object, place: _Place) -> Any:
             raise ValueError(f"{place} must have {len(kinds)} values, not {data!r}")
         return tuple(_convert(*pair, place.item(index)) for index, pair in enumerate(zip(kinds, items, strict=True)))
     if origin is types.UnionType:
-        return None if data is None else _convert(inner[0], data, place)
+        return None if data is None else _convert(_fitting(inner, data), data, place)
     if origin is typing.Literal:
         if data not in inner:
             raise ValueError(f"{place} {data!r} is none of {', '.join(inner)}")
@@ -99,6 +100,13 @@ def _convert(kind: Any, data: object, place: _Place) -> Any:
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
     return _expect(kind, data, place)
+
+
+def _fitting(kinds: tuple[Any, ...], data: object) -> Any:
+    """Of several kinds the first that knows every key of ``data``; else the first."""
+    keys = set(data) if isinstance(data, dict) else set()
+    records = (kind for kind in kinds if is_dataclass(kind) or hasattr(kind, "_fields"))
+    return next((kind for kind in records if keys <= typing.get_type_hints(kind).keys()), kinds[0])
 
 
 def _record(kind: Any, data: object, place: _Place) -> object:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from typing_extensions import override
 
 from causalprint.schemas.accounts import Counts, RejectCount, VerdictCount, WrittenFile, add_digests
+from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.losses import LeftOut
+from causalprint.schemas.prior import Prior
 
 NAMED = 100
 """At most so many incomplete shards are named in a manifest; table ``shards`` has them all."""
@@ -27,6 +31,25 @@ class FileDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class Scoring:
+    """How stored fingerprints got verdicts: with the bundle of the run, all that these depend on.
+
+    Attributes:
+        embeddings: id of the bundle that computed the fingerprints.
+        fingerprint_digest: SHA-256 over all that fingerprints depend on, lower-case hex, of that bundle and of the run's.
+        prior: what verdicts and probabilities take for granted.
+        estimated_from: rows that the prior was estimated from; 0 where it was given.
+        minimum_probability: of a generator, or of a family, to be named.
+    """
+
+    embeddings: str
+    fingerprint_digest: str
+    prior: Prior
+    estimated_from: int
+    minimum_probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A run, as far as it is known when it starts.
 
@@ -40,22 +63,30 @@ class Run:
         residual_digests: its weights.
         device: what computed it.
         left_out: what the inputs match and what is no shard, by kind.
+        scoring: where fingerprints of an earlier audit got verdicts, whose and how; ``None`` of an audit.
     """
 
     run_id: str
     started: str
-    config: AuditConfig
+    config: AuditConfig | AttributeConfig
     bundle_id: str
     bundle_digest: str
     residual: str
     residual_digests: tuple[FileDigest, ...] = ()
     device: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    scoring: Scoring | None = None
 
     @property
     def unread(self) -> int:
         """How many of what was left out look like shards or images."""
         return sum(each.count for each in self.left_out if each.missing)
+
+
+def new_run() -> tuple[str, str]:
+    """The ``run_id`` of a run that starts now, and when that is."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", now.isoformat(timespec="seconds")
 
 
 class ClosedShard(NamedTuple):

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 import causalprint
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
 RECORD = "causalprint_record"
@@ -14,6 +14,9 @@ RECORD = "causalprint_record"
 
 SEALED_RECORD = "causalprint_sealed_record"
 """The same of a file whose seal (``causalprint.transforms.tables.seals``) is checked before its record is believed."""
+
+FINGERPRINT_DIGEST = "fingerprint_digest"
+"""The key in a file's metadata of the digest of all that its bundle's fingerprints depend on; earlier versions wrote none."""
 
 FINGERPRINT_DIM = 128
 
@@ -82,6 +85,43 @@ IMAGES = _table(
         pa.bool_(),
         "whether the sidecar's original_width and original_height, as img2dataset writes them, are others; null without them",
         nullable=True,
+    ),
+    column("md5", pa.string(), "MD5 of the encoded bytes, lower-case hex: a name that lists use, and no proof"),
+    column(
+        "phash",
+        pa.string(),
+        "perceptual hash of 64 bits as of ImageHash and of COYO's `image_phash`, 16 hex digits; copies differ in few bits",
+    ),
+    column(
+        "domain",
+        pa.string(),
+        "registered domain of the sidecar's `url` by the public suffix list, in ASCII (IDNA); an IP address is itself",
+        nullable=True,
+    ),
+    column(
+        "claim_kind",
+        pa.string(),
+        "the strongest that the file claims of its own origin: generated, composite, camera, software, unread, invalid; anybody "
+        "can write or remove a claim, and a camera's is no proof; no verdict depends on one",
+        nullable=True,
+    ),
+    column(
+        "claim_source",
+        pa.string(),
+        "the model, program, service or camera that this claim names; its word, and not checked",
+        nullable=True,
+    ),
+    column(
+        "c2pa",
+        pa.string(),
+        "what is known of the file's C2PA manifest: valid, unverified (nothing contradicts it, and who signed is not known), "
+        "invalid, unread",
+        nullable=True,
+    ),
+    column(
+        "claims",
+        list_of(pa.struct([pa.field(name, pa.string(), nullable=name == "source") for name in ("kind", "carrier", "source")])),
+        "all claims, the strongest first, eight at most: carrier is c2pa, iptc (XMP), aigc, text (of front ends) or exif",
     ),
     column("metadata", pa.string(), "the image's sidecar (crawl URL, caption, licence, …) as JSON text", nullable=True),
 )
@@ -202,10 +242,11 @@ TABLES: dict[str, pa.Schema] = {
 """Every table by name, which is also the name of its folder below OUT."""
 
 
-def file_schema(table: str, bundle_id: str, bundle_digest: str) -> pa.Schema:
+def file_schema(table: str, bundle_id: str, bundle_digest: str, fingerprint_digest: str = "") -> pa.Schema:
     """The schema of a file of ``table``: its columns, and in its metadata what made it.
 
-    Metadata keys: ``description``, ``schema_version``, ``code_version``, ``bundle_id``, ``bundle_digest``.
+    Metadata keys: ``description``, ``schema_version``, ``code_version``, ``bundle_id``, ``bundle_digest``, and
+    ``fingerprint_digest`` where it is known: of what fingerprints depend on.
 
     Raises:
         KeyError: there is no such table.
@@ -216,7 +257,7 @@ def file_schema(table: str, bundle_id: str, bundle_digest: str) -> pa.Schema:
         "code_version": causalprint.__version__,
         "bundle_id": bundle_id,
         "bundle_digest": bundle_digest,
-    }
+    } | ({FINGERPRINT_DIGEST: fingerprint_digest} if fingerprint_digest else {})
     return schema.with_metadata(schema.metadata | {key.encode(): value.encode() for key, value in made_by.items()})
 
 

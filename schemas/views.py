@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from causalprint.schemas.claims import conflict
 from causalprint.schemas.run_shards import PRESENT, RUN_SHARDS, SCHEMA
 from causalprint.schemas.tables import FINGERPRINT_DIM, TABLES
 
@@ -55,15 +56,16 @@ _CURRENT = {
 }
 """An image is computed once, and its fingerprint may be attributed by several bundles: only verdicts go by bundle."""
 
-_FINDINGS = """
+_FINDINGS = f"""
 SELECT a.image_id, a.verdict, a.source, a.family, a.probability, a.family_probability, a.generated_probability,
        a.log_likelihood_ratio, a.novelty, a.candidates, a.reason,
        i.format, i.width, i.height, i.jpeg_quality, i.resampled, i.encoded_bytes,
+       i.domain, i.claim_kind, i.claim_source, {conflict("i.claim_kind", "a.verdict")} AS conflict,
        i.metadata ->> '$.url' AS url, i.metadata,
        a.shard, a.member, a."offset", a.slice_id, a.bundle
 FROM current_attributions a
 JOIN images i USING (slice_id, member, "offset")
-"""
+"""  # noqa: S608 - words of ours
 
 _MEANINGS = {
     **{table: f"Table {table}, of all runs: README and docs/tables.md say what it holds." for table in TABLES},

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from causalprint.models.attribution import Attribution
+from causalprint.schemas.claims import Carrier, Claim, ClaimKind, ManifestState
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.reasons import Abstention, Reason, Stage, Verdict
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
@@ -76,8 +77,21 @@ def _images(count: int) -> dict[str, list[object]]:
         "damage": [None] * count,
         "resampled": [(None, False, True)[n % 3] for n in range(count)],
         "jpeg_quality": [95 if n % 3 == 0 else None for n in range(count)],
+        "md5": [hashlib.md5(f"{n}".encode()).hexdigest() for n in range(count)],
+        "phash": [f"{0x8000000000000000 + n * 0x0123456789AB:016x}" for n in range(count)],
+        "domain": [None if n % 5 == 4 else "example.org" for n in range(count)],
+        "claim_kind": [claims[0]["kind"] if claims else None for claims in map(_claims, range(count))],
+        "claim_source": [claims[0]["source"] if claims else None for claims in map(_claims, range(count))],
+        "c2pa": [ManifestState.UNVERIFIED if n % 4 == 1 else None for n in range(count)],
+        "claims": [_claims(n) for n in range(count)],
         "metadata": [None if n % 5 == 4 else sidecar for n, sidecar in enumerate(sidecars)],
     }
+
+
+def _claims(number: int) -> list[dict[str, str | None]]:
+    camera = Claim(ClaimKind.CAMERA, Carrier.EXIF, "Canon EOS R5")
+    made = Claim(ClaimKind.GENERATED, Carrier.C2PA, None)
+    return [claim._asdict() for claim in ((), (made, camera), (camera,), ())[number % 4]]
 
 
 def _embeddings(count: int, generator: np.random.Generator) -> dict[str, list[object]]:

@@ -3,43 +3,79 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
-from causalprint.models.attribution import Attribution, Attributor, damaged, too_small
+from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.judged import NONE, NUMBERS, REASONS, VERDICTS, Judged, reason
+from causalprint.schemas.arrays import Labels, Mask
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice
 from causalprint.schemas.prior import EVEN, Prior
+from causalprint.schemas.reasons import Abstention
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.faults import is_machine_fault, told
 from causalprint.transforms.map_slices import MapSlices
 
 _log = logging.getLogger(__name__)
+KEYS = ("image_id", "shard", "member", "offset", "slice_id")
+"""The columns that all tables of images have."""
 
 
 def attribute_slice(fingerprinted: FingerprintedSlice, attributor: Attributor) -> AttributedSlice:
     """Adds a verdict for each row of ``embeddings``, from its stored fingerprint alone."""
-    embeddings = fingerprinted.embeddings
+    images, embeddings = fingerprinted.images, fingerprinted.embeddings
     stored = embeddings.column("fingerprint")
-    fingerprints = stored.drop_null().flatten().to_numpy().astype(np.float16, copy=False).reshape(-1, FINGERPRINT_DIM)
-    verdicts = iter(attributor(fingerprints))
-    images = fingerprinted.images
-    broken = set(images.column("image_id").filter(images.column("damage").is_valid()).to_pylist())
-    rows = [
-        next(verdicts) if known else damaged() if image_id in broken else too_small()
-        for known, image_id in zip(stored.is_valid().to_pylist(), embeddings.column("image_id").to_pylist(), strict=True)
-    ]
-    columns = {name: embeddings.column(name) for name in ("image_id", "shard", "member", "offset", "slice_id")}
-    columns |= {name: [getattr(row, name) for row in rows] for name in Attribution._fields}
-    columns["candidates"] = [[candidate._asdict() for candidate in row.candidates] for row in rows]
-    return AttributedSlice(fingerprinted, pa.RecordBatch.from_pydict(columns, schema=ATTRIBUTIONS))
+    broken = images.column("image_id").filter(images.column("damage").is_valid())
+    damaged = pc.is_in(embeddings.column("image_id"), value_set=broken)
+    known = stored.is_valid().to_numpy(zero_copy_only=False)
+    rows = attribute_rows(embeddings, known, damaged.to_numpy(zero_copy_only=False), stored.drop_null(), attributor)
+    return AttributedSlice(fingerprinted, rows)
+
+
+def attribute_rows(
+    keys: pa.RecordBatch, known: Mask, damaged: Mask, fingerprints: pa.Array, attributor: Attributor
+) -> pa.RecordBatch:
+    """Rows of ``attributions``.
+
+    Args:
+        keys: of N images, with the columns that all tables of images have.
+        known: (N,), whether the image has a fingerprint.
+        damaged: (N,), whether some of its pixels may be the decoder's invention.
+        fingerprints: of those that have one, in order, none of them null.
+        attributor: a loaded bundle's head.
+    """
+    values = fingerprints.flatten().to_numpy().astype(np.float16, copy=False).reshape(-1, FINGERPRINT_DIM)
+    why = np.where(damaged, reason(Abstention.DAMAGED), reason(Abstention.TOO_SMALL))
+    judged = attributor.judge(values).placed(known, why)
+    columns = {name: keys.column(name) for name in KEYS} | _columns(judged, attributor)
+    return pa.record_batch([columns[name] for name in ATTRIBUTIONS.names], schema=ATTRIBUTIONS)
+
+
+def _columns(judged: Judged, attributor: Attributor) -> dict[str, pa.Array]:
+    """The columns of ``attributions`` that are no keys."""
+    sources = attributor.rules.sources
+    words = {"verdict": VERDICTS, "source": sources, "family": attributor.rules.families, "reason": REASONS}
+    columns = {name: _words(names, getattr(judged, name)) for name, names in words.items()}
+    nothing = ~judged.computed
+    columns |= {name: pa.array(getattr(judged, name), mask=nothing) for name in NUMBERS}
+    kind = ATTRIBUTIONS.field("candidates").type
+    told = [_words(sources, judged.candidates[judged.computed].ravel()), pa.array(judged.chances[judged.computed].ravel())]
+    ends = np.concatenate([[0], np.cumsum(judged.computed * judged.candidates.shape[1])]).astype(np.int32)
+    structs = pa.StructArray.from_arrays(told, fields=list(kind.value_type))
+    return columns | {"candidates": pa.ListArray.from_arrays(pa.array(ends), structs, type=kind)}
+
+
+def _words(names: Sequence[str], places: Labels) -> pa.Array:
+    return pa.array(names, pa.string()).take(pa.array(places, mask=places == NONE))
 
 
 def contained(fingerprinted: FingerprintedSlice, attributor: Attributor) -> AttributedSlice:

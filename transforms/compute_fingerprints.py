@@ -24,6 +24,7 @@ from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.features import corners
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Crops
+from causalprint.schemas.claims import Claims
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
@@ -32,6 +33,7 @@ from causalprint.transforms.counting import Done, compute_images, thread_pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError, is_machine_fault, is_shortage, told
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
+from causalprint.transforms.images.domains import domain_of, host_of, url_of
 from causalprint.transforms.images.resampled import was_resampled
 from causalprint.transforms.map_slices import MapSlices
 
@@ -45,6 +47,7 @@ class Computed(NamedTuple):
     Attributes:
         image: as the shard holds it.
         image_id: SHA-256 of its bytes, lower-case hex.
+        md5: of them too.
         decoded: what its headers say; its pixels are gone.
         crops: how many voted; 0 where the image is smaller than the crop, or damaged.
         fingerprints: their vote, N = 1; ``None`` where there are no crops.
@@ -52,6 +55,7 @@ class Computed(NamedTuple):
 
     image: EncodedImage
     image_id: str
+    md5: str
     decoded: DecodedImage
     crops: int
     fingerprints: Fingerprints | None = None
@@ -175,7 +179,7 @@ def _open(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> 
         return image.rejected(error.stage, error.reason, error.detail, image_id), np.zeros(0, np.uint8)
     except MachineFaultError as error:
         raise MachineFaultError(f"decoding {image.member}: {error}") from error
-    return Computed(image, image_id, decoded, len(crops)), crops
+    return Computed(image, image_id, image.md5, decoded, len(crops)), crops
 
 
 def _bisect(fingerprinter: Fingerprinter, waiting: list[Crops]) -> list[Fingerprints | Exception]:
@@ -251,9 +255,26 @@ def _key(images: ImageSlice, row: Computed) -> dict[str, Any]:
 
 def _image_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
     """A row of table ``images``."""
-    resampled = was_resampled(row.image.metadata, row.decoded.width, row.decoded.height)
-    told = {"encoded_bytes": len(row.image.data), "resampled": resampled, "metadata": row.image.metadata}
-    return _key(images, row) | row.decoded._asdict() | told
+    decoded, metadata = row.decoded, row.image.metadata
+    url = url_of(metadata)
+    told = {
+        "encoded_bytes": len(row.image.data),
+        "resampled": was_resampled(metadata, decoded.width, decoded.height),
+        "md5": row.md5,
+        "domain": domain_of(host_of(url)) if url else None,
+        "metadata": metadata,
+    }
+    return _key(images, row) | decoded._asdict() | _claim_columns(decoded.claims) | told
+
+
+def _claim_columns(claims: Claims) -> dict[str, Any]:
+    strongest = claims.claims[0] if claims.claims else None
+    return {
+        "claim_kind": strongest and strongest.kind,
+        "claim_source": strongest and strongest.source,
+        "c2pa": claims.c2pa,
+        "claims": [claim._asdict() for claim in claims.claims],
+    }
 
 
 def _embedding_row(images: ImageSlice, row: Computed) -> dict[str, Any]:

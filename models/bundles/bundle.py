@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from causalprint.models.bundles.gallery import GALLERY_FILE, Gallery
 from causalprint.models.bundles.manifest import (
     BundleError,
     BundleFile,
@@ -45,6 +47,13 @@ CODE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".npy", ".np
 """Of files that some library might load beside weights; none is ever part of a bundle."""
 
 
+class Scoring(NamedTuple):
+    """Of verdicts that were given to stored fingerprints: the partition that holds them, and a digest of what they depend on."""
+
+    bundle_id: str
+    digest: str
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle that was found whole.
@@ -56,6 +65,7 @@ class Bundle:
         residual: the residual to load, its location absolute where it is a path.
         calibrated: False where another residual stands in for the bundle's own: its attribution was not trained on that one.
         prior: what verdicts and probabilities take for granted.
+        minimum_probability: of a generator, or of a family, to be named, in place of the bundle's own.
     """
 
     directory: Path
@@ -64,6 +74,12 @@ class Bundle:
     residual: str
     calibrated: bool = True
     prior: Prior = EVEN
+    minimum_probability: float | None = None
+
+    @property
+    def least_probability(self) -> float:
+        """Of a generator, or of a family, to be named."""
+        return self.manifest.decision.minimum_probability if self.minimum_probability is None else self.minimum_probability
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -83,16 +99,44 @@ class Bundle:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over everything that rows depend on, lower-case hex: another prior too, and not where another residual lies.
+        """SHA-256 over everything that rows depend on, lower-case hex: prior and least probability too, where they are others.
+
+        Not where another residual lies.
 
         Raises:
             ResidualError: another residual than the bundle's own cannot be loaded.
         """
         if self.calibrated:
-            return self.own_digest if self.prior == EVEN else digest(self.own_digest, "prior", str(self.prior))
+            policy: list[object] = [] if self.prior == EVEN else ["prior", str(self.prior)]
+            policy += [] if self.minimum_probability is None else ["minimum probability", self.minimum_probability]
+            return digest(self.own_digest, *policy) if policy else self.own_digest
+        return digest(self.own_digest, self._residual_name, *self.residual_digests.items())
+
+    @cached_property
+    def fingerprint_digest(self) -> str:
+        """SHA-256 over everything that fingerprints depend on, lower-case hex; bundles that share it may judge each other's.
+
+        Raises:
+            ResidualError: another residual than the bundle's own cannot be loaded.
+        """
+        manifest = self.manifest
+        computing = replace(manifest.network, attributor="linear"), manifest.geometry, manifest.features, manifest.decision.flat
+        weights = [file for file in manifest.files if file.path == FINGERPRINT_FILE or file.path.startswith(f"{LENSES_FOLDER}/")]
+        files = sorted((file.path, file.sha256) for file in weights)
+        return digest(to_json(computing), self._residual_name, *self.residual_digests.items(), *files)
+
+    def scoring(self, embeddings: str) -> Scoring:
+        """Id and digest of the verdicts that this bundle gives the stored ``embeddings`` of a bundle with that id."""
+        whole = digest(self.digest, "scores the embeddings of", embeddings)
+        return Scoring(f"{self.manifest.name}-{whole[:12]}", whole)
+
+    @property
+    def _residual_name(self) -> str:
+        """The residual's, whatever folder it lies in."""
+        if self.calibrated:
+            return self.manifest.residual
         spec = ResidualSpec.parse(self.residual)
-        name = spec.relocate("") if Path(spec.location).is_dir() else spec
-        return digest(self.own_digest, str(name), *self.residual_digests.items())
+        return str(spec.relocate("") if Path(spec.location).is_dir() else spec)
 
     @property
     def bundle_id(self) -> str:
@@ -100,7 +144,12 @@ class Bundle:
         return f"{self.manifest.name}-{self.digest[:12]}"
 
 
-def load_bundle(path: str | Path | None = None, residual: str | None = None, prior: Prior = EVEN) -> Bundle:
+def load_bundle(
+    path: str | Path | None = None,
+    residual: str | None = None,
+    prior: Prior = EVEN,
+    minimum_probability: float | None = None,
+) -> Bundle:
     """Reads and checks the bundle at ``path``; ``None`` is the one inside the package.
 
     Args:
@@ -108,6 +157,7 @@ def load_bundle(path: str | Path | None = None, residual: str | None = None, pri
         residual: ``kind:path-or-hub-name?option=value``, to compute in place of the bundle's own. The bundle then has another id,
             and every verdict abstains as ``uncalibrated``. It is not looked at before its id is asked for, or a fingerprint.
         prior: for verdicts and probabilities; the bundle then has another id.
+        minimum_probability: of a generator, or of a family, to be named, in place of its own; likewise.
 
     Raises:
         BundleError: something is missing, damaged, or from another version.
@@ -127,7 +177,8 @@ def load_bundle(path: str | Path | None = None, residual: str | None = None, pri
         _check_file(directory, file)
     _check_shapes(directory, manifest)
     _check_listed(directory, manifest)
-    own = Bundle(directory, manifest, hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory), prior=prior)
+    own_digest, its_residual = hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory)
+    own = Bundle(directory, manifest, own_digest, its_residual, prior=prior, minimum_probability=minimum_probability)
     return own if residual is None else replace(own, residual=residual, calibrated=False)
 
 
@@ -137,6 +188,7 @@ def save_bundle(
     fingerprint: Mapping[str, np.ndarray],
     attribution: Mapping[str, np.ndarray],
     licences: Mapping[str, str],
+    gallery: Gallery | None = None,
 ) -> Bundle:
     """Writes a bundle and loads it back; ``bundle.json`` is written last.
 
@@ -146,12 +198,16 @@ def save_bundle(
         fingerprint: tensors, see :func:`fingerprint_shapes`.
         attribution: tensors, see :func:`attribution_shapes`.
         licences: licence of each file by its path (or by the folder it is in), ``""`` for all others.
+        gallery: fingerprints of the images that it was learned from.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name, tensors in ((FINGERPRINT_FILE, fingerprint), (ATTRIBUTION_FILE, attribution)):
         # Not by save_file, which gives the file to its owner alone.
         (directory / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
     paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
+    if gallery is not None:
+        (directory / GALLERY_FILE).write_bytes(gallery.to_bytes())
+        paths.append(GALLERY_FILE)
     folders = [RESIDUAL_FOLDER] if _inside(manifest.residual) else []
     folders += [LENSES_FOLDER] if any(_inside(feature.lens) for feature in manifest.features) else []
     for folder in folders:
@@ -161,10 +217,15 @@ def save_bundle(
     def licence(path: str) -> str:
         return licences.get(path, licences.get(path.partition("/")[0], licences.get("", manifest.licence)))
 
-    files = tuple(BundleFile(path, _sha256(directory / path), licence(path)) for path in paths)
+    files = tuple(file_of(directory, path, licence(path)) for path in paths)
     text = to_json(replace(manifest, files=files), indent=1) + "\n"
     (directory / MANIFEST).write_text(text, encoding="utf-8")
     return load_bundle(directory)
+
+
+def file_of(directory: Path, path: str, licence: str) -> BundleFile:
+    """The file at ``path`` in the bundle's directory, as ``bundle.json`` names it."""
+    return BundleFile(path, hashlib.sha256((directory / path).read_bytes()).hexdigest(), licence)
 
 
 def _check_places(directory: Path, manifest: Manifest) -> None:
@@ -214,7 +275,7 @@ def _check_file(directory: Path, file: BundleFile) -> None:
 def _check_shapes(directory: Path, manifest: Manifest) -> None:
     expected = {
         FINGERPRINT_FILE: fingerprint_shapes(manifest.features, manifest.network),
-        ATTRIBUTION_FILE: attribution_shapes(manifest.sources, manifest.network),
+        ATTRIBUTION_FILE: attribution_shapes(manifest.sources, manifest.network, len(manifest.enrolled)),
     }
     listed = {file.path for file in manifest.files}
     for name, shapes in expected.items():
@@ -241,7 +302,3 @@ def _inside(name: str) -> ModelSpec | None:
 def _resolve(name: str, directory: Path) -> str:
     """The residual or lens ``name`` as whoever is elsewhere names it."""
     return str(ModelSpec.parse(name).resolve(directory)) if is_spec(name) else name
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

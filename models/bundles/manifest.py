@@ -107,6 +107,41 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
+class Confusion:
+    """A source whose images are given an enrolled one's name, and the share of them that is expected to be."""
+
+    source: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A generator that was added to a trained bundle from a few images; see :mod:`causalprint.models.enrolment`.
+
+    Attributes:
+        name: of the source.
+        limit: log odds from which an image is given its name, whatever the other sources say.
+        images: that it was learned from; ``found`` of them are found where each is left out in turn.
+        accused: share of images by others that are expected to be given its name.
+        confused: the sources that are expected to be most often.
+        family: its family; ``None`` is one of its own.
+    """
+
+    name: str
+    limit: float
+    images: int
+    found: int
+    accused: float
+    confused: tuple[Confusion, ...] = ()
+    family: str | None = None
+
+    @property
+    def kin(self) -> str:
+        """The name of its family."""
+        return self.family or self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Training images of one source from one place, and their licence as it is stated there."""
 
@@ -156,6 +191,7 @@ class Manifest:
         data: training data card.
         figures: evaluation.
         files: every file that the result depends on.
+        enrolled: generators that were added after training; none of them is among ``sources``.
     """
 
     schema: int
@@ -171,6 +207,12 @@ class Manifest:
     data: tuple[Origin, ...] = ()
     figures: tuple[Figure, ...] = ()
     files: tuple[BundleFile, ...] = ()
+    enrolled: tuple[Enrolled, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All sources that a verdict may be about: those of the attribution head, then those that were enrolled."""
+        return (*self.sources, *(one.name for one in self.enrolled))
 
     @property
     def generators(self) -> tuple[bool, ...]:
@@ -184,7 +226,8 @@ class Manifest:
 
     def family_of(self, source: str) -> str:
         """The family of a generator."""
-        return next((family.name for family in self.families if source in family.members), source)
+        kin = next((one.kin for one in self.enrolled if one.name == source), source)
+        return next((family.name for family in self.families if source in family.members), kin)
 
 
 def are_generators(sources: Sequence[str]) -> tuple[bool, ...]:
@@ -214,8 +257,8 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     if not _NAME.fullmatch(manifest.name):
         raise BundleError(f"{where}: name {manifest.name!r} must match {_NAME.pattern}")
     sources = manifest.sources
-    if REAL not in sources or len(set(sources)) != len(sources) or not any(manifest.registered):
-        raise BundleError(f"{where}: sources must be distinct and hold {REAL!r} and at least one generator, not {sources}")
+    if REAL not in sources or len(set(manifest.names)) != len(manifest.names) or not any(manifest.registered):
+        raise BundleError(f"{where}: sources must be distinct and hold {REAL!r} and at least one generator, not {manifest.names}")
     members = [member for family in manifest.families for member in family.members]
     if len(set(members)) != len(members) or not set(members) <= set(sources) - {*NOT_GENERATED, UNREGISTERED}:
         raise BundleError(f"{where}: families must be of different generators among the sources, not {members}; train it again")
@@ -262,8 +305,11 @@ def fingerprint_shapes(features: tuple[Feature, ...], network: Network) -> dict[
     return shapes
 
 
-def attribution_shapes(sources: tuple[str, ...], network: Network) -> dict[str, tuple[int, ...]]:
-    """Shapes in ``attribution.safetensors``: attributor, detector, and of each source its centre, with one metric for all."""
+def attribution_shapes(sources: tuple[str, ...], network: Network, enrolled: int = 0) -> dict[str, tuple[int, ...]]:
+    """Shapes in ``attribution.safetensors``: attributor, detector, and of each source its centre, with one metric for all.
+
+    Of so many ``enrolled`` sources, their discriminants.
+    """
     count = len(sources)
     shapes: dict[str, tuple[int, ...]] = {
         "centre": (count, FINGERPRINT_DIM),
@@ -271,6 +317,8 @@ def attribution_shapes(sources: tuple[str, ...], network: Network) -> dict[str, 
         "generated.weight": (FINGERPRINT_DIM,),
         "generated.bias": (1,),
     }
+    if enrolled:
+        shapes |= {"enrolled.weight": (enrolled, FINGERPRINT_DIM), "enrolled.bias": (enrolled,)}
     if network.attributor == "attention":
         return shapes | {f"attention.{name}": shape for name, shape in attention_shapes(count).items()}
     return shapes | {"weight": (count, FINGERPRINT_DIM), "bias": (count,)}

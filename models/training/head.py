@@ -58,6 +58,8 @@ class Head(NamedTuple):
         decision: temperature and limits.
         held_out: probabilities (N, K) of each training image by networks without its fold; NaN where it was in none.
         generated, novelty: (N,), of the same.
+        fingerprints: of each image by the networks that the bundle holds, which learned from it unless it is of validation;
+            float16 (N, 128).
     """
 
     fingerprint: Tensors
@@ -67,6 +69,7 @@ class Head(NamedTuple):
     held_out: Floats
     generated: Floats
     novelty: Floats
+    fingerprints: npt.NDArray[np.float16]
 
 
 def fit_head(
@@ -133,6 +136,7 @@ def fit_head(
         limits.held_out,
         limits.generated,
         limits.novelty,
+        trained.fingerprints(labelled.features[:, 0]).astype(np.float16),
     )
 
 

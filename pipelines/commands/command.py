@@ -72,7 +72,7 @@ def command(
             if takes_beam:
                 given[BEAM] = session.beam_options
             elif session.beam_options:
-                context.fail("only audit and train take options for Beam after two dashes")
+                context.fail(f"{config.NAME} runs no pipeline and takes no options for Beam after two dashes")
             try:
                 asked = config(**given)
             except OptionError as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from causalprint.pipelines.commands.audit import run_audit
 from causalprint.pipelines.commands.command import command
+from causalprint.pipelines.commands.report import ReportConfig
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.console import new_table
 from causalprint.pipelines.report import AuditReport, print_report, share
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+TITLE = "The demo: what is in this dataset?"
 BUNDLE = "demo"
 """In the package: it knows the generators that the demo's images are by."""
 
@@ -56,22 +59,26 @@ class TruthRow:
 
 @dataclass(frozen=True, slots=True)
 class DemoReport:
-    """What ``demo --json`` prints: the audit, and its verdicts beside the truth, a row a true source."""
+    """What ``demo --json`` prints: the audit, its verdicts beside the truth, a row a true source, and the page that tells it."""
 
     audit: AuditReport
     truth: tuple[TruthRow, ...]
+    report: str
 
 
 @command(DemoConfig)
 def demo(config: DemoConfig, session: Session) -> int:
     """Audit real photographs and images that real generative models make on the spot; show the verdicts beside the truth."""
+    from causalprint.pipelines.html_report.make_report import NAME, make_report
     from causalprint.pipelines.shards.demo import build_shards
 
     shards, tables = config.output / "shards", config.output / "tables"
     with session.log.status("making images"):
         build_shards(shards)
     found, _ = run_audit(AuditConfig(inputs=(str(shards),), output=str(tables), bundle=BUNDLE), session)
-    session.present(DemoReport(found, _compare(found.output, found.bundle_id)), print_demo)
+    page = ReportConfig(audit=str(tables), output=str(config.output / NAME), images=True, title=TITLE)
+    made = session.watch(partial(make_report, page))
+    session.present(DemoReport(found, _compare(found.output, found.bundle_id), made.file), print_demo)
     return found.exit_code
 
 
@@ -122,3 +129,4 @@ def print_demo(found: DemoReport, out: Console) -> None:
         "Most of the photographs also trained the prior and the autoencoders, and every image here is one generation from its "
         "source: expect less on the open web. The bundle's card has the figures by origin."
     )
+    out.print(f"report: {found.report}   open it in a browser; it needs no network", soft_wrap=True)

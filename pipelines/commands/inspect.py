@@ -88,7 +88,8 @@ def _show_output(found: OutputSummary, out: Console) -> None:
         out.print(f"last run: {found.runs[-1]}", soft_wrap=True)
     print_left_out(found.left_out, out)
     for partition in found.bundles:
-        out.print(f"\nbundle {partition.bundle_id}", soft_wrap=True)
+        scored = f": other verdicts on the embeddings of {partition.scored}" if partition.scored else ""
+        out.print(f"\nbundle {partition.bundle_id}{scored}", soft_wrap=True)
         table = new_table("table", numbers=("rows", "files", "bytes"))
         for summary in partition.tables:
             table.add_row(summary.table, f"{summary.rows:,}", f"{summary.files:,}", f"{summary.bytes:,}")

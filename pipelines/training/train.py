@@ -108,6 +108,7 @@ def _fit(
 
     from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, save_bundle
     from causalprint.models.bundles.card import card
+    from causalprint.models.bundles.gallery import Gallery
     from causalprint.models.bundles.manifest import SCHEMA, Manifest
     from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
     from causalprint.models.features import pick_device
@@ -149,7 +150,9 @@ def _fit(
         data=_data(images, learned),
         figures=tuple(figures),
     )
-    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences)
+    seen = images.take(np.arange(learned))
+    gallery = Gallery(seen.image_id, seen.source, seen.origin, seen.licence, head.fingerprints[:learned])
+    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences, gallery=gallery)
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle
 

@@ -11,10 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 
+from causalprint.models.attention import attention_shapes
 from causalprint.models.attribution import Attribution, Attributor, too_small
-from causalprint.models.bundles.bundle import Bundle, load_bundle, save_bundle
-from causalprint.models.bundles.manifest import SCHEMA, Family, Geometry, Manifest
+from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle, load_bundle, save_bundle
+from causalprint.models.bundles.manifest import SCHEMA, Family, Geometry, Manifest, Network
+from causalprint.models.judged import Judged
 from causalprint.schemas.prior import parse_prior
 from causalprint.schemas.tables import FINGERPRINT_DIM
 from tests.bundles import UNDECIDED
@@ -263,13 +266,57 @@ def test_candidates_are_the_best_first_with_real_among_them(bundle: Bundle, valu
     assert sum(whole.sources.tolist()) == pytest.approx(1, abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
-def test_a_row_is_the_same_alone_and_in_any_batch(bundle: Bundle, seed: int, count: int) -> None:
-    rows = np.random.default_rng(seed).normal(0, 6, (count, FINGERPRINT_DIM)).astype(np.float16)
-    attributor = Attributor(bundle)
-    assert attributor(rows) == [attributor(row[None])[0] for row in rows]
-    assert attributor(rows[::-1]) == attributor(rows)[::-1]
+@pytest.fixture(scope="module")
+def attentive(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same with the other attributor, its weights drawn at random."""
+    draw = np.random.default_rng(0)
+    manifest = replace(bundle.manifest, network=Network(attributor="attention"))
+    stored = load_file(bundle.directory / ATTRIBUTION_FILE)
+    tensors = {name: value for name, value in stored.items() if name not in ("weight", "bias")}
+    shapes = attention_shapes(len(SOURCES)).items()
+    tensors |= {f"attention.{name}": draw.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes}
+    fingerprint = {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}
+    return save_bundle(tmp_path_factory.mktemp("attentive"), manifest, fingerprint, tensors, {})
+
+
+@pytest.mark.parametrize("kind", ["linear", "attention"])
+@pytest.mark.parametrize("prior", ["generated=0.5", "generated=0.02,graphic=0.3"])
+def test_a_row_is_the_same_alone_and_in_any_batch(bundle: Bundle, attentive: Bundle, kind: str, prior: str) -> None:
+    rows = np.random.default_rng(1).normal(0, 4, (2100, FINGERPRINT_DIM)).astype(np.float16)
+    rows[5] = 0
+    rows = rows if kind == "linear" else rows[:200]
+    judge = Attributor(replace(bundle if kind == "linear" else attentive, prior=parse_prior(prior))).judge
+    whole = judge(rows)
+    assert len(np.unique(whole.verdict)) > 2
+    for size in (1, 2, 3, 7, 64, 1000):
+        parts = [judge(rows[start : start + size]) for start in range(0, min(len(rows), 40 * size), size)]
+        for field in Judged._fields:
+            one, together = getattr(whole, field), np.concatenate([getattr(part, field) for part in parts])
+            assert np.array_equal(together, one[: len(together)], equal_nan=one.dtype.kind == "f"), (size, field)
+    turned = judge(rows[::-1])
+    assert all(getattr(whole, field).tobytes() == getattr(turned, field)[::-1].tobytes() for field in Judged._fields)
+
+
+def test_rows_of_a_bundle_are_close_to_exact_sums(bundle: Bundle) -> None:
+    rows = np.random.default_rng(2).normal(0, 4, (70, FINGERPRINT_DIM)).astype(np.float16)
+    found = Attributor(bundle).chances(rows.astype(np.float32))
+    odds = 0.5 * (rows[:, MADE].astype(np.float64) + 1) + 1
+    np.testing.assert_allclose(found.odds, odds, rtol=1e-6)
+    powers = np.exp(rows[:, : len(SOURCES)].astype(np.float64) / 2)
+    made = np.array([source not in ("real", "graphic") for source in SOURCES])
+    among = np.where(
+        made, powers / powers[:, made].sum(axis=1, keepdims=True), powers / powers[:, ~made].sum(axis=1, keepdims=True)
+    )
+    share = (1 / (1 + np.exp(-odds)))[:, None]
+    np.testing.assert_allclose(found.sources, among * np.where(made, share, 1 - share), rtol=1e-5, atol=1e-12)
+
+
+def test_a_least_probability_of_ones_own_names_fewer_and_gives_another_id(bundle: Bundle) -> None:
+    row = _at(made=3, delta=10, alpha=1)
+    strict = load_bundle(bundle.directory, minimum_probability=0.99)
+    assert (_one(bundle, row).source, _one(strict, row).reason) == ("delta", "no-source")
+    assert strict.bundle_id != bundle.bundle_id
+    assert strict.fingerprint_digest == bundle.fingerprint_digest
 
 
 def test_with_few_sources_all_are_candidates(bundle: Bundle, tmp_path: Path) -> None:

@@ -33,24 +33,14 @@ from causalprint.research.cli import app as laboratory
 from causalprint.research.comparison.config import CompareConfig
 from causalprint.research.training.config import LensConfig, ModelTrainingConfig
 from causalprint.research.training.lens import TRUNKS
+from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.options import Command, OptionError, Panel, settings_of
 
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 CONFIGS: list[type[Command]] = [
-    *(
-        AuditConfig,
-        InspectConfig,
-        QueryConfig,
-        DiffConfig,
-        DemoConfig,
-        TrainConfig,
-        SplitConfig,
-        EvaluateConfig,
-        CompareConfig,
-        AblateConfig,
-    ),
-    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig),
+    *(AuditConfig, InspectConfig, DemoConfig, TrainConfig, SplitConfig, EvaluateConfig, CompareConfig, AblateConfig),
+    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig, AttributeConfig, QueryConfig, DiffConfig),
 ]
 LABORATORY = [["lab", str(command.name)] for command in laboratory.registered_commands]
 
@@ -75,7 +65,11 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
     assert main(["lab", "--help"]) == 0
     assert "<bool>" not in text + capsys.readouterr().out
     names = [line.split()[1] for line in listed.splitlines() if line.startswith("│ ") and not line.startswith("│  ")]
-    assert names == ["audit", "inspect", "query", "diff", "verify", "fetch", "demo", "train", "split", "evaluate", "lab"]
+    assert names == [
+        *("audit", "inspect", "report", "query", "diff", "verify", "fetch", "evidence", "match"),
+        *("attribute", "trace", "discover", "enroll"),
+        *("demo", "train", "split", "evaluate", "lab"),
+    ]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.NAME)
@@ -203,7 +197,7 @@ def test_no_command_shows_the_help_and_is_an_error_of_usage(group: list[str], ca
         (["audit", "x.tar", "-o", "out", "--storage-options", "[1]"], "--storage-options"),
         (["audit", "x.tar", "-o", "out", "--frobnicate"], "--frobnicate"),
         (["adit", "x.tar"], "audit"),
-        (["inspect", "x", "--", "--direct_num_workers=2"], "only audit and train"),
+        (["inspect", "x", "--", "--direct_num_workers=2"], "inspect runs no pipeline"),
     ],
 )
 def test_errors_of_usage_leave_with_2_and_one_line(

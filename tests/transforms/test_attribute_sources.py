@@ -14,9 +14,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
 from PIL import Image
 
-from causalprint.models.attribution import Attribution, Attributor
+from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.fingerprint import Fingerprinter
+from causalprint.models.judged import Judged
 from causalprint.pipelines.open_bundle import ImageError, open_bundle
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
@@ -101,10 +102,11 @@ def test_an_analyst_can_recompute_a_verdict_from_the_stored_row(fingerprinted: F
 
 
 def test_an_error_that_nobody_foresaw_costs_its_slice_and_not_the_run(fingerprinted: FingerprintedSlice) -> None:
-    def failing(_: object) -> list[Attribution]:
-        raise LookupError("a fault of ours")
+    class Failing:
+        def judge(self, _: object) -> Judged:
+            raise LookupError("a fault of ours")
 
-    found = contained(fingerprinted, cast("Attributor", failing))
+    found = contained(fingerprinted, cast("Attributor", Failing()))
     assert (found.fingerprinted.seen, len(found.attributions), found.source.retryable) == (0, 0, True)
     assert found.source.damage == "slice 0 was not attributed (LookupError: a fault of ours; please report this)"
 

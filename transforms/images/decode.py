@@ -24,6 +24,7 @@ from PIL import (
 from PIL.ImageFile import ImageFile, _get_oserror
 
 from causalprint.schemas.arrays import Pixels
+from causalprint.schemas.claims import Claims
 from causalprint.schemas.config import MEBIBYTE
 from causalprint.schemas.reasons import Abstention, Reason, Stage
 from causalprint.transforms.faults import MachineFaultError, settled, unforeseen
@@ -42,6 +43,7 @@ from causalprint.transforms.images.headers import (
 )
 from causalprint.transforms.images.jpeg import SURPLUS, quality_of, read_jpeg
 from causalprint.transforms.images.kinds import TEXT_BYTES, image_format, other_format
+from causalprint.transforms.images.perceptual_hash import perceptual_hash
 from causalprint.transforms.images.ranges import floats_to_eight_bits, integers_to_eight_bits
 from causalprint.transforms.images.tiff import read_tiff, tiff_ends_early, tiff_variant
 
@@ -56,6 +58,7 @@ FORMAT_BYTES = {"WEBP": 12, "AVIF": 10}
 """What its decoder holds besides."""
 WIDE_BYTES = 18
 """What 16-bit colours take besides: they are converted as a whole."""
+_GREYED = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})  # which Pillow turns grey as we do
 _RANGED = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # of which the range shows in the whole
 
 ROOM = 64 * MEBIBYTE
@@ -74,6 +77,13 @@ def whole(height: int, width: int, part: Callable[[int, int, int, int], Pixels])
     return part(0, 0, width, height)
 
 
+class _Wanted(NamedTuple):
+    """What is wanted of an image's pixels: a part of them, and whether their hash is."""
+
+    crop: Crop
+    hashed: bool
+
+
 class DecodedImage(NamedTuple):
     """One image as stored.
 
@@ -85,6 +95,8 @@ class DecodedImage(NamedTuple):
         orientation: EXIF orientation, 1 to 8, or ``None``. Of AVIF it is that of its ``irot`` and ``imir`` boxes too.
         jpeg_quality: as of :func:`~causalprint.transforms.images.jpeg.quality_of`; ``None`` of other formats.
         damage: why some of the pixels may be the decoder's invention, in words; such an image gets no verdict.
+        phash: as of :func:`~causalprint.transforms.images.perceptual_hash.perceptual_hash`; ``None`` where none was asked for.
+        claims: what the file says of its own origin; decoding does not ask.
     """
 
     pixels: Pixels
@@ -95,6 +107,8 @@ class DecodedImage(NamedTuple):
     orientation: int | None
     jpeg_quality: int | None
     damage: str | None = None
+    phash: str | None = None
+    claims: Claims = Claims()
 
     def intact(self) -> DecodedImage:
         """This image.
@@ -212,7 +226,7 @@ _READERS: dict[str, Callable[[bytes], Found]] = {
 _VARIANTS: dict[str, Callable[[bytes], str | None]] = {"BMP": bmp_variant, "TIFF": tiff_variant}
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS, crop: Crop = whole) -> DecodedImage:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, crop: Crop = whole, *, hashed: bool = False) -> DecodedImage:
     """The pixels of an encoded image, of an animation those of its first frame.
 
     The format is told by the first bytes, never by a name. Pixels are converted to 8-bit RGB without looking at any profile:
@@ -233,6 +247,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, crop: Crop = whole) -> Dec
         data: the encoded bytes.
         max_pixels: width times height at most, by the header, before anything is decoded.
         crop: what of the pixels is wanted; all are decoded, and of most images no others are converted.
+        hashed: whether the perceptual hash is wanted too.
 
     Raises:
         ImageRejectError: stage ``decode``; ``empty``, ``unsupported-format``, ``unsupported-variant``, ``too-many-pixels``,
@@ -240,14 +255,14 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, crop: Crop = whole) -> Dec
         MachineFaultError: memory, or another part of the machine, failed; nothing is known of the image.
     """
     try:
-        return _decode_any(data, max_pixels, crop)
+        return _decode_any(data, max_pixels, _Wanted(crop, hashed))
     except (ImageRejectError, MachineFaultError):
         raise
     except Exception as error:
         raise _reject(Reason.CORRUPT_IMAGE, unforeseen(error)) from error
 
 
-def _decode_any(data: bytes, max_pixels: int, crop: Crop) -> DecodedImage:
+def _decode_any(data: bytes, max_pixels: int, wanted: _Wanted) -> DecodedImage:
     if not data:
         raise _reject(Reason.EMPTY, "0 bytes")
     name = image_format(data[:256])
@@ -255,7 +270,9 @@ def _decode_any(data: bytes, max_pixels: int, crop: Crop) -> DecodedImage:
         found = other_format(data[:TEXT_BYTES]) or "content of an unknown kind"
         raise _reject(Reason.UNSUPPORTED_FORMAT, f"{found} is none of {', '.join(_PLUGINS)}")
     try:
-        return settled(lambda: _decode(data, name, max_pixels, crop), (ImageRejectError,), lambda: _room(data, name, max_pixels))
+        return settled(
+            lambda: _decode(data, name, max_pixels, wanted), (ImageRejectError,), lambda: _room(data, name, max_pixels)
+        )
     except (ImageRejectError, MachineFaultError):
         raise
     except Exception as error:  # decoders raise anything
@@ -322,9 +339,9 @@ def _grey(samples: NDArray[Any], mode: str) -> Pixels:
     return grey.astype(np.uint8)
 
 
-def _decode(data: bytes, name: str, max_pixels: int, crop: Crop) -> DecodedImage:
+def _decode(data: bytes, name: str, max_pixels: int, wanted: _Wanted) -> DecodedImage:
     if name == "JPEG":
-        return _decode_jpeg(data, max_pixels, crop)
+        return _decode_jpeg(data, max_pixels, wanted)
     found = _READERS.get(name, Found)(data)
     _check(found, name)
     declared = {"WEBP": webp_size, "GIF": gif_size}.get(name, lambda _data: None)(found.data)
@@ -338,12 +355,12 @@ def _decode(data: bytes, name: str, max_pixels: int, crop: Crop) -> DecodedImage
         image.load()
         if isinstance(image, _Marked) and image.is_marked() and _is_marked_too(type(image), found.data):
             raise _reject(Reason.TRUNCATED_IMAGE, f"{name}: its pixels end before its last row")
-        decoded = _decoded(image, name, whole if wide else crop)
+        decoded = _decoded(image, name, _Wanted(whole, hashed=False) if wide else wanted)
         if wide and decoded.pixels.max(initial=0) < 64:  # 14 bits or fewer in 16, of which Pillow keeps the high byte alone
             wide_pixels = decoded.pixels.astype(np.uint16) << 8 | _low_bytes(type(image), found.data)
             decoded = decoded._replace(pixels=integers_to_eight_bits(wide_pixels))
         if wide:
-            decoded = decoded._replace(pixels=crop(decoded.height, decoded.width, lambda *box: _part(decoded.pixels, box)))
+            decoded = decoded._replace(**_taken(decoded.pixels, wanted))
         unwritten = _unwritten(data) if name in ("BMP", "TIFF") and image.mode in ("RGB", "RGBA", "RGBX") else None
         return decoded._replace(damage=found.damaged or unwritten)
 
@@ -354,7 +371,7 @@ def _unwritten(data: bytes) -> str | None:
     return f"its last {len(zeros):,} bytes and more are zero" if zeros and data.endswith(zeros) else None
 
 
-def _decode_jpeg(data: bytes, max_pixels: int, crop: Crop) -> DecodedImage:
+def _decode_jpeg(data: bytes, max_pixels: int, wanted: _Wanted) -> DecodedImage:
     file = read_jpeg(data)
     _check_size(file.size, max_pixels)
     _check(file.found, "JPEG")
@@ -367,17 +384,33 @@ def _decode_jpeg(data: bytes, max_pixels: int, crop: Crop) -> DecodedImage:
         if any(waiting) and not file.single:
             raise _reject(Reason.TRUNCATED_IMAGE, "JPEG: a scan ends before its last pixels")
         surplus = f"{SURPLUS} bytes and more of its scan are not read" if len(waiting) < len(parts) - 1 else None
-        return _decoded(image, "JPEG", crop)._replace(damage=file.found.damaged or surplus)
+        return _decoded(image, "JPEG", wanted)._replace(damage=file.found.damaged or surplus)
 
 
-def _decoded(image: ImageFile, name: str, crop: Crop) -> DecodedImage:
+def _decoded(image: ImageFile, name: str, wanted: _Wanted) -> DecodedImage:
     height, width = image.im.size[1], image.im.size[0]  # that of a turned TIFF is stated turned
-    if image.mode in _RANGED:
-        pixels = to_rgb(image.crop((0, 0, width, height)), unsigned=_is_unsigned(image))
-        wanted = crop(height, width, lambda *box: _part(pixels, box))
+    if image.mode in _RANGED or (wanted.hashed and image.mode not in _GREYED):
+        taken = _taken(to_rgb(image.crop((0, 0, width, height)), unsigned=_is_unsigned(image)), wanted)
     else:
-        wanted = crop(height, width, lambda *box: to_rgb(image.crop(box)))
-    return DecodedImage(wanted, name, width, height, image.mode, _orientation(image), _jpeg_quality(image))
+        pixels = wanted.crop(height, width, lambda *box: to_rgb(image.crop(box)))
+        image.info.pop("transparency", None)  # which Pillow would look up in grey, and warn of
+        taken = {"pixels": pixels, "phash": perceptual_hash(image) if wanted.hashed else None}
+    return DecodedImage(
+        format=name,
+        width=width,
+        height=height,
+        mode=image.mode,
+        orientation=_orientation(image),
+        jpeg_quality=_jpeg_quality(image),
+        **taken,
+    )
+
+
+def _taken(pixels: Pixels, wanted: _Wanted) -> dict[str, Any]:
+    """What is wanted of all pixels of an image, uint8 (H, W, 3)."""
+    height, width = pixels.shape[:2]
+    taken = wanted.crop(height, width, lambda *box: _part(pixels, box))
+    return {"pixels": taken, "phash": perceptual_hash(Image.fromarray(pixels)) if wanted.hashed else None}
 
 
 def _is_unsigned(image: ImageFile) -> bool:

@@ -46,7 +46,7 @@ LUMINANCE = (
     *(72, 92, 95, 98, 112, 100, 103, 99),
 )
 _SOI, _EOI, _SOS, _DHT, _DRI, _APP0, _APP1, _APP14, _COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD, 0xE0, 0xE1, 0xEE, 0xFE
-_LONE = frozenset((0x00, 0x01, _SOI, *range(0xD0, 0xD8)))  # no length follows
+LONE = frozenset((0x00, 0x01, _SOI, *range(0xD0, 0xD8)))  # no length follows
 _FRAMES = frozenset((*range(0xC0, 0xD0), 0xF7)) - {_DHT, 0xC8, 0xCC}
 _PROGRESSIVE = 0xC2
 _READ = (0xC0, 0xC1, _PROGRESSIVE)
@@ -134,7 +134,7 @@ class _Segments:
             if marker == _EOI:
                 return min(at - 1, len(data))
             self.number += 1
-            if marker in _LONE:
+            if marker in LONE:
                 at += 1
                 continue
             end = at + 1 + max(2, int.from_bytes(data[at + 1 : at + 3], "big"))

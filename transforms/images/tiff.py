@@ -40,14 +40,15 @@ class _Entry(NamedTuple):
     at: int
 
 
-class _Directory:
-    """The entries of the first directory; raises :class:`struct.error` where it goes beyond the file."""
+class Directory:
+    """The entries of a directory, the first by default; raises :class:`struct.error` where it goes beyond the file."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, start: int | None = None) -> None:
         self.data = data
         self.order = "<" if data[:2] == b"II" else ">"
         big = 43 in data[2:4]
-        (start,) = self._at("Q" if big else "I", 8 if big else 4)
+        if start is None:
+            (start,) = self._at("Q" if big else "I", 8 if big else 4)
         (self.number,) = self._at("Q" if big else "H", start)
         start += 8 if big else 2
         step, width = (20, 8) if big else (12, 4)
@@ -73,7 +74,15 @@ class _Directory:
             return [default]
         return [*self._at(f"{min(entry.length, most)}{_INTEGERS[entry.kind]}", entry.at)]
 
+    def text(self, tag: int, most: int) -> bytes:
+        """The first bytes of a tag that is text or any bytes; empty where it is not there."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in _TEXTS:
+            return b""
+        return self.data[entry.at : entry.at + min(entry.length, most)]
+
     def number_of(self, tag: int, default: int) -> int:
+        """The first of them."""
         return (self.numbers(tag, default, 1) or [default])[0]
 
     def _at(self, form: str, at: int) -> tuple[int, ...]:
@@ -83,7 +92,7 @@ class _Directory:
 def read_tiff(data: bytes) -> Found:
     """What the first directory says of cost and of strips that are not there."""
     try:
-        directory = _Directory(data)
+        directory = Directory(data)
         if directory.number > MAX_TAGS:
             return Found(data, f"{directory.number:,} tags are more than {MAX_TAGS:,}")
         if directory.value_bytes > 2 * len(data):  # one broken tag may claim all
@@ -104,7 +113,7 @@ def read_tiff(data: bytes) -> Found:
 def tiff_ends_early(data: bytes) -> bool:
     """Whether the first directory, which often stands at a file's end, goes beyond it."""
     try:
-        directory = _Directory(data)
+        directory = Directory(data)
         return not directory.number or bool(_unlisted(directory) or _beyond(directory))
     except (struct.error, OverflowError):
         return True
@@ -113,7 +122,7 @@ def tiff_ends_early(data: bytes) -> bool:
 def tiff_variant(data: bytes) -> str | None:
     """What is unusual in a TIFF file, in words; asked where it does not decode."""
     try:
-        directory = _Directory(data)
+        directory = Directory(data)
         if _WIDTH not in directory.entries:
             return None
         for tag, usual in _USUAL.items():
@@ -128,12 +137,12 @@ def tiff_variant(data: bytes) -> str | None:
     return None
 
 
-def _previews(directory: _Directory) -> bool:
+def _previews(directory: Directory) -> bool:
     """Whether what a decoder takes for the image is a smaller copy: in DNG, NEF and ARW, which say so, and in CR2."""
     return bool(directory.number_of(_SUBFILE, 0) & _REDUCED) or directory.data[8:12] == _CR2
 
 
-def _costly_samples(directory: _Directory) -> str | None:
+def _costly_samples(directory: Directory) -> str | None:
     width, height = directory.number_of(_WIDTH, 0), directory.number_of(_HEIGHT, 0)
     bits, samples = max(directory.numbers(_BITS, 1, 16)), directory.number_of(_SAMPLES, 1)
     if bits > 16 and width * height * samples * (bits // 8) > MAX_SAMPLE_BYTES:
@@ -141,7 +150,7 @@ def _costly_samples(directory: _Directory) -> str | None:
     return None
 
 
-def _costly_parts(directory: _Directory) -> str | None:
+def _costly_parts(directory: Directory) -> str | None:
     """Strips or tiles may share bytes, as those of one colour do, but not all of them all bytes."""
     together = sum(end - begin for begin, end in _parts(directory) if end <= len(directory.data))
     if together > 2 * len(directory.data) + MAX_SAMPLE_BYTES:
@@ -149,7 +158,7 @@ def _costly_parts(directory: _Directory) -> str | None:
     return None
 
 
-def _unlisted(directory: _Directory) -> str | None:
+def _unlisted(directory: Directory) -> str | None:
     """Whether its lists of strips or tiles are too short for the size that it declares."""
     width, height = directory.number_of(_WIDTH, 0), directory.number_of(_HEIGHT, 0)
     if tiled := _TILE_OFFSETS in directory.entries:
@@ -165,7 +174,7 @@ def _unlisted(directory: _Directory) -> str | None:
     return None
 
 
-def _beyond(directory: _Directory) -> str | None:
+def _beyond(directory: Directory) -> str | None:
     """Whether a strip or tile goes beyond the end of the file."""
     for begin, end in _parts(directory):
         if end > len(directory.data):
@@ -173,7 +182,7 @@ def _beyond(directory: _Directory) -> str | None:
     return None
 
 
-def _hole(directory: _Directory) -> str | None:
+def _hole(directory: Directory) -> str | None:
     """Zeros in coded strips or tiles; deflate makes a byte of 1,032 that are alike."""
     width, height, samples = (directory.number_of(tag, 1) for tag in (_WIDTH, _HEIGHT, _SAMPLES))
     hole = bytes(HOLE + width * height * samples // _FLAT_BYTES) if width * height * samples < MAX_SAMPLE_BYTES else b""
@@ -181,7 +190,7 @@ def _hole(directory: _Directory) -> str | None:
     return f"{len(hole):,} zero bytes and more stand where pixels should" if holes else None
 
 
-def _parts(directory: _Directory) -> list[tuple[int, int]]:
+def _parts(directory: Directory) -> list[tuple[int, int]]:
     """Where each strip or tile, whose length is given, begins and ends."""
     tiled = _TILE_OFFSETS in directory.entries
     offsets = directory.numbers(_TILE_OFFSETS if tiled else _OFFSETS, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -50,6 +50,11 @@ def write_or_leave(account: ShardAccount, output: Output) -> ShardAccount:
     return account
 
 
+def close_ledger(ledger: Ledger, output: Output) -> ShardAccount:
+    """The account of the slices of one shard in ``output``."""
+    return ledger.close(output.bundle_id, output.slices_by)
+
+
 @dataclass
 class CloseAccounts(beam.PTransform[PCollection[SliceReceipt], PCollection[ShardAccount]]):
     """Adds up receipts by shard. An account comes out once it is written.
@@ -58,9 +63,11 @@ class CloseAccounts(beam.PTransform[PCollection[SliceReceipt], PCollection[Shard
 
     Attributes:
         output: where to.
+        close: makes the account of what was added up.
     """
 
     output: Output
+    close: Callable[[Ledger, Output], ShardAccount] = close_ledger
 
     def expand(self, receipts: PCollection[SliceReceipt]) -> PCollection[ShardAccount]:
         """One account a shard."""
@@ -71,7 +78,7 @@ class CloseAccounts(beam.PTransform[PCollection[SliceReceipt], PCollection[Shard
             | "KeyByShard" >> beam.MapTuple(_by_shard)
             | "AddUp" >> beam.CombinePerKey(_add_up)
             | "Ledgers" >> beam.Values()
-            | "Close" >> beam.Map(Ledger.close, self.output.bundle_id)
+            | "Close" >> beam.Map(self.close, self.output)
             | "WriteAccount" >> beam.Map(write_or_leave, output=self.output)
         )
 
@@ -80,8 +87,8 @@ def _by_slice(receipt: SliceReceipt) -> tuple[str, SliceReceipt]:
     return receipt.slice_id, replace(receipt, files=())  # no account needs them, and they are most of what would be shuffled
 
 
-def _by_shard(_slice_id: str, receipt: SliceReceipt) -> tuple[tuple[str, str], Ledger]:
-    return (receipt.shard.uri, receipt.shard.generation), Ledger(receipt.shard).add(receipt)
+def _by_shard(_slice_id: str, receipt: SliceReceipt) -> tuple[str, Ledger]:
+    return receipt.shard.shard_id(""), Ledger(receipt.shard).add(receipt)
 
 
 def _one(receipts: Iterable[SliceReceipt]) -> SliceReceipt:

@@ -17,7 +17,7 @@ from causalprint.schemas.elements import Shard
 from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import RECORD, SEALED_RECORD, TABLES
 from causalprint.transforms.tables.ledger import Ledger
-from causalprint.transforms.tables.output import Output, folder_names
+from causalprint.transforms.tables.output import Output, folder_names, listed
 from causalprint.transforms.tables.seals import Seal, SealError, footer_is_whole, read_seal
 from causalprint.transforms.tables.stored import Stored
 
@@ -124,7 +124,7 @@ def committed_from(output: Output, shard: Shard, index: int, stored: Stored | No
     stored = stored or Stored(output)
     last = False
     while not last:
-        receipt = committed(output, shard.slice_id(output.bundle_id, index), stored)
+        receipt = committed(output, shard.slice_id(output.slices_by, index), stored)
         if receipt is None or receipt.shard != shard:
             return
         yield receipt
@@ -145,6 +145,22 @@ def bundle_ids(root: str, storage: Storage) -> list[str]:
     """The bundles that wrote to the output at ``root``, sorted: partitions of its tables."""
     partitions = {name for table in TABLES for name in folder_names(root, table, storage) if name.startswith(_PARTITION)}
     return sorted(name.removeprefix(_PARTITION) for name in partitions)
+
+
+def scored_by(output: Output) -> str:
+    """The bundle whose stored fingerprints got the verdicts of a partition; empty where they are an audit's own.
+
+    Its first mark that can be read tells.
+    """
+    folder = output.folder(output.mark)
+    for name, size in sorted(listed(output.root, folder, output.storage).items()):
+        try:
+            receipt = read_receipt(output, f"{folder}/{name}", size or 0) if name.endswith(".parquet") else None
+        except ValueError:
+            continue
+        if receipt is not None:
+            return receipt.scored.embeddings if receipt.scored else ""
+    return ""
 
 
 def run_ids(root: str, storage: Storage) -> list[str]:

@@ -71,9 +71,16 @@ class Ledger:
             seal=_sum(self.seal, other.seal),
         )
 
-    def close(self, bundle_id: str) -> ShardAccount:
-        """The account. It is complete when nothing is damaged and slices 0 to the one that ends the shard are all there."""
-        ids = tuple(self.shard.slice_id(bundle_id, i) for i in range(self.present.bit_length()) if self.present >> i & 1)
+    def close(self, bundle_id: str, slices_by: str = "") -> ShardAccount:
+        """The account. It is complete when nothing is damaged and slices 0 to the one that ends the shard are all there.
+
+        Args:
+            bundle_id: names it.
+            slices_by: names its slices, where that is another.
+        """
+        ids = tuple(
+            self.shard.slice_id(slices_by or bundle_id, i) for i in range(self.present.bit_length()) if self.present >> i & 1
+        )
         gap = self._gap()
         damage = "; ".join(text for text in (self.damage, gap) if text is not None) or None
         return ShardAccount(

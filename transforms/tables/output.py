@@ -87,6 +87,9 @@ class Output:
         storage: fsspec options.
         mark: the table whose file is written last of a slice's: with it, and its receipt in the footer, the slice is committed.
         slicing: where shards are cut, for the receipts; only slices that were cut alike count as committed. ``None``: not told.
+        scored: where verdicts on stored fingerprints are written, the id of the bundle that computed these. It names the slices,
+            and in its partition lie their other tables.
+        fingerprint_digest: of what fingerprints depend on, for the files' metadata; empty where it is not known.
     """
 
     root: str
@@ -95,15 +98,26 @@ class Output:
     storage: Storage
     mark: str = MARK
     slicing: Slicing | None = None
+    scored: str = ""
+    fingerprint_digest: str = ""
+
+    @property
+    def slices_by(self) -> str:
+        """The bundle id that names slices."""
+        return self.scored or self.bundle_id
 
     @property
     def tables(self) -> tuple[str, ...]:
         """The tables in which a slice has a file, in the order in which these are written: that of the mark last."""
         return ("images", "embeddings", "rejects", MARK) if self.mark == MARK else (self.mark,)
 
+    def folder(self, table: str) -> str:
+        """The partition of ``table`` below the root."""
+        return f"{table}/bundle={self.bundle_id if table in (self.mark, 'shards') else self.slices_by}"
+
     def path(self, table: str, name: str) -> str:
         """Where file ``name`` (a slice's or shard's id) of ``table`` lies below the root."""
-        return f"{table}/bundle={self.bundle_id}/{name}.parquet"
+        return f"{self.folder(table)}/{name}.parquet"
 
     def put(self, path: str, data: bytes) -> None:
         """Writes one file below the root; see :func:`put`."""

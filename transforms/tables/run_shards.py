@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from causalprint.schemas.accounts import RejectCount, ShardAccount, VerdictCount, WrittenFile
-from causalprint.schemas.config import Storage
+from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.run_shards import PRESENT, SCHEMA, Listed, State
@@ -37,7 +37,7 @@ def inputs_of(run: Run) -> str | None:
     ``None`` of a run that reads no shard, such as one that gives stored fingerprints other verdicts.
     """
     config = run.config
-    if not hasattr(config, "inputs"):
+    if not isinstance(config, AuditConfig):
         return None
     return digest(*sorted(map(public, config.inputs)), "columns", *sorted(config.image_column))[:32]
 

@@ -69,6 +69,6 @@ class Stored:
         return (*(self._partition(table, marks) for table in self.output.tables[:-1]), marks)
 
     def _partition(self, table: str, only: Iterable[str] | None = None) -> dict[str, int]:
-        names = listed(self.output.root, f"{table}/bundle={self.output.bundle_id}", self.output.storage) if only != {} else {}
+        names = listed(self.output.root, self.output.folder(table), self.output.storage) if only != {} else {}
         files = ((name.removesuffix(SUFFIX), size) for name, size in names.items() if name.endswith(SUFFIX) and size is not None)
         return {name: size for name, size in files if only is None or name in only}

@@ -10,14 +10,14 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from causalprint.schemas.accounts import ShardAccount, SliceReceipt, add_digests
+from causalprint.schemas.accounts import Scored, ShardAccount, SliceReceipt, add_digests
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json
@@ -351,20 +351,44 @@ class _Partition:
             receipt = read_receipt(self._output, path, size)
             if receipt is None:
                 return "it was listed and is gone"
-            if receipt.shard.slice_id(self._output.bundle_id, receipt.index) != slice_id:
-                return f"it is slice {receipt.index} of {receipt.shard.uri}, {receipt.slice_id}, under another name"
+            if wrong := self._misplaced(receipt, slice_id):
+                return wrong
             told = (sum(count.images for count in receipt.verdicts), sum(count.images for count in receipt.reasons))
             if told != (receipt.attributed, receipt.rejected) or sum(told) != receipt.seen:
                 return f"its account does not close: {receipt.seen} images seen, {told[0]} attributed and {told[1]} rejected"
-            if [file.path for file in receipt.files] != [self._output.path(one, slice_id) for one in self._output.tables[:-1]]:
-                return "it names other files than those of its slice"
             if self._check.deep:
                 self._read(path, receipt.attributed)
         except (ValueError, pa.ArrowException) as error:
             return str(error)
         return receipt
 
+    def _misplaced(self, receipt: SliceReceipt, slice_id: str) -> str | None:
+        """What is wrong with a receipt that is found as that of a slice."""
+        output = replace(self._output, scored=receipt.scored.embeddings if receipt.scored else "")
+        if receipt.shard.slice_id(output.slices_by, receipt.index) != slice_id:
+            return f"it is slice {receipt.index} of {receipt.shard.uri}, {receipt.slice_id}, under another name"
+        if [file.path for file in receipt.files] != [output.path(one, slice_id) for one in output.tables[:-1]]:
+            return "it names other files than those of its slice"
+        return self._scored(receipt, receipt.scored) if receipt.scored else None
+
+    def _scored(self, receipt: SliceReceipt, scored: Scored) -> str | None:
+        """What is wrong with other verdicts on stored fingerprints: they are of files that an audit's receipt must name too."""
+        if scored.bundle_id != self._output.bundle_id:
+            return f"its verdicts are those of {scored.bundle_id}"
+        source = replace(self._output, bundle_id=scored.embeddings)
+        path = source.path(source.mark, receipt.slice_id)
+        record = read_sealed(source, path)
+        if record is None:
+            return (
+                f"the slice that it scores is not committed: {path} is missing; once it is there, run causalprint attribute again"
+            )
+        if from_json(SliceReceipt, record.text, path).files != receipt.files:
+            return f"it scores other files than {path} names; run causalprint attribute again"
+        return None
+
     def _others(self, receipt: SliceReceipt, sizes: Mapping[str, Mapping[str, int]]) -> None:
+        if receipt.scored:
+            return  # they are another partition's, and are looked at there
         claims = self._claims(receipt.slice_id, self._output.path(self._output.mark, receipt.slice_id))
         there = []
         for table, file in zip(self._output.tables, receipt.files, strict=False):

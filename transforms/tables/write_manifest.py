@@ -15,6 +15,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 
 import causalprint
 from causalprint.schemas.accounts import Counts, ShardAccount, spread
+from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json, to_json
@@ -106,12 +107,13 @@ def versions() -> tuple[Version, ...]:
     )
 
 
-def without_secrets(config: AuditConfig) -> AuditConfig:
+def without_secrets(config: AuditConfig | AttributeConfig) -> AuditConfig | AttributeConfig:
     """The configuration with the storage options' names and none of their values, and URLs without what signs them."""
     masked = Storage(json.dumps(_masked(json.loads(config.storage.options))))
     options = tuple(map(scrubbed, config.beam_options))
-    inputs = tuple(map(public, config.inputs))
-    return replace(config, inputs=inputs, output=public(config.output), storage=masked, beam_options=options)
+    if isinstance(config, AuditConfig):
+        config = replace(config, inputs=tuple(map(public, config.inputs)))
+    return replace(config, output=public(config.output), storage=masked, beam_options=options)
 
 
 @dataclass

@@ -61,20 +61,21 @@ def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output
     """Writes the files of one slice, that of the output's mark last, with the receipt in its footer; returns the receipt.
 
     All are written even where they hold no row (then without a row group), so that every table can be opened by its glob. A
-    slice that is written twice gives the same bytes under the same names.
+    slice that is written twice gives the same bytes under the same names. Of one whose stored fingerprints were scored it is the
+    mark alone: the receipt names the others.
 
     Args:
         receipt: what the slice came to.
         tables: the rows of each table, the mark's too.
         output: where to.
     """
-    files = []
-    for table in output.tables[:-1]:
+    files = list(receipt.files)
+    for table in () if output.scored else output.tables[:-1]:
         data = encode(tables[table])
         path = output.path(table, receipt.slice_id)
         output.put(path, data)
         files.append(WrittenFile(path, hashlib.sha256(data).hexdigest(), len(data)))
-    receipt = replace(receipt, files=tuple(files), slicing=output.slicing)
+    receipt = replace(receipt, files=tuple(files), slicing=output.slicing or receipt.slicing)
     mark = encode(tables[output.mark], to_json(receipt))
     output.put(output.path(output.mark, receipt.slice_id), mark)
     return receipt.stored(len(mark), read_seal(mark).digest)
@@ -91,7 +92,7 @@ def stored_table(table: str, rows: pa.RecordBatch, output: Output) -> pa.Table:
     Raises:
         ValueError: ``rows`` has other columns.
     """
-    schema = file_schema(table, output.bundle_id, output.bundle_digest)
+    schema = file_schema(table, output.bundle_id, output.bundle_digest, output.fingerprint_digest)
     return pa.table(stored_rows(table, rows).columns, schema=schema)
 
 
@@ -151,10 +152,18 @@ def _receipt(attributed: AttributedSlice) -> SliceReceipt:
     return receipt_of(
         source,
         rows.num_rows,
-        verdicts=(VerdictCount.of(*row) for row in _rows(rows, "verdict", "source", "family", "reason")),
+        verdicts=verdict_counts(rows),
         reasons=(RejectCount(stage, reason, 1) for stage, reason in _rows(fingerprinted.rejects, "stage", "reason")),
         resampled=fingerprinted.images.column("resampled").to_pylist().count(True),
     )
+
+
+def verdict_counts(attributions: pa.RecordBatch) -> Iterator[VerdictCount]:
+    """How rows of ``attributions`` divide."""
+    columns = ["verdict", "source", "family", "reason"]
+    counted = pa.table(attributions.select(columns)).group_by(columns).aggregate([([], "count_all")])
+    for *words, images in zip(*(column.to_pylist() for column in counted.select([*columns, "count_all"]).columns), strict=True):
+        yield VerdictCount.of(*words)._replace(images=images)
 
 
 def _rows(rows: pa.RecordBatch, *columns: str) -> Iterator[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import signal
@@ -18,11 +19,13 @@ from PIL import Image
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
+from causalprint.models.bundles.gallery import read_gallery
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.commands.train import TrainConfig
 from causalprint.pipelines.training.bundle_files import LICENCE
 from causalprint.pipelines.training.features import FeatureError
 from causalprint.pipelines.training.train import TrainingError, train
+from causalprint.transforms.images.decode import decode
 from tests.bundles import photograph, tiny_prior
 from tests.forks import Forks
 
@@ -107,6 +110,17 @@ def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior:
     crops = np.stack([photograph(7001), a_checkerboard(7002), photograph(7003), a_checkerboard(7004)])
     verdicts = Attributor(bundle)(Fingerprinter(bundle, "cpu")(crops).fingerprint)
     assert [verdict.candidates[0].source for verdict in verdicts] == ["real", "checkerboard"] * 2
+    gallery = read_gallery(bundle)
+    assert gallery is not None
+    assert sorted(zip(gallery.source, gallery.origin, gallery.licence, strict=True)) == sorted(
+        (one.source, one.origin, one.licence) for one in bundle.manifest.data for _ in range(one.training)
+    )
+    with tarfile.open(shard) as archive:
+        stored = [file.read() for member in archive if member.name.endswith(".png") and (file := archive.extractfile(member))]
+    assert set(gallery.image_id.tolist()) == {hashlib.sha256(data).hexdigest() for data in stored}
+    pixels = {hashlib.sha256(data).hexdigest(): decode(data).pixels for data in stored}
+    first = Fingerprinter(bundle, "cpu")(np.stack([pixels[gallery.image_id[0]]])).fingerprint[0]
+    assert np.abs(first.astype(float) - gallery.fingerprint[0]).max() < 0.05
 
 
 @pytest.mark.slow

@@ -18,11 +18,13 @@ import pytest
 from PIL import Image
 
 from causalprint.schemas.arrays import Crops
+from causalprint.schemas.claims import ClaimKind, ManifestState
 from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.images import decoder_processes
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
 from tests.audits import command, photographs_tar
+from tests.claimed import encoded, exif, signed, vendor
 from tests.outputs import files_below
 from tests.transforms.images.test_decode import VARIANTS
 
@@ -60,7 +62,16 @@ def large_png(side: int) -> bytes:
 @pytest.mark.filterwarnings("ignore")
 def test_images_and_rejects_are_those_of_decoding_here() -> None:
     cut = [data[: len(data) // 2] for data in VARIANTS.values()]
-    data = [*VARIANTS.values(), *cut, b"", b"no image", b"\xff\xd8\xff" + bytes(99)]
+    claiming = signed(encoded("JPEG", exif=exif("Canon", "EOS R5")), "JPEG", vendor("Imagine Works"))
+    data = [
+        *VARIANTS.values(),
+        claiming,
+        claiming.replace(b"Imagine", b"Imagene"),
+        *cut,
+        b"",
+        b"no image",
+        b"\xff\xd8\xff" + bytes(99),
+    ]
     expected = [outcome(decode_crops, one) for one in data]
     assert len({len(one) for one in expected}) == 2, "images and rejects"
     with DecoderProcesses() as apart:
@@ -94,6 +105,30 @@ def test_a_process_that_dies_blames_no_image_and_another_one_takes_its_place(sig
         with pytest.raises(MachineFaultError, match=f"its decoder was killed by {signum.name}"):
             apart.decode(data, SIDE, ends)
         assert outcome(apart.decode, data) == outcome(decode_crops, data)
+
+
+@pytest.mark.parametrize(
+    ("deed", "seconds"), [("os.kill(os.getpid(), 11)", 60), ("time.sleep(99)", 0.5), ("[0] * (1 << 40)", 60)]
+)
+def test_a_manifest_that_kills_hangs_or_swells_costs_the_manifest_alone(
+    deed: str, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = signed(encoded("JPEG", exif=exif("Canon", "EOS R5")), "JPEG", vendor("Imagine Works"))
+    expected = outcome(decode_crops, data)
+    (tmp_path / "sitecustomize.py").write_text(f"""
+import os, time
+from causalprint.transforms.images import manifests
+def read(*_):
+    {deed}
+manifests.read_manifest = read
+""")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    with DecoderProcesses(manifest_seconds=seconds) as apart:
+        decoded, crops = apart.decode(data, SIDE, ends)
+        assert decoded.claims.c2pa is ManifestState.UNREAD
+        assert [claim.kind for claim in decoded.claims.claims] == [ClaimKind.CAMERA, ClaimKind.UNREAD]
+        assert (crops.tobytes(), *decoded[1:-1]) == (expected[0], *expected[2:-1]), "all else is as it is"
+        assert outcome(apart.decode, large_png(100)) == outcome(decode_crops, large_png(100))
 
 
 def test_processes_go_with_who_started_them(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
 
 import duckdb
 import pyarrow.parquet as pq
@@ -12,6 +11,7 @@ import pytest
 
 from causalprint.pipelines.audit_views import create_views
 from causalprint.schemas.accounts import Counts, ShardAccount, spread
+from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.runs import Change, Changes
@@ -34,7 +34,7 @@ def accounts(root: Path, shards: list[Shard]) -> list[ShardAccount]:
 
 def listed(root: Path, run_id: str, shards: list[Shard], inputs: tuple[str, ...] = ("s3://crawl/*.tar",)) -> Changes:
     run = run_into(output_at(root), run_id)
-    return write_list(accounts(root, shards), replace(run, config=replace(run.config, inputs=inputs)))
+    return write_list(accounts(root, shards), replace(run, config=AuditConfig(inputs, str(root))))
 
 
 def states(root: Path, run_id: str) -> dict[str, str]:
@@ -105,13 +105,6 @@ def test_counts_of_many_shards_add_up(tmp_path: Path) -> None:
     assert (found.shards, found.images, found.verdicts, found.rejects) == (30, whole.seen, whole.verdicts, whole.reasons)
 
 
-class Rescoring(NamedTuple):
-    """What a run is asked that reads no shard."""
-
-    output: str
-    storage: Storage = LOCAL
-
-
 def test_a_run_that_reads_no_shard_gives_verdicts_and_does_not_say_what_there_is(tmp_path: Path) -> None:
     output = output_at(tmp_path)
     for night, shards in enumerate([FIRST, SECOND]):
@@ -119,7 +112,7 @@ def test_a_run_that_reads_no_shard_gives_verdicts_and_does_not_say_what_there_is
     everything = [
         replace(account, shard_id=f"{number:032}") for number, account in enumerate(accounts(tmp_path, FIRST + SECOND[1:]))
     ]
-    run = replace(run_into(output, "r2"), bundle_id="other", config=cast("AuditConfig", Rescoring(str(tmp_path))))
+    run = replace(run_into(output, "r2"), bundle_id="other", config=AttributeConfig(str(tmp_path)))
     changes = write_list(everything, run)
     assert (changes.previous, changes.kept.shards) == (None, 5), "two versions of one shard among them"
     read_listed(str(tmp_path), "r2", LOCAL)

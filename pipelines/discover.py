@@ -1,0 +1,147 @@
+"""``causalprint discover``: candidate generators among the images of an audit that are like no known source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from causalprint.pipelines.embedded import Embedded, EmbeddedError, embedded
+from causalprint.pipelines.enroll import surroundings_of
+from causalprint.pipelines.fetch import Lost, fetch_first
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from causalprint.models.candidates import Cluster
+    from causalprint.pipelines.commands.discover import DiscoverConfig
+
+CANDIDATES_FILE, MEMBERS_FILE = "candidates.parquet", "members.parquet"
+
+
+class Candidate(NamedTuple):
+    """A row of ``candidates.parquet``; see :data:`~causalprint.schemas.candidates.CANDIDATES`."""
+
+    candidate: str
+    images: int
+    cohesion: float
+    nearest: str
+    distance: float
+    medoid: str
+
+
+class DiscoveryReport(NamedTuple):
+    """What ``discover --json`` prints.
+
+    Attributes:
+        output: the folder that was written to.
+        bundle: that enroll would extend.
+        unknown: different images that are like no known source; ``looked_at`` of them were.
+        in_candidates: how many of these are in a candidate.
+        candidates: the candidates, largest first.
+        extracted: images that were fetched.
+        lost: those that could not be.
+    """
+
+    output: str
+    bundle: str
+    unknown: int
+    looked_at: int
+    in_candidates: int
+    candidates: tuple[Candidate, ...]
+    extracted: int = 0
+    lost: tuple[Lost, ...] = ()
+
+
+def discover_candidates(config: DiscoverConfig, report: Callable[[str], None] = lambda _: None) -> DiscoveryReport:
+    """Groups what is unknown, and writes the groups and their images.
+
+    Raises:
+        EmbeddedError: the audit's embeddings cannot be used, or its bundle is not there.
+    """
+    import numpy as np
+
+    from causalprint.models.candidates import clusters, named
+    from causalprint.schemas.tables import FINGERPRINT_DIM
+
+    where = embedded(config.audit, config.bundle, config.storage)
+    if where.bundle is None:
+        raise EmbeddedError(f"the bundle {where.output.bundle_id} is not where the audit had it; give it by --bundle")
+    unknown, rows = _unknown(config, where)
+    prints = np.array([row.pop("fingerprint") for row in rows], np.float32).reshape(-1, FINGERPRINT_DIM)
+    report(f"grouping {len(rows):,} images")
+    found = clusters(prints, surroundings_of(where.bundle), config.least)
+    names = named([[rows[place]["image_id"] for place in one.members] for one in found], _earlier(config))
+    members = _members(found, names, rows)
+    candidates = tuple(
+        Candidate(name, len(one.members), one.cohesion, one.nearest, one.distance, rows[one.members[0]]["image_id"])
+        for name, one in zip(names, found, strict=True)
+    )
+    _write(config, candidates, members)
+    chosen = [row for row in members if row["rank"] <= config.extract]
+    outcomes = []
+    for number, row in enumerate(chosen, 1):
+        report(f"fetching image {number} of {len(chosen)}")
+        outcomes.append(fetch_first(row["image_id"], [row], f"{config.output}/images/{row['candidate']}", config.storage))
+    lost = tuple(outcome for outcome in outcomes if isinstance(outcome, Lost))
+    counts = unknown, len(rows), len(members)
+    return DiscoveryReport(config.output, str(where.bundle.directory), *counts, candidates, len(outcomes) - len(lost), lost)
+
+
+def _unknown(config: DiscoverConfig, where: Embedded) -> tuple[int, list[dict[str, Any]]]:
+    """How many different images are unknown, and of those to look at the fingerprint and a place."""
+    from causalprint.pipelines.open_audit import open_audit
+
+    condition = "verdict = 'unknown'" + (" OR (verdict = 'abstain' AND reason = 'no-source')" if config.no_source else "")
+    bundle = where.output.bundle_id.replace("'", "''")
+    with open_audit(config.audit, storage_options=config.storage.options) as tables:
+        ((count,),) = tables.sql(f"SELECT count(DISTINCT image_id) FROM findings WHERE {condition}").relation.fetchall()  # noqa: S608
+        query = f"""
+            WITH chosen AS (
+                SELECT image_id, arg_min(slice_id, (shard, member, "offset")) AS slice_id,
+                       min((shard, member, "offset")) AS place, any_value(metadata) AS metadata
+                FROM findings WHERE {condition} GROUP BY image_id ORDER BY image_id LIMIT {config.most}
+            )
+            SELECT c.image_id, e.fingerprint, e.shard, e.member, e."offset", e.slice_id,
+                   json_extract_string(CASE WHEN json_valid(c.metadata) THEN c.metadata END, '$.url') AS url
+            FROM chosen c JOIN embeddings e
+            ON e.bundle = '{bundle}' AND e.slice_id = c.slice_id AND (e.shard, e.member, e."offset") = c.place
+            ORDER BY c.image_id
+        """  # noqa: S608 - an id of ours
+        return count, tables.sql(query).rows()
+
+
+def _earlier(config: DiscoverConfig) -> dict[str, list[str]]:
+    """Images of each candidate of an earlier run into the same folder."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from causalprint.transforms.tables.output import get
+
+    data = get(config.output, MEMBERS_FILE, config.storage)
+    found: dict[str, list[str]] = {}
+    for row in [] if data is None else pq.read_table(pa.BufferReader(data), columns=["candidate", "image_id"]).to_pylist():
+        found.setdefault(row["candidate"], []).append(row["image_id"])
+    return found
+
+
+def _members(found: Sequence[Cluster], names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"candidate": name, "rank": rank, "likeness": likeness, **rows[place]}
+        for name, one in zip(names, found, strict=True)
+        for rank, (place, likeness) in enumerate(zip(one.members.tolist(), one.likeness.tolist(), strict=True), 1)
+    ]
+
+
+def _write(config: DiscoverConfig, candidates: Sequence[Candidate], members: Sequence[Mapping[str, Any]]) -> None:
+    import pyarrow as pa
+
+    from causalprint.schemas.candidates import CANDIDATES, MEMBERS
+    from causalprint.transforms.tables.output import put
+    from causalprint.transforms.tables.write_tables import encode
+
+    tables: tuple[tuple[str, pa.Table], ...] = (
+        (CANDIDATES_FILE, pa.Table.from_pylist([one._asdict() for one in candidates], CANDIDATES)),
+        (MEMBERS_FILE, pa.Table.from_pylist(list(members), MEMBERS)),
+    )
+    for name, table in tables:
+        put(config.output, name, encode(table), config.storage)
