@@ -140,7 +140,9 @@ def as_stored(
     return kept
 
 
-def estimate(audit: Moments, calibration: Calibration, members: Collection[str] | None, origins: Doubles | None = None) -> Estimates:
+def estimate(
+    audit: Moments, calibration: Calibration, members: Collection[str] | None, origins: Doubles | None = None
+) -> Estimates:
     """Shares of images by ``members``, sources of the bundle, together.
 
     Args:

@@ -61,7 +61,7 @@ class PrevalenceReport(NamedTuple):
         calibrated_on: where that is from, in words.
         labels: SHA-256 of the labels, lower-case hex; ``None`` without.
         rows: the shares, of all images first, then group after group, the largest first.
-        file: where they were written, below the output; ``None`` where they were not.
+        file: where they were written; ``None`` where they were not.
     """
 
     output: str
@@ -75,7 +75,9 @@ class PrevalenceReport(NamedTuple):
 
 PREVALENCE = pa.schema(
     [
-        column("group_by", pa.string(), "what the images are grouped by: all, shard, domain, year, a column or a key of the sidecar"),
+        column(
+            "group_by", pa.string(), "what the images are grouped by: all, shard, domain, year, a column or a key of the sidecar"
+        ),
         column("group", pa.string(), "the group; empty where an image has no such value"),
         column("what", pa.string(), "what the share is of: generated, source or family"),
         column("name", pa.string(), "of the source or family; `generated` for all generators together"),
@@ -92,15 +94,15 @@ PREVALENCE = pa.schema(
         column(
             "labels_needed",
             pa.int64(),
-            "images of the group, drawn by `causalprint sample` and labelled, that give an interval of at most 0.05 to each side; "
-            "null where it is no wider now",
+            "images of the group, drawn at random and labelled, that give an interval of at most 0.05 to each side; null where "
+            "it is no wider now",
             "image",
             nullable=True,
         ),
     ],
     metadata={
         "description": "Shares of what is generated, by source, family and group, with 95 % intervals. Made by `causalprint "
-        "prevalence`, not by an audit: `OUT/prevalence/bundle=<id>/<by>.parquet`. The metadata of a file names the digest of what "
-        "tells the bundle's errors (`calibration`) and of the labels."
+        "prevalence`, not by an audit: `OUT/prevalence/bundle=<id>/<by>.parquet`. The metadata of a file names the digests of "
+        "what tells the bundle's errors (`calibration`) and of the `labels`."
     },
 )

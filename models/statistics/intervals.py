@@ -101,3 +101,12 @@ def _reach(distance: Doubles, ratio: Doubles) -> Doubles:
         beyond = np.where(distance > 0, (ratio + distance**2) / (2 * np.where(distance > 0, distance, 1)), np.inf)
     reached: Doubles = np.where(root <= distance, root, beyond)
     return reached
+
+
+def unified_count(share: Doubles, images: Doubles) -> tuple[Doubles, Doubles]:
+    """The interval of a share of images (G,) that was counted: sampling alone."""
+
+    def spread(at: Doubles) -> Spread:
+        return Spread(np.sqrt(at * (1 - at) / images), np.maximum(images - 1, 1), np.zeros_like(at))
+
+    return unified(share, spread)

@@ -76,7 +76,7 @@ def labelled_share(sample: Labelled) -> Share:
 
 
 def _moved(logit: Doubles, part: Doubles, share: Doubles) -> Doubles:
-    """Chances of the strata (…, S), moved alike in their log odds (S,) until their mean, weighed by ``part``, is ``share`` (…)."""
+    """Chances (G, S) of strata, moved alike in their log odds (S,) until their mean, weighed by ``part``, is ``share`` (G,)."""
     low, high = np.full(len(share), -60.0), np.full(len(share), 60.0)
     for _ in range(50):
         middle = (low + high) / 2

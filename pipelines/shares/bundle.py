@@ -1,0 +1,127 @@
+"""The bundle whose verdicts an audit holds, and what tells how often it errs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from causalprint.schemas.config import Storage
+from causalprint.schemas.prior import EVEN, Prior
+
+if TYPE_CHECKING:
+    from causalprint.models.bundles.bundle import Bundle
+    from causalprint.models.bundles.manifest import Manifest
+    from causalprint.models.prevalence import Calibration
+
+
+class AuditBundleError(ValueError):
+    """The bundle, or what is to tell its errors, does not fit the audit; the message says why, and what to give."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditBundle:
+    """A bundle as an audit used it.
+
+    Attributes:
+        bundle_id: of its partition.
+        prior: of the audit.
+        manifest: the bundle's; ``None`` where the bundle is not here.
+        calibration: what it says of images of known sources; ``None`` where there are none.
+    """
+
+    bundle_id: str
+    prior: Prior
+    manifest: Manifest | None
+    calibration: Calibration | None
+
+
+def audit_bundle(output: str, storage: Storage, bundle: str | None, evaluation: str | None) -> AuditBundle:
+    """The bundle of the last run of the audit at ``output``; or the one that is given, if it has verdicts there.
+
+    Raises:
+        AuditBundleError: see there.
+        BundleError: the bundle that was given cannot be used.
+    """
+    from causalprint.models.bundles.bundle import BundleError, load_bundle
+    from causalprint.transforms.tables.committed import bundle_ids, run_ids
+    from causalprint.transforms.tables.write_manifest import read_manifest
+
+    there = bundle_ids(output, storage)
+    runs = [manifest.run for run_id in run_ids(output, storage) if (manifest := read_manifest(output, run_id, storage))]
+    run = next((one for one in reversed(runs) if one.bundle_id in there), None)
+    if bundle is None:
+        if run is None and len(there) != 1:
+            raise AuditBundleError(
+                f"no run has finished in {output}: say by --bundle whose verdicts are meant, {', '.join(there)}"
+            )
+        bundle_id, prior = (there[0], EVEN) if run is None else (run.bundle_id, run.config.prior)
+        try:
+            found = load_bundle(None if run is None else run.config.bundle, prior=prior)
+        except BundleError:
+            found = None
+        if found is None or found.bundle_id != bundle_id:
+            if evaluation is not None:
+                raise AuditBundleError(
+                    f"the bundle {bundle_id} is not where the audit had it; give --bundle, the folder that it is in"
+                )
+            return AuditBundle(bundle_id, prior, None, None)
+    else:
+        priors = {one.bundle_id: one.config.prior for one in runs}
+        tried = [load_bundle(bundle, prior=prior) for prior in dict.fromkeys([*priors.values(), EVEN])]
+        fitting = [one for one in tried if one.bundle_id in there]
+        if not fitting:
+            raise AuditBundleError(
+                f"{bundle} is bundle {tried[-1].bundle_id}, which has no verdict in {output}; it has {', '.join(there)}"
+            )
+        found = fitting[0]
+    calibration = _held_out(found) if evaluation is None else _evaluated(found, evaluation, storage)
+    return AuditBundle(found.bundle_id, found.prior, found.manifest, calibration)
+
+
+def _held_out(bundle: Bundle) -> Calibration | None:
+    from causalprint.models.bundles.bundle import HELD_OUT_FILE
+    from causalprint.models.bundles.held_out import read_held_out
+    from causalprint.models.prevalence import Calibration, as_stored
+
+    held_out = read_held_out(bundle)
+    if held_out is None or not len(held_out.generated):
+        return None
+    sources = bundle.manifest.sources
+    chances = as_stored(held_out.probabilities, held_out.generated, sources)
+    digest = next(file.sha256 for file in bundle.manifest.files if file.path == HELD_OUT_FILE)
+    about = f"{len(chances):,} images that the bundle's training held out"
+    return Calibration.of(sources, chances, held_out.source, held_out.origin, digest, about)
+
+
+def _evaluated(bundle: Bundle, evaluation: str, storage: Storage) -> Calibration:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from causalprint.models.attribution import Attributor
+    from causalprint.models.prevalence import Calibration, as_stored
+    from causalprint.pipelines.evaluation.output import PREDICTIONS
+    from causalprint.transforms.tables.output import get
+
+    data = get(evaluation, PREDICTIONS, storage)
+    if data is None:
+        raise AuditBundleError(f"{evaluation} holds no {PREDICTIONS}; give the --output of causalprint evaluate")
+    own = f"{bundle.manifest.name}-{bundle.own_digest[:12]}"
+    columns = ["image_id", "source", "origin", "bundle", "fingerprint"]
+    table = pq.read_table(pa.BufferReader(data), columns=columns)
+    table = table.filter(pa.compute.equal(table["bundle"], own))
+    if not len(table):
+        raise AuditBundleError(
+            f"{evaluation} evaluated other bundles than {own}; evaluate it: causalprint evaluate … --bundle DIR"
+        )
+    fingerprints = np.stack(table["fingerprint"].to_numpy(zero_copy_only=False)).astype(np.float32)
+    kept = fingerprints.any(axis=1)  # a flat image has no score in an audit either
+    attributor = Attributor(bundle)
+    chances = [attributor.chances(row) for row in fingerprints[kept]]
+    sources = bundle.manifest.sources
+    stored = as_stored(np.array([one.sources for one in chances]), np.array([one.generated for one in chances]), sources)
+    source, origin = (np.array(table[name].to_pylist(), np.str_)[kept] for name in ("source", "origin"))
+    about = f"{int(kept.sum()):,} images of the evaluation {evaluation}"
+    return Calibration.of(sources, stored, source, origin, hashlib.sha256(data).hexdigest(), about)
