@@ -27,6 +27,9 @@ FEW_ORIGINS = 5
 """Origins of a source below which what differs between origins is taken from other generators."""
 WIDE = 0.5
 """Width of an interval that says too little."""
+TELLING = 10.0
+"""How many times the variance of what is known of origins the squared difference between sources must be, or scores tell nothing:
+the rule for weak instruments (Staiger and Stock, Econometrica 65, 1997)."""
 HALF_WIDTH = 0.05
 """What labels are to bring an interval to, to each side."""
 _NORMAL = 1.959964
@@ -100,6 +103,7 @@ class Estimates(NamedTuple):
     Attributes:
         share, low, high: estimate and 95 % interval.
         origins: the fewest origins that what was said of a source rests on.
+        weak: whether scores hardly tell the members from others: then every share is possible.
         outside: whether the scores are such as no mixture of the held-out images gives.
         labels: images to label, drawn at random, for an interval of :data:`HALF_WIDTH` to each side.
     """
@@ -108,6 +112,7 @@ class Estimates(NamedTuple):
     low: Doubles
     high: Doubles
     origins: int
+    weak: bool
     outside: Mask
     labels: Labels
 
@@ -155,7 +160,9 @@ def estimate(
     groups = len(audit.images)
     nothing = np.full(groups, np.nan)
     if problem is None:
-        return Estimates(nothing, np.zeros(groups), np.ones(groups), 0, np.zeros(groups, np.bool_), np.zeros(groups, np.int64))
+        return Estimates(
+            nothing, np.zeros(groups), np.ones(groups), 0, True, np.zeros(groups, np.bool_), np.zeros(groups, np.int64)
+        )
     images = np.maximum(audit.images, 1)
     means = audit.total @ problem.columns / images[:, None]
     score = problem.columns @ problem.weights
@@ -182,7 +189,7 @@ def estimate(
         )
         return Spread(np.sqrt(variance), np.maximum(variance**2 / np.maximum(ended, 1e-300), 1), lean)
 
-    low, high = unified(found, spread)
+    low, high = (np.zeros(groups), np.ones(groups)) if problem.weak else unified(found, spread)
     share = np.clip(found, 0, 1)
     outside = np.abs(found - share) > 3 * spread(share).error
     labels = np.where(high - low > 2 * HALF_WIDTH, problem.labels(low, high), 0)
@@ -192,6 +199,7 @@ def estimate(
         np.where(unknown, 0.0, low),
         np.where(unknown, 1.0, high),
         problem.origins,
+        problem.weak,
         outside & ~unknown,
         labels,
     )
@@ -209,6 +217,7 @@ class _Problem(NamedTuple):
         third: third central moment of the same.
         count: origins, (C,); ``freedom``: degrees of freedom of ``spread``.
         origins: the fewest that anything rests on.
+        weak: see :class:`Estimates`.
         raw: mean and variance of the members' probability itself, for members and for others, (2, 2).
     """
 
@@ -222,6 +231,7 @@ class _Problem(NamedTuple):
     count: Doubles
     freedom: Doubles
     origins: int
+    weak: bool
     raw: Doubles
 
     @staticmethod
@@ -250,6 +260,7 @@ class _Problem(NamedTuple):
         between = np.maximum(spread - noise @ units / count, 0)
         third = (off**3) @ units / count
         origins = int(count.min())
+        weak = bool(TELLING * (spread / count)[1:].max() > 1 or TELLING * (spread / count)[0] > 1)
         if count[0] < FEW_ORIGINS and not alone:
             borrowed = _pooled(calibration)
             if borrowed is None:
@@ -260,7 +271,7 @@ class _Problem(NamedTuple):
         own, rows = mean[:, 0], (units[:, 0], ~units[:, 0])
         raw = np.array([(own[one].mean(), square[one, 0, 0].mean() - own[one].mean() ** 2) for one in rows])
         squares = np.array([squared[of_class].mean() for of_class in units.T])
-        return _Problem(columns, means, weights, squares, spread, between, third, count, freedom, origins, raw)
+        return _Problem(columns, means, weights, squares, spread, between, third, count, freedom, origins, weak, raw)
 
     def labels(self, low: Doubles, high: Doubles) -> Labels:
         """How many labels suffice wherever in the interval the share is: (Angelopoulos et al., PPI++, 2023, section 6)."""

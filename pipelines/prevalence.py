@@ -109,7 +109,7 @@ def _rows(tables: AuditTables, by: str, asked: AuditBundle, truth: Labels | None
     moments = _moments(tables, groups, asked)
     labelled = None if truth is None else _labelled(tables, groups, asked, truth)
     answers = [_shares(target, groups, counts, moments, asked, labelled) for target in targets]
-    for place in range(len(groups.names)):
+    for place in np.flatnonzero(counts.images).tolist():
         for rows in answers:
             yield rows[place]
 
@@ -225,27 +225,21 @@ def _shares(
     from causalprint.models.prevalence import FEW_IMAGES, FEW_ORIGINS, WIDE, estimate
     from causalprint.models.statistics.intervals import unified_count
 
-    said = counts.of(target)
-    base = np.maximum(counts.images, 1)
-    share = said / base
-    low, high = unified_count(share, base)
-    method, why, needed = Method.COUNTED, [NO_CALIBRATION] * len(base), [0] * len(base)
+    said, base = counts.of(target), np.maximum(counts.images, 1)
     calibration: Calibration | None = asked.calibration
-    if calibration is not None and moments is not None:
-        found = estimate(moments, calibration, target.members, groups.origins)
-        if found.origins:
-            method = Method.CORRECTED
-            share, low, high, needed = found.share, found.low, found.high, found.labels.tolist()
-            few = f"it rests on {found.origins} origin{'s' * (found.origins > 1)} of held-out images, fewer than {FEW_ORIGINS}"
-            why = [few if found.origins < FEW_ORIGINS else ""] * len(base)
-            why = [
-                "its scores are such as no mixture of the held-out images has" if out else text
-                for out, text in zip(found.outside, why, strict=True)
-            ]
-        else:
-            why = [f"the held-out images do not tell how {target.name} scores, so verdicts are counted, false ones too"] * len(
-                base
-            )
+    found = None if calibration is None or moments is None else estimate(moments, calibration, target.members, groups.origins)
+    if found is None or not found.origins:
+        share = said / base
+        low, high = unified_count(share, base)
+        method, needed = Method.COUNTED, [0] * len(base)
+        unknown = f"the held-out images do not tell how {target.name} scores, so verdicts are counted, false ones too"
+        why = [NO_CALIBRATION if found is None else unknown] * len(base)
+    else:
+        method, (share, low, high), needed = Method.CORRECTED, found[:3], found.labels.tolist()
+        few = f"it rests on {found.origins} origin{'s' * (found.origins > 1)} of held-out images, fewer than {FEW_ORIGINS}"
+        alike = f"its scores hardly tell {target.name} from all else" if found.weak else ""
+        fine = alike or (few if found.origins < FEW_ORIGINS else "")
+        why = ["its scores are such as no mixture of the held-out images has" if out else fine for out in found.outside]
     rows = []
     for place, name in enumerate(groups.names):
         row = PrevalenceRow(

@@ -82,7 +82,12 @@ PREVALENCE = pa.schema(
         column("what", pa.string(), "what the share is of: generated, source or family"),
         column("name", pa.string(), "of the source or family; `generated` for all generators together"),
         column("images", pa.int64(), "images of the group that have scores: the base of the shares", "image"),
-        column("unscored", pa.int64(), "its images without: too small, damaged, flat; nothing is said of them", "image"),
+        column(
+            "unscored",
+            pa.int64(),
+            "its images without: too small, damaged, flat; nothing is said of them, nor of groups of such images alone",
+            "image",
+        ),
         column("labelled", pa.int64(), "labelled images that the share rests on", "image"),
         column("counted", pa.float64(), "share of verdicts, as they are, false ones too", "1 (0 to 1)"),
         column("share", pa.float64(), "the estimate", "1 (0 to 1)"),

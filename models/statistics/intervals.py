@@ -11,7 +11,7 @@ from scipy.special import stdtr, stdtrit
 from causalprint.schemas.arrays import Doubles
 
 LEVEL = 0.95
-_HALVINGS = 32
+_HALVINGS = 24
 _LEAN = 1.8
 """Standard errors at which the lean is taken: between the limit of one side, 1.64, and that of two, 1.96."""
 
@@ -82,7 +82,7 @@ def _accepted(below: Doubles, above: Doubles, freedom: Doubles, level: float) ->
     """How many standard errors below and above a share are accepted that is so many away from 0 and from 1."""
     least, most = np.zeros_like(below), np.square(stdtrit(freedom, 0.5 + level / 2))
     low, high = _reach(below, most), _reach(above, most)
-    near = np.flatnonzero(np.isinf(low) | np.isinf(high) | (low != high) | (low * low != most))
+    near = np.flatnonzero(np.sqrt(most) > np.minimum(below, above))  # elsewhere no bound is in reach, and these are Student's
     if not len(near):
         return low, high
     below, above, freedom, least, most = below[near], above[near], freedom[near], least[near], most[near]
@@ -97,9 +97,7 @@ def _accepted(below: Doubles, above: Doubles, freedom: Doubles, level: float) ->
 def _reach(distance: Doubles, ratio: Doubles) -> Doubles:
     """Where the logarithm of the squared likelihood ratio reaches ``ratio``, towards a bound at ``distance``."""
     root = np.sqrt(ratio)
-    with np.errstate(divide="ignore"):
-        beyond = np.where(distance > 0, (ratio + distance**2) / (2 * np.where(distance > 0, distance, 1)), np.inf)
-    reached: Doubles = np.where(root <= distance, root, beyond)
+    reached: Doubles = np.where(root <= distance, root, (ratio + distance**2) / (2 * np.maximum(distance, 1e-100)))
     return reached
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from causalprint.models.statistics.intervals import Spread, unified
 from causalprint.schemas.arrays import Doubles, Mask, Text
 
+_SHIFTS = np.linspace(-30, 30, 1201)
+
 
 class Labelled(NamedTuple):
     """A random sample of n images of a set, and what is known of the set.
@@ -64,23 +66,14 @@ def labelled_share(sample: Labelled) -> Share:
     left = 1.0 if min(true, count - true) < 5 or before <= 0 else min(max(after / before, 0.02), 1.0)
     smooth = (np.bincount(place, truth) + 0.5) / (many + 1)
     logit = np.log(smooth / (1 - smooth))
+    of_shift = 1 / (1 + np.exp(-(logit + _SHIFTS[:, None]))) @ part
 
     def spread(share: Doubles) -> Spread:
-        chances = _moved(logit, part, share)
+        shift = np.interp(share, of_shift, _SHIFTS)  # strata are moved alike in their log odds until they make the share
+        chances = 1 / (1 + np.exp(-(logit + shift[:, None])))
         variance = left * (part**2 / many * chances * (1 - chances)).sum(axis=1)
         freedom = np.full(len(share), max(count - len(names), 1), np.float64)
         return Spread(np.sqrt(variance), freedom, np.zeros(len(share)))
 
     low, high = unified(np.array([found]), spread)
     return Share(float(np.clip(found, 0, 1)), float(low[0]), float(high[0]))
-
-
-def _moved(logit: Doubles, part: Doubles, share: Doubles) -> Doubles:
-    """Chances (G, S) of strata, moved alike in their log odds (S,) until their mean, weighed by ``part``, is ``share`` (G,)."""
-    low, high = np.full(len(share), -60.0), np.full(len(share), 60.0)
-    for _ in range(50):
-        middle = (low + high) / 2
-        less = (1 / (1 + np.exp(-(logit + middle[:, None])))) @ part < share
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
-    moved: Doubles = 1 / (1 + np.exp(-(logit + low[:, None])))
-    return moved
