@@ -176,15 +176,15 @@ def estimate(
     def spread(share: Doubles) -> Spread:
         parts = share[:, None] * own + (1 - share)[:, None] * rest
         drawn = np.maximum(np.maximum(parts @ problem.square - share**2, 0) / images, sampled)
-        many = np.where(np.isnan(of_audit)[:, None], problem.count, np.maximum(parts * of_audit[:, None], 1))
-        known = parts**2 * problem.spread / problem.count
-        asked = parts**2 * problem.between / many
-        variance = drawn + (known + asked).sum(axis=1)
-        ended = drawn**2 / np.maximum(images - 1, 1) + ((known + asked) ** 2 / problem.freedom).sum(axis=1)
+        asked = np.where(np.isnan(of_audit)[:, None], problem.many, np.maximum(parts * of_audit[:, None], 1))
+        known = parts**2 * problem.spread / problem.many
+        other = parts**2 * problem.between / asked
+        variance = drawn + (known + other).sum(axis=1)
+        ended = drawn**2 / np.maximum(images - 1, 1) + ((known + other) ** 2 / problem.freedom).sum(axis=1)
         third = parts**3 * problem.third
         lean = lean_of(
-            (third * (1 / many**2 - 1 / problem.count**2)).sum(axis=1),
-            -(third * (1 / many + 1 / problem.count) / problem.count).sum(axis=1),
+            (third * (1 / asked**2 - 1 / problem.many**2)).sum(axis=1),
+            -(third * (1 / asked + 1 / problem.many) / problem.many).sum(axis=1),
             np.sqrt(variance),
         )
         return Spread(np.sqrt(variance), np.maximum(variance**2 / np.maximum(ended, 1e-300), 1), lean)
@@ -215,7 +215,7 @@ class _Problem(NamedTuple):
         square: mean square of that sum, (C,).
         spread: variance of its means over origins, (C,); ``between``: without what is due to few images.
         third: third central moment of the same.
-        count: origins, (C,); ``freedom``: degrees of freedom of ``spread``.
+        many: origins, (C,); ``freedom``: degrees of freedom of ``spread``.
         origins: the fewest that anything rests on.
         weak: see :class:`Estimates`.
         raw: mean and variance of the members' probability itself, for members and for others, (2, 2).
@@ -228,7 +228,7 @@ class _Problem(NamedTuple):
     spread: Doubles
     between: Doubles
     third: Doubles
-    count: Doubles
+    many: Doubles
     freedom: Doubles
     origins: int
     weak: bool
@@ -239,11 +239,12 @@ class _Problem(NamedTuple):
         """``None`` where nothing is known of one of the classes, or nothing tells them apart."""
         names, of_unit = np.array(calibration.sources), calibration.source
         graphics = GRAPHIC in calibration.sources  # else they are told from photographs by nothing
-        columns, units = (_classes(one, members, graphics=graphics) for one in (names, of_unit))
-        kept = columns.any(axis=0) & units.any(axis=0)
+        told, met = (_classes(one, members, graphics=graphics) for one in (names, of_unit))
+        kept: Mask = np.asarray(told.any(axis=0) & met.any(axis=0))
         if not kept[0] or kept.sum() < 2:
             return None
-        columns, units = columns[:, kept].astype(np.float64), units[:, kept]
+        columns: Doubles = told[:, kept].astype(np.float64)
+        units: Mask = met[:, kept]
         moments = calibration.moments
         mean = moments.total @ columns / moments.images[:, None]
         square = np.einsum("kc,ukl,ld->ucd", columns, moments.square, columns) / moments.images[:, None, None]
@@ -268,8 +269,8 @@ class _Problem(NamedTuple):
             else:
                 spread[0] = between[0] = borrowed[0]
                 freedom[0], third[0], origins = borrowed[1], 0, int(min(count[1:].min(), borrowed[1] + 1))
-        own, rows = mean[:, 0], (units[:, 0], ~units[:, 0])
-        raw = np.array([(own[one].mean(), square[one, 0, 0].mean() - own[one].mean() ** 2) for one in rows])
+        own = units[:, 0]
+        raw = np.array([(mean[one, 0].mean(), square[one, 0, 0].mean() - mean[one, 0].mean() ** 2) for one in (own, ~own)])
         squares = np.array([squared[of_class].mean() for of_class in units.T])
         return _Problem(columns, means, weights, squares, spread, between, third, count, freedom, origins, weak, raw)
 

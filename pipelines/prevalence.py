@@ -209,8 +209,7 @@ def _labelled(tables: AuditTables, groups: Groups, asked: AuditBundle, truth: La
         raise PrevalenceError(
             f"{len(strangers)} labelled images have no score in this audit, {min(strangers)} among them; label images of it"
         )
-    place, chances, label, weight, stratum = zip(*parts, strict=True)
-    return _LabelledRows(np.array(place), np.array(chances), np.array(label), np.array(weight), np.array(stratum))
+    return _LabelledRows(*(np.array(column) for column in zip(*parts, strict=True)))
 
 
 def _shares(
@@ -251,7 +250,9 @@ def _shares(
             int(counts.unscored[place]),
             0,
             round(float(said[place] / base[place]), 6),
-            *(_rounded(one[place]) for one in (share, low, high)),
+            _rounded(share[place]),
+            _rounded(low[place]),
+            _rounded(high[place]),
             method,
             useless=False,
             why=why[place] or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
     from causalprint.models.bundles.manifest import Manifest
     from causalprint.models.prevalence import Calibration
+    from causalprint.schemas.arrays import Scores, Text
 
 
 class AuditBundleError(ValueError):
@@ -45,7 +46,8 @@ def audit_bundle(output: str, storage: Storage, bundle: str | None, evaluation: 
         AuditBundleError: see there.
         BundleError: the bundle that was given cannot be used.
     """
-    from causalprint.models.bundles.bundle import BundleError, load_bundle
+    from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.bundles.manifest import BundleError
     from causalprint.transforms.tables.committed import bundle_ids, run_ids
     from causalprint.transforms.tables.write_manifest import read_manifest
 
@@ -96,12 +98,26 @@ def _held_out(bundle: Bundle) -> Calibration | None:
     return Calibration.of(sources, chances, held_out.source, held_out.origin, digest, about)
 
 
-def _evaluated(bundle: Bundle, evaluation: str, storage: Storage) -> Calibration:
+class EvaluatedImages(NamedTuple):
+    """Images of an evaluation that have a score: what an audit would store of them (N, K), source, origin; the file's SHA-256."""
+
+    probabilities: Scores
+    source: Text
+    origin: Text
+    digest: str
+
+
+def evaluated_images(bundle: Bundle, evaluation: str, storage: Storage) -> EvaluatedImages:
+    """What ``bundle`` says of the images of ``evaluation``, output of ``causalprint evaluate``: of its fingerprints, again.
+
+    Raises:
+        AuditBundleError: there is no evaluation of this bundle.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from causalprint.models.attribution import Attributor
-    from causalprint.models.prevalence import Calibration, as_stored
+    from causalprint.models.prevalence import as_stored
     from causalprint.pipelines.evaluation.output import PREDICTIONS
     from causalprint.transforms.tables.output import get
 
@@ -123,5 +139,12 @@ def _evaluated(bundle: Bundle, evaluation: str, storage: Storage) -> Calibration
     sources = bundle.manifest.sources
     stored = as_stored(np.array([one.sources for one in chances]), np.array([one.generated for one in chances]), sources)
     source, origin = (np.array(table[name].to_pylist(), np.str_)[kept] for name in ("source", "origin"))
-    about = f"{int(kept.sum()):,} images of the evaluation {evaluation}"
-    return Calibration.of(sources, stored, source, origin, hashlib.sha256(data).hexdigest(), about)
+    return EvaluatedImages(stored, source, origin, hashlib.sha256(data).hexdigest())
+
+
+def _evaluated(bundle: Bundle, evaluation: str, storage: Storage) -> Calibration:
+    from causalprint.models.prevalence import Calibration
+
+    found = evaluated_images(bundle, evaluation, storage)
+    about = f"{len(found.source):,} images of the evaluation {evaluation}"
+    return Calibration.of(bundle.manifest.sources, *found, about)

@@ -93,23 +93,23 @@ def _draw(tables: AuditTables, bundle_id: str, wanted: int, seed: int) -> tuple[
     counts = np.zeros(len(BANDS) + 1, np.int64)
     kept: list[list[tuple[int, int, Drawn]]] = [[] for _ in counts]
     for number, row in enumerate(_rows(tables, bundle_id)):
-        chance, *place, url = row
+        chance, image_id, shard, member, offset, url = row
         band = int(np.searchsorted(BANDS, chance, side="right"))
         counts[band] += 1
         # As likely as any other to be among the least, whatever the order of rows; the heap holds the least, largest first.
-        key = digest(str(seed), *map(str, place))
-        entry = (-int(key, 16), number, Drawn(*place, url or "", "", 0.0))
+        key = digest(seed, image_id, shard, member, offset)
+        entry = (-int(key, 16), number, Drawn(image_id, shard, member, offset, url or "", "", 0.0))
         if len(kept[band]) < wanted:
             heapq.heappush(kept[band], entry)
         else:
             heapq.heappushpop(kept[band], entry)
     chosen: list[tuple[str, Drawn]] = []
-    letters = sorted("abcd", key=lambda letter: digest(str(seed), "stratum", letter))  # who labels should not read scores in them
+    letters = sorted("abcd", key=lambda letter: digest(seed, "stratum", letter))  # who labels should not read scores in them
     for band, share in enumerate(_shares(counts, wanted)):
         least = sorted(kept[band], reverse=True)[:share]
         weight = float(counts[band] / share) if share else 0.0
         for *_, one in least:
-            order = digest(str(seed), "order", one.image_id, one.member)
+            order = digest(seed, "order", one.image_id, one.member)
             chosen.append((order, one._replace(stratum=letters[band], weight=weight)))
     return [one for _, one in sorted(chosen, key=lambda pair: pair[0])], int(counts.sum())
 

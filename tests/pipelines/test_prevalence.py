@@ -47,8 +47,8 @@ def with_held_out(directory: Path, bundle: Bundle, seed: int = 0) -> Bundle:
     data = tuple(Origin(source, f"origin {number}", 8, 0, "CC0") for source in sources for number in range(7))
     names, origins = zip(*rows, strict=True)
     tensors = held_out_tensors(names, origins, chances.astype(np.float32), 1 - chances[:, 0].astype(np.float32), data)
-    parts = [load_file(directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE)]
-    return save_bundle(directory, replace(bundle.manifest, data=data, files=()), *parts, {}, tensors)
+    fingerprint, attribution = (load_file(directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
+    return save_bundle(directory, replace(bundle.manifest, data=data, files=()), fingerprint, attribution, {}, tensors)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def audited(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Audited
         about = {"url": f"https://{DOMAINS[number >= 52]}/{number}.jpg", "date": f"20{10 + number % 3}-01-01", "camera": "X'1"}
         members += [(f"{number:05}.jpg", jpeg(number)), (f"{number:05}.json", json.dumps(about).encode())]
     shard = tar(root / "shards" / "0.tar", [*members, ("small.jpg", jpeg(0, 64))])
-    audit(inputs=[str(shard)], output=str(root / "out"), bundle=str(root / "bundle"))
+    audit(inputs=(str(shard),), output=str(root / "out"), bundle=str(root / "bundle"))
     return Audited(root / "out", root / "bundle", shard)
 
 
@@ -81,10 +81,10 @@ def test_held_out_scores_are_kept_and_a_bundle_with_others_is_refused(audited: A
     (moved / HELD_OUT_FILE).write_bytes((moved / ATTRIBUTION_FILE).read_bytes())
     with pytest.raises(BundleError, match="fetch it again"):
         load_bundle(moved)
-    parts = [load_file(moved / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE)]
+    fingerprint, attribution = (load_file(moved / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
     wrong = {"place": np.zeros(3, np.int32), "probabilities": np.zeros((3, 2), np.float32), "generated": np.zeros(3, np.float32)}
     with pytest.raises(BundleError, match="no scores of 6 sources"):
-        save_bundle(moved, replace(bundle.manifest, files=()), *parts, {}, wrong)
+        save_bundle(moved, replace(bundle.manifest, files=()), fingerprint, attribution, {}, wrong)
 
 
 def test_shares_of_all_images_and_of_groups(audited: Audited, capsys: Capture) -> None:
