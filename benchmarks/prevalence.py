@@ -1,8 +1,8 @@
 """How often 95 % intervals of shares hold the truth: by counting, by what the literature does, and by `causalprint prevalence`.
 
 python benchmarks/prevalence.py                                    made-up datasets, whose origins have errors of their own
-python benchmarks/prevalence.py --evaluation DIR --bundle BUNDLE   images of an evaluation: half of the origins of each source tell
-                                                                   the bundle's errors, the datasets are drawn from the others
+python benchmarks/prevalence.py --evaluation DIR --bundle BUNDLE   images of an evaluation: half of the origins tell the bundle's
+                                                                   errors, the datasets are drawn from the others
 
 It prints a table for docs/results/prevalence.md: by the true share of generated images, how many of 100 intervals hold it, and
 how wide they are on average.

@@ -15,7 +15,7 @@ LOG_ODDS, BETWEEN = (-3.0, -4.0, 2.0, 1.0), (1.0, 0.8, 1.3, 1.3)
 
 
 class Drawn(NamedTuple):
-    """Of N images: probabilities (N, 4) of :data:`SOURCES`, the place of what made each among them, (N,), and its origin, (N,)."""
+    """Of N images: probabilities (N, 4) of :data:`SOURCES`; the place of what made each among them, and its origin, (N,)."""
 
     probabilities: Scores
     source: Labels

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
@@ -21,6 +22,7 @@ from causalprint.pipelines.audit import audit
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.pipelines.prevalence import prevalence_of
 from causalprint.schemas.config import Storage
+from causalprint.schemas.evaluations import PREDICTIONS
 from causalprint.schemas.prevalence import PREVALENCE, PrevalenceRow
 from causalprint.transforms.tables.verify import verify
 from tests.audits import Answer, command, jpeg, tar
@@ -148,6 +150,39 @@ def test_a_bundle_that_cannot_tell_its_errors_counts_and_says_so(audited: Audite
     generated = next(row for row in found.rows if row.what == "generated")
     assert (generated.method, generated.useless, generated.share) == ("counted", True, generated.counted)
     assert "how often the bundle errs" in (generated.why or "")
+
+
+def test_an_evaluation_tells_the_errors_of_the_bundle_that_it_evaluated(
+    audited: Audited, bundle: Bundle, tmp_path: Path, capsys: Capture
+) -> None:
+    with open_audit(str(audited.output)) as tables:
+        found = tables.sql("SELECT image_id, verdict, fingerprint FROM embeddings JOIN attributions USING (image_id)").rows()
+    draw = np.random.default_rng(0)
+    sources, origins = (
+        draw.choice(names, len(found)) for names in (["real", "alpha", "unheard-of"], [f"o{n}" for n in range(12)])
+    )
+    columns: dict[str, list[Any]] = {
+        "image_id": [row["image_id"] for row in found],
+        "source": sources.tolist(),
+        "origin": origins.tolist(),
+        "bundle": [load_bundle(audited.bundle).bundle_id] * len(found),
+        "fingerprint": [np.array(row["fingerprint"], np.float16) for row in found],
+    }
+    names = [field.name for field in PREDICTIONS]
+    nothing = {"probability": 0.0, "generated_probability": 0.0, "novelty": 0.0}
+    rows = {name: columns.get(name, [nothing.get(name, "")] * len(found)) for name in names}
+    (tmp_path / "evaluation").mkdir()
+    pq.write_table(pa.table(rows, schema=PREDICTIONS), tmp_path / "evaluation" / "predictions.parquet")
+    answer = command(capsys, "prevalence", audited.output, "--evaluation", tmp_path / "evaluation")
+    assert f"{len(found)} images of the evaluation" in answer.found["calibrated_on"]
+    (generated,) = rows_of(answer, what="generated")
+    assert "hardly tell" in generated["why"]  # labels were drawn at random
+    assert (generated["low"], generated["high"]) == (0, 1)
+    (gamma,) = rows_of(answer, name="gamma", what="source")
+    assert gamma["method"] == "counted"
+    other = command(capsys, "prevalence", audited.output, "--evaluation", tmp_path / "evaluation", "--bundle", bundle.directory)
+    assert other.code == 1
+    assert "has no verdict" in other.found["error"]
 
 
 def test_a_sample_is_drawn_labelled_and_rested_on(audited: Audited, tmp_path: Path, capsys: Capture) -> None:
