@@ -72,6 +72,8 @@ def prevalence_of(
         for each in (ALL,) if by == ALL else (ALL, by):
             report(f"shares by {each}")
             rows += _rows(tables, each, asked, truth)
+    if not rows:
+        raise PrevalenceError(f"no image of {output} has a score by {asked.bundle_id}, so that there is no share to tell")
     calibration = asked.calibration
     return PrevalenceReport(
         output,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from causalprint.schemas.config import Storage
+from causalprint.schemas.attribute import AttributeConfig
+from causalprint.schemas.config import AuditConfig, Storage
+from causalprint.schemas.elements import digest
 from causalprint.schemas.prior import EVEN, Prior
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from causalprint.models.bundles.manifest import Manifest
     from causalprint.models.prevalence import Calibration
     from causalprint.schemas.arrays import Scores, Text
+    from causalprint.schemas.runs import Run
 
 
 class AuditBundleError(ValueError):
@@ -46,41 +50,54 @@ def audit_bundle(output: str, storage: Storage, bundle: str | None, evaluation: 
         AuditBundleError: see there.
         BundleError: the bundle that was given cannot be used.
     """
-    from causalprint.models.bundles.bundle import load_bundle
     from causalprint.models.bundles.manifest import BundleError
     from causalprint.transforms.tables.committed import bundle_ids, run_ids
     from causalprint.transforms.tables.write_manifest import read_manifest
 
     there = bundle_ids(output, storage)
-    runs = [manifest.run for run_id in run_ids(output, storage) if (manifest := read_manifest(output, run_id, storage))]
-    run = next((one for one in reversed(runs) if one.bundle_id in there), None)
+    manifests = (read_manifest(output, run_id, storage) for run_id in reversed(run_ids(output, storage)))
+    runs = [manifest.run for manifest in manifests if manifest is not None and manifest.run.bundle_id in there]
+    if not runs:
+        raise AuditBundleError(f"no run has finished in {output}; the same audit again completes it")
     if bundle is None:
-        if run is None and len(there) != 1:
-            raise AuditBundleError(
-                f"no run has finished in {output}: say by --bundle whose verdicts are meant, {', '.join(there)}"
-            )
-        bundle_id, prior = (there[0], EVEN) if run is None else (run.bundle_id, run.config.prior)
         try:
-            found = load_bundle(None if run is None else run.config.bundle, prior=prior)
+            found = _bundle_of(runs[0], runs, None)
         except BundleError:
             found = None
-        if found is None or found.bundle_id != bundle_id:
-            if evaluation is not None:
-                raise AuditBundleError(
-                    f"the bundle {bundle_id} is not where the audit had it; give --bundle, the folder that it is in"
-                )
-            return AuditBundle(bundle_id, prior, None, None)
-    else:
-        priors = {one.bundle_id: one.config.prior for one in runs}
-        tried = [load_bundle(bundle, prior=prior) for prior in dict.fromkeys([*priors.values(), EVEN])]
-        fitting = [one for one in tried if one.bundle_id in there]
-        if not fitting:
+        if found is None and evaluation is not None:
             raise AuditBundleError(
-                f"{bundle} is bundle {tried[-1].bundle_id}, which has no verdict in {output}; it has {', '.join(there)}"
+                f"bundle {runs[0].bundle_id} is not where the audit had it; give --bundle, the folder that it is in"
             )
-        found = fitting[0]
+        run = runs[0]
+    else:
+        pairs = ((one, _bundle_of(one, runs, bundle)) for one in runs)
+        run, found = next((pair for pair in pairs if pair[1] is not None), (runs[0], None))
+        if found is None:
+            raise AuditBundleError(f"{bundle} has no verdict in {output}; there are verdicts by {', '.join(there)}")
+    prior = _prior(run)
+    if found is None:
+        return AuditBundle(run.bundle_id, prior, None, None)
     calibration = _held_out(found) if evaluation is None else _evaluated(found, evaluation, storage)
-    return AuditBundle(found.bundle_id, found.prior, found.manifest, calibration)
+    return AuditBundle(run.bundle_id, prior, found.manifest, calibration)
+
+
+def _prior(run: Run) -> Prior:
+    return run.scoring.prior if isinstance(run.config, AttributeConfig) and run.scoring else getattr(run.config, "prior", EVEN)
+
+
+def _bundle_of(run: Run, runs: Sequence[Run], path: str | None) -> Bundle | None:
+    """The bundle at ``path``, by default where the run had it, if it is the one that gave the run's verdicts."""
+    from causalprint.models.bundles.bundle import load_bundle
+
+    if run.scoring is None or not isinstance(run.config, AttributeConfig):
+        assert isinstance(run.config, AuditConfig)
+        found = load_bundle(path or run.config.bundle, prior=run.config.prior)
+        return found if found.bundle_id == run.bundle_id else None
+    embeddings = run.scoring.embeddings
+    audits = (one.config for one in runs if one.bundle_id == embeddings and isinstance(one.config, AuditConfig))
+    place = path or run.config.bundle or next((one.bundle for one in audits), None)
+    found = load_bundle(place, None, run.scoring.prior, run.config.minimum_probability)
+    return found if digest(found.digest, "scores the embeddings of", embeddings) == run.bundle_digest else None
 
 
 def _held_out(bundle: Bundle) -> Calibration | None:
@@ -135,9 +152,8 @@ def evaluated_images(bundle: Bundle, evaluation: str, storage: Storage) -> Evalu
     fingerprints = np.stack(table["fingerprint"].to_numpy(zero_copy_only=False)).astype(np.float32)
     kept = fingerprints.any(axis=1)  # a flat image has no score in an audit either
     attributor = Attributor(bundle)
-    chances = [attributor.chances(row) for row in fingerprints[kept]]
-    sources = bundle.manifest.sources
-    stored = as_stored(np.array([one.sources for one in chances]), np.array([one.generated for one in chances]), sources)
+    chances = attributor.chances(fingerprints[kept])
+    stored = as_stored(chances.sources.astype(np.float64), chances.generated.astype(np.float64), bundle.manifest.sources)
     source, origin = (np.array(table[name].to_pylist(), np.str_)[kept] for name in ("source", "origin"))
     return EvaluatedImages(stored, source, origin, hashlib.sha256(data).hexdigest())
 

@@ -134,6 +134,17 @@ def test_a_key_that_no_image_has_is_named(audited: Audited, capsys: Capture) -> 
     assert "colour" in answer.found["error"]
 
 
+def test_shares_do_not_depend_on_the_prior_of_the_verdicts(audited: Audited, tmp_path: Path, capsys: Capture) -> None:
+    before = prevalence_of(str(audited.output))
+    output = shutil.copytree(audited.output, tmp_path / "out")
+    command(capsys, "attribute", output, "--prior", "photograph=0.9")
+    after = prevalence_of(str(output))
+    assert after.bundle != before.bundle
+    for one, other in zip(before.rows, after.rows, strict=True):
+        assert (one.name, one.images) == (other.name, other.images)
+        assert (one.share, one.low, one.high) == pytest.approx((other.share, other.low, other.high), abs=1e-3)
+
+
 def test_a_bundle_that_cannot_tell_its_errors_counts_and_says_so(audited: Audited, bundle: Bundle, tmp_path: Path) -> None:
     output = tmp_path / "out"
     shutil.copytree(audited.output, output)
@@ -158,9 +169,8 @@ def test_an_evaluation_tells_the_errors_of_the_bundle_that_it_evaluated(
     with open_audit(str(audited.output)) as tables:
         found = tables.sql("SELECT image_id, verdict, fingerprint FROM embeddings JOIN attributions USING (image_id)").rows()
     draw = np.random.default_rng(0)
-    sources, origins = (
-        draw.choice(names, len(found)) for names in (["real", "alpha", "unheard-of"], [f"o{n}" for n in range(12)])
-    )
+    sources = draw.choice(["real", "alpha", "unheard-of"], len(found))
+    origins = draw.choice([f"o{number}" for number in range(12)], len(found))
     columns: dict[str, list[Any]] = {
         "image_id": [row["image_id"] for row in found],
         "source": sources.tolist(),
