@@ -160,7 +160,7 @@ def _targets(asked: AuditBundle, counts: _Counts) -> list[Target]:
         return [*targets, *(Target(What(what), name, ()) for what, name in sorted(counts.said) if what != What.GENERATED)]
     named = [name for name, registered in zip(manifest.sources, manifest.registered, strict=True) if registered]
     targets += [Target(What.SOURCE, name, (name,)) for name in (REAL, GRAPHIC) if name in manifest.sources]
-    targets += [Target(What.SOURCE, name, (name,)) for name in named]
+    targets += [Target(What.SOURCE, name, (name,)) for name in (*named, *(one.name for one in manifest.enrolled))]
     return [*targets, *(Target(What.FAMILY, one.name, one.members) for one in manifest.families)]
 
 

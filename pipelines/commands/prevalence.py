@@ -11,7 +11,6 @@ from causalprint.pipelines.console import new_table
 from causalprint.pipelines.errors import ExitCode
 from causalprint.schemas.config import NO_OPTIONS, StorageOptions
 from causalprint.schemas.options import DATA, Command, Option, argument
-from causalprint.schemas.prevalence import ALL, Method
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +36,7 @@ class PrevalenceConfig(Command):
             "GROUP",
             DATA,
         ),
-    ] = ALL
+    ] = "all"
     labels: Annotated[
         str | None,
         Option(
@@ -92,6 +91,8 @@ def prevalence(config: PrevalenceConfig, session: Session) -> int:
 
 def show(found: PrevalenceReport, out: Console) -> None:
     """Prints the shares as a table, and what to know of them."""
+    from causalprint.schemas.prevalence import ALL, Method
+
     out.print(f"bundle {found.bundle}; its errors are known from {found.calibrated_on}", soft_wrap=True)
     table = new_table("group", "share of", "95 % interval", "from", numbers=("share", "counted", "images"))
     shown = [row for row in found.rows if row.what == "generated" or row.share > 0 or row.counted > 0][:SHOWN]

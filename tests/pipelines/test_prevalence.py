@@ -50,7 +50,7 @@ def with_held_out(directory: Path, bundle: Bundle, seed: int = 0) -> Bundle:
     names, origins = zip(*rows, strict=True)
     tensors = held_out_tensors(names, origins, chances.astype(np.float32), 1 - chances[:, 0].astype(np.float32), data)
     fingerprint, attribution = (load_file(directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
-    return save_bundle(directory, replace(bundle.manifest, data=data, files=()), fingerprint, attribution, {}, tensors)
+    return save_bundle(directory, replace(bundle.manifest, data=data, files=()), fingerprint, attribution, {}, held_out=tensors)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_held_out_scores_are_kept_and_a_bundle_with_others_is_refused(audited: A
     fingerprint, attribution = (load_file(moved / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
     wrong = {"place": np.zeros(3, np.int32), "probabilities": np.zeros((3, 2), np.float32), "generated": np.zeros(3, np.float32)}
     with pytest.raises(BundleError, match="no scores of 6 sources"):
-        save_bundle(moved, replace(bundle.manifest, files=()), fingerprint, attribution, {}, wrong)
+        save_bundle(moved, replace(bundle.manifest, files=()), fingerprint, attribution, {}, held_out=wrong)
 
 
 def test_shares_of_all_images_and_of_groups(audited: Audited, capsys: Capture) -> None:
