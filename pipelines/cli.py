@@ -21,8 +21,10 @@ from causalprint.pipelines.commands.evidence import evidence
 from causalprint.pipelines.commands.fetch import fetch
 from causalprint.pipelines.commands.inspect import inspect
 from causalprint.pipelines.commands.match import match
+from causalprint.pipelines.commands.prevalence import prevalence
 from causalprint.pipelines.commands.query import query
 from causalprint.pipelines.commands.report import report
+from causalprint.pipelines.commands.sample import sample
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.commands.split import split
 from causalprint.pipelines.commands.trace import trace
@@ -39,11 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(
-    app,
-    *(audit, inspect, report, query, diff, verify, fetch, evidence, match, attribute, trace, discover, enroll),
-    *(demo, train, split, evaluate),
-)
+add(app, audit, inspect, report, query, prevalence, sample, diff, verify, fetch, evidence, match)
+add(app, attribute, trace, discover, enroll, demo, train, split, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ import sys
 import pyarrow as pa
 
 from causalprint.schemas.claims import Carrier, ClaimKind, ManifestState
+from causalprint.schemas.prevalence import FOLDER, PREVALENCE
 from causalprint.schemas.reasons import Abstention, Reason, Stage, Verdict
 from causalprint.schemas.rendering import render
 from causalprint.schemas.run_shards import RUN_SHARDS, SCHEMA, State
@@ -26,7 +27,8 @@ _VOCABULARIES = {
 
 def document() -> str:
     """The text of ``docs/tables.md``."""
-    schemas = [*((name, file_schema(name, "", "")) for name in TABLES), (RUN_SHARDS, SCHEMA)]
+    several = ((RUN_SHARDS, SCHEMA), (FOLDER, PREVALENCE))
+    schemas = [*((name, file_schema(name, "", "")) for name in TABLES), *several]
     return render(
         "schemas/tables.md.j2",
         tables=[(name, _metadata(schema, "description"), [_row(field) for field in schema]) for name, schema in schemas],

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from causalprint.models.bundles.gallery import GALLERY_FILE, Gallery
 from causalprint.models.bundles.manifest import (
@@ -40,6 +40,8 @@ DEFAULT = PACKAGED / "default"
 MANIFEST = "bundle.json"
 FINGERPRINT_FILE = "fingerprint.safetensors"
 ATTRIBUTION_FILE = "attribution.safetensors"
+HELD_OUT_FILE = "held_out.safetensors"
+"""See :mod:`causalprint.models.bundles.held_out`; a bundle may lack it."""
 RESIDUAL_FOLDER = "residual"
 LENSES_FOLDER = "lenses"
 WEIGHT_SUFFIXES = (".json", ".safetensors", ".onnx")
@@ -176,6 +178,7 @@ def load_bundle(
     for file in manifest.files:
         _check_file(directory, file)
     _check_shapes(directory, manifest)
+    _check_held_out(directory, manifest)
     _check_listed(directory, manifest)
     own_digest, its_residual = hashlib.sha256(text).hexdigest(), _resolve(manifest.residual, directory)
     own = Bundle(directory, manifest, own_digest, its_residual, prior=prior, minimum_probability=minimum_probability)
@@ -189,6 +192,7 @@ def save_bundle(
     attribution: Mapping[str, np.ndarray],
     licences: Mapping[str, str],
     gallery: Gallery | None = None,
+    held_out: Mapping[str, np.ndarray] | None = None,
 ) -> Bundle:
     """Writes a bundle and loads it back; ``bundle.json`` is written last.
 
@@ -199,12 +203,16 @@ def save_bundle(
         attribution: tensors, see :func:`attribution_shapes`.
         licences: licence of each file by its path (or by the folder it is in), ``""`` for all others.
         gallery: fingerprints of the images that it was learned from.
+        held_out: tensors, see :func:`causalprint.models.bundles.held_out.held_out_tensors`.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name, tensors in ((FINGERPRINT_FILE, fingerprint), (ATTRIBUTION_FILE, attribution)):
+    written = {FINGERPRINT_FILE: fingerprint, ATTRIBUTION_FILE: attribution}
+    if held_out is not None:
+        written[HELD_OUT_FILE] = held_out
+    for name, tensors in written.items():
         # Not by save_file, which gives the file to its owner alone.
         (directory / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
-    paths = [FINGERPRINT_FILE, ATTRIBUTION_FILE]
+    paths = [*written]
     if gallery is not None:
         (directory / GALLERY_FILE).write_bytes(gallery.to_bytes())
         paths.append(GALLERY_FILE)
@@ -281,16 +289,34 @@ def _check_shapes(directory: Path, manifest: Manifest) -> None:
     for name, shapes in expected.items():
         if name not in listed:
             raise BundleError(f"{directory / MANIFEST} lists no {name}; every bundle has one")
-        try:
-            with safe_open(directory / name, framework="np") as tensors:
-                stored = {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118 - no mapping
-        except SafetensorError as error:
-            raise BundleError(f"{directory / name} is no safetensors file: {error}") from error
+        stored = _stored_shapes(directory / name)
         for key in shapes.keys() | stored.keys():
             if shapes.get(key) != stored.get(key):
                 raise BundleError(
                     f"{directory / name}: tensor {key!r} has shape {stored.get(key)}, {MANIFEST} implies {shapes.get(key)}"
                 )
+
+
+def _check_held_out(directory: Path, manifest: Manifest) -> None:
+    """Held-out scores are of the bundle's own sources, and each of an image that the card names."""
+    if not any(file.path == HELD_OUT_FILE for file in manifest.files):
+        return
+    path = directory / HELD_OUT_FILE
+    stored = _stored_shapes(path)
+    images = stored.get("place", (0,))[0]
+    if stored != {"place": (images,), "probabilities": (images, len(manifest.sources)), "generated": (images,)}:
+        raise BundleError(f"{path} holds {stored}, which are no scores of {len(manifest.sources)} sources; train it again")
+    places = load_file(path)["place"]
+    if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(manifest.data):
+        raise BundleError(f"{path} has images of origins that {MANIFEST} does not name; train it again")
+
+
+def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        with safe_open(path, framework="np") as tensors:
+            return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        raise BundleError(f"{path} is no safetensors file: {error}") from error
 
 
 def _inside(name: str) -> ModelSpec | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, MANIFEST, Bundle, file_of, load_bundle
+from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, HELD_OUT_FILE, MANIFEST, Bundle, file_of, load_bundle
 from causalprint.models.bundles.card import card
 from causalprint.models.bundles.gallery import GALLERY_FILE, Gallery, read_gallery
 from causalprint.models.bundles.manifest import Enrolled
@@ -22,7 +22,8 @@ WEIGHT, BIAS = "enrolled.weight", "enrolled.bias"
 def add_source(bundle: Bundle, directory: Path, source: Enrolled, weight: Floats, bias: float, images: Gallery) -> Bundle:
     """Writes ``bundle`` and a ``source`` more to ``directory``, ``bundle.json`` last, and loads it.
 
-    All files but the attribution and the gallery are copied byte for byte, so that the two share all fingerprints.
+    All files but the attribution and the gallery are copied byte for byte, so that the two share all fingerprints. Scores of
+    held-out images are left out: they say nothing of the new source, nor of what it takes from others.
 
     Args:
         bundle: that is extended, with its own residual.
@@ -33,7 +34,8 @@ def add_source(bundle: Bundle, directory: Path, source: Enrolled, weight: Floats
         images: that it was learned from.
     """
     before = bundle.manifest
-    for file in (*(one.path for one in before.files), *_texts(bundle.directory)):
+    kept = [one for one in before.files if one.path != HELD_OUT_FILE]
+    for file in (*(one.path for one in kept), *_texts(bundle.directory)):
         target = directory / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.directory / file, target)
@@ -44,7 +46,7 @@ def add_source(bundle: Bundle, directory: Path, source: Enrolled, weight: Floats
     gallery = read_gallery(bundle)
     (directory / ATTRIBUTION_FILE).write_bytes(save(tensors))
     (directory / GALLERY_FILE).write_bytes((images if gallery is None else gallery.join(images)).to_bytes())
-    licences = {one.path: one.licence for one in before.files}
+    licences = {one.path: one.licence for one in kept}
     paths = dict.fromkeys([*licences, GALLERY_FILE])
     files = tuple(file_of(directory, path, licences.get(path, before.licence)) for path in paths)
     manifest = replace(before, files=files, enrolled=(*before.enrolled, source))

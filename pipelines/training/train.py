@@ -109,6 +109,7 @@ def _fit(
     from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, save_bundle
     from causalprint.models.bundles.card import card
     from causalprint.models.bundles.gallery import Gallery
+    from causalprint.models.bundles.held_out import held_out_tensors
     from causalprint.models.bundles.manifest import SCHEMA, Manifest
     from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
     from causalprint.models.features import pick_device
@@ -152,7 +153,10 @@ def _fit(
     )
     seen = images.take(np.arange(learned))
     gallery = Gallery(seen.image_id, seen.source, seen.origin, seen.licence, head.fingerprints[:learned])
-    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences, gallery=gallery)
+    held_out_scores = held_out_tensors(
+        images.source.tolist(), images.origin.tolist(), head.held_out, head.generated, manifest.data
+    )
+    bundle = save_bundle(output, manifest, head.fingerprint, head.attribution, licences, gallery, held_out_scores)
     (output / "card.md").write_text(card(bundle.manifest), encoding="utf-8")
     return bundle
 

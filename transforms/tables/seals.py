@@ -12,7 +12,7 @@ from dataclasses import Field, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from causalprint.schemas.elements import digest
-from causalprint.schemas.records import to_json
+from causalprint.schemas.records import from_json, to_json
 
 SEAL = "causalprint_seal"
 """The key of the seal in a file's footer."""
@@ -111,16 +111,16 @@ def sealed(record: SealedT) -> SealedT:
     return replace(record, digest=digest(to_json(replace(record, digest=""))))
 
 
-def check_sealed(record: SealedT, text: str | bytes, where: str) -> SealedT:
-    """``record``, read from JSON ``text`` at ``where``, once its digest is found right; those of earlier versions have none.
+def from_sealed(kind: type[SealedT], data: bytes, where: str) -> SealedT:
+    """The record that :func:`sealed` made and ``data`` holds as JSON; those of the first versions have no digest.
 
-    What is compared is the text: a record may have fields that it was written without.
+    What is digested is what stands there, so that a record of a version that wrote fewer fields is whole, too.
 
     Raises:
         SealError: it is not as it was written.
+        ValueError: it is no JSON, or not of that kind.
     """
-    if record.digest:
-        said = json.loads(text) | {"digest": ""}
-        if record.digest != digest(json.dumps(said, ensure_ascii=False, allow_nan=False)):
-            raise SealError(f"{where} is not what was written: its digest is another")
+    record = from_json(kind, data, where)
+    if record.digest and record.digest != digest(json.dumps(json.loads(data) | {"digest": ""}, ensure_ascii=False)):
+        raise SealError(f"{where} is not what was written: its digest is another")
     return record

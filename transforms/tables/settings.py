@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from causalprint.schemas.config import Sample, Slicing, Storage
-from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables.committed import bundle_ids, read_receipt
 from causalprint.transforms.tables.output import MARK, Output, get, listed, put
-from causalprint.transforms.tables.seals import SealError, check_sealed, sealed
+from causalprint.transforms.tables.seals import SealError, from_sealed, sealed
 
 
 class OutputSettingsError(ValueError):
@@ -97,7 +97,7 @@ def read_settings(root: str, storage: Storage) -> Settings | None:
         return None
     where = f"{root}/{OUTPUT_MARK}"
     try:
-        return check_sealed(from_json(Settings, data, where), data, where)
+        return from_sealed(Settings, data, where)
     except SealError as error:
         raise OutputSettingsError(f"{error}; remove that file, and the next audit writes it as the receipts tell") from error
     except ValueError as error:

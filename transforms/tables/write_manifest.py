@@ -18,13 +18,13 @@ from causalprint.schemas.accounts import Counts, ShardAccount, spread
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
-from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.records import to_json
 from causalprint.schemas.runs import Changes, ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.schemas.urls import public, scrubbed
 from causalprint.transforms.tables.output import get, put
 from causalprint.transforms.tables.run_shards import write_list
-from causalprint.transforms.tables.seals import check_sealed, sealed
+from causalprint.transforms.tables.seals import from_sealed, sealed
 from causalprint.transforms.tables.write_views import write_views
 
 PACKAGES = ("torch", "diffusers", "pyarrow", "apache-beam", "numpy", "pillow")
@@ -67,8 +67,7 @@ def read_manifest(root: str, run_id: str, storage: Storage) -> RunManifest | Non
     """
     path = manifest_path(run_id)
     data = get(root, path, storage)
-    where = f"{root}/{path}"
-    return None if data is None else check_sealed(from_json(RunManifest, data, where), data, where)
+    return None if data is None else from_sealed(RunManifest, data, f"{root}/{path}")
 
 
 def totals_of(account: ShardAccount) -> Totals:

@@ -8,6 +8,7 @@ import json
 import signal
 import tarfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from PIL import Image
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.bundles.gallery import read_gallery
+from causalprint.models.bundles.held_out import read_held_out
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.pipelines.commands.train import TrainConfig
 from causalprint.pipelines.training.bundle_files import LICENCE
@@ -93,6 +95,12 @@ def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior:
     assert bundle.manifest.sources == ("real", "checkerboard")
     assert bundle.manifest.geometry.views == 3
     assert bundle.manifest.residual == "denoise:./residual?sigma=0.05"
+    held_out = read_held_out(bundle)
+    assert held_out is not None
+    assert Counter(zip(held_out.source.tolist(), held_out.origin.tolist(), strict=True)) == {
+        (one.source, one.origin): one.training for one in bundle.manifest.data
+    }
+    assert np.allclose(held_out.probabilities[:, 1], held_out.generated)
     assert {(one.source, one.origin, one.training, one.licence) for one in bundle.manifest.data} == {
         ("real", "here", 5, "CC0"),
         ("real", "there", 5, "CC0"),

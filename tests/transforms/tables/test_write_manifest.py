@@ -7,18 +7,27 @@ from datetime import datetime
 from pathlib import Path
 
 import apache_beam as beam
+import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from causalprint.schemas.accounts import RejectCount, ShardAccount, VerdictCount
 from causalprint.schemas.config import Storage
-from causalprint.schemas.elements import limit_damage
+from causalprint.schemas.elements import digest, limit_damage
 from causalprint.schemas.runs import FileDigest, IncompleteShard, Totals
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.committed import bundle_ids, run_ids
+from causalprint.transforms.tables.seals import SealError
 from causalprint.transforms.tables.skip_committed import DONE, TO_DO, pass_shard
-from causalprint.transforms.tables.write_manifest import WriteManifest, add_up, read_manifest, totals_of, without_secrets
+from causalprint.transforms.tables.write_manifest import (
+    WriteManifest,
+    add_up,
+    read_manifest,
+    totals_of,
+    without_secrets,
+    write_run,
+)
 from causalprint.transforms.tables.write_tables import write_counted, write_slice
 from tests.outputs import BUNDLE_ID, audit, output_at, run_into, slices_of
 from tests.samples import sample_shard
@@ -145,3 +154,18 @@ def test_a_manifest_names_storage_options_and_keeps_their_secrets(tmp_path: Path
     assert "AKIA" not in text
     assert "secret" in text
     assert "token" in text
+
+
+def test_a_manifest_of_a_version_that_wrote_fewer_fields_is_whole(tmp_path: Path) -> None:
+    output = output_at(tmp_path)
+    write_run([], run_into(output))
+    path = tmp_path / "runs" / "run.json"
+    written = json.loads(path.read_text())
+    del written["run"]["scoring"], written["changes"]
+    written["digest"] = digest(json.dumps(written | {"digest": ""}, ensure_ascii=False))
+    path.write_text(json.dumps(written, indent=1, ensure_ascii=False))
+    assert read_manifest(str(tmp_path), "run", Storage()) is not None
+    written["finished"] = "2026-02-01T00:00:00+00:00"
+    path.write_text(json.dumps(written, indent=1, ensure_ascii=False))
+    with pytest.raises(SealError, match="is not what was written"):
+        read_manifest(str(tmp_path), "run", Storage())
