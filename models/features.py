@@ -150,7 +150,7 @@ def chosen(crops: Crops, places: Sequence[tuple[int, int]], geometry: Geometry, 
     """Which of the candidates are analysed: the central one, and so many as there are views of those with most texture.
 
     Of two that share more than a quarter of their pixels one is enough. Texture is the root mean square difference of
-    neighbouring pixels, as in TextureCrop (Konstantinidou et al., 2024), who choose by the deviation of pixels.
+    neighbouring pixels; to crop by texture is the idea of TextureCrop (Konstantinidou et al., 2024).
 
     Args:
         crops: uint8 (P, C, C, 3), of :func:`candidates`.
