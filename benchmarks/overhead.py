@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> None:
         pairs = [
             (
                 timed(lambda turn=turn: execute(plan(AuditConfig(inputs, str(root / f"out-{turn}"), device="cpu")))),
-                timed(lambda: list(pool.map(fingerprinter, crops))),
+                timed(lambda: list(pool.map(lambda several: fingerprinter.of_images([several]), crops))),
             )
             for turn in range(arguments.rounds)
         ]
@@ -95,7 +95,7 @@ def time_stages(
     return {
         "read": timed(lambda: read(inputs, bundle)),
         "decode": timed(lambda: list(pool.map(decode, encoded))),
-        "compute": timed(lambda: list(pool.map(fingerprinter, crops))),
+        "compute": timed(lambda: list(pool.map(lambda several: fingerprinter.of_images([several]), crops))),
         "write": timed(lambda: [write_slice(part, output) for part in attributed]),
     }
 

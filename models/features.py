@@ -17,6 +17,8 @@ from causalprint.schemas.model_spec import Reading, is_spec
 
 GRID = 8
 """Crops begin on multiples of this many pixels, in phase with JPEG's blocks."""
+OVERLAP = 0.25
+"""Of a crop, what may lie in another that is analysed."""
 
 
 class GradientError(ValueError):
@@ -49,9 +51,13 @@ class FeatureExtractor:
 
     def reconstruct(self, crops: Crops) -> tuple[torch.Tensor, Reconstruction]:
         """Crops uint8 (N, C, C, 3) as images float32 (N, 3, C, C), 0 to 1, and what the residual makes of them."""
-        x = torch.tensor(crops, device=self.device).permute(0, 3, 1, 2).to(torch.float32).div(255).contiguous()
+        x = self.image(crops)
         with torch.inference_mode():
             return x, self.residual(x)
+
+    def image(self, crops: Crops) -> torch.Tensor:
+        """Crops uint8 (N, C, C, 3) as images float32 (N, 3, C, C), 0 to 1."""
+        return torch.tensor(crops, device=self.device).permute(0, 3, 1, 2).to(torch.float32).div(255).contiguous()
 
     def read(self, x: torch.Tensor, reconstruction: Reconstruction) -> list[torch.Tensor]:
         """Each feature, float32 (N, size), in order; with gradients where ``x`` requires them.
@@ -65,6 +71,12 @@ class FeatureExtractor:
         if x.requires_grad:
             self._check_gradients(reconstruction, values)
         return values
+
+    def look(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Those features alone that read the image and no reconstruction, float32 (N, size), by their place in the order."""
+        lenses = enumerate(zip(self._lenses, self.features, strict=True))
+        with torch.inference_mode(not x.requires_grad):
+            return {place: lens.apply(x) for place, (lens, feature) in lenses if feature.reading == "image"}
 
     def _lens(self, feature: Feature, where: str) -> Lens:
         learned = is_spec(feature.lens)
@@ -101,26 +113,76 @@ def feature(lens: str, reading: Reading) -> Feature:
     return Feature(lens, reading, load_lens(lens).size)
 
 
-def cut(pixels: npt.NDArray[np.uint8], geometry: Geometry) -> Crops:
-    """Crops uint8 (V, C, C, 3) of an image uint8 (H, W, 3), as :class:`~causalprint.models.bundles.manifest.Geometry` says.
+def cut(pixels: npt.NDArray[np.uint8], geometry: Geometry, flat: float = 0.0) -> Crops:
+    """Crops uint8 (V, C, C, 3) of an image uint8 (H, W, 3) that are analysed; V = 0 where it is too small.
 
-    V = 0 where the image is smaller than the crop.
+    ``flat`` is as of :func:`chosen`.
     """
     side = geometry.crop
-    places = corners(pixels.shape[0], pixels.shape[1], geometry)
-    crops = [pixels[top : top + side, left : left + side] for top, left in places]
-    return np.stack(crops) if crops else np.zeros((0, side, side, 3), np.uint8)
+    return _squares(pixels, places_of(pixels, geometry, flat), side)
 
 
-def corners(height: int, width: int, geometry: Geometry) -> list[tuple[int, int]]:
-    """Top and left of each crop of :func:`cut` in an image of that size, in pixels."""
+def places_of(pixels: npt.NDArray[np.uint8], geometry: Geometry, flat: float = 0.0) -> list[tuple[int, int]]:
+    """Top and left of each crop of an image uint8 (H, W, 3) that is analysed; ``flat`` as of :func:`chosen`."""
+    places = candidates(pixels.shape[0], pixels.shape[1], geometry)
+    return [places[number] for number in chosen(_squares(pixels, places, geometry.crop), places, geometry, flat)]
+
+
+def _squares(pixels: npt.NDArray[np.uint8], places: Sequence[tuple[int, int]], side: int) -> Crops:
+    squares = [pixels[top : top + side, left : left + side] for top, left in places]
+    return np.stack(squares) if squares else np.zeros((0, side, side, 3), np.uint8)
+
+
+def candidates(height: int, width: int, geometry: Geometry) -> list[tuple[int, int]]:
+    """Top and left, in pixels, of each crop that :func:`chosen` chooses among in an image of that size: the central one first.
+
+    Where several are analysed, the others lie at the corners and at the middles of the edges.
+    """
     side = geometry.crop
     if height < side or width < side:
         return []
-    bottom, right = ((length - side) // GRID * GRID for length in (height, width))
-    centre = ((height - side) // 2 // GRID * GRID, (width - side) // 2 // GRID * GRID)
-    places = [centre, (0, 0), (bottom, right), (0, right), (bottom, 0)]
-    return list(dict.fromkeys(places[: geometry.views]))
+    rows, columns = (((length - side) // 2 // GRID * GRID, 0, (length - side) // GRID * GRID) for length in (height, width))
+    places = [(top, left) for top in rows for left in columns]
+    return list(dict.fromkeys(places if geometry.views > 1 else places[:1]))
+
+
+def chosen(crops: Crops, places: Sequence[tuple[int, int]], geometry: Geometry, flat: float = 0.0) -> list[int]:
+    """Which of the candidates are analysed: the central one, and so many as there are views of those with most texture.
+
+    Of two that share more than a quarter of their pixels one is enough. Texture is the root mean square difference of
+    neighbouring pixels; to crop by texture is the idea of TextureCrop (Konstantinidou et al., 2024).
+
+    Args:
+        crops: uint8 (P, C, C, 3), of :func:`candidates`.
+        places: of theirs, top and left.
+        geometry: how many.
+        flat: of a bundle's decision: where the central one has no more texture, it is left out if another has.
+    """
+    if len(crops) < 2:
+        return list(range(len(crops)))
+    rough = np.array([_roughness(crop) for crop in crops])
+    order = np.argsort(-rough, kind="stable").tolist()
+    if rough[0] >= flat:
+        order = [0, *(place for place in order if place)]
+    taken: list[int] = []
+    for place in order:
+        textured = not taken or rough[place] >= flat
+        apart = all(_shared(places[place], places[other], geometry.crop) <= OVERLAP for other in taken)
+        if textured and apart and len(taken) < geometry.views:
+            taken.append(place)
+    return taken
+
+
+def _roughness(crop: npt.NDArray[np.uint8]) -> float:
+    """Root mean square difference of neighbouring pixels of a crop (C, C, 3), image range 0 to 1."""
+    levels = crop.astype(np.float32)
+    return float(np.sqrt(np.mean([np.square(np.diff(levels, axis=axis)).mean() for axis in (0, 1)])) / 255)
+
+
+def _shared(one: tuple[int, int], other: tuple[int, int], side: int) -> float:
+    """The share of a square's pixels that lie in another one, too."""
+    height, width = (max(0, side - abs(here - there)) for here, there in zip(one, other, strict=True))
+    return height * width / side**2
 
 
 def pick_device(name: str) -> torch.device:

@@ -6,9 +6,9 @@ readings) standardised by the training images' mean and scale. The paper leaves 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import accumulate
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,6 @@ from causalprint.models.features import FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
 from causalprint.models.network.fusion import load_network
 from causalprint.models.network.reduction import CLIP
-from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -31,22 +30,29 @@ SCALARS = {name: summarise for lens in LENSES.values() for name, summarise in le
 
 
 class Fingerprints(NamedTuple):
-    """What is stored of N crops, or of one image once :func:`combine` has averaged its crops (N = 1).
+    """What is stored of N images, each of one crop or of several.
 
     Attributes:
-        fingerprint: float16 (N, 128); the zero vector where the crop is flat and carries no evidence.
-        residual_energy: float32 (N,), root mean square of the residual, image range 0 to 1.
-        scalars: float32 (N,) for each scalar column of table ``embeddings``.
+        fingerprint: float16 (N, 128); the zero vector where the first crop is flat and carries no evidence.
+        residual_energy: float32 (N,), root mean square of the first crop's residual, image range 0 to 1.
+        scalars: float32 (N,) for each scalar column of table ``embeddings`` that a lens has, of the first crop.
+        stability: float32 (N,), the least cosine between the fingerprint and that of one crop alone; NaN where there is one.
     """
 
     fingerprint: npt.NDArray[np.float16]
     residual_energy: npt.NDArray[np.float32]
     scalars: dict[str, npt.NDArray[np.float32]]
+    stability: npt.NDArray[np.float32]
 
-    def rows(self, start: int, end: int) -> Fingerprints:
-        """Those of crops ``start`` to ``end``, not included."""
-        scalars = {name: values[start:end] for name, values in self.scalars.items()}
-        return Fingerprints(self.fingerprint[start:end], self.residual_energy[start:end], scalars)
+    def each(self) -> list[Fingerprints]:
+        """Those of one image after another."""
+        count = len(self.fingerprint)
+        parts = (
+            [values[number : number + 1] for number in range(count)]
+            for values in (self.fingerprint, self.residual_energy, self.stability)
+        )
+        scalars = [{name: values[number : number + 1] for name, values in self.scalars.items()} for number in range(count)]
+        return [Fingerprints(one, energy, own, stable) for one, energy, stable, own in zip(*parts, scalars, strict=True)]
 
 
 class Fingerprinter:
@@ -73,6 +79,7 @@ class Fingerprinter:
             for feature in bundle.manifest.features
         ]
         self._network = load_network(stored, bundle.manifest.features, bundle.manifest.network).to(self.device)
+        self._image = [place for place, one in enumerate(bundle.manifest.features) if one.reading == "image"]
         self._canary: Fingerprints | None = None
 
     @property
@@ -100,55 +107,107 @@ class Fingerprinter:
         return before is not None and np.array_equal(before.fingerprint, now.fingerprint, equal_nan=True)
 
     def crops(self, pixels: npt.NDArray[np.uint8]) -> Crops:
-        """The crops that vote: uint8 (V, C, C, 3) of uint8 (H, W, 3); V = 0 where the image is smaller than the crop."""
-        return cut(pixels, self.bundle.manifest.geometry)
-
-    def __call__(self, crops: Crops) -> Fingerprints:
-        """Fingerprints of crops uint8 (N, C, C, 3)."""
-        size = self.micro_batch
-        parts = [self._micro_batch(crops[start : start + size]) for start in range(0, len(crops), size)]
-        return Fingerprints(
-            np.concatenate([np.zeros((0, FINGERPRINT_DIM), np.float16), *(part.fingerprint for part in parts)]),
-            np.concatenate([np.zeros(0, np.float32), *(part.residual_energy for part in parts)]),
-            {name: np.concatenate([np.zeros(0, np.float32), *(part.scalars[name] for part in parts)]) for name in SCALARS},
-        )
+        """The crops that are analysed: uint8 (V, C, C, 3) of uint8 (H, W, 3); V = 0 where the image is smaller than the crop."""
+        return cut(pixels, self.bundle.manifest.geometry, self.bundle.manifest.decision.flat)
 
     def of_images(self, images: Sequence[Crops]) -> list[Fingerprints]:
-        """The vote of each image's crops, uint8 (V, C, C, 3) with V of one at least, all images computed together."""
+        """Of each image's crops, uint8 (V, C, C, 3) with V of one at least, the fingerprint; all images computed together."""
         if not images:
             return []
-        computed = self(np.concatenate(images))
-        ends = list(accumulate(len(crops) for crops in images))
-        return [combine(computed.rows(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
+        return self(np.stack([crops[0] for crops in images]), [crops[1:] for crops in images]).each()
 
-    def embed(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, crops: Crops, others: Sequence[Crops] = ()) -> Fingerprints:
+        """Fingerprints of N images.
+
+        Args:
+            crops: of each the first crop, uint8 (N, C, C, 3).
+            others: of each the further ones, uint8 (W, C, C, 3); nothing where none has any.
+        """
+        size = self.micro_batch
+        starts = range(0, len(crops), size)
+        parts = [self._micro_batch(crops[start : start + size], others[start : start + size]) for start in starts]
+        empty = np.zeros(0, np.float32)
+        return Fingerprints(
+            np.concatenate([np.zeros((0, FINGERPRINT_DIM), np.float16), *(part.fingerprint for part in parts)]),
+            np.concatenate([empty, *(part.residual_energy for part in parts)]),
+            {name: np.concatenate([empty, *(part.scalars[name] for part in parts)]) for name in SCALARS},
+            np.concatenate([empty, *(part.stability for part in parts)]),
+        )
+
+    def embed(self, x: torch.Tensor, others: torch.Tensor | None = None) -> torch.Tensor:
         """Fingerprints float32 (N, 128) of crops float32 (N, 3, C, C), 0 to 1, with gradients where ``x`` requires them.
 
         Equal to those of a call up to its rounding to float16. What is counted in steps (co-occurrences, outliers) takes the
         gradient of a soft count; a flat crop's fingerprint is constant.
+
+        Args:
+            x: of each image the first crop.
+            others: the further ones, float32 (N, W, 3, C, C).
 
         Raises:
             GradientError: gradients are asked for, and the residual or a lens gives none.
         """
         with torch.inference_mode(not x.requires_grad), exact_kernels():
             image = x.contiguous()  # another layout in memory would take kernels that round otherwise
-            return self._fuse(image, self._extract.residual(image))
+            standardised = self._standardised(self._extract.read(image, self._extract.residual(image)))
+            if others is not None and others.shape[1]:
+                looks = self._extract.look(others.flatten(0, 1).contiguous())
+                for place, seen in looks.items():
+                    every = torch.cat(
+                        [standardised[place][:, None], self._standard(place, seen).unflatten(0, others.shape[:2])], 1
+                    )
+                    standardised[place] = every.mean(dim=1)
+            return self._fuse(image, standardised)
 
-    def _micro_batch(self, crops: Crops) -> Fingerprints:
+    def _micro_batch(self, crops: Crops, others: Sequence[Crops]) -> Fingerprints:
         count = len(crops)
-        # Another number of rows could choose another kernel, and with it another rounding.
-        padded = np.concatenate([crops, np.repeat(crops[-1:], self.micro_batch - count, axis=0)])
         with torch.inference_mode(), exact_kernels():
-            x, reconstruction = self._extract.reconstruct(padded)
+            x, reconstruction = self._extract.reconstruct(self._padded(crops))
             residual = reconstruction.residual
-            fused = self._fuse(x, reconstruction)
+            standardised = self._standardised(self._extract.read(x, reconstruction))
+            stability = np.full(count, np.nan, np.float32)
+            looks = iter(self._looks([crop for several in others for crop in several]))
+            for row, several in enumerate(others):
+                views = [{place: standardised[place][row] for place in self._image}, *islice(looks, len(several))]
+                if len(views) > 1 and self._image:
+                    stability[row] = self._average(standardised, row, views)
+            fused = self._fuse(x, standardised)
             energy = residual.flatten(1).square().mean(dim=1).sqrt()
             scalars = {name: summarise(residual)[:count].cpu().numpy() for name, summarise in SCALARS.items()}
-        return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars)
+        return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars, stability)
 
-    def _fuse(self, x: torch.Tensor, reconstruction: Reconstruction) -> torch.Tensor:
-        values = zip(self._extract.read(x, reconstruction), self._standards, strict=True)
-        standardised = [torch.clamp((value - mean) / scale, -CLIP, CLIP) for value, (mean, scale) in values]
+    def _padded(self, crops: Crops) -> Crops:
+        # Another number of rows could choose another kernel, and with it another rounding.
+        return np.concatenate([crops, np.repeat(crops[-1:], self.micro_batch - len(crops), axis=0)])
+
+    def _looks(self, crops: Sequence[Crops]) -> list[dict[int, torch.Tensor]]:
+        """Of each further crop uint8 (C, C, 3) its standardised readings of the image, (size,), by their place."""
+        found: list[dict[int, torch.Tensor]] = []
+        for start in range(0, len(crops) if self._image else 0, self.micro_batch):
+            several = np.stack(crops[start : start + self.micro_batch])
+            looks = self._extract.look(self._extract.image(self._padded(several)))
+            standard = {place: self._standard(place, values) for place, values in looks.items()}
+            found += [{place: values[row] for place, values in standard.items()} for row in range(len(several))]
+        return found
+
+    def _average(self, standardised: list[torch.Tensor], row: int, views: Sequence[Mapping[int, torch.Tensor]]) -> float:
+        """Puts means over an image's views into its ``row``, and gives its stability."""
+        own = [values[row].expand(len(views) + 1, -1).clone() for values in standardised]
+        for place in self._image:
+            every = torch.stack([view[place] for view in views])
+            standardised[place][row] = every.mean(dim=0)
+            own[place] = torch.cat([every.mean(dim=0, keepdim=True), every])
+        mean, *alone = self._network(own).fingerprint
+        return min(float(torch.cosine_similarity(mean, one, dim=0)) for one in alone)
+
+    def _standard(self, place: int, values: torch.Tensor) -> torch.Tensor:
+        mean, scale = self._standards[place]
+        return torch.clamp((values - mean) / scale, -CLIP, CLIP)
+
+    def _standardised(self, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [self._standard(place, value) for place, value in enumerate(values)]
+
+    def _fuse(self, x: torch.Tensor, standardised: Sequence[torch.Tensor]) -> torch.Tensor:
         fused: torch.Tensor = self._network(standardised).fingerprint
         flat = roughness(x) < self.bundle.manifest.decision.flat
         return torch.where(flat[:, None], torch.zeros_like(fused), fused)
@@ -159,17 +218,6 @@ def _canary_crop(side: int) -> Crops:
     shades = np.add.outer(np.arange(side), np.arange(side)) * (128 / side)
     grain = np.random.default_rng(0).integers(0, 64, (side, side, 3))
     return np.asarray(shades[..., None] / 2 + grain, np.uint8)[None]
-
-
-def combine(crops: Fingerprints) -> Fingerprints:
-    """The vote of one image's crops: means, of the fingerprint over those that are not flat; N = 1."""
-    evident = crops.fingerprint.any(axis=1)
-    voting = crops.fingerprint[evident] if evident.any() else crops.fingerprint
-    return Fingerprints(
-        voting.astype(np.float32).mean(axis=0, keepdims=True).astype(np.float16),
-        crops.residual_energy.mean(keepdims=True),
-        {name: values.mean(keepdims=True) for name, values in crops.scalars.items()},
-    )
 
 
 def exact_kernels() -> AbstractContextManager[None]:

@@ -52,7 +52,7 @@ class Judge:
         self.attributor = Attributor(bundle)
 
     def fingerprints(self, images: Sequence[Pixels]) -> list[Fingerprints | None]:
-        """Of each image uint8 (H, W, 3) the vote of its crops, N = 1; ``None`` where it is smaller than the crop."""
+        """Of each image uint8 (H, W, 3) what its crops give, N = 1; ``None`` where it is smaller than the crop."""
         crops = [self.fingerprinter.crops(pixels) for pixels in images]
         voted = iter(self.fingerprinter.of_images([several for several in crops if len(several)]))
         return [next(voted) if len(several) else None for several in crops]

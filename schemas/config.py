@@ -183,8 +183,8 @@ Track = Annotated[
     str,
     Option(
         "Encode every image alike: png keeps the pixels, jpeg95 makes JPEG 95 at 4:4:4, aligned keeps the pixels and compares "
-        "the versions of a content.",
-        choices=("png", "jpeg95", "aligned"),
+        "the versions of a content, laundered sends each through a chain of the web (smaller, JPEG, twice).",
+        choices=("png", "jpeg95", "aligned", "laundered"),
     ),
 ]
 Crop = Annotated[int, Option("Look at the central crop of so many pixels a side; smaller images are left out.", "N", least=16)]

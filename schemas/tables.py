@@ -144,7 +144,12 @@ EMBEDDINGS = _table(
     _number("qft_share", "share of the grey residual's energy in its 32 x 32 lowest frequencies", "1"),
     _number("radial_slope", "slope of the residual's log power over log frequency", "decade/decade"),
     _number("stats_kurtosis", "excess kurtosis of the residual", "1"),
-    column("crops", pa.int16(), "crops that voted", "crop"),
+    column("crops", pa.int16(), "crops that were analysed", "crop"),
+    _number(
+        "stability",
+        "least cosine between the fingerprint and that of one crop alone: low where parts of an image differ; null where one was",
+        "1 (-1 to 1)",
+    ),
 )
 
 _CANDIDATE = (("source", pa.string()), ("probability", pa.float32()))

@@ -68,10 +68,14 @@ def tiny_prior(directory: Path, seed: int = 0) -> Path:
 def tiny_bundle(
     directory: Path, *, sources: tuple[str, ...] = SOURCES, name: str = "tiny", views: int = 1, seed: int = 0, crop: int = 256
 ) -> Bundle:
-    """A bundle in ``directory`` whose verdicts on :func:`photograph` are of every kind."""
+    """A bundle in ``directory`` whose verdicts on :func:`photograph` are of every kind.
+
+    Where there are several ``views``, a lens reads the image.
+    """
     draw = np.random.default_rng(seed)
     tiny_prior(directory / RESIDUAL_FOLDER, seed)
     features = tuple(feature(lens, "residual") for lens in ("dct", "radial", "stats"))
+    features += (feature("radial", "image"),) if views > 1 else ()
     manifest = Manifest(
         schema=SCHEMA,
         name=name,

@@ -21,7 +21,7 @@ from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.models.features import corners
+from causalprint.models.features import candidates, chosen
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.claims import Claims
@@ -49,8 +49,8 @@ class Computed(NamedTuple):
         image_id: SHA-256 of its bytes, lower-case hex.
         md5: of them too.
         decoded: what its headers say; its pixels are gone.
-        crops: how many voted; 0 where the image is smaller than the crop, or damaged.
-        fingerprints: their vote, N = 1; ``None`` where there are no crops.
+        crops: how many were analysed; 0 where the image is smaller than the crop, or damaged.
+        fingerprints: what they give, N = 1; ``None`` where there are no crops.
     """
 
     image: EncodedImage
@@ -77,8 +77,7 @@ def fingerprint_slice(
         batch_size: images under way at any time, which bounds the memory of decoded pixels.
         decode: here, or in a process of its own.
     """
-    views = fingerprinter.bundle.manifest.geometry.views
-    together = max(1, min(batch_size, fingerprinter.micro_batch // views))
+    together = max(1, min(batch_size, fingerprinter.micro_batch))
     results = compute_images(images, partial(_compute, fingerprinter, decode), pool, together, max(1, batch_size // together))
     computed = [item for item in results if isinstance(item, Computed)]
     rejects = [*images.rejects, *(item for item in results if isinstance(item, Reject))]
@@ -172,13 +171,16 @@ def _compute(fingerprinter: Fingerprinter, decode: Decode, images: Sequence[Enco
 
 def _open(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> tuple[Computed | Reject, Crops]:
     image_id = image.image_id
-    geometry = fingerprinter.bundle.manifest.geometry
+    manifest = fingerprinter.bundle.manifest
+    geometry = manifest.geometry
     try:
-        decoded, crops = decode(image.data, geometry.crop, partial(corners, geometry=geometry))
+        decoded, looked_at = decode(image.data, geometry.crop, partial(candidates, geometry=geometry))
     except ImageRejectError as error:
         return image.rejected(error.stage, error.reason, error.detail, image_id), np.zeros(0, np.uint8)
     except MachineFaultError as error:
         raise MachineFaultError(f"decoding {image.member}: {error}") from error
+    places = candidates(decoded.height, decoded.width, geometry)
+    crops = looked_at[chosen(looked_at, places, geometry, manifest.decision.flat)]
     return Computed(image, image_id, image.md5, decoded, len(crops)), crops
 
 
@@ -282,6 +284,7 @@ def _embedding_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
     key = _key(images, row) | {"crops": row.crops}
     if row.fingerprints is None:
         return key
-    scalars = {"residual_energy": row.fingerprints.residual_energy, **row.fingerprints.scalars}
+    found = row.fingerprints
+    scalars = {"residual_energy": found.residual_energy, **found.scalars, "stability": found.stability}
     finite = {name: float(value[0]) for name, value in scalars.items() if np.isfinite(value[0])}
-    return key | {"fingerprint": row.fingerprints.fingerprint[0]} | finite
+    return key | {"fingerprint": found.fingerprint[0]} | finite

@@ -39,8 +39,9 @@ class Geometry:
 
     Attributes:
         crop: side of the square crop, in pixels.
-        views: crops that vote: the central one, then the corners (top left, bottom right, top right, bottom left).
-            Corners of crops lie on multiples of 8 pixels, in phase with the blocks of a JPEG. Crops that coincide vote once.
+        views: crops that are analysed at most: the central one, and those of eight around it that have most texture
+            (:func:`causalprint.models.features.chosen`). Corners of crops lie on multiples of 8 pixels, in phase with the blocks
+            of a JPEG. The residual is of the first alone, since it costs most; readings of the image are averaged.
         micro_batch: crops that a GPU computes in one call, padded to exactly this number; a CPU computes one by one.
     """
 
@@ -278,6 +279,10 @@ def _check_numbers(manifest: Manifest, where: str) -> None:
     for name, (number, smallest) in least.items():
         if number < smallest:
             raise BundleError(f"{where}: {name} must be at least {smallest}, not {number}; train it again")
+    if geometry.views > 1 and all(feature.reading != "image" for feature in manifest.features):
+        raise BundleError(
+            f"{where}: geometry.views is {geometry.views}, and no lens reads the image; train it again with --views 1"
+        )
     for name, value in ((one.name, getattr(decision, one.name)) for one in fields(decision)):
         if not math.isfinite(value) or (name in ("temperature", "novelty_spread", "generated_scale") and value <= 0):
             raise BundleError(f"{where}: decision.{name} {value} is no number to decide by; train it again")

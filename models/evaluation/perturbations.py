@@ -7,6 +7,7 @@ phase with the blocks of a JPEG.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -125,12 +126,23 @@ PERTURBATIONS: Mapping[str, Perturbation] = {
 }
 """The registry: a name for ``evaluate --robustness`` and ``compare``, and what it does."""
 
+CHAINS = ("jpeg-twice", "shared", "messenger")
+"""Of :data:`PERTURBATIONS`, what the web does to an image on its way."""
+
+
+def launder(pixels: Pixels) -> Pixels:
+    """One of :data:`CHAINS`, each as likely, drawn by the pixels themselves; uint8 (C, C, 3) to the same."""
+    seed = int(hashlib.sha256(pixels.tobytes()).hexdigest()[:15], 16)
+    return PERTURBATIONS[CHAINS[seed % len(CHAINS)]].apply(pixels, seed)
+
+
 TRACKS: Mapping[str, Callable[[Pixels], Pixels]] = {
     "png": lambda pixels: pixels,
     "jpeg95": lambda pixels: recompress(pixels, 95, CHROMA_WHOLE),
     "aligned": lambda pixels: pixels,
+    "laundered": launder,
 }
-"""The last encoding that every image gets alike, whatever made it : the pixels that are decoded from it."""
+"""The last encoding that every image gets alike, whatever made it: the pixels that are decoded from it."""
 
 
 def seed_of(image_id: str, seed: int) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from causalprint.models.bundles.decision import even_shares
 from causalprint.models.bundles.manifest import ART, GRAPHIC, NOT_GENERATED, REAL, UNREGISTERED, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
-from causalprint.models.evaluation.content import Content, deciles, within
+from causalprint.models.evaluation.content import DECILES, Content, deciles, within
 from causalprint.models.evaluation.neighbours import neighbours
 from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.calibration import at_prior
@@ -148,6 +148,8 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     about = f"mean recall of the best candidate over {len(np.unique(label[known]))} sources; chance {1 / chance.shape[1]:.2f}"
     about_new = f"of origins that the bundle's card does not name: {len(np.unique(label[new]))} sources"
     by_column = "by generated_probability"
+    said = (verdicts.verdict == Verdict.KNOWN.value, verdicts.accused, verdicts.generated)
+    hard = real & (deciles(truth.content.generated, real) == DECILES - 1)
     rarely = f"while at most {{:g}} % of {int(real.sum())} photographs are accused"
     return [
         *_and_content(Metric(ACCURACY, known, macro_recall, answers, about), truth, truth.named_by_content),
@@ -166,7 +168,8 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
             (truth.right(verdicts),),
             "of those verdicts; a family counts",
         ),
-        *accusations(truth.images.source, verdicts.verdict == Verdict.KNOWN.value, verdicts.accused, verdicts.generated),
+        *accusations(truth.images.source, *said),
+        *accusations_of("hard photographs", hard, *said, "; the tenth of them that by content alone look most generated"),
     ]
 
 
@@ -185,15 +188,18 @@ def _and_content(metric: Metric, truth: Truth, alone: Scores | Labels) -> list[M
 
 def accusations(source: Text, named: Mask, accused: Mask, generated: Scores) -> list[Metric]:
     """What share of what no generator made is taken for generated, by kind; all (N,)."""
-    metrics = []
-    for kind, called in CALLED.items():
-        here = source == kind
-        metrics += [
-            Metric(f"{called} named", here, np.mean, (named,), "share with a verdict known"),
-            Metric(f"{called} accused", here, np.mean, (accused,), ACCUSED),
-            Metric(f"{called} surely generated", here, np.mean, (generated >= SURE,), f"generated_probability {SURE} or more"),
-        ]
-    return metrics
+    kinds = [accusations_of(called, source == kind, named, accused, generated) for kind, called in CALLED.items()]
+    return [metric for kind in kinds for metric in kind]
+
+
+def accusations_of(called: str, here: Mask, named: Mask, accused: Mask, generated: Scores, which: str = "") -> list[Metric]:
+    """The same of the images in the mask ``here``; ``called`` and ``which`` say what they are."""
+    sure = f"generated_probability {SURE} or more{which}"
+    return [
+        Metric(f"{called} named", here, np.mean, (named,), f"share with a verdict known{which}"),
+        Metric(f"{called} accused", here, np.mean, (accused,), f"{ACCUSED}{which}"),
+        Metric(f"{called} surely generated", here, np.mean, (generated >= SURE,), sure),
+    ]
 
 
 def nearest(truth: Truth, verdicts: Verdicts) -> list[Metric]:

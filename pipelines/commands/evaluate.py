@@ -36,10 +36,10 @@ class EvaluateConfig(Command):
     perturbations: Annotated[
         tuple[str, ...],
         Option(
-            "Also measure what this perturbation costs, and no other; may be given again.",
+            "Also measure what this perturbation costs, without --robustness; may be given again.",
             "NAME",
             names=("--perturbation",),
-            usual="none, or all with --robustness",
+            usual="none",
         ),
     ] = ()
     seeds: Annotated[

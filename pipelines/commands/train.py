@@ -67,8 +67,8 @@ class TrainConfig(Command):
     views: Annotated[
         int,
         Option(
-            "Let up to so many crops of an image vote in an audit: the central one, then its four corners. Figures and limits "
-            "stay those of the central one.",
+            "Analyse up to so many crops of an image in an audit: the central one, and those around it with most texture. "
+            "Figures and limits stay those of the central one.",
             "N",
             least=1,
         ),

@@ -50,6 +50,8 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         raise EvaluationError("evaluate needs matplotlib: pip install 'causalprint[compare]'")
     if "://" in config.output:
         raise EvaluationError(f"--output {config.output!r} is no local folder; evaluations are written to one")
+    if config.robustness and config.perturbations:
+        raise EvaluationError(f"--robustness measures every perturbation, {config.perturbations[0]} too; leave one of them out")
     for name in config.perturbations:
         if name not in PERTURBATIONS:
             raise EvaluationError(f"--perturbation {name!r} is none of {', '.join(PERTURBATIONS)}")

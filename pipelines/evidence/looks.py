@@ -48,14 +48,13 @@ def looks_at(bundle: Bundle, pixels: Pixels) -> list[Look]:
     Raises:
         ResidualError: the residual cannot be loaded.
     """
-    from causalprint.models.features import corners, cut
+    from causalprint.models.features import cut, places_of
     from causalprint.models.residuals import load_residual
 
-    geometry = bundle.manifest.geometry
+    asked = (bundle.manifest.geometry, bundle.manifest.decision.flat)
     model = load_residual(bundle.residual)
-    places = corners(pixels.shape[0], pixels.shape[1], geometry)
-    crops = cut(pixels, geometry)
-    return [_look(bundle, model, crop, place) for crop, place in zip(crops, places, strict=True)]
+    crops = zip(cut(pixels, *asked), places_of(pixels, *asked), strict=True)
+    return [_look(bundle, model, crop, place) for crop, place in crops]
 
 
 def _look(bundle: Bundle, model: Residual, crop: Pixels, place: tuple[int, int]) -> Look:

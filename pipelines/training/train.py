@@ -52,6 +52,8 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
         shutil.rmtree(checkpoints, ignore_errors=True)
     recipe = load_recipe(config.recipe, config.lenses)
     extraction = extraction_of(recipe, config.residual, config.label_field, config.interventions, config.seed)
+    if config.views > 1 and all(one.reading != "image" for one in extraction.features):
+        raise TrainingError(f"--views {config.views} needs a lens that reads the image, and recipe {config.recipe} has none")
     features = FeatureConfig(
         extraction=extraction,
         root=config.features or str(own),

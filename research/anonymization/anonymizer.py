@@ -14,7 +14,7 @@ from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.bundles.manifest import Geometry
 from causalprint.models.encodings import recompress
 from causalprint.models.evaluation.perturbations import seed_of
-from causalprint.models.features import corners, cut
+from causalprint.models.features import places_of
 from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Residual
 from causalprint.models.verdicts import Judge
@@ -154,7 +154,7 @@ class Anonymizer:
         """:func:`~causalprint.research.anonymization.counterfactual.pgd` towards ``source``, or ``away`` from it."""
         fingerprinter = self.judge.fingerprinter
         index = torch.tensor([self.judge.bundle.manifest.sources.index(source)], device=fingerprinter.device)
-        attacked = chain(fingerprinter, self.judge.attributor, pixels.shape[0], pixels.shape[1])
+        attacked = chain(fingerprinter, self.judge.attributor, self._places(pixels))
         image = to_image(pixels, fingerprinter.device)[None]
         changed: Pixels = to_pixels(pgd(attacked, image, index, descent, away=away))[0]
         return changed
@@ -182,7 +182,9 @@ class Anonymizer:
 
     def fidelity(self, original: Pixels, changed: Pixels) -> Fidelity:
         """How near the crops that vote are to the original's."""
-        return fidelity(cut(original, self._geometry), cut(changed, self._geometry))
+        places = self._voting(original)
+        before, after = (np.stack([pixels[place] for place in places]) for pixels in (original, changed))
+        return fidelity(before, after)
 
     @property
     def _geometry(self) -> Geometry:
@@ -191,8 +193,10 @@ class Anonymizer:
     def _voting(self, pixels: Pixels) -> list[tuple[slice, slice]]:
         """Rows and columns of the crops that vote."""
         crop = self._geometry.crop
-        places = corners(pixels.shape[0], pixels.shape[1], self._geometry)
-        return [(slice(top, top + crop), slice(left, left + crop)) for top, left in places]
+        return [(slice(top, top + crop), slice(left, left + crop)) for top, left in self._places(pixels)]
+
+    def _places(self, pixels: Pixels) -> list[tuple[int, int]]:
+        return places_of(pixels, self._geometry, self.judge.bundle.manifest.decision.flat)
 
     def _votes(self, pixels: Pixels) -> Mask:
         """Which pixels vote, (H, W)."""

@@ -7,7 +7,7 @@ of two sources' mean residuals (:func:`swap`), and chance as a control (:func:`r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ from torch.nn.functional import cross_entropy
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.encodings import recompress
-from causalprint.models.features import corners
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.lenses.fourier import FLOOR, square_norm, straight_through
 from causalprint.models.lenses.rgb import TILE, mean_tile
@@ -73,17 +72,13 @@ class Descent:
     jpeg: int | None = None
 
 
-def chain(fingerprinter: Fingerprinter, attributor: Attributor, height: int, width: int) -> Chain:
-    """The chain that a bundle's verdict on images of (height, width) pixels, no smaller than the crop, comes from."""
-    geometry = fingerprinter.bundle.manifest.geometry
-    places = corners(height, width, geometry)
+def chain(fingerprinter: Fingerprinter, attributor: Attributor, places: Sequence[tuple[int, int]]) -> Chain:
+    """The chain that a bundle's verdict comes from, on images of which the crops at ``places``, top and left, are analysed."""
+    side = fingerprinter.bundle.manifest.geometry.crop
 
     def embed(x: Tensor) -> Tensor:
-        crops = torch.stack([x[..., top : top + geometry.crop, left : left + geometry.crop] for top, left in places], dim=1)
-        each = fingerprinter.embed(crops.flatten(0, 1)).unflatten(0, (len(x), len(places)))
-        evident = each.detach().any(dim=2, keepdim=True).float()  # a flat crop's is zero and does not vote
-        mean: Tensor = (each * evident).sum(dim=1) / evident.sum(dim=1).clamp(min=1)
-        return mean
+        crops = torch.stack([x[..., top : top + side, left : left + side] for top, left in places], dim=1)
+        return fingerprinter.embed(crops[:, 0], crops[:, 1:])
 
     limit = fingerprinter.bundle.manifest.decision.novelty_limit + MARGIN
     return Chain(embed, attributor.scores, attributor.familiarity, attributor.distances, limit)

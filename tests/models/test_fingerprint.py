@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 
 from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.bundles.manifest import BundleError, Geometry
-from causalprint.models.features import cut, pick_device
-from causalprint.models.fingerprint import SCALARS, Fingerprinter, Fingerprints, combine
+from causalprint.models.features import candidates, chosen, cut, pick_device
+from causalprint.models.fingerprint import SCALARS, Fingerprinter
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM
-from tests.bundles import photograph
+from tests.bundles import photograph, tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +73,14 @@ def test_every_scalar_has_its_column_and_the_energy_is_that_of_the_residual(fing
     assert (
         set(found.scalars)
         == set(SCALARS)
-        == {name for name in EMBEDDINGS.names if EMBEDDINGS.field(name).type == "float"} - {"residual_energy"}
+        == {name for name in EMBEDDINGS.names if EMBEDDINGS.field(name).type == "float"} - {"residual_energy", "stability"}
     )
     _, reconstruction = fingerprinter._extract.reconstruct(photograph(3)[None])
     assert found.residual_energy[0] == pytest.approx(float(reconstruction.residual.square().mean().sqrt()), rel=1e-5)
+
+
+def overlap(one: tuple[int, int], other: tuple[int, int], side: int) -> float:
+    return float(np.prod([max(0, side - abs(here - there)) for here, there in zip(one, other, strict=True)])) / side**2
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,19 +99,55 @@ def test_crops_are_cut_and_never_resized(height: int, width: int, side: int, vie
         np.testing.assert_array_equal(crop, pixels[top : top + side, left : left + side])
         assert top % 8 == left % 8 == 0
         corners.append((top, left))
-    assert len(set(corners)) == len(corners)
+    assert all(overlap(one, other, side) <= 0.25 for place, one in enumerate(corners) for other in corners[:place])
     assert abs(corners[0][0] - (height - side) / 2) <= 8
     assert abs(corners[0][1] - (width - side) / 2) <= 8
 
 
-def test_the_crops_of_an_image_vote_and_flat_ones_abstain() -> None:
-    rows = np.zeros((3, FINGERPRINT_DIM), np.float16)
-    rows[0], rows[2] = 1, 3
-    voted = combine(Fingerprints(rows, np.array([1, 2, 3], np.float32), {"rgb_bias": np.array([0, 0, 3], np.float32)}))
-    assert (voted.fingerprint == 2).all()
-    assert voted.fingerprint.shape == (1, FINGERPRINT_DIM)
-    assert voted.residual_energy.tolist() == [2]
-    assert voted.scalars["rgb_bias"].tolist() == [1]
+def test_the_crops_with_most_texture_are_analysed_and_a_flat_centre_is_not() -> None:
+    pixels = np.full((192, 192, 3), 128, np.uint8)
+    draw = np.random.default_rng(0)
+    for place, strength in (((0, 0), 4), ((64, 64), 2), ((128, 128), 30)):
+        noise = draw.integers(-strength, strength + 1, (64, 64, 3))
+        pixels[place[0] : place[0] + 64, place[1] : place[1] + 64] = 128 + noise
+    geometry = Geometry(crop=64, views=3)
+
+    def places(flat: float) -> list[tuple[int, int]]:
+        there = candidates(192, 192, geometry)
+        crops = np.stack([pixels[top : top + 64, left : left + 64] for top, left in there])
+        return [there[number] for number in chosen(crops, there, geometry, flat)]
+
+    assert places(0.5 / 255) == [(64, 64), (128, 128), (0, 0)]
+    assert places(2.5 / 255) == [(128, 128), (0, 0)]
+    assert len(cut(pixels, replace(geometry, views=1))) == 1
+
+
+def test_of_several_crops_readings_of_the_image_are_averaged_and_the_residual_is_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprinter = Fingerprinter(tiny_bundle(tmp_path, views=3, crop=64), "cpu")
+    crops = fingerprinter.crops(photograph(3, 200, 200))
+    assert len(crops) == 3
+    (found,) = fingerprinter.of_images([crops])
+    alone = fingerprinter(crops[:1])
+    assert found.residual_energy == alone.residual_energy
+    assert found.scalars == alone.scalars
+    assert np.isnan(alone.stability).all()
+    assert -1 <= found.stability[0] < 1
+    (same,) = fingerprinter.of_images([np.repeat(crops[:1], 3, axis=0)])
+    np.testing.assert_allclose(same.fingerprint.astype(np.float32), alone.fingerprint.astype(np.float32), rtol=2e-3, atol=2e-3)
+    assert same.stability[0] == pytest.approx(1, abs=1e-5)
+    x = torch.tensor(crops).permute(0, 3, 1, 2).float() / 255
+    embedded = fingerprinter.embed(x[:1], x[None, 1:])[0].numpy()
+    np.testing.assert_allclose(found.fingerprint[0].astype(np.float32), embedded, rtol=2e-3, atol=2e-3)
+    other = fingerprinter.crops(photograph(4, 300, 150))
+    together = fingerprinter.of_images([other, crops, crops[:1]])
+    assert together[1].fingerprint.tobytes() == found.fingerprint.tobytes()
+    assert together[1].stability.tobytes() == found.stability.tobytes()
+    assert together[2].fingerprint.tobytes() == alone.fingerprint.tobytes()
+    monkeypatch.setattr(Fingerprinter, "micro_batch", 4)
+    padded = fingerprinter.of_images([other, crops, crops[:1]])
+    np.testing.assert_allclose(padded[1].fingerprint[0].astype(np.float32), embedded, rtol=2e-2, atol=5e-2)
 
 
 def test_another_residual_changes_the_fingerprint(bundle: Bundle, fingerprinter: Fingerprinter) -> None:

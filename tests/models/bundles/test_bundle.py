@@ -300,6 +300,13 @@ def test_a_manifest_that_no_verdict_could_come_of_is_refused(
         load_bundle(directory)
 
 
+def test_several_crops_need_a_lens_that_reads_the_image(directory: Path) -> None:
+    manifest = json.loads((directory / MANIFEST).read_text())
+    manifest["features"] = [one for one in manifest["features"] if one["reading"] == "residual"]
+    with pytest.raises(BundleError, match=r"geometry.views is 2, and no lens reads the image; train it again with --views 1"):
+        parse_manifest(json.dumps(manifest).encode(), "here")
+
+
 @pytest.mark.parametrize("name", ["residual/unet/model.safetensors", "lenses/x/config.json", "residual/code.py", "more.bin"])
 def test_a_file_that_is_not_listed_is_refused(directory: Path, name: str) -> None:
     (directory / name).parent.mkdir(parents=True, exist_ok=True)

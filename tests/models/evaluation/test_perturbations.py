@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.models.encodings import recompress
-from causalprint.models.evaluation.perturbations import PERTURBATIONS, TRACKS, fit, rescale, seed_of
+from causalprint.models.evaluation.perturbations import CHAINS, PERTURBATIONS, TRACKS, fit, rescale, seed_of
 from tests.bundles import photograph
 
 
@@ -59,6 +59,19 @@ def test_a_track_encodes_every_image_alike_and_png_changes_nothing() -> None:
     assert once.shape == image.shape
     loss = np.abs(once.astype(int) - image).mean()
     assert 0 < loss < np.abs(recompress(image, 75).astype(int) - image).mean()
+
+
+def test_laundering_sends_each_image_through_a_chain_of_the_web_that_its_pixels_draw() -> None:
+    chains = set()
+    for seed in range(12):
+        image = photograph(seed, 64, 64)
+        laundered = TRACKS["laundered"](image)
+        assert laundered.shape == image.shape
+        assert np.array_equal(TRACKS["laundered"](image.copy()), laundered)
+        fixed = {name: PERTURBATIONS[name].apply(image, 0) for name in CHAINS if not PERTURBATIONS[name].drawn}
+        chains.add(next((name for name, pixels in fixed.items() if np.array_equal(pixels, laundered)), "drawn"))
+        assert not np.array_equal(laundered, image)
+    assert chains == {"messenger", "drawn"}
 
 
 def test_the_draw_of_an_image_depends_on_its_bytes_and_the_seed_alone() -> None:

@@ -88,7 +88,8 @@ def test_perfect_verdicts_have_perfect_figures() -> None:
     others = ("accused", "strangers", "content alone")
     best = {name: value for name, value in found.items() if not any(other in name for other in others)}
     zero = {"calibration error after", "log loss after", "calibration error before", "log loss before"}
-    zero |= {"calibration error, generated", "photographs named", "photographs surely generated"}
+    zero |= {"calibration error, generated"}
+    zero |= {f"{which} {what}" for which in ("photographs", "hard photographs") for what in ("named", "surely generated")}
     zero |= {"open set FPR at 95 % TPR, novelty"}
     by_probability = {name for name in best if "largest probability" in name}
     for name in best.keys() - by_probability:
@@ -139,6 +140,17 @@ def test_false_accusations_are_counted_by_kind_and_origin() -> None:
     assert [row.interval.value for row in accusations(truth, unsure, SOME)] == [0.5, 0, 1]
     everything = truth._replace(generated=np.ones(len(truth.label), np.bool_))
     assert accusations(everything, said, SOME) == ()
+
+
+def test_hard_photographs_are_those_whose_content_looks_most_generated() -> None:
+    truth = a_truth()
+    photographs = np.flatnonzero(truth.images.source == "real")
+    hard = photographs[-2:].tolist()  # the tenth of twelve that begins at its quantile
+    content = truth.content._replace(generated=np.arange(len(truth.label), dtype=np.float64))
+    said = verdicts_of([int(place in hard) for place in range(len(truth.label))])
+    found = named(measure(closed_set(truth._replace(content=content), said), truth.images.content, *SOME))
+    assert found["hard photographs named"] == 1
+    assert found["photographs named"] == pytest.approx(len(hard) / EACH, abs=1e-6)
 
 
 def test_reliability_bins_hold_all_images() -> None:

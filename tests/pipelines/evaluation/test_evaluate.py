@@ -196,6 +196,8 @@ def test_what_cannot_be_evaluated_is_said_and_nothing_is_written(tmp_path: Path,
         attempt(shard(tmp_path / "small.tar", ["alpha", "real"], 2, side=64))
     with pytest.raises(EvaluationError, match=r"no content of .* is there by two sources: .*make-aligned"):
         attempt(shard(tmp_path / "alone.tar", ["alpha"], 3), track="aligned")
+    with pytest.raises(EvaluationError, match=r"--robustness measures every perturbation, webp-80 too"):
+        attempt(images, robustness=True, perturbations=("webp-80",))
     with pytest.raises(EvaluationError, match="was given twice"):
         evaluate(EvaluateConfig((images,), str(output), (str(tiny), str(tiny))))
     with pytest.raises(EvaluationError, match=r"--perturbation 'jpg' is none of jpeg-90, .*noise$"):

@@ -198,5 +198,9 @@ def test_what_cannot_be_trained_from_is_said(tmp_path: Path, prior: str, small: 
         train(TrainConfig((only_real,), str(tmp_path / "b"), (only_real,), recipe=small, residual=prior))
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "bundle.json").write_text("{}")
+    blind = tmp_path / "blind.yaml"
+    blind.write_text("{name: blind, about: little, lenses: [{lens: rgb, reading: residual}]}")
+    with pytest.raises(TrainingError, match=r"--views 2 needs a lens that reads the image, and recipe .*blind.yaml has none"):
+        train(TrainConfig((only_real,), str(tmp_path / "d"), recipe=str(blind), views=2, residual=prior))
     with pytest.raises(TrainingError, match="already holds a bundle"):
         train(TrainConfig((only_real,), str(tmp_path / "c"), recipe=small, residual=prior))

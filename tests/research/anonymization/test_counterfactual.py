@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from causalprint.models.bundles.bundle import Bundle
-from causalprint.models.bundles.manifest import Geometry
+from causalprint.models.features import places_of
 from causalprint.models.residuals.base import Reconstruction, subtract
 from causalprint.models.verdicts import Judge
 from causalprint.research.anonymization.anonymizer import Anonymizer, see, succeeded, traces
@@ -51,9 +50,9 @@ def anonymizer(bundle: Bundle) -> Anonymizer:
 
 
 @pytest.fixture(scope="module")
-def of_two_crops(bundle: Bundle) -> Anonymizer:
-    """The same bundle, with two crops that vote."""
-    return Anonymizer(Judge(replace(bundle, manifest=replace(bundle.manifest, geometry=Geometry(crop=CROP, views=2))), "cpu"))
+def of_two_crops(tmp_path_factory: pytest.TempPathFactory) -> Anonymizer:
+    """A bundle that analyses two crops."""
+    return Anonymizer(Judge(tiny_bundle(tmp_path_factory.mktemp("two"), crop=CROP, views=2), "cpu"))
 
 
 def other(seen: Seen) -> str:
@@ -98,9 +97,14 @@ def test_a_descent_that_survives_jpeg_looks_at_the_jpeg(anonymizer: Anonymizer) 
     assert survivor.jpeg.source == target
 
 
-def test_only_crops_that_vote_are_changed(of_two_crops: Anonymizer) -> None:
+def test_only_crops_that_are_analysed_are_changed(of_two_crops: Anonymizer) -> None:
     anonymizer = of_two_crops
-    pixels = photograph(9, 300, 140)  # the crops: 96 to 192 down and 16 to 112 across, and the corner at the top left
+    pixels = photograph(9, 300, 140)
+    analysed = np.zeros(pixels.shape[:2], np.bool_)
+    places = places_of(pixels, anonymizer.judge.bundle.manifest.geometry)
+    assert len(places) == 2
+    for top, left in places:
+        analysed[top : top + CROP, left : left + CROP] = True
     target = other(see(anonymizer.judge, pixels))
     for changed in (
         anonymizer.descend(pixels, Descent(steps=1, confidence=1), target, away=False),
@@ -108,9 +112,8 @@ def test_only_crops_that_vote_are_changed(of_two_crops: Anonymizer) -> None:
         anonymizer.shuffle(pixels, anonymizer.perturb(pixels, EPSILON, 0), 1),
     ):
         moved = (changed != pixels).any(axis=2)
-        assert moved[:192].any()
-        assert not moved[192:].any()
-        assert not moved[:, 112:].any()
+        assert all(moved[top : top + CROP, left : left + CROP].any() for top, left in places)
+        assert not moved[~analysed].any()
 
 
 def line(x: Tensor) -> Chain:
@@ -227,10 +230,12 @@ def test_fidelity_of_known_changes() -> None:
     assert changed.ssim > fidelity(crops, to_pixels(random_noise(to_image(crops, CPU), 5 / 255, 0))).ssim
 
 
-def test_the_chain_is_the_vote_of_the_crops(of_two_crops: Anonymizer) -> None:
+def test_the_chain_is_what_an_audit_computes_of_both_crops(of_two_crops: Anonymizer) -> None:
     judge = of_two_crops.judge
-    pixels = photograph(11, 150, 120)
-    attacked = chain(judge.fingerprinter, judge.attributor, 150, 120)
+    pixels = photograph(11, 250, 210)
+    places = places_of(pixels, judge.bundle.manifest.geometry)
+    assert len(places) == 2
+    attacked = chain(judge.fingerprinter, judge.attributor, places)
     scores = attacked.scores(attacked.embed(to_image(pixels, CPU)[None]))
     assert SOURCES[int(scores.argmax())] == see(judge, pixels).source
     assert float(scores.softmax(dim=1).max()) == pytest.approx(see(judge, pixels).probability, abs=0.02)
