@@ -13,6 +13,7 @@ from causalprint.pipelines.commands.attribute import attribute
 from causalprint.pipelines.commands.audit import audit
 from causalprint.pipelines.commands.command import EXIT_CODES, QuietGroup, add
 from causalprint.pipelines.commands.demo import demo
+from causalprint.pipelines.commands.diff import diff
 from causalprint.pipelines.commands.discover import discover
 from causalprint.pipelines.commands.enroll import enroll
 from causalprint.pipelines.commands.evaluate import evaluate
@@ -21,6 +22,7 @@ from causalprint.pipelines.commands.fetch import fetch
 from causalprint.pipelines.commands.inspect import inspect
 from causalprint.pipelines.commands.match import match
 from causalprint.pipelines.commands.prevalence import prevalence
+from causalprint.pipelines.commands.query import query
 from causalprint.pipelines.commands.report import report
 from causalprint.pipelines.commands.sample import sample
 from causalprint.pipelines.commands.session import Session
@@ -39,8 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, report, prevalence, sample, verify, fetch, evidence, match, attribute, trace, discover, enroll)
-add(app, demo, train, split, evaluate)
+add(app, audit, inspect, report, query, prevalence, sample, diff, verify, fetch, evidence, match)
+add(app, attribute, trace, discover, enroll, demo, train, split, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     ERROR = 1
     USAGE = 2
     INCOMPLETE = 3
+    CONDITION = 4
 
 
 class Interruption(BaseException):

@@ -126,7 +126,7 @@ def _places(tables: AuditTables, config: FetchConfig) -> dict[str, list[dict[str
     limit = "" if config.limit is None else f"LIMIT {config.limit}"
     # The condition is SQL by its nature, over tables that are the user's own.
     query = f"""
-        WITH everything AS (FROM findings UNION ALL BY NAME FROM rejects WHERE image_id IS NOT NULL),
+        WITH everything AS (FROM findings UNION ALL BY NAME FROM current_rejects WHERE image_id IS NOT NULL),
              chosen AS (SELECT DISTINCT image_id FROM everything WHERE {condition} ORDER BY image_id {limit})
         SELECT DISTINCT image_id, shard, member, "offset" FROM everything SEMI JOIN chosen USING (image_id) ORDER BY ALL
     """  # noqa: S608

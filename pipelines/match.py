@@ -23,7 +23,7 @@ _IMAGES = f"""
            f.verdict, f.source, f.probability, NULL::VARCHAR AS rejected, f.shard, f.member, f."offset"
     FROM findings f JOIN images i USING (slice_id, member, "offset")
     UNION ALL
-    SELECT image_id, NULL, NULL, NULL, {_URL}, NULL, NULL, NULL, reason, shard, member, "offset" FROM rejects
+    SELECT image_id, NULL, NULL, NULL, {_URL}, NULL, NULL, NULL, reason, shard, member, "offset" FROM current_rejects
 """  # noqa: S608
 """Whatever was met: what got no verdict is in the dataset too, and known by SHA-256 and URL where these were read."""
 _NAMED = f"""

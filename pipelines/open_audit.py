@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
-from fsspec.implementations.local import LocalFileSystem
 
+from causalprint.pipelines.audit_views import create_views
 from causalprint.schemas.config import Storage, storage_of
-from causalprint.schemas.tables import FINGERPRINT_DIM, TABLES
-from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import bundle_ids
 from causalprint.transforms.tables.settings import read_settings
 
@@ -18,15 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
-
-_FINDINGS = """
-    SELECT i.image_id, a.verdict, a.source, a.family, a.probability, a.family_probability,
-           a.generated_probability, a.log_likelihood_ratio, a.novelty, a.candidates, a.reason,
-           i.format, i.width, i.height, i.jpeg_quality, i.resampled, i.metadata,
-           i.shard, i.member, i."offset", i.slice_id, a.bundle
-    FROM attributions a
-    JOIN images i USING (slice_id, member, "offset")
-"""
 
 
 class OpenAuditError(ValueError):
@@ -67,26 +56,21 @@ class Table:
 
 
 class AuditTables:
-    """The tables of one audit's output, each a view of DuckDB under its own name.
+    """The tables of one audit's output, each a view of DuckDB under its own name (``causalprint.schemas.views``).
 
+    ``findings``: images and their verdicts in one row, a row for each image that the audit has now; ``current_images``,
+    ``current_embeddings``, ``current_attributions``, ``current_rejects`` and ``current_shards``: what the tables hold of that;
     ``images``, ``embeddings`` (fingerprints as ``FLOAT[128]``, so that DuckDB's array functions take them), ``attributions``,
-    ``rejects`` and ``shards``, all with the column ``bundle``; and ``findings``: images and their verdicts in one row.
+    ``rejects`` and ``shards``: all that was ever written, also of shards that have changed or vanished since; ``run_shards``:
+    what each run said of its shards. All have the column ``bundle``.
+
+    Attributes:
+        note: where it is not known what is current, what is taken for it, in one sentence; else empty.
     """
 
-    def __init__(self, output: str, storage: Storage) -> None:
-        self._connection = duckdb.connect()
-        fs, base = filesystem(output, storage, patient=True)
-        if not isinstance(fs, LocalFileSystem):
-            self._connection.register_filesystem(fs)
-            base = fs.unstrip_protocol(base)
-        for table in TABLES:
-            cast = f"fingerprint::FLOAT[{FINGERPRINT_DIM}] AS fingerprint" if table == "embeddings" else ""
-            columns = f"* REPLACE ({cast})" if cast else "*"
-            files = f"{base}/{table}/*/*.parquet".replace("'", "''")
-            self._connection.execute(
-                f"CREATE VIEW {table} AS SELECT {columns} FROM read_parquet('{files}', hive_partitioning = true)"  # noqa: S608
-            )
-        self._connection.execute(f"CREATE VIEW findings AS {_FINDINGS}")
+    def __init__(self, output: str, storage: Storage, database: str = ":memory:") -> None:
+        self._connection = duckdb.connect(database)
+        self._base, self.note = create_views(self._connection, output, storage)
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +82,17 @@ class AuditTables:
         """Lets go of DuckDB's connection."""
         self._connection.close()
 
+    def lock(self) -> None:
+        """From now on queries reach the audit's own files and nothing else: no other file, no network, no variable of Python."""
+        directory = f"{self._base}/".replace("'", "''")
+        for name, value in (
+            ("allowed_directories", f"['{directory}']"),
+            ("enable_external_access", "false"),
+            ("python_enable_replacements", "false"),
+            ("lock_configuration", "true"),
+        ):
+            self._connection.execute(f"SET {name} = {value}")
+
     def sql(self, query: str) -> Table:
         """The rows of a query, in DuckDB's SQL over the views."""
         return Table(self._connection.sql(query))
@@ -108,7 +103,7 @@ class AuditTables:
 
     @property
     def images(self) -> Table:
-        """What the bytes are: a row for every image that was decoded."""
+        """What the bytes are: a row for every image that was decoded, by whatever run; ``current_images`` has those of now."""
         return self.sql("FROM images")
 
     @property
@@ -118,7 +113,7 @@ class AuditTables:
 
     @property
     def attributions(self) -> Table:
-        """The verdicts: a row for every row of images."""
+        """The verdicts: a row for every row of images, and for each bundle that attributed it."""
         return self.sql("FROM attributions")
 
     @property
@@ -128,29 +123,39 @@ class AuditTables:
 
     @property
     def shards(self) -> Table:
-        """Closed accounts: a row for every shard."""
+        """Closed accounts: a row for every version of every shard."""
         return self.sql("FROM shards")
 
     @property
     def findings(self) -> Table:
-        """Images and their verdicts in one row; :func:`causalprint.fetch` takes such a row."""
+        """The audit as it is now: images and their verdicts in one row; :func:`causalprint.fetch` takes such a row."""
         return self.sql("FROM findings")
 
 
-def open_audit(output: str, *, storage_options: str = "{}") -> AuditTables:
+def open_audit(output: str, *, storage_options: str = "{}", database: str = ":memory:") -> AuditTables:
     """Opens the tables of an audit, finished or under way, on a disk or in an object store.
 
     Args:
         output: what ``--output`` was.
         storage_options: JSON, as ``--storage-options`` takes it.
+        database: a DuckDB file that is to keep the views; by default none does.
 
     Raises:
         OpenAuditError: there is no audit there, or it has no table yet.
         ImportError: the store needs a package that is not installed.
     """
     storage = storage_of(storage_options)
+    check_output(output, storage)
+    return AuditTables(output, storage, database)
+
+
+def check_output(output: str, storage: Storage) -> None:
+    """Makes sure that there is an audit at ``output``.
+
+    Raises:
+        OpenAuditError: there is none, or it has no table yet.
+    """
     if read_settings(output, storage) is None:
         raise OpenAuditError(f"{output} is no output of an audit; give the folder or URL that --output was")
     if not bundle_ids(output, storage):
         raise OpenAuditError(f"{output} holds no table yet; the audit that began it has committed no slice")
-    return AuditTables(output, storage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ from causalprint.pipelines.console import new_table
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
 from causalprint.schemas.accounts import RejectCount, VerdictCount, spread
+from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import SkippedCount
 from causalprint.schemas.losses import LeftOut, counted
 from causalprint.schemas.reasons import Stage
-from causalprint.schemas.runs import IncompleteShard, RunManifest, Scoring
+from causalprint.schemas.runs import Change, IncompleteShard, RunManifest, Scoring
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +39,10 @@ class AuditReport:
         rejects: images by stage and reason.
         incomplete_shards: the first of them by URI, with what is missing.
         left_out: what the inputs match and what is no shard, by kind; what looks like one is ``missing``.
+        previous: the run before over the same inputs; ``None`` where there was none.
+        new, kept, changed, vanished: what became of shards since then, as of :class:`causalprint.schemas.runs.Changes`.
+        now: all shards that the audit has now, by this run and by runs over other inputs.
+        failed_if: the conditions of ``--fail-if`` that hold of these.
     """
 
     exit_code: int
@@ -64,14 +70,30 @@ class AuditReport:
     rejects: tuple[RejectCount, ...]
     incomplete_shards: tuple[IncompleteShard, ...]
     left_out: tuple[LeftOut, ...]
+    previous: str | None
+    new: Change
+    kept: Change
+    changed: Change
+    vanished: Change
+    now: Change
+    failed_if: tuple[str, ...]
 
 
-def report(manifest: RunManifest, seconds: float) -> AuditReport:
-    """The report on a run that ended with ``manifest`` after ``seconds``."""
+def report(manifest: RunManifest, now: Change, seconds: float) -> AuditReport:
+    """The report on a run that ended with ``manifest`` after ``seconds`` and left the audit as it is ``now``."""
     run, totals = manifest.run, manifest.totals
     shown = {field.name for field in fields(AuditReport)}
+    changes = manifest.changes
+    assert changes is not None, "this version wrote it"
+    verdicts = Counter[str]()
+    for count in now.verdicts:
+        verdicts[count.verdict] += count.images
+    rejected = sum(count.images for count in now.rejects)
+    conditions = run.config.fail_if if isinstance(run.config, AuditConfig) else ()
+    failed_if = tuple(str(condition) for condition in conditions if condition.holds(verdicts, rejected))
+    incomplete = totals.incomplete or not_computed(totals.reasons) or run.unread
     return AuditReport(
-        exit_code=ExitCode.INCOMPLETE if totals.incomplete or not_computed(totals.reasons) or run.unread else ExitCode.COMPLETE,
+        exit_code=ExitCode.CONDITION if failed_if else ExitCode.INCOMPLETE if incomplete else ExitCode.COMPLETE,
         output=run.config.output,
         manifest=f"{run.config.output.rstrip('/')}/runs/{run.run_id}.json",
         run_id=run.run_id,
@@ -82,6 +104,13 @@ def report(manifest: RunManifest, seconds: float) -> AuditReport:
         rejects=totals.reasons,
         incomplete_shards=totals.named,
         left_out=run.left_out,
+        previous=changes.previous,
+        new=changes.new,
+        kept=changes.kept,
+        changed=changes.changed,
+        vanished=changes.vanished,
+        now=now,
+        failed_if=failed_if,
         **{name: value for name, value in spread(totals).items() if name in shown},
     )
 
@@ -93,9 +122,9 @@ class ScoringReport(AuditReport):
     scoring: Scoring
 
 
-def scoring_report(manifest: RunManifest, scoring: Scoring, seconds: float) -> ScoringReport:
-    """The report on a run that scored stored fingerprints."""
-    return ScoringReport(**spread(report(manifest, seconds)), scoring=scoring)
+def scoring_report(manifest: RunManifest, scoring: Scoring, now: Change, seconds: float) -> ScoringReport:
+    """The report on a run that scored stored fingerprints, and left the audit as it is ``now``."""
+    return ScoringReport(**spread(report(manifest, now, seconds)), scoring=scoring)
 
 
 def not_computed(rejects: tuple[RejectCount, ...]) -> int:
@@ -113,6 +142,15 @@ def print_report(found: AuditReport, console: Console) -> None:
         else ""
     )
     _line(console, f"{accounted}, in {found.shards:,} shards and {duration(found.seconds)}{kept}")
+    if found.previous is not None:
+        became = {"new": found.new, "changed": found.changed, "vanished": found.vanished, "as they were": found.kept}
+        since = ", ".join(f"{counted(each.shards, 'shard')} {what} ({each.images:,} images)" for what, each in became.items())
+        _line(console, f"since run {found.previous}: {since}")
+    if found.now.shards != found.shards:
+        _line(
+            console,
+            f"the audit now has {found.now.images:,} images of {found.now.shards:,} shards, of runs over other inputs too",
+        )
     if found.limited:
         _line(console, f"{found.limited:,} shards were not read whole, as --limit or --sample asks")
     if found.incomplete:
@@ -126,6 +164,8 @@ def print_report(found: AuditReport, console: Console) -> None:
         kinds = ", ".join(counted(each.members, each.kind) for each in found.skipped_kinds)
         _line(console, f"{found.skipped:,} members of shards are neither images nor their sidecars: {kinds}")
     print_left_out(found.left_out, console)
+    for condition in found.failed_if:
+        _line(console, f"--fail-if: {condition} holds of the audit as it is now")
     _line(console, f"tables: {found.output}   manifest: {found.manifest}")
     if found.retryable:
         _line(console, "next: the same command again, to read what could not be read this time")

@@ -154,7 +154,7 @@ def _queries(
         if gallery is not None and (kept := gallery.source == source).any():
             yield Query(source, gallery.fingerprint[kept])
             continue
-        chosen = f"SELECT image_id FROM attributions WHERE verdict = 'known' AND source = {_text(source)}"  # noqa: S608 - quoted
+        chosen = f"SELECT image_id FROM findings WHERE verdict = 'known' AND source = {_text(source)}"  # noqa: S608 - quoted
         stored = _stored(tables, where, f"image_id IN ({chosen} ORDER BY image_id LIMIT {MANY})")
         if not stored:
             raise FetchError(

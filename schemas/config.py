@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from causalprint.schemas.conditions import Condition, parse_condition
 from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
 from causalprint.schemas.prior import EVEN, Prior, parse_prior
 from causalprint.schemas.urls import hide
@@ -276,6 +277,16 @@ class AuditConfig(Command):
             choices=("read", "decode", "compute"),
         ),
     ] = None
+    fail_if: Annotated[
+        tuple[Condition, ...],
+        Option(
+            "Exit with 4 where this holds of the audit as it then is: 'generated > 1 %' of all images, 'known > 10', 'unknown', "
+            "'rejected >= 5 %'. May be given again.",
+            "CONDITION",
+            RUNS,
+            parse=parse_condition,
+        ),
+    ] = ()
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.

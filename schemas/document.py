@@ -10,6 +10,7 @@ from causalprint.schemas.claims import Carrier, ClaimKind, ManifestState
 from causalprint.schemas.prevalence import FOLDER, PREVALENCE
 from causalprint.schemas.reasons import Abstention, Reason, Stage, Verdict
 from causalprint.schemas.rendering import render
+from causalprint.schemas.run_shards import RUN_SHARDS, SCHEMA, State
 from causalprint.schemas.tables import TABLES, file_schema
 
 _VOCABULARIES = {
@@ -20,12 +21,14 @@ _VOCABULARIES = {
     "attributions.reason": Abstention,
     "rejects.stage": Stage,
     "rejects.reason": Reason,
+    "run_shards.state": State,
 }
 
 
 def document() -> str:
     """The text of ``docs/tables.md``."""
-    schemas = [*((name, file_schema(name, "", "")) for name in TABLES), (FOLDER, PREVALENCE)]
+    several = ((RUN_SHARDS, SCHEMA), (FOLDER, PREVALENCE))
+    schemas = [*((name, file_schema(name, "", "")) for name in TABLES), *several]
     return render(
         "schemas/tables.md.j2",
         tables=[(name, _metadata(schema, "description"), [_row(field) for field in schema]) for name, schema in schemas],

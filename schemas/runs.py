@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from causalprint.schemas.accounts import Counts, add_digests
+from causalprint.schemas.accounts import Counts, RejectCount, VerdictCount, WrittenFile, add_digests
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.losses import LeftOut
@@ -140,6 +140,36 @@ class Totals(Counts):
         return replace(both, named=tuple(sorted(both.named)[:NAMED]), closed=listed)
 
 
+class Change(NamedTuple):
+    """Shards that came to the same since the run before: how many, their images, and how these divide."""
+
+    shards: int = 0
+    images: int = 0
+    verdicts: tuple[VerdictCount, ...] = ()
+    rejects: tuple[RejectCount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of a dataset since the run before over the same inputs.
+
+    Attributes:
+        previous: that run; ``None``: there was none.
+        file: the list of all shards of this run, with what became of each.
+        new: shards that it did not have.
+        kept: those that are as they were.
+        changed: those that are another version now, or of which another number of images could be read.
+        vanished: those that are not found any more, with what they came to then.
+    """
+
+    previous: str | None
+    file: WrittenFile
+    new: Change
+    kept: Change
+    changed: Change
+    vanished: Change
+
+
 class Version(NamedTuple):
     """A package and its version."""
 
@@ -151,7 +181,7 @@ class Version(NamedTuple):
 class RunManifest:
     """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on.
 
-    ``digest`` is the SHA-256 of all else, lower-case hex; earlier versions wrote none.
+    ``digest`` is the SHA-256 of all else, hex; ``changes`` is what became of the dataset. Earlier versions wrote neither.
     """
 
     schema_version: int
@@ -161,3 +191,4 @@ class RunManifest:
     versions: tuple[Version, ...]
     platform: str
     digest: str = ""
+    changes: Changes | None = None

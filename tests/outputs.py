@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,8 +23,9 @@ from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import read_receipt, read_sealed
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, folder_names, listed
+from causalprint.transforms.tables.settings import agree
 from causalprint.transforms.tables.skip_committed import skip_shard, skip_slice
-from causalprint.transforms.tables.write_manifest import add_up, totals_of, write_manifest
+from causalprint.transforms.tables.write_manifest import write_run
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.samples import sample_shard, sample_slice
 
@@ -49,7 +51,7 @@ def audit(shards: list[Shard], output: Output, run_id: str = "run", count: int =
     """What the pipeline does with these shards, one slice after another; returns the ids of the slices that it computed."""
     computed: list[str] = []
     accounts = [skip_shard(shard, output) or _read(shard, output, computed, count) for shard in shards]
-    write_manifest(add_up(map(totals_of, accounts)), run_into(output, run_id))
+    write_run(accounts, run_into(output, run_id))
     return computed
 
 
@@ -64,6 +66,20 @@ def _read(shard: Shard, output: Output, computed: list[str], count: int) -> Shar
         for receipt in receipts:
             ledger = ledger.add(receipt)
     return write_account(ledger.close(output.bundle_id), output)
+
+
+NIGHTS = ("20260101T000000Z-00000000", "20260102T000000Z-00000000")
+"""The runs of :func:`two_nights`."""
+
+
+def two_nights(root: Path) -> Output:
+    """An output after three shards of 15 images and 6 rejects; then one of them, a new version of another, and a new one."""
+    agree(str(root), Storage(), None, None)
+    output = output_at(root)
+    vanishes, changes, stays, comes = shards(4)
+    audit([vanishes, changes, stays], output, NIGHTS[0])
+    audit([replace(changes, generation="2"), stays, comes], output, NIGHTS[1])
+    return output
 
 
 def audit_and_kill(root: str, shard_count: int, count: int, seed: int, kills: int) -> None:
@@ -88,8 +104,9 @@ def _marks(root: str) -> int:
 
 
 def files_below(root: Path) -> dict[str, bytes]:
-    """Every file below ``root`` but the manifests and what describes the newest run, which tell the time, by its path."""
-    paths = sorted(path for path in root.rglob("*") if path.is_file() and path not in (root / CROISSANT, root / CARD))
+    """Every file below ``root`` by its path, but what tells the time or the place: of runs, the views and the description."""
+    apart = [root / name for name in (CROISSANT, CARD, "views.sql")]
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and path not in apart)
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if path.parent.name != "runs"}
 
 

@@ -24,6 +24,8 @@ def attribute(config: AttributeConfig, session: Session) -> int:
     With another bundle that shares the fingerprint of the audit's, such as one with one more generator, with another prior, or
     another limit. The verdicts stand beside the old ones, as a bundle of their own. Options for Beam follow two dashes.
     """
+    from causalprint.pipelines.audit_views import audit_now
+
     began = time.monotonic()
     with session.log.status("looking at the output"):
         planned = plan(config)
@@ -33,7 +35,8 @@ def attribute(config: AttributeConfig, session: Session) -> int:
 
     with watched(planned.shards, local=RUNNERS[config.runner].local) as follower, display(session.log) as show:
         manifest = follow(lambda: execute(planned), follower, show, warn)
-    found = scoring_report(manifest, planned.scoring, time.monotonic() - began)
+    now = audit_now(config.output, config.storage)
+    found = scoring_report(manifest, planned.scoring, now, time.monotonic() - began)
     session.present(found, _print)
     return found.exit_code
 

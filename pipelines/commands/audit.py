@@ -39,7 +39,7 @@ def audit(config: AuditConfig, session: Session) -> int:
 
         if 0 < found.seen < FEW:
             with open_audit(config.output, storage_options=config.storage.options) as tables:
-                _print_images(tables, planned.shards, found.bundle_id, out)
+                _print_images(tables, planned.shards, out)
         print_report(found, out)
 
     session.present(found, show)
@@ -61,27 +61,29 @@ def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]
 
     with watched(planned.shards, local=local) as follower, display(session.log) as show:
         manifest = follow(lambda: execute(planned), follower, show, warn)
-    return report(manifest, time.monotonic() - began), planned
+    from causalprint.pipelines.audit_views import audit_now
+
+    return report(manifest, audit_now(config.output, config.storage), time.monotonic() - began), planned
 
 
-def _print_images(tables: AuditTables, shards: Sequence[Shard], bundle_id: str, out: Console) -> None:
-    """A row for every image of ``shards``, in the versions given, as one bundle has it, by shard and place in it.
+def _print_images(tables: AuditTables, shards: Sequence[Shard], out: Console) -> None:
+    """A row for every image of ``shards``, as the audit has them now, by shard and place in it.
 
     It says the verdict, or that the image was rejected, with the reason; and the likeliest source, whatever the verdict.
     """
-    names = ", ".join(f"'{shard.shard_id(bundle_id)}'" for shard in shards)
+    uris = ", ".join("'{}'".format(shard.uri.replace("'", "''")) for shard in shards)
     query = f"""
-        WITH slices AS (SELECT unnest(slice_ids) AS slice_id FROM shards WHERE shard_id IN ({names})),
-             everything AS (
-                 SELECT shard, "offset", member, verdict, candidates[1].source AS candidate, probability, reason, slice_id
-                 FROM attributions WHERE bundle = '{bundle_id}'
+        WITH everything AS (
+                 SELECT shard, "offset", member, verdict, candidates[1].source AS candidate, probability, reason
+                 FROM current_attributions
                  UNION ALL
-                 SELECT shard, "offset", member, 'rejected', NULL, NULL, reason, slice_id FROM rejects
+                 SELECT shard, "offset", member, 'rejected', NULL, NULL, reason FROM current_rejects
              )
         SELECT member, concat_ws(': ', verdict, reason) AS verdict, coalesce(candidate, '') AS candidate, probability
-        FROM everything SEMI JOIN slices USING (slice_id)
+        FROM everything
+        WHERE shard IN ({uris})
         ORDER BY shard, "offset", member
-    """  # noqa: S608 - digests
+    """  # noqa: S608 - quoted
     table = new_table("image", "verdict", "most likely", numbers=("prob.",))
     table.columns[2].no_wrap = True  # the other two can be folded and still be read
     for row in tables.sql(query).rows():

@@ -15,7 +15,8 @@ from causalprint.pipelines.commands.session import Session, guarded
 from causalprint.schemas.options import Command, OptionError, Panel, Setting, settings_of
 
 EXIT_CODES = (
-    "Exit codes: 0 complete; 1 error; 2 usage; 3 finished, but something is missing; 130, 143 stopped by Ctrl-C or SIGTERM."
+    "Exit codes: 0 complete; 1 error; 2 usage; 3 finished, but something is missing; 4 finished, and --fail-if holds; 130, 143 "
+    "stopped by Ctrl-C or SIGTERM."
 )
 BEAM = "beam_options"
 CommandT = TypeVar("CommandT", bound=Command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from causalprint.schemas.claims import conflict
 from causalprint.schemas.reasons import Abstention, Verdict
 
 TAKEN = f"(verdict IN ('{Verdict.KNOWN}', '{Verdict.UNKNOWN}') OR reason = '{Abstention.NO_SOURCE}')"
@@ -17,7 +18,7 @@ _OUTCOME = f"""CASE WHEN {TAKEN} THEN 'generated' WHEN verdict = '{Verdict.REAL}
 _WHO = f"""CASE WHEN source IS NOT NULL THEN source WHEN family IS NOT NULL THEN family || ' (one of this family)'
             WHEN verdict = '{Verdict.UNKNOWN}' THEN 'a generator that the bundle does not name'
             ELSE 'generated, by whom is not said' END"""
-_EARLIER = """(SELECT a.*, i.format, i.width, i.height, i.jpeg_quality, i.resampled, i.metadata
+_EARLIER = """(SELECT a.*, i.format, i.width, i.height, i.jpeg_quality, i.resampled, i.metadata{later}
       FROM attributions a JOIN images i USING (slice_id, member, "offset"))"""
 _LATER = {
     "domain": "VARCHAR",
@@ -36,11 +37,13 @@ def findings_told(bundle_id: str, columns: Collection[str], *, current: bool) ->
         columns: of view ``findings``: columns that tables of earlier versions lack are null.
         current: whether ``findings`` has the verdicts of this bundle; else they are those of an earlier one, whole.
     """
-    later = "".join(f", NULL::{kind} AS {name}" for name, kind in _LATER.items() if name not in columns or not current)
+    later = "".join(f", NULL::{kind} AS {name}" for name, kind in _LATER.items() if name not in columns)
+    of_images = {name: f"i.{name}" for name in _LATER} | {"conflict": conflict("i.claim_kind", "a.verdict")}
+    kept = "".join(f", {of_images[name]} AS {name}" for name in _LATER if name in columns)
     return f"""CREATE OR REPLACE TEMP VIEW findings_told AS
 SELECT *{later}{"" if current and "url" in columns else ", metadata ->> '$.url' AS url"},
        {_OUTCOME} AS outcome, {_WHO} AS who
-FROM {"findings" if current else _EARLIER} {_where(bundle_id)};"""  # noqa: S608 - the name of a bundle
+FROM {"findings" if current else _EARLIER.format(later=kept)} {_where(bundle_id)};"""  # noqa: S608 - the name of a bundle
 
 
 def prelude(bundle_id: str, views: Collection[str], columns: Collection[str], *, current: bool) -> str:

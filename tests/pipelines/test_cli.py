@@ -18,8 +18,10 @@ from causalprint.models.encodings import ENCODINGS
 from causalprint.models.evaluation.perturbations import TRACKS
 from causalprint.pipelines.commands.command import SPEAKS
 from causalprint.pipelines.commands.demo import DemoConfig
+from causalprint.pipelines.commands.diff import DiffConfig
 from causalprint.pipelines.commands.evaluate import EvaluateConfig
 from causalprint.pipelines.commands.inspect import InspectConfig
+from causalprint.pipelines.commands.query import QueryConfig
 from causalprint.pipelines.commands.split import SplitConfig
 from causalprint.pipelines.commands.train import TrainConfig
 from causalprint.pipelines.errors import explain
@@ -38,7 +40,7 @@ from causalprint.schemas.options import Command, OptionError, Panel, settings_of
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 CONFIGS: list[type[Command]] = [
     *(AuditConfig, InspectConfig, DemoConfig, TrainConfig, SplitConfig, EvaluateConfig, CompareConfig, AblateConfig),
-    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig, AttributeConfig),
+    *(AnonymizeConfig, AlignedConfig, LensConfig, ModelTrainingConfig, AttributeConfig, QueryConfig, DiffConfig),
 ]
 LABORATORY = [["lab", str(command.name)] for command in laboratory.registered_commands]
 
@@ -64,21 +66,8 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
     assert "<bool>" not in text + capsys.readouterr().out
     names = [line.split()[1] for line in listed.splitlines() if line.startswith("│ ") and not line.startswith("│  ")]
     assert names == [
-        *(
-            "audit",
-            "inspect",
-            "report",
-            "prevalence",
-            "sample",
-            "verify",
-            "fetch",
-            "evidence",
-            "match",
-            "attribute",
-            "trace",
-            "discover",
-            "enroll",
-        ),
+        *("audit", "inspect", "report", "query", "prevalence", "sample", "diff", "verify", "fetch", "evidence", "match"),
+        *("attribute", "trace", "discover", "enroll"),
         *("demo", "train", "split", "evaluate", "lab"),
     ]
 
@@ -184,7 +173,7 @@ def test_help_documents_every_option_and_every_exit_code(
         *("--limit", "--runner", "--storage-options", "--json", "--verbose", *RUNNERS),
     ):
         assert option in text
-    assert "0 complete; 1 error; 2 usage; 3 finished, but something is missing" in text
+    assert "0 complete; 1 error; 2 usage; 3 finished, but something is missing; 4 finished, and --fail-if holds" in text
 
 
 @pytest.mark.parametrize("group", [[], ["lab"]])

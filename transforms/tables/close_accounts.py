@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -21,11 +22,16 @@ from causalprint.transforms.tables.write_tables import encode, stored_table
 def write_account(account: ShardAccount, output: Output) -> ShardAccount:
     """Writes the account's file and returns the account; that of an earlier run, which could not read all, is replaced."""
     record = to_json(replace(account, computed=0))  # who computed it differs between runs; the file must not
-    row = {name: getattr(account, "limit" if name == "image_limit" else name) for name in SHARDS.names}
-    row["skipped_kinds"] = [each._asdict() for each in account.skipped_kinds]
-    rows = pa.RecordBatch.from_pylist([row], schema=SHARDS)
+    rows = pa.RecordBatch.from_pylist([shard_row(account)], schema=SHARDS)
     output.put(output.path("shards", account.shard_id), encode(stored_table("shards", rows, output), record))
     return account
+
+
+def shard_row(account: ShardAccount) -> dict[str, Any]:
+    """The account as a row of table ``shards``."""
+    row = {name: getattr(account, "limit" if name == "image_limit" else name) for name in SHARDS.names}
+    row["skipped_kinds"] = [each._asdict() for each in account.skipped_kinds]
+    return row
 
 
 def write_or_leave(account: ShardAccount, output: Output) -> ShardAccount:

@@ -24,6 +24,9 @@ from causalprint.transforms.tables.stored import Stored
 _log = logging.getLogger(__name__)
 _PARTITION = "bundle="
 
+LIST = ".shards.parquet"
+"""Ends the name of the list of a run's shards."""
+
 FOOTER = 64 * 1024
 """Bytes at the end of a file that nearly always hold all of its footer."""
 
@@ -163,6 +166,16 @@ def scored_by(output: Output) -> str:
 def run_ids(root: str, storage: Storage) -> list[str]:
     """The finished runs into the output at ``root``, oldest first."""
     return sorted(name.removesuffix(".json") for name in folder_names(root, "runs", storage) if name.endswith(".json"))
+
+
+def list_path(run_id: str) -> str:
+    """Where the list of a run's shards lies below the output's root."""
+    return f"runs/{run_id}{LIST}"
+
+
+def listed_runs(root: str, storage: Storage) -> list[str]:
+    """The runs into the output at ``root`` that have listed their shards, oldest first."""
+    return sorted(name.removesuffix(LIST) for name in folder_names(root, "runs", storage) if name.endswith(LIST))
 
 
 def read_sealed(output: Output, path: str, size: int | None = None) -> Record | None:

@@ -21,9 +21,10 @@ from causalprint.schemas.accounts import Scored, ShardAccount, SliceReceipt, add
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json
+from causalprint.schemas.runs import RunManifest
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
-from causalprint.transforms.tables.committed import bundle_ids, read_receipt, read_sealed, record_in, run_ids
+from causalprint.transforms.tables.committed import LIST, bundle_ids, read_receipt, read_sealed, record_in, run_ids
 from causalprint.transforms.tables.output import Output, listed
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.settings import lost_slicing, read_settings
@@ -190,7 +191,8 @@ class _Check:
     def manifests(self, bundles: Iterable[str]) -> None:
         """The accounts that runs name must be there: those of the last run by each bundle, or of all where all is read."""
         root, storage = self.output.root, self.output.storage
-        self.list("runs", lambda name: name.endswith(".json") or is_signature(name))
+        sizes = self.list("runs", lambda name: name.endswith((".json", LIST)) or is_signature(name))
+        self._lists(sizes)
         open_bundles = set(bundles)
         for run_id in reversed(run_ids(root, storage)):
             self.runs += 1
@@ -205,6 +207,7 @@ class _Check:
             if manifest is None or (manifest.run.bundle_id not in open_bundles and not self.deep):
                 continue
             open_bundles.discard(manifest.run.bundle_id)
+            self._list_of(manifest, sizes)
             output = Output(root, manifest.run.bundle_id, "", storage)
             there = listed(root, f"shards/bundle={output.bundle_id}", storage)
             for shard in manifest.totals.closed:
@@ -239,6 +242,34 @@ class _Check:
             return set()
         output = Output(self.output.root, manifest.run.bundle_id, "", self.output.storage)
         return {(output.path("shards", shard.shard_id), shard.account) for shard in manifest.totals.closed}
+
+    def _lists(self, sizes: Mapping[str, int]) -> None:
+        """Looks at the lists of shards, which hold digests of themselves: a killed run may leave one without a manifest."""
+        for name in sizes:
+            if not name.endswith(LIST):
+                continue
+            path = f"runs/{name}"
+            manifest = manifest_path(name.removesuffix(LIST))
+            claims = (manifest,) if manifest.partition("/")[2] in sizes else ()
+            try:
+                record = read_sealed(self.output, path, sizes[name])
+                if record is not None and record.seal is not None and self.deep:
+                    check_body(self.output.get(path) or b"", record.seal)
+            except ValueError as error:
+                self.found(path, Kind.DAMAGED, str(error), *claims)
+
+    def _list_of(self, manifest: RunManifest, sizes: Mapping[str, int]) -> None:
+        """Compares the list of shards that a manifest names with what is there."""
+        if manifest.changes is None:  # of an earlier version
+            return
+        file, claim = manifest.changes.file, manifest_path(manifest.run.run_id)
+        size = sizes.get(file.path.rpartition("/")[2])
+        if size is None:
+            self.found(file.path, Kind.MISSING, f"the shards of run {manifest.run.run_id}; run the same command again", claim)
+        elif size != file.size:
+            self.found(file.path, Kind.SIZE, f"{size} bytes are there, {file.size} were written", claim)
+        elif self.deep and hashlib.sha256(self.output.get(file.path) or b"").hexdigest() != file.sha256:
+            self.found(file.path, Kind.DAMAGED, "it is not the list that its run's manifest names", claim)
 
 
 class _Partition:

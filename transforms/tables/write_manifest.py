@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import reduce
 from importlib.metadata import PackageNotFoundError, version
 
 import apache_beam as beam
-from apache_beam.pvalue import PCollection
+from apache_beam.pvalue import AsSingleton, PCollection
 
 import causalprint
 from causalprint.schemas.accounts import Counts, ShardAccount, spread
@@ -19,11 +19,13 @@ from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import to_json
-from causalprint.schemas.runs import ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version
+from causalprint.schemas.runs import Changes, ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.schemas.urls import public, scrubbed
 from causalprint.transforms.tables.output import get, put
+from causalprint.transforms.tables.run_shards import write_list
 from causalprint.transforms.tables.seals import from_sealed, sealed
+from causalprint.transforms.tables.write_views import write_views
 
 PACKAGES = ("torch", "diffusers", "pyarrow", "apache-beam", "numpy", "pillow")
 
@@ -33,8 +35,14 @@ def manifest_path(run_id: str) -> str:
     return f"runs/{run_id}.json"
 
 
-def write_manifest(totals: Totals, run: Run) -> RunManifest:
-    """Writes ``OUT/runs/<run_id>.json``."""
+def write_run(accounts: Sequence[ShardAccount], run: Run) -> RunManifest:
+    """What :class:`WriteManifest` does with all accounts of a run: their list, then the manifest."""
+    return write_manifest(add_up(map(totals_of, accounts)), run, write_list(accounts, run))
+
+
+def write_manifest(totals: Totals, run: Run, changes: Changes) -> RunManifest:
+    """Writes ``OUT/views.sql``, then ``OUT/runs/<run_id>.json``."""
+    write_views(run.config.output, run.config.storage, filled=bool(totals.slices and totals.shards))
     manifest = sealed(
         RunManifest(
             schema_version=SCHEMA_VERSION,
@@ -43,6 +51,7 @@ def write_manifest(totals: Totals, run: Run) -> RunManifest:
             totals=totals,
             versions=versions(),
             platform=platform.platform(),
+            changes=changes,
         )
     )
     text = to_json(manifest, indent=1)
@@ -108,9 +117,10 @@ def without_secrets(config: AuditConfig | AttributeConfig) -> AuditConfig | Attr
 
 @dataclass
 class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[RunManifest]]):
-    """One manifest for all accounts, also where there is none.
+    """One list of shards and one manifest for all accounts, also where there is none.
 
-    It waits for every account, and accounts come once they are written: the manifest is the run's last file.
+    It waits for every account, and accounts come once they are written: the manifest is the run's last file, the list the one
+    before it. The list is made in one worker, which takes the accounts one by one.
 
     Attributes:
         run: what is known since the start.
@@ -121,7 +131,18 @@ class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[RunMa
     def expand(self, accounts: PCollection[ShardAccount]) -> PCollection[RunManifest]:
         """The manifest, once it is written."""
         totals = accounts | "Totals" >> beam.Map(totals_of) | "AddUp" >> beam.CombineGlobally(add_up)
-        return totals | "Write" >> beam.Map(write_manifest, run=self.run)
+        even_if_none = accounts.pipeline | "EvenIfNone" >> beam.Create([None])
+        together = (accounts, even_if_none) | beam.Flatten() | beam.Map(_together) | beam.GroupByKey()
+        listed = together | "List" >> beam.Map(_write_list, run=self.run)
+        return totals | "Write" >> beam.Map(write_manifest, run=self.run, changes=AsSingleton(listed))
+
+
+def _together(account: ShardAccount | None) -> tuple[None, ShardAccount | None]:
+    return None, account
+
+
+def _write_list(together: tuple[None, Iterable[ShardAccount | None]], run: Run) -> Changes:
+    return write_list((account for account in together[1] if account is not None), run)
 
 
 def _masked(options: object) -> object:

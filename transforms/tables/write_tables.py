@@ -30,6 +30,9 @@ ROW_GROUP = 8192
 _FEW_VALUES = (
     *("shard", "slice_id", "format", "mode", "verdict", "source", "stage", "reason", "candidates.list.element.source"),
     *("origin", "licence"),  # of features
+    *("run_id", "inputs", "bundle", "state"),  # of a run's shards
+    *(f"verdicts.list.element.{name}" for name in ("verdict", "source", "reason")),
+    *(f"reasons.list.element.{name}" for name in ("stage", "reason")),
 )
 
 

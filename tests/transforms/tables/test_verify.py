@@ -135,7 +135,7 @@ def test_no_receipt_and_no_account_is_believed_after_a_byte_of_its_footer_change
 
 
 def test_manifests_and_settings_are_checked_too(whole: Path, copy: Path) -> None:
-    (manifest,) = (copy / "runs").iterdir()
+    (manifest,) = (copy / "runs").glob("*.json")
     for path in (manifest, copy / OUTPUT_MARK):
         data = path.read_bytes()
         name = path.relative_to(copy).as_posix()
@@ -144,6 +144,23 @@ def test_manifests_and_settings_are_checked_too(whole: Path, copy: Path) -> None
             assert found_in(copy) == {name}, (name, place)
         path.write_bytes(data)
     assert found_in(copy, deep=True) == set()
+
+
+def test_a_runs_list_of_shards_is_checked_and_goes_with_its_manifest(copy: Path) -> None:
+    (listed,) = (copy / "runs").glob("*.shards.parquet")
+    (manifest,) = (copy / "runs").glob("*.json")
+    name, data = listed.relative_to(copy).as_posix(), listed.read_bytes()
+    for damaged, deep in ((data[:-1] + b"?", False), (data[: len(data) // 2] + data[len(data) // 2 + 1 :], False), (None, False)):
+        listed.unlink() if damaged is None else listed.write_bytes(damaged)
+        assert found_in(copy, deep=deep) == {name}
+    listed.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    assert (found_in(copy), found_in(copy, deep=True)) == (set(), {name})
+    verify(str(copy), LOCAL, deep=True, repair=True)
+    assert not listed.exists()
+    assert not manifest.exists(), "it would name what is not there"
+    assert found_in(copy, deep=True) == set()
+    listed.write_bytes(data)
+    assert found_in(copy, deep=True) == set(), "that of a run that was killed before its manifest"
 
 
 def test_a_shard_of_which_everything_is_gone_is_missed_by_the_run_that_audited_it(copy: Path) -> None:
