@@ -81,6 +81,15 @@ def read_listed(root: str, run_id: str, storage: Storage) -> Listed | None:
     return None if record is None else from_json(Listed, record.text, f"{root}/{path}")
 
 
+def found_shards(root: str, run_id: str, storage: Storage) -> list[str]:
+    """The ids of the shards that a run found, as its list has them; none where there is no list."""
+    data = get(root, list_path(run_id), storage)
+    if data is None:
+        return []
+    rows = pq.read_table(pa.BufferReader(data), columns=["shard_id", "state"])
+    return list(rows.filter(pc.field("state").isin([state.value for state in PRESENT])).column("shard_id").to_pylist())
+
+
 def _rows(accounts: Iterable[ShardAccount]) -> pa.Table:
     columns = [field for field in SCHEMA if field.name not in _OF_THE_RUN]
     schema = pa.schema(columns)

@@ -26,6 +26,7 @@ from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables.committed import LIST, bundle_ids, read_receipt, read_sealed, record_in, run_ids
 from causalprint.transforms.tables.output import Output, listed
+from causalprint.transforms.tables.run_shards import found_shards
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.settings import lost_slicing, read_settings
 from causalprint.transforms.tables.signatures import Signature, SignatureError, Trust, check, is_signature, signatures
@@ -241,7 +242,15 @@ class _Check:
         if manifest is None:
             return set()
         output = Output(self.output.root, manifest.run.bundle_id, "", self.output.storage)
-        return {(output.path("shards", shard.shard_id), shard.account) for shard in manifest.totals.closed}
+        closed = {(output.path("shards", shard.shard_id), shard.account) for shard in manifest.totals.closed}
+        if len(closed) == manifest.totals.shards:
+            return closed
+        # Of so many shards the manifest has the sum of digests alone, and their names in its list.
+        paths = [output.path("shards", shard_id) for shard_id in found_shards(self.output.root, run_id, self.output.storage)]
+        there = {(path, self.accounts[path]) for path in paths if path in self.accounts}
+        if add_digests(digest for _, digest in there) != manifest.totals.accounts:
+            raise SignatureError(f"the accounts of run {run_id} are not, or not all, those that were signed; sign it again")
+        return there
 
     def _lists(self, sizes: Mapping[str, int]) -> None:
         """Looks at the lists of shards, which hold digests of themselves: a killed run may leave one without a manifest."""

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from causalprint.schemas import runs
 from causalprint.schemas.config import PASSWORD_VARIABLE, Storage
 from causalprint.transforms.tables.settings import agree
 from tests.audits import Answer, command
@@ -119,6 +120,24 @@ def test_tables_that_were_exchanged_as_a_whole_are_refused(tmp_path: Path, out: 
     assert verify("--deep").code == 0, "they are sound by themselves"
     answer = verify("--key", own.public)
     assert (answer.code, kinds(answer)) == (3, ["unsigned"] * 2)
+
+
+def test_runs_of_more_shards_than_a_manifest_lists_are_vouched_for_by_their_sum(
+    tmp_path: Path, out: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "LISTED", 1)
+    audit([sample_shard(0), sample_shard(1)], output_at(out), run_id="second", count=1)
+    (out / "runs" / "run.json").unlink()
+    own = keys(tmp_path, "own")
+    assert verify("--sign", own.private).code == 0
+    assert verify("--key", own.public).code == 0
+    other = tmp_path / "other"
+    audit([sample_shard(0), sample_shard(1)], output_at(other), count=2)
+    for table in ("images", "embeddings", "rejects", "attributions", "shards"):
+        shutil.rmtree(out / table)
+        shutil.copytree(other / table, out / table)
+    answer = verify("--key", own.public)
+    assert (answer.code, set(kinds(answer))) == (3, {"unsigned"})
 
 
 def test_a_signature_moved_to_another_run_is_refused(tmp_path: Path, out: Path, verify: Verify) -> None:
