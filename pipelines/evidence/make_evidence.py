@@ -16,12 +16,12 @@ from PIL import Image
 import causalprint
 from causalprint.pipelines.evidence.looks import Look, looks_at
 from causalprint.pipelines.fetch import FetchError, fetch
-from causalprint.pipelines.html_report.bundle import Told, told_by
 from causalprint.pipelines.html_report.make_report import findings_of
 from causalprint.pipelines.html_report.page import render, whole
 from causalprint.pipelines.html_report.pictures import data_uri, shrunk
 from causalprint.pipelines.html_report.prelude import findings_told
 from causalprint.pipelines.open_audit import open_audit
+from causalprint.pipelines.told import Told, told_by
 from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import ShardDamageError
 from causalprint.schemas.names import json_printable

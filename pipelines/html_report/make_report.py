@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.pipelines.html_report.bundle import ACCUSED, told_by
+from causalprint.pipelines.html_report.card import ACCUSED
 from causalprint.pipelines.html_report.page import Answer, Contents, Sheet, render_page, whole
 from causalprint.pipelines.html_report.pictures import small_pictures
 from causalprint.pipelines.html_report.prelude import prelude
-from causalprint.pipelines.html_report.prevalence import estimated_shares
+from causalprint.pipelines.html_report.prevalence import estimate_shares, estimated_shares
 from causalprint.pipelines.html_report.queries import Query, pictures, queries
 from causalprint.pipelines.open_audit import open_audit
+from causalprint.pipelines.told import told_by
 from causalprint.schemas.config import Storage
 from causalprint.transforms.storage.storage import is_local
 from causalprint.transforms.tables.output import put
 
 if TYPE_CHECKING:
     from causalprint.pipelines.commands.report import ReportConfig
-    from causalprint.pipelines.html_report.bundle import Told
     from causalprint.pipelines.open_audit import AuditTables
+    from causalprint.pipelines.told import Told
 
 NAME = "report.html"
 TITLE = "What is in this dataset?"
@@ -50,7 +51,7 @@ def make_report(config: ReportConfig, report: Callable[[str], None] = lambda _: 
 
     Raises:
         OpenAuditError: there is no audit.
-        ReportError: it has no verdicts by the bundle that is asked for.
+        VerdictsError: it has no verdicts by the bundle that is asked for.
         OSError: the page cannot be written.
     """
     with open_audit(config.audit, storage_options=config.storage.options) as tables:
@@ -75,6 +76,8 @@ def _asked(tables: AuditTables, told: Told, config: ReportConfig, report: Callab
     accused = told.figure(ACCUSED)
     of_card = (accused.value, accused.low, accused.high) if accused else None
     asked = queries(of_card, claims="claim_kind" in columns, conflicts="conflict" in columns)
+    report("estimating shares")
+    estimate_shares(config.audit, told, judged(tables, told), config.storage)
     chosen = pictures() if config.images else ()
     sheets = [Sheet(query, small_pictures(_answer(tables, query).rows, config.storage, report)) for query in chosen]
     return Contents(
@@ -88,6 +91,13 @@ def _asked(tables: AuditTables, told: Told, config: ReportConfig, report: Callab
         command=config.argv(),
         columns=columns,
     )
+
+
+def judged(tables: AuditTables, told: Told) -> int:
+    """How many images have a score among the verdicts that are told."""
+    of_bundle = f"bundle = '{told.bundle_id}' AND log_likelihood_ratio IS NOT NULL"
+    ((images,),) = tables.sql(f"SELECT count(*) FROM current_attributions WHERE {of_bundle}").relation.fetchall()  # noqa: S608
+    return int(images)
 
 
 def findings_of(tables: AuditTables, told: Told) -> tuple[frozenset[str], bool]:

@@ -15,11 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from causalprint.pipelines.html_report import words
-from causalprint.pipelines.html_report.bundle import ACCUSED, FOUND, Told, limits_of
+from causalprint.pipelines.html_report.card import ACCUSED, FOUND, limits_of
 from causalprint.pipelines.html_report.pictures import Picture
 from causalprint.pipelines.html_report.prelude import OUTCOMES, TAKEN
 from causalprint.pipelines.html_report.prevalence import ALL, GENERATED, Share
 from causalprint.pipelines.html_report.queries import Query
+from causalprint.pipelines.told import Told
 from causalprint.schemas.names import json_printable, printable
 from causalprint.schemas.tables import SCHEMA_VERSION
 

@@ -1,4 +1,4 @@
-"""Shares of a dataset that are generated, corrected for the bundle's errors, where they were estimated."""
+"""Shares of a dataset that are generated, corrected for the bundle's errors; they are estimated where nobody did."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
+from causalprint.models.bundles.held_out import read_held_out
+from causalprint.pipelines.prevalence import PrevalenceError, prevalence_of, write_prevalence
+from causalprint.pipelines.told import Told
 from causalprint.schemas.config import Storage
+from causalprint.schemas.prevalence import ALL, FOLDER, Method, What
 from causalprint.transforms.tables.output import get, listed
 
-FOLDER = "prevalence"
-"""Below an audit's output: where estimated shares lie, a file for each way to group images."""
-GENERATED = "generated"
-ALL = "all"
-COUNTED = "counted"
-"""The method of a share that is no estimate."""
+GENERATED = What.GENERATED.value
+GROUPS = (ALL, "shard", "domain")
 
 
 class Share(NamedTuple):
@@ -44,6 +44,32 @@ class Share(NamedTuple):
     why: str | None
 
 
+def estimate_shares(output: str, told: Told, judged: int, storage: Storage) -> None:
+    """Writes table ``prevalence`` for :data:`GROUPS`, where it is not there, or of other images; labels that people gave stay.
+
+    Nothing where the bundle cannot tell its errors.
+
+    Args:
+        output: root of the audit.
+        told: whose verdicts.
+        judged: images that have a score by it now.
+        storage: fsspec options.
+    """
+    if told.run is None or told.bundle is None or read_held_out(told.bundle) is None:
+        return
+    for by in GROUPS:
+        data = get(output, f"{FOLDER}/bundle={told.bundle_id}/{by}.parquet", storage)
+        rows = pq.read_table(io.BytesIO(data)).to_pylist() if data else []
+        if any(row["labelled"] or (row["group_by"], row["images"]) == (ALL, judged) for row in rows):
+            continue
+        try:
+            found = prevalence_of(output, storage, by=by, bundle=str(told.bundle.directory))
+        except PrevalenceError:
+            return
+        if found.bundle == told.bundle_id:
+            write_prevalence(found, output, storage)
+
+
 def estimated_shares(output: str, bundle_id: str, storage: Storage) -> tuple[Share, ...]:
     """The shares that lie beside an audit's tables, all images first; none where nobody estimated any.
 
@@ -55,7 +81,7 @@ def estimated_shares(output: str, bundle_id: str, storage: Storage) -> tuple[Sha
     for name in files:
         data = get(output, f"{folder}/{name}", storage) if name.endswith(".parquet") else None
         for row in pq.read_table(io.BytesIO(data)).to_pylist() if data else ():
-            if row["method"] != COUNTED and row["images"]:
+            if row["method"] != Method.COUNTED and row["images"]:
                 share = Share(*(row[column] for column in Share._fields))
                 shares.setdefault(share[:4], share)
     return tuple(shares.values())

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from causalprint.schemas.attribute import AttributeConfig
-from causalprint.schemas.config import AuditConfig, Storage
-from causalprint.schemas.elements import digest
-from causalprint.schemas.prior import EVEN, Prior
+from causalprint.pipelines.told import told_by
+from causalprint.schemas.config import Storage
+from causalprint.schemas.prior import Prior
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
     from causalprint.models.bundles.manifest import Manifest
     from causalprint.models.prevalence import Calibration
     from causalprint.schemas.arrays import Scores, Text
-    from causalprint.schemas.runs import Run
 
 
 class AuditBundleError(ValueError):
@@ -47,57 +44,18 @@ def audit_bundle(output: str, storage: Storage, bundle: str | None, evaluation: 
     """The bundle of the last run of the audit at ``output``; or the one that is given, if it has verdicts there.
 
     Raises:
-        AuditBundleError: see there.
-        BundleError: the bundle that was given cannot be used.
+        AuditBundleError: no run has finished, or the bundle's errors are to be told by an evaluation and it is not here.
+        VerdictsError: the audit has no verdicts by the bundle that was given.
     """
-    from causalprint.models.bundles.manifest import BundleError
-    from causalprint.transforms.tables.committed import bundle_ids, run_ids
-    from causalprint.transforms.tables.write_manifest import read_manifest
-
-    there = bundle_ids(output, storage)
-    manifests = (read_manifest(output, run_id, storage) for run_id in reversed(run_ids(output, storage)))
-    runs = [manifest.run for manifest in manifests if manifest is not None and manifest.run.bundle_id in there]
-    if not runs:
+    told = told_by(output, bundle, storage)
+    if told.run is None:
         raise AuditBundleError(f"no run has finished in {output}; the same audit again completes it")
-    if bundle is None:
-        try:
-            found = _bundle_of(runs[0], runs, None)
-        except BundleError:
-            found = None
-        if found is None and evaluation is not None:
-            raise AuditBundleError(
-                f"bundle {runs[0].bundle_id} is not where the audit had it; give --bundle, the folder that it is in"
-            )
-        run = runs[0]
-    else:
-        pairs = ((one, _bundle_of(one, runs, bundle)) for one in runs)
-        run, found = next((pair for pair in pairs if pair[1] is not None), (runs[0], None))
-        if found is None:
-            raise AuditBundleError(f"{bundle} has no verdict in {output}; there are verdicts by {', '.join(there)}")
-    prior = _prior(run)
-    if found is None:
-        return AuditBundle(run.bundle_id, prior, None, None)
-    calibration = _held_out(found) if evaluation is None else _evaluated(found, evaluation, storage)
-    return AuditBundle(run.bundle_id, prior, found.manifest, calibration)
-
-
-def _prior(run: Run) -> Prior:
-    return run.scoring.prior if isinstance(run.config, AttributeConfig) and run.scoring else getattr(run.config, "prior", EVEN)
-
-
-def _bundle_of(run: Run, runs: Sequence[Run], path: str | None) -> Bundle | None:
-    """The bundle at ``path``, by default where the run had it, if it is the one that gave the run's verdicts."""
-    from causalprint.models.bundles.bundle import load_bundle
-
-    if run.scoring is None or not isinstance(run.config, AttributeConfig):
-        assert isinstance(run.config, AuditConfig)
-        found = load_bundle(path or run.config.bundle, prior=run.config.prior)
-        return found if found.bundle_id == run.bundle_id else None
-    embeddings = run.scoring.embeddings
-    audits = (one.config for one in runs if one.bundle_id == embeddings and isinstance(one.config, AuditConfig))
-    place = path or run.config.bundle or next((one.bundle for one in audits), None)
-    found = load_bundle(place, None, run.scoring.prior, run.config.minimum_probability)
-    return found if digest(found.digest, "scores the embeddings of", embeddings) == run.bundle_digest else None
+    if told.bundle is None and evaluation is not None:
+        raise AuditBundleError(f"bundle {told.bundle_id} is not where the audit had it; give --bundle, the folder that it is in")
+    if told.bundle is None:
+        return AuditBundle(told.bundle_id, told.prior, None, None)
+    calibration = _held_out(told.bundle) if evaluation is None else _evaluated(told.bundle, evaluation, storage)
+    return AuditBundle(told.bundle_id, told.prior, told.bundle.manifest, calibration)
 
 
 def _held_out(bundle: Bundle) -> Calibration | None:

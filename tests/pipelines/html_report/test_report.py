@@ -17,13 +17,13 @@ import pytest
 
 from causalprint.__main__ import main
 from causalprint.pipelines.commands.report import ReportConfig
-from causalprint.pipelines.html_report.bundle import ReportError
 from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.html_report.page import shown
 from causalprint.pipelines.html_report.prelude import prelude
 from causalprint.pipelines.html_report.prevalence import Share
 from causalprint.pipelines.html_report.queries import queries
 from causalprint.pipelines.open_audit import OpenAuditError, open_audit
+from causalprint.pipelines.told import VerdictsError
 from causalprint.research.pictures.chromium import find_chromium
 from causalprint.schemas.config import Storage
 from causalprint.schemas.names import printable
@@ -219,9 +219,9 @@ def test_verdicts_that_are_not_the_current_ones_are_told_from_the_tables_themsel
 
 
 def test_a_bundle_that_judged_nothing_here_is_refused(reported: Reported, tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match=r"no bundle of .*, which has verdicts by tiny-"):
+    with pytest.raises(VerdictsError, match=r"no bundle of .*, which has verdicts by tiny-"):
         make_report(ReportConfig(audit=str(reported.output), bundle="elsewhere"))
-    with pytest.raises(ReportError, match=r"has no verdicts by demo; it has some by tiny-"):
+    with pytest.raises(VerdictsError, match=r"has no verdicts by demo; it has some by tiny-"):
         make_report(ReportConfig(audit=str(reported.output), bundle="demo"))
     with pytest.raises(OpenAuditError, match="is no output of an audit"):
         make_report(ReportConfig(audit=str(tmp_path)))

@@ -1,8 +1,7 @@
-"""Which bundle's verdicts an audit's report tells, and what that bundle's card says of them."""
+"""Whose verdicts an audit holds, and the bundle that gave them: for what tells an audit after it has ended."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +9,20 @@ from typing import TYPE_CHECKING
 
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
+from causalprint.schemas.prior import EVEN, Prior
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
-    from causalprint.models.bundles.manifest import Figure, Manifest
+    from causalprint.models.bundles.manifest import Figure
     from causalprint.schemas.runs import RunManifest
 
 PACKAGED = ("default", "demo")
 LOOKED_AT = 50
 """Manifests of runs that are read to find one by a bundle."""
-ACCUSED = "photographs accused"
-FOUND = "generated found, TPR at 1 % FPR"
 
 
-class ReportError(ValueError):
-    """There is nothing to report, or not on what was asked; the message says what to do."""
+class VerdictsError(ValueError):
+    """An audit has no verdicts, or not by the bundle that was asked for; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,14 @@ class Told:
     run: RunManifest | None
     bundle: Bundle | None
 
+    @property
+    def prior(self) -> Prior:
+        """What the verdicts take for granted."""
+        if self.run is None:
+            return EVEN
+        scoring, config = self.run.run.scoring, self.run.run.config
+        return scoring.prior if scoring else config.prior if isinstance(config, AuditConfig) else EVEN
+
     def figure(self, name: str) -> Figure | None:
         """A figure of the card by its name; ``None`` where the card is not here, or has none of that name."""
         figures = self.bundle.manifest.figures if self.bundle else ()
@@ -51,42 +57,31 @@ def told_by(output: str, asked: str | None, storage: Storage) -> Told:
     """The bundle that is ``asked`` for, by its folder, its name in the package or its id; by default that of the newest run.
 
     Raises:
-        ReportError: the audit has no verdicts by it; or nobody says which of several is meant.
+        VerdictsError: the audit has no verdicts by it; or nobody says which of several is meant.
     """
     from causalprint.models.bundles.bundle import load_bundle
     from causalprint.models.bundles.manifest import BundleError
     from causalprint.transforms.tables.committed import bundle_ids
 
     ids = bundle_ids(output, storage)
-    given: Bundle | None = None
-    if asked is not None and asked not in ids:
-        try:
-            given = load_bundle(asked)
-        except BundleError as error:
-            raise ReportError(f"{asked} is no bundle of {output}, which has verdicts by {', '.join(ids)}: {error}") from error
-    runs = list(_runs(output, storage))
-    # By another prior or residual a bundle has another id, which only the run knows.
-    wanted = ids if given is None else [one for one in ids if one == given.bundle_id or one.startswith(f"{given.manifest.name}-")]
-    wanted = [asked] if asked in ids else wanted
-    run = next((one for one in runs if one.run.bundle_id in wanted), None)
-    if not wanted:
-        raise ReportError(f"{output} has no verdicts by {asked}; it has some by {', '.join(ids)}")
-    if run is None and len(wanted) > 1:
-        raise ReportError(f"{output} has verdicts by {', '.join(wanted)}; say which are meant: --bundle {wanted[0]}")
-    bundle_id = run.run.bundle_id if run else wanted[0]
-    return Told(bundle_id, run, given or _found(bundle_id, run, runs))
-
-
-def limits_of(manifest: Manifest) -> dict[str, list[str]]:
-    """What the card says in words, paragraphs and points by heading: its limits, and what it must not be used for."""
-    from causalprint.models.bundles.card import card
-
-    sections = dict(section.split("\n", 1) for section in card(manifest).split("\n## ")[1:])
-    told = {}
-    for heading in ("Limits", "What it must not be used for"):
-        parts = re.split(r"\n\n|^- ", sections[heading], flags=re.MULTILINE)
-        told[heading] = [" ".join(re.sub(r"[`*]", "", part).split()) for part in parts if part.strip()]
-    return told
+    runs = [run for run in _runs(output, storage) if run.run.bundle_id in ids]
+    if asked is None or asked in ids:
+        run = next((one for one in runs if asked in (None, one.run.bundle_id)), None)
+        if run is None and asked is None and len(ids) > 1:
+            raise VerdictsError(f"{output} has verdicts by {', '.join(ids)}; say which are meant: --bundle {ids[0]}")
+        bundle_id = run.run.bundle_id if run else asked or ids[0]
+        return Told(bundle_id, run, _found(bundle_id, run, runs))
+    try:
+        given = load_bundle(asked)
+        policies = ((one, *_as_asked(asked, one)) for one in runs)  # another prior or residual gives another id
+        for run, bundle, partition in policies:
+            if partition == run.run.bundle_id:
+                return Told(partition, run, bundle)
+    except BundleError as error:
+        raise VerdictsError(f"{asked} is no bundle of {output}, which has verdicts by {', '.join(ids)}: {error}") from error
+    if given.bundle_id not in ids:
+        raise VerdictsError(f"{output} has no verdicts by {asked}; it has some by {', '.join(ids)}")
+    return Told(given.bundle_id, None, given)
 
 
 def _runs(output: str, storage: Storage) -> Iterator[RunManifest]:
