@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from causalprint.pipelines.report import NAMED
 from causalprint.schemas.accounts import RejectCount, VerdictCount, summed
 from causalprint.schemas.config import Sample, Slicing, Storage
 from causalprint.schemas.losses import LeftOut
+from causalprint.schemas.prevalence import ALL, FOLDER, Method, What
+from causalprint.schemas.reasons import TAKEN
 from causalprint.schemas.runs import IncompleteShard
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 MEMBERS = 10
 """Members of a shard that are listed."""
+FIRST = 5
+"""Shards and web sites that are named."""
+_MOST = f"GROUP BY 1 HAVING taken > 0 AND name IS NOT NULL ORDER BY taken DESC, images, name LIMIT {FIRST}"
 _SLICING = Slicing(images=256, bytes=32 * 1024 * 1024)
 
 
@@ -61,9 +66,38 @@ class PartitionSummary:
     scored: str = ""
 
 
+class Place(NamedTuple):
+    """A shard or a web site, its images, and how many of them are taken for generated."""
+
+    name: str
+    images: int
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What an audit has now, as view ``findings`` says: what to look at first.
+
+    Attributes:
+        images, taken: all of them, and those that are taken for generated.
+        conflicts: those of which the file says the contrary of the verdict.
+        shards, domains: with the most that is taken for generated, :data:`FIRST` at most.
+        share, low, high: the estimated share of what is generated, with its 95 % interval, where ``prevalence`` has told it.
+    """
+
+    images: int
+    taken: int
+    conflicts: int
+    shards: tuple[Place, ...]
+    domains: tuple[Place, ...]
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class OutputSummary:
-    """An audit's output: its settings, its finished runs by name, what the last of them left out, and its bundles."""
+    """An audit's output: its settings, its finished runs, what the last of them left out, its bundles, and what it has now."""
 
     output: str
     slicing: Slicing
@@ -72,6 +106,7 @@ class OutputSummary:
     runs: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     bundles: tuple[PartitionSummary, ...]
+    now: Now | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +204,7 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
     partitions = tuple(replace(_summarise_partition(fs, base, one), scored=of) for one, of in scored.items())
     runs = tuple(run_ids(root, storage))
     return OutputSummary(
+        now=_now(root, storage) if partitions else None,
         output=root,
         slicing=settings.slicing,
         limit=settings.limit,
@@ -177,6 +213,32 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
         left_out=_left_out(root, runs, storage),
         bundles=partitions,
     )
+
+
+def _now(root: str, storage: Storage) -> Now:
+    from causalprint.pipelines.open_audit import open_audit
+
+    with open_audit(root, storage_options=storage.options) as tables:
+        counts = f"count(*) AS images, count(*) FILTER ({TAKEN}) AS taken"
+        (told,) = tables.sql(f"SELECT {counts}, count(*) FILTER (conflict) AS conflicts FROM findings").rows()  # noqa: S608 - ours
+        shards, domains = (
+            tuple(Place(**row) for row in tables.sql(f"SELECT {name} AS name, {counts} FROM findings {_MOST}").rows())  # noqa: S608
+            for name in ("shard", "domain")
+        )
+        bundles = [row["bundle"] for row in tables.sql("SELECT DISTINCT bundle FROM findings").rows()]
+    return Now(**told, shards=shards, domains=domains, **(_share(root, bundles[0], storage) if len(bundles) == 1 else {}))
+
+
+def _share(root: str, bundle_id: str, storage: Storage) -> dict[str, float]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from causalprint.transforms.tables.output import get
+
+    data = get(root, f"{FOLDER}/bundle={bundle_id}/{ALL}.parquet", storage)
+    rows = [] if data is None else pq.read_table(pa.BufferReader(data)).to_pylist()
+    of_all = (row for row in rows if (row["group_by"], row["what"]) == (ALL, What.GENERATED) and row["method"] != Method.COUNTED)
+    return next(({name: row[name] for name in ("share", "low", "high")} for row in of_all), {})
 
 
 def _left_out(root: str, runs: tuple[str, ...], storage: Storage) -> tuple[LeftOut, ...]:

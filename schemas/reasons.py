@@ -52,3 +52,7 @@ class Verdict(StrEnum):
     KNOWN = "known"
     UNKNOWN = "unknown"
     ABSTAIN = "abstain"
+
+
+TAKEN = f"(verdict IN ('{Verdict.KNOWN}', '{Verdict.UNKNOWN}') OR coalesce(reason = '{Abstention.NO_SOURCE}', false))"
+"""The condition, in SQL, of an image that a bundle takes for generated, as its card counts the photographs that it accuses."""

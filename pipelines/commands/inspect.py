@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.console import new_table
-from causalprint.pipelines.inspect import MEMBERS, InputSummary, OutputSummary, summarise
+from causalprint.pipelines.inspect import MEMBERS, InputSummary, Now, OutputSummary, summarise
 from causalprint.pipelines.report import print_counts, print_left_out
 from causalprint.schemas.config import NO_OPTIONS, StorageOptions
 from causalprint.schemas.options import Command, argument
@@ -101,6 +101,31 @@ def _show_output(found: OutputSummary, out: Console) -> None:
             for shard in partition.incomplete_shards:
                 shards.add_row(shard.uri, shard.damage)
             out.print(shards)
+    if found.now is not None:
+        _show_now(found.output, found.now, out)
+
+
+def _show_now(output: str, now: Now, out: Console) -> None:
+    """What to look at first, and how."""
+    for what, places in (("shard", now.shards), ("web site", now.domains)):
+        if len(places) > 1 or (places and what == "web site"):
+            table = new_table(f"{what} with the most finds", numbers=("images", "taken for generated"))
+            for place in places:
+                table.add_row(place.name, f"{place.images:,}", f"{place.taken:,}")
+            out.print(table)
+    out.print(f"now: {now.images:,} images, of which {now.taken:,} are taken for generated", soft_wrap=True)
+    if now.share is not None and now.low is not None and now.high is not None:
+        interval = f"{now.low:.1%} to {now.high:.1%}"
+        out.print(f"estimated to be generated: {now.share:.1%} of the images (95 % interval {interval})", soft_wrap=True)
+    else:
+        out.print(f"next: causalprint prevalence {output}, for a share with its interval", soft_wrap=True)
+    if now.conflicts:
+        out.print(
+            f"{now.conflicts:,} files say the contrary of their verdict: causalprint query {output} "
+            '"FROM findings WHERE conflict"',
+            soft_wrap=True,
+        )
+    out.print(f"next: causalprint report {output} --images, for all of it on one page", soft_wrap=True)
 
 
 def _show_shards(found: InputSummary, out: Console) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from causalprint.schemas.claims import conflict
-from causalprint.schemas.reasons import Abstention, Verdict
+from causalprint.schemas.reasons import TAKEN, Abstention, Verdict
 
-TAKEN = f"(verdict IN ('{Verdict.KNOWN}', '{Verdict.UNKNOWN}') OR reason = '{Abstention.NO_SOURCE}')"
-"""The condition of an image that a bundle takes for generated, as its card counts the photographs that it accuses."""
 OUTCOMES = ("generated", "photograph", "graphic", "undecided", "not judged")
 """What can be said of an image that was read."""
 

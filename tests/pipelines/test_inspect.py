@@ -37,6 +37,13 @@ def test_an_output(tmp_path: Path, tiny: Path, capsys: Capture) -> None:
     assert main(["inspect", str(out)]) == 0
     text = capsys.readouterr().out
     assert "1 of 2 closed shards complete" in text
+    now = found["now"]
+    assert now["images"] == audited["attributed"]
+    assert now["taken"] == sum(one["images"] for one in audited["verdicts"] if one["verdict"] in ("known", "unknown"))
+    assert (now["conflicts"], now["share"]) == (0, None)
+    assert sum(place["taken"] for place in now["domains"]) == now["taken"], "all were crawled from one site"
+    assert f"now: {now['images']} images" in text
+    assert f"causalprint report {out}" in text
     assert audited["bundle_id"] in text
 
 
