@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -91,6 +93,9 @@ def test_images_are_fetched_and_one_is_audited_by_itself(demo: Path, followed: s
     fetched = sorted((demo / "finds").iterdir())
     assert len(fetched) == 3
     assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in fetched] == [path.stem for path in fetched]
+    with zipfile.ZipFile(demo / "evidence.zip") as evidence:
+        about = json.loads(evidence.read(f"{fetched[0].stem}/evidence.json"))
+    assert (about["agreement"], about["nearest"][0]["source"]) == ("exact", "causalprint-prior")
     (row,) = ds.dataset(demo / "one" / "attributions").to_table().to_pylist()
     assert row["image_id"] == hashlib.sha256((demo / "photo.jpg").read_bytes()).hexdigest()
     audited = ds.dataset(demo / "audit" / "attributions").to_table().to_pylist()

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from causalprint.pipelines.open_bundle import OpenBundle
 
 CARD = "card.md"
+NEAREST = 8
+"""Images of the bundle's gallery that are named."""
 SEEN_SIDE = 480
 """Pixels of the longer side of the whole image's picture on a page."""
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -150,6 +152,7 @@ def _gather(
         "looks": [
             {"left": one.left, "top": one.top, "side": one.side, "gain": one.gain, "decibels": one.decibels} for one in looks
         ],
+        "nearest": _nearest(told, row.get("fingerprint")),
         "again": None if again is None else _plain(again._asdict()),
         "agreement": same,
         "bundle_id": told.bundle_id,
@@ -175,6 +178,22 @@ def _gather(
     )
     files["evidence.html"] = page.encode()
     return Gathered(row["image_id"], f"{row['image_id']}/", row["verdict"], same, lost), files
+
+
+def _nearest(told: Told, fingerprint: list[float] | None) -> list[dict[str, Any]]:
+    """The images that the bundle learned from whose fingerprints are most like this one; none where it keeps no gallery."""
+    from causalprint.models.bundles.gallery import read_gallery
+    from causalprint.models.statistics.nearest import directions
+
+    gallery = read_gallery(told.bundle) if told.bundle and fingerprint is not None else None
+    if gallery is None:
+        return []
+    similarity = (directions(gallery.fingerprint) * directions(np.array(fingerprint)[None])).sum(axis=1)
+    order = np.argsort(-similarity, kind="stable")[:NEAREST]
+    names = ("image_id", "source", "origin", "licence")
+    return [
+        {name: str(getattr(gallery, name)[place]) for name in names} | {"similarity": float(similarity[place])} for place in order
+    ]
 
 
 def _numbers() -> list[tuple[str, str]]:
