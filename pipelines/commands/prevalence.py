@@ -94,12 +94,15 @@ def show(found: PrevalenceReport, out: Console) -> None:
     from causalprint.schemas.prevalence import ALL, Method
 
     out.print(f"bundle {found.bundle}; its errors are known from {found.calibrated_on}", soft_wrap=True)
-    table = new_table("group", "share of", "95 % interval", "from", numbers=("share", "counted", "images"))
     shown = [row for row in found.rows if row.what == "generated" or row.share > 0 or row.counted > 0][:SHOWN]
+    grouped, mixed = any(row.group_by != ALL for row in shown), len({row.method for row in shown}) > 1
+    names = (*["group"] * grouped, "share of", *["from"] * mixed)
+    table = new_table(*names, numbers=("share", "95 % interval", "verdicts", "images"))
     for row in shown:
         interval = f"{row.low:.3f} to {row.high:.3f}" + (" !" if row.useless else "")
         name = row.name if row.what != "family" else f"family {row.name}"
-        table.add_row(row.group, name, interval, row.method, f"{row.share:.3f}", f"{row.counted:.3f}", f"{row.images:,}")
+        words = (*[row.group] * grouped, name, *[row.method] * mixed)
+        table.add_row(*words, f"{row.share:.3f}", interval, f"{row.counted:.3f}", f"{row.images:,}")
     out.print(table)
     if len(shown) == SHOWN:
         out.print("more rows are in the table and in --json", soft_wrap=True)
@@ -116,6 +119,6 @@ def show(found: PrevalenceReport, out: Console) -> None:
             soft_wrap=True,
         )
     if any(row.method == Method.COUNTED for row in shown):
-        out.print("`counted`: verdicts as they are, false ones too; their interval counts sampling alone", soft_wrap=True)
+        out.print("shares are counted verdicts, false ones too; their interval counts sampling alone", soft_wrap=True)
     if found.file:
         out.print(f"{len(found.rows):,} rows in {found.file}", soft_wrap=True)
