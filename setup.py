@@ -24,7 +24,7 @@ setup(
         "causalprint": ["py.typed"],
         "causalprint.models": [
             "recipes/*.yaml",
-            *(f"weights/**/*.{suffix}" for suffix in ("json", "onnx", "safetensors", "md", "txt")),
+            *(f"weights/**/*.{suffix}" for suffix in ("json", "onnx", "parquet", "safetensors", "md", "txt")),
         ],
     },
     install_requires=[
