@@ -363,8 +363,9 @@ class _Partition:
             if wrong := self._misplaced(receipt, slice_id):
                 return wrong
             told = (sum(count.images for count in receipt.verdicts), sum(count.images for count in receipt.reasons))
-            if told != (receipt.attributed, receipt.rejected) or sum(told) != receipt.seen:
-                return f"its account does not close: {receipt.seen} images seen, {told[0]} attributed and {told[1]} rejected"
+            if told != (receipt.attributed, receipt.rejected) or sum(told) + receipt.forgotten != receipt.seen:
+                counted = f"{told[0]} attributed, {told[1]} rejected and {receipt.forgotten} forgotten"
+                return f"its account does not close: {receipt.seen} images seen, {counted}"
             if self._check.deep:
                 self._read(path, receipt.attributed)
         except (ValueError, pa.ArrowException) as error:
@@ -392,7 +393,7 @@ class _Partition:
                 f"the slice that it scores is not committed: {path} is missing; once it is there, run causalprint attribute again"
             )
         if from_json(SliceReceipt, record.text, path).files != receipt.files:
-            return f"it scores other files than {path} names; run causalprint attribute again"
+            return f"it scores other files than {path} names; run causalprint attribute again{_STOPPED}"
         return None
 
     def _others(self, receipt: SliceReceipt, sizes: Mapping[str, Mapping[str, int]]) -> None:
@@ -400,13 +401,15 @@ class _Partition:
             return  # they are another partition's, and are looked at there
         claims = self._claims(receipt.slice_id, self._output.path(self._output.mark, receipt.slice_id))
         there = []
+        stopped = _STOPPED if receipt.forgotten else ""
         for table, file in zip(self._output.tables, receipt.files, strict=False):
             size = sizes[table].get(receipt.slice_id)
             where = f"of slice {receipt.index} of {receipt.shard.uri}"
             if size is None:
                 self._check.found(file.path, Kind.MISSING, where, *claims)
             elif size != file.size:
-                self._check.found(file.path, Kind.SIZE, f"{where}: {size} bytes are there, {file.size} were written", *claims)
+                detail = f"{where}: {size} bytes are there, {file.size} were written{stopped}"
+                self._check.found(file.path, Kind.SIZE, detail, *claims)
             else:
                 there.append((table, file))
         if self._check.deep:
@@ -415,7 +418,7 @@ class _Partition:
                 try:
                     self._read(file.path, rows.get(table), file.sha256)
                 except (ValueError, pa.ArrowException) as error:
-                    self._check.found(file.path, Kind.DAMAGED, str(error), *claims)
+                    self._check.found(file.path, Kind.DAMAGED, f"{error}{stopped}", *claims)
 
     def _read(self, path: str, rows: int | None, sha256: str | None = None) -> None:
         """Compares a whole file with what is known of it."""
@@ -441,11 +444,12 @@ class _Partition:
         counted = [sum(getattr(one, name) for one in receipts) for name in _COUNTED]
         claimed = [getattr(account, name) for name in _COUNTED]
         seals = add_digests(digest(one.slice_id, one.seal)[:32] for one in receipts)
-        if counted != claimed or account.seen != account.attributed + account.rejected:
-            detail = f"it counts {claimed} images {', '.join(_COUNTED)}, its slices {counted}"
+        stopped = _STOPPED if any(one.forgotten for one in receipts) else ""
+        if counted != claimed or account.seen != account.attributed + account.rejected + account.forgotten:
+            detail = f"it counts {claimed} images {', '.join(_COUNTED)}, its slices {counted}{stopped}"
             self._check.found(path, Kind.DAMAGED, detail)
         elif account.seal is not None and account.seal != seals:
-            self._check.found(path, Kind.DAMAGED, "its slices are not those that it was closed with")
+            self._check.found(path, Kind.DAMAGED, f"its slices are not those that it was closed with{stopped}")
 
     def _unclosed(self) -> None:
         for slice_id, receipt in self._sound.items():
@@ -465,7 +469,8 @@ class _Partition:
         return (*([] if account is None else [account]), *marks)
 
 
-_COUNTED = ("seen", "attributed", "rejected", "resampled", "skipped")
+_COUNTED = ("seen", "attributed", "rejected", "forgotten", "resampled", "skipped")
+_STOPPED = "; if a causalprint forget was stopped, the same command finishes it"
 
 
 def needs_audit(found: Verification) -> bool:
