@@ -19,7 +19,7 @@ from causalprint.transforms.tables.forget import (
     Unwanted,
     erase_files,
     erase_from_accounts,
-    erase_from_marks,
+    marks_without,
     remove_parts,
 )
 from causalprint.transforms.tables.forget_bundle import files_of, remove_folders
@@ -32,6 +32,7 @@ from causalprint.transforms.tables.write_views import write_views
 if TYPE_CHECKING:
     from causalprint.pipelines.commands.forget import ForgetConfig
     from causalprint.schemas.config import Storage
+    from causalprint.schemas.elements import Shard
 
 THREADS = 16
 """Slices and accounts that are read and written at once: on an object store most of the time is waiting."""
@@ -122,11 +123,17 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
     _check_shards(parts, unwanted.shards - {place.shard for place in places})
     bundles = tuple(_counted(several))
     derived = tuple(_derived(root, storage, [one.bundle_id for one in bundles]))
+    again = 0
+    with ThreadPoolExecutor(THREADS) as pool:
+        for part, found in ((one.part, one.slice_ids) for one in several):
+            for marks in pool.map(partial(marks_without, part, unwanted), found):
+                again += marks.again
     report = ForgetReport(
         root,
         config.dry_run,
         bundles,
         unknown=tuple(sorted(unwanted.image_ids - {place.image_id for place in places})),
+        again=again,
         removed=derived,
     )
     if config.dry_run:
@@ -134,18 +141,22 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
     remove_parts(output for part in parts for output in part.outputs)
     for path in derived:
         parts[0].audit.remove(path)
-    again, changed = 0, list[tuple[Output, ShardAccount]]()
+    changed: list[tuple[Output, ShardAccount]] = []
     with ThreadPoolExecutor(THREADS) as pool:
         for part, found in ((one.part, one.slice_ids) for one in several):
-            erased = list(pool.map(partial(erase_from_marks, part, unwanted), found))
-            again += sum(one.again for one in erased)
-            shards = dict.fromkeys(one.shard for one in erased if one.shard is not None)
-            for accounts in pool.map(partial(erase_from_accounts, part), shards):
+            shards = dict.fromkeys(pool.map(partial(_write_marks, part, unwanted), found))
+            for accounts in pool.map(partial(erase_from_accounts, part), (one for one in shards if one is not None)):
                 changed += accounts
         runs = tuple(write_runs(root, storage, changed, pool))
         for part, found in ((one.part, one.slice_ids) for one in several):
             list(pool.map(partial(erase_files, part, unwanted), found))
-    return replace(report, again=again, runs=runs)
+    return replace(report, runs=runs)
+
+
+def _write_marks(part: Partition, unwanted: Unwanted, slice_id: str) -> Shard | None:
+    marks = marks_without(part, unwanted, slice_id)
+    marks.write()
+    return marks.shard
 
 
 def _partitions(root: str, storage: Storage) -> Iterator[Partition]:

@@ -38,6 +38,7 @@ def write_runs(root: str, storage: Storage, changed: Sequence[tuple[Output, Shar
     outputs = list(dict.fromkeys(output for output, _account in changed))
     newest = _newest(root, storage, {output.bundle_id for output in outputs})
     current = _current(root, storage, {account.uri for _output, account in changed}) if newest else set()
+    last_listed = max(listed_runs(root, storage), default="")  # of these runs none lists a shard that another one does
     for output in outputs:
         last = newest.get(output.bundle_id)
         if last is None:
@@ -47,7 +48,7 @@ def write_runs(root: str, storage: Storage, changed: Sequence[tuple[Output, Shar
             for partition, account in changed
             if partition == output and (output.bundle_id, account.uri, account.slice_ids) in current
         ]
-        run_id, started = _next_run(root, storage)
+        run_id, started = _run_after(last_listed)
         config = replace(last.run.config, output=root, storage=storage)
         run = replace(last.run, run_id=run_id, started=started, config=config, forgets=True)
         totals = add_up(map(totals_of, _accounts(output, pool)))
@@ -86,9 +87,8 @@ def _accounts(output: Output, pool: Executor) -> Iterator[ShardAccount]:
             yield from_json(ShardAccount, record.text, path)
 
 
-def _next_run(root: str, storage: Storage) -> tuple[str, str]:
-    """A run that sorts behind all others: ids of one second sort by chance, so it waits for the next."""
-    last = max(listed_runs(root, storage), default="").partition("-")[0]
-    while (run := new_run())[0].partition("-")[0] == last:
+def _run_after(last: str) -> tuple[str, str]:
+    """A run that sorts behind another: ids of one second sort by chance, so it waits for the next."""
+    while (run := new_run())[0].partition("-")[0] == last.partition("-")[0]:
         time.sleep(0.05)
     return run

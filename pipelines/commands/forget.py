@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from causalprint.pipelines.forget import ForgetReport
+
+SHOWN = 10
+"""Removed files that are printed; --json has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +68,36 @@ def forget(config: ForgetConfig, session: Session) -> int:
 
 def show(found: ForgetReport, out: Console) -> None:
     """Prints what went, and what is left to do."""
-    went = "would go" if found.dry_run else "gone"
     if found.bundles:
         table = new_table("bundle", "shards", "slices", "images", numbers=("shards", "slices", "images"))
         for each in found.bundles:
             table.add_row(each.bundle_id, f"{each.shards:,}", f"{each.slices:,}", f"{each.images:,}")
         out.print(table)
-        out.print(f"their rows {'would go' if found.dry_run else 'are gone from all tables'}", soft_wrap=True)
-    elif not found.removed:
-        out.print("nothing of it is in the tables", soft_wrap=True)
-    for path in found.removed:
-        out.print(f"{went}: {path}", soft_wrap=True)
-    if found.unknown:
-        out.print(f"{len(found.unknown):,} of the digests are of no row", soft_wrap=True)
-    if found.dry_run:
-        return
-    if found.again:
-        out.print(
-            f"{found.again:,} slices were not committed or are not finished: the next audit computes them, images and all; "
-            "forget again after it",
-            soft_wrap=True,
-        )
-    if found.signed and (found.runs or found.removed):
-        out.print(f"signed runs tell of accounts as they were: causalprint verify {found.output} --sign KEY", soft_wrap=True)
+    for line in told(found):
+        out.print(line, soft_wrap=True)
+
+
+def told(found: ForgetReport) -> Iterator[str]:
+    """The same in words."""
+    went, are = ("would go", "would be") if found.dry_run else ("gone", "are")
     if found.bundles:
-        out.print(
+        yield f"their rows {are} erased from all tables"
+    elif not found.removed:
+        yield "nothing of it is in the tables"
+    yield from (f"{went}: {path}" for path in found.removed[:SHOWN])
+    if len(found.removed) > SHOWN:
+        yield f"and {len(found.removed) - SHOWN:,} more files; --json names them all"
+    if found.unknown:
+        yield f"{len(found.unknown):,} of the digests are of no row"
+    if found.again:
+        yield (
+            f"{found.again:,} slices were not committed or are not finished: the next audit computes them, images and all; "
+            "forget again after it"
+        )
+    if found.signed and (found.bundles or found.removed):
+        yield f"signed runs tell of the accounts as they were: sign again with causalprint verify {found.output} --sign KEY"
+    if found.bundles:
+        yield (
             "A shard that changes is read again as another version, and its images come back. Reports, lists, pictures and "
-            "copies elsewhere, and versions that a store keeps, are not reached from here.",
-            soft_wrap=True,
+            "copies elsewhere, and versions that a store keeps, are not reached from here."
         )

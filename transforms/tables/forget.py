@@ -1,8 +1,8 @@
 """Rows that are erased because a licence or a person asks for it, with the accounts closed.
 
 The order of writing is what a command that was killed relies on. Marks come first, then accounts, then the run; the files that
-tell which images a slice has come last, ``images`` after all others: as long as one of them holds an image, the same command finds
-it again and does all of it once more, with the same bytes.
+tell which images a slice has come last, ``images`` after all others: as long as one of them holds an image, the same command
+finds it again and does all of it once more, with the same bytes.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class _File(NamedTuple):
 
 
 class _Others:
-    """The files of a slice beside its mark, those that are there, read once."""
+    """The files of a slice beside its mark, those that are there, read when they are asked for, once."""
 
     def __init__(self, output: Output, slice_id: str, unwanted: Unwanted) -> None:
         self._output = output
@@ -142,26 +142,34 @@ class _Others:
         return tuple(after)
 
 
-class Erased(NamedTuple):
-    """A slice whose marks are written.
+class Marks(NamedTuple):
+    """The marks of one slice as they are to be: the audit's, then those of other verdicts.
 
     Attributes:
+        files: each with its path and its partition.
         shard: whose; ``None`` where it has no mark.
         again: whether the next audit computes the slice all the same: it was never committed, or is not finished.
     """
 
+    files: tuple[tuple[Output, str, bytes], ...]
     shard: Shard | None
     again: bool
 
+    def write(self) -> None:
+        """Writes them."""
+        for output, path, data in self.files:
+            output.put(path, data)
 
-def erase_from_marks(part: Partition, unwanted: Unwanted, slice_id: str) -> Erased:
-    """Writes the marks of one slice without the unwanted rows: the audit's, then those of other verdicts.
+
+def marks_without(part: Partition, unwanted: Unwanted, slice_id: str) -> Marks:
+    """The marks of one slice without the unwanted rows. Nothing is written: it is asked of all slices before one is changed.
 
     Raises:
         ForgetError: the slice is not as its receipt says.
         ValueError: a mark is damaged.
     """
     others = _Others(part.audit, slice_id, unwanted)
+    marks: list[tuple[Output, str, bytes]] = []
     shard, again = None, True
     for output in part.outputs:
         path = output.path(output.mark, slice_id)
@@ -188,10 +196,10 @@ def erase_from_marks(part: Partition, unwanted: Unwanted, slice_id: str) -> Eras
             verdicts=summed(verdict_counts(rows)),
             forgotten=receipt.seen - rows.num_rows - receipt.rejected,
         )
-        output.put(path, encode(rows, to_json(receipt)))
+        marks.append((output, path, encode(rows, to_json(receipt))))
         shard = receipt.shard
         again = receipt.unfinished if output is part.audit else again
-    return Erased(shard, again)
+    return Marks(tuple(marks), shard, again)
 
 
 def erase_from_accounts(part: Partition, shard: Shard) -> list[tuple[Output, ShardAccount]]:

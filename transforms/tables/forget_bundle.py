@@ -78,6 +78,5 @@ def _lists(output: Output, run_id: str) -> bool:
 def _tables(output: Output) -> Iterator[str]:
     for table in (*_IN_ORDER, "prevalence"):
         folder = f"{table}/bundle={output.bundle_id}"
-        yield from (
-            f"{folder}/{name}" for name, size in sorted(listed(output.root, folder, output.storage).items()) if size is not None
-        )
+        files = sorted(listed(output.root, folder, output.storage).items())
+        yield from (f"{folder}/{name}" for name, size in files if size is not None)
