@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from causalprint.schemas.config import Storage
     from causalprint.schemas.elements import Shard
 
-THREADS = 16
+THREADS = 8
 """Slices and accounts that are read and written at once: on an object store most of the time is waiting."""
 REPORT = "report.html"
 
@@ -126,8 +126,7 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
     again = 0
     with ThreadPoolExecutor(THREADS) as pool:
         for part, found in ((one.part, one.slice_ids) for one in several):
-            for marks in pool.map(partial(marks_without, part, unwanted), found):
-                again += marks.again
+            again += sum(pool.map(partial(_is_computed_again, part, unwanted), found))
     report = ForgetReport(
         root,
         config.dry_run,
@@ -151,6 +150,10 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
         for part, found in ((one.part, one.slice_ids) for one in several):
             list(pool.map(partial(erase_files, part, unwanted), found))
     return replace(report, runs=runs)
+
+
+def _is_computed_again(part: Partition, unwanted: Unwanted, slice_id: str) -> bool:
+    return marks_without(part, unwanted, slice_id).again
 
 
 def _write_marks(part: Partition, unwanted: Unwanted, slice_id: str) -> Shard | None:

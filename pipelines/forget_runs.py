@@ -51,7 +51,9 @@ def write_runs(root: str, storage: Storage, changed: Sequence[tuple[Output, Shar
         run_id, started = _run_after(last_listed)
         config = replace(last.run.config, output=root, storage=storage)
         run = replace(last.run, run_id=run_id, started=started, config=config, forgets=True)
-        totals = add_up(map(totals_of, _accounts(output, pool)))
+        every = [totals_of(account) for account in _accounts(output, pool)]
+        closed = tuple(sorted(shard for one in every for shard in one.closed))  # the list has not all of them to tell
+        totals = replace(add_up(every), closed=closed)
         describe(root, write_manifest(totals, run, write_list(shown, run)), storage)
         yield run_id
 

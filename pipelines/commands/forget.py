@@ -69,7 +69,7 @@ def forget(config: ForgetConfig, session: Session) -> int:
 def show(found: ForgetReport, out: Console) -> None:
     """Prints what went, and what is left to do."""
     if found.bundles:
-        table = new_table("bundle", "shards", "slices", "images", numbers=("shards", "slices", "images"))
+        table = new_table("bundle", numbers=("shards", "slices", "images"))
         for each in found.bundles:
             table.add_row(each.bundle_id, f"{each.shards:,}", f"{each.slices:,}", f"{each.images:,}")
         out.print(table)

@@ -20,6 +20,7 @@ from causalprint.pipelines import forget_runs
 from causalprint.pipelines.commands.forget import ForgetConfig
 from causalprint.pipelines.forget import ForgetReport, forget
 from causalprint.pipelines.open_audit import open_audit
+from causalprint.schemas import runs
 from causalprint.schemas.accounts import Scored, SliceReceipt, receipt_of, spread
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import Storage
@@ -126,7 +127,6 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 
 def copied(whole: Path, root: Path) -> Path:
-    """A copy, the views of which lie there."""
     return Path(shutil.copytree(whole, root))
 
 
@@ -334,8 +334,13 @@ def test_slices_that_were_not_committed_go_and_may_come_back(copy: Path) -> None
     assert SHARDS[1].uri not in rows(copy, "images")["shard"].to_pylist()
 
 
-def test_what_was_signed_is_signed_again(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own = keys(tmp_path, "own")
+@pytest.mark.parametrize("named", [1, 1000])
+def test_what_was_signed_is_signed_again(
+    named: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "LISTED", named)
+    begun(str(tmp_path / "OUT"))
+    copy, own = tmp_path / "OUT", keys(tmp_path, "own")
     command(capsys, "verify", copy, "--sign", own.private)
     assert forgotten(copy, image_id=tuple(ids_in(copy)[:1])).signed
     unsigned = command(capsys, "verify", copy, "--key", own.public)

@@ -122,6 +122,18 @@ def verify(root: str, storage: Storage, *, deep: bool = False, repair: bool = Fa
     )
 
 
+class _Closed(NamedTuple):
+    """What a run that was signed vouches for.
+
+    Attributes:
+        accounts: their paths and digests.
+        unmatched: paths of accounts that are not, or not all, as it closed them.
+    """
+
+    accounts: set[tuple[str, str]]
+    unmatched: set[str]
+
+
 @dataclass
 class _Check:
     """What was looked at so far, and what is wrong with it.
@@ -222,6 +234,7 @@ class _Check:
         """Signatures of runs; where there are keys those that are sound, and every account must be one that they vouch for."""
         root, storage = self.output.root, self.output.storage
         vouched: set[tuple[str, str]] = set()
+        unmatched: dict[str, set[str]] = {}
         for run_id, keyids in signatures(root, storage).items():
             for keyid in keyids:
                 if not trust.keys:
@@ -229,28 +242,35 @@ class _Check:
                     continue
                 try:
                     yield check(root, run_id, keyid, trust, storage)
-                    vouched |= self._closed(run_id)
+                    closed = self._closed(run_id)
+                    vouched |= closed.accounts
+                    unmatched[run_id] = closed.unmatched
                 except (SignatureError, ValueError) as error:
                     self.found(manifest_path(run_id), Kind.UNSIGNED, str(error))
+        known = {path for path, account in vouched if self.accounts.get(path) == account}
+        for run_id, paths in unmatched.items():
+            if not paths <= known:  # a later run that was signed may have closed them, too
+                why = f"the accounts of run {run_id} are not, or not all, those that were signed; sign it again"
+                self.found(manifest_path(run_id), Kind.UNSIGNED, why)
         for path, account in self.accounts.items() if trust.keys else ():
             if (path, account) not in vouched:
                 self.found(path, Kind.UNSIGNED, "no run that one of these keys signed closed this account as it is")
 
-    def _closed(self, run_id: str) -> set[tuple[str, str]]:
-        """The accounts that a run closed: their paths and digests."""
+    def _closed(self, run_id: str) -> _Closed:
+        """The accounts that a run closed."""
         manifest = read_manifest(self.output.root, run_id, self.output.storage)
         if manifest is None:
-            return set()
+            return _Closed(set(), set())
         output = Output(self.output.root, manifest.run.bundle_id, "", self.output.storage)
         closed = {(output.path("shards", shard.shard_id), shard.account) for shard in manifest.totals.closed}
         if len(closed) == manifest.totals.shards:
-            return closed
+            return _Closed(closed, set())
         # Of so many shards the manifest has the sum of digests alone, and their names in its list.
         paths = [output.path("shards", shard_id) for shard_id in found_shards(self.output.root, run_id, self.output.storage)]
         there = {(path, self.accounts[path]) for path in paths if path in self.accounts}
         if add_digests(digest for _, digest in there) != manifest.totals.accounts:
-            raise SignatureError(f"the accounts of run {run_id} are not, or not all, those that were signed; sign it again")
-        return there
+            return _Closed(set(), set(paths))
+        return _Closed(there, set())
 
     def _lists(self, sizes: Mapping[str, int]) -> None:
         """Looks at the lists of shards, which hold digests of themselves: a killed run may leave one without a manifest."""
