@@ -9,30 +9,19 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.forget_runs import write_runs
-from causalprint.schemas.accounts import ShardAccount
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.tables.committed import bundle_ids, scored_by
-from causalprint.transforms.tables.forget import (
-    ForgetError,
-    Partition,
-    Place,
-    Unwanted,
-    erase_files,
-    erase_from_accounts,
-    marks_without,
-    remove_parts,
-)
-from causalprint.transforms.tables.forget_bundle import files_of, remove_folders
 from causalprint.transforms.tables.output import Output, listed
 from causalprint.transforms.tables.partition import read_columns
 from causalprint.transforms.tables.settings import read_settings
-from causalprint.transforms.tables.signatures import signatures
 from causalprint.transforms.tables.write_views import write_views
 
 if TYPE_CHECKING:
     from causalprint.pipelines.commands.forget import ForgetConfig
+    from causalprint.schemas.accounts import ShardAccount
     from causalprint.schemas.config import Storage
     from causalprint.schemas.elements import Shard
+    from causalprint.transforms.tables.forget import Partition, Place, Unwanted
 
 THREADS = 8
 """Slices and accounts that are read and written at once: on an object store most of the time is waiting."""
@@ -99,6 +88,9 @@ def forget(config: ForgetConfig) -> ForgetReport:
         OSError: the output cannot be read or written.
         ValueError: something that tells of the rows is damaged.
     """
+    from causalprint.transforms.tables.forget import ForgetError
+    from causalprint.transforms.tables.signatures import signatures
+
     root, storage = config.output, config.storage
     settings = read_settings(root, storage)
     if settings is None:
@@ -115,6 +107,8 @@ def forget(config: ForgetConfig) -> ForgetReport:
 
 
 def _forget_images(config: ForgetConfig) -> ForgetReport:
+    from causalprint.transforms.tables.forget import Unwanted, erase_files, erase_from_accounts, remove_parts
+
     root, storage = config.output, config.storage
     unwanted = Unwanted(frozenset(config.image_id), frozenset(config.shard))
     parts = list(_partitions(root, storage))
@@ -153,10 +147,14 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
 
 
 def _is_computed_again(part: Partition, unwanted: Unwanted, slice_id: str) -> bool:
+    from causalprint.transforms.tables.forget import marks_without
+
     return marks_without(part, unwanted, slice_id).again
 
 
 def _write_marks(part: Partition, unwanted: Unwanted, slice_id: str) -> Shard | None:
+    from causalprint.transforms.tables.forget import marks_without
+
     marks = marks_without(part, unwanted, slice_id)
     marks.write()
     return marks.shard
@@ -164,6 +162,8 @@ def _write_marks(part: Partition, unwanted: Unwanted, slice_id: str) -> Shard | 
 
 def _partitions(root: str, storage: Storage) -> Iterator[Partition]:
     """What audits wrote, each with the other verdicts on it."""
+    from causalprint.transforms.tables.forget import Partition
+
     outputs = [Output(root, one, "", storage) for one in bundle_ids(root, storage)]
     outputs = [replace(output, scored=scored_by(output)) for output in outputs]
     for audit in outputs:
@@ -177,6 +177,8 @@ def _check_shards(parts: Iterable[Partition], unmet: Collection[str]) -> None:
     Raises:
         ForgetError: one is not.
     """
+    from causalprint.transforms.tables.forget import ForgetError
+
     known = {uri for part in parts if unmet for rows in read_columns(part.audit, "shards", "uri") for uri in rows[0].to_pylist()}
     for uri in sorted(set(unmet) - known):
         raise ForgetError(f"no shard of the output is called {uri}, but {', '.join(sorted(known)[:3]) or 'none is known'} …")
@@ -201,6 +203,9 @@ def _derived(root: str, storage: Storage, bundle_ids: Collection[str]) -> Iterat
 
 
 def _forget_bundle(config: ForgetConfig, bundle_id: str) -> ForgetReport:
+    from causalprint.transforms.tables.forget import remove_parts
+    from causalprint.transforms.tables.forget_bundle import files_of, remove_folders
+
     output = Output(config.output, bundle_id, "", config.storage)
     removed = [*files_of(output), *_derived(config.output, config.storage, [bundle_id])]
     if not config.dry_run:

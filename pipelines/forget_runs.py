@@ -17,9 +17,7 @@ from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import RunManifest, new_run
 from causalprint.transforms.tables.committed import listed_runs, read_sealed, run_ids
 from causalprint.transforms.tables.output import Output, listed
-from causalprint.transforms.tables.run_shards import write_list
 from causalprint.transforms.tables.stored import SUFFIX
-from causalprint.transforms.tables.write_manifest import add_up, read_manifest, totals_of, write_manifest
 
 
 def write_runs(root: str, storage: Storage, changed: Sequence[tuple[Output, ShardAccount]], pool: Executor) -> Iterator[str]:
@@ -35,6 +33,9 @@ def write_runs(root: str, storage: Storage, changed: Sequence[tuple[Output, Shar
         changed: the accounts as they are written, each with its partition.
         pool: reads the others.
     """
+    from causalprint.transforms.tables.run_shards import write_list
+    from causalprint.transforms.tables.write_manifest import add_up, totals_of, write_manifest
+
     outputs = list(dict.fromkeys(output for output, _account in changed))
     newest = _newest(root, storage, {output.bundle_id for output in outputs})
     current = _current(root, storage, {account.uri for _output, account in changed}) if newest else set()
@@ -60,6 +61,8 @@ def write_runs(root: str, storage: Storage, changed: Sequence[tuple[Output, Shar
 
 def _newest(root: str, storage: Storage, bundle_ids: Collection[str]) -> dict[str, RunManifest]:
     """The manifest of the newest finished run by each bundle."""
+    from causalprint.transforms.tables.write_manifest import read_manifest
+
     found: dict[str, RunManifest] = {}
     for run_id in reversed(run_ids(root, storage)):
         if len(found) == len(bundle_ids):
