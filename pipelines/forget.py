@@ -212,6 +212,6 @@ def _forget_bundle(config: ForgetConfig, bundle_id: str) -> ForgetReport:
         for path in dict.fromkeys(removed):
             output.remove(path)
         remove_parts((output,))
-        remove_folders(output)
         write_views(config.output, config.storage, filled=False)
+        remove_folders(output)
     return ForgetReport(config.output, config.dry_run, (), removed=tuple(dict.fromkeys(removed)))

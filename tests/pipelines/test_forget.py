@@ -170,7 +170,7 @@ def computed(output: Output) -> list[str]:
     return [shard.uri for shard in SHARDS if skip_shard(shard, output) is None]
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_nothing_of_them_is_left_and_all_else_is_as_it_was(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -249,6 +249,7 @@ def killed_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         one_more(path)
         remove(self, path)
 
+    monkeypatch.setattr(forget_runs, "describe", lambda *_: None)  # no table of it
     monkeypatch.setattr(writing, "_put_local", counted_put)
     monkeypatch.setattr(Output, "remove", counted_remove)
     return done
@@ -303,6 +304,23 @@ def test_a_bundle_goes_with_all_it_wrote_unless_others_scored_its_fingerprints(c
     assert not list(copy.rglob("*.parquet"))
     with pytest.raises(ForgetError, match="holds nothing by a bundle"):
         forgotten(copy, bundle=BUNDLE_ID)
+
+
+def test_a_bundle_goes_whenever_the_command_is_killed(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = killed_after(10**6, monkeypatch)
+    forgotten(copied(whole, tmp_path / "done" / "OUT"), bundle=OTHER)
+    expected = files_below(tmp_path / "done" / "OUT")
+    for number in range(len(written)):
+        root = copied(whole, tmp_path / str(number) / "OUT")
+        killed_after(number, monkeypatch)
+        with pytest.raises(KilledError):
+            forgotten(root, bundle=OTHER)
+        killed_after(10**6, monkeypatch)
+        assert all(OTHER in one.path or one.path.startswith("runs/") for one in verify(str(root), LOCAL, deep=True).findings)
+        forgotten(root, bundle=OTHER)
+        assert files_below(root) == expected
+        assert not list(root.glob(f"*/*{OTHER}*"))
+        check_closed(root)
 
 
 def test_later_runs_compute_nothing_of_it_again(copy: Path) -> None:

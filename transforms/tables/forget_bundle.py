@@ -35,10 +35,9 @@ def files_of(output: Output) -> Iterator[str]:
                 f"causalprint forget {root} --bundle {other} first"
             )
     found = [*_runs(output), *_tables(output)]
-    if not found:
-        raise ForgetError(
-            f"{root} holds nothing by a bundle {bundle_id!r}, but by {', '.join(bundle_ids(root, storage)) or 'none'}"
-        )
+    known = bundle_ids(root, storage)
+    if not found and bundle_id not in known:
+        raise ForgetError(f"{root} holds nothing by a bundle {bundle_id!r}, but by {', '.join(known) or 'none'}")
     yield from found
 
 
