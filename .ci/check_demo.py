@@ -10,7 +10,7 @@ import duckdb
 CHECKS = {
     "at least 300 images have a verdict": "SELECT count(*) >= 300 FROM attributions",
     "every shard is complete": "SELECT bool_and(complete) FROM shards",
-    "seen = attributed + rejected": "SELECT bool_and(seen = attributed + rejected) FROM shards",
+    "seen = attributed + rejected + forgotten": "SELECT bool_and(seen = attributed + rejected + forgotten) FROM shards",
     "the accounts hold what the tables hold": """
         SELECT sum(attributed) = (SELECT count(*) FROM attributions) AND sum(rejected) = (SELECT count(*) FROM rejects)
         FROM shards""",

@@ -19,6 +19,7 @@ from causalprint.pipelines.commands.enroll import enroll
 from causalprint.pipelines.commands.evaluate import evaluate
 from causalprint.pipelines.commands.evidence import evidence
 from causalprint.pipelines.commands.fetch import fetch
+from causalprint.pipelines.commands.forget import forget
 from causalprint.pipelines.commands.inspect import inspect
 from causalprint.pipelines.commands.match import match
 from causalprint.pipelines.commands.prevalence import prevalence
@@ -41,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, report, query, prevalence, sample, diff, verify, fetch, evidence, match)
+add(app, audit, inspect, report, query, prevalence, sample, diff, verify, forget, fetch, evidence, match)
 add(app, attribute, trace, discover, enroll, demo, train, split, evaluate)
 
 

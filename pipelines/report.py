@@ -33,8 +33,8 @@ class AuditReport:
         manifest: URL of the run's manifest.
         run_id, bundle_id, residual, device: those of the manifest's run.
         seconds: that the command took.
-        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, resampled, skipped,
-            skipped_kinds: as of :class:`causalprint.schemas.runs.Totals`.
+        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, forgotten, resampled,
+            skipped, skipped_kinds: as of :class:`causalprint.schemas.runs.Totals`.
         verdicts: images by verdict and source.
         rejects: images by stage and reason.
         incomplete_shards: the first of them by URI, with what is missing.
@@ -63,6 +63,7 @@ class AuditReport:
     seen: int
     attributed: int
     rejected: int
+    forgotten: int
     resampled: int
     skipped: int
     skipped_kinds: tuple[SkippedCount, ...]
@@ -136,6 +137,7 @@ def print_report(found: AuditReport, console: Console) -> None:
     """The closing tables."""
     print_counts(found.verdicts, found.rejects, console)
     accounted = f"{found.seen:,} images seen = {found.attributed:,} attributed + {found.rejected:,} rejected"
+    accounted += f" + {found.forgotten:,} forgotten" if found.forgotten else ""
     kept = (
         f" ({found.slices - found.computed:,} of {found.slices:,} slices were there already)"
         if found.computed < found.slices

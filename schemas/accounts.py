@@ -75,7 +75,7 @@ class Counts:
 
     Attributes:
         slices: committed ones; ``computed`` of them by this run, the others by an earlier one.
-        seen, attributed, rejected: images; ``seen == attributed + rejected``.
+        seen, attributed, rejected, forgotten: images; ``seen == attributed + rejected + forgotten``.
         resampled: attributed images that were resized before they were stored, as their sidecars say.
         skipped: members that are no images.
         skipped_kinds: how these divide, sorted; sums to ``skipped``.
@@ -89,6 +89,7 @@ class Counts:
     seen: int = 0
     attributed: int = 0
     rejected: int = 0
+    forgotten: int = 0
     resampled: int = 0
     skipped: int = 0
     skipped_kinds: tuple[SkippedCount, ...] = ()
@@ -123,7 +124,7 @@ class SliceReceipt(Slice):
     """What a slice came to. Kept in the footer of its commit mark: its file of attributions, or of features.
 
     Attributes:
-        seen, attributed, rejected, resampled, verdicts, reasons: see :class:`Counts`.
+        seen, attributed, rejected, forgotten, resampled, verdicts, reasons: see :class:`Counts`.
         files: what was written for it (the commit mark, which holds this receipt, is named by slice and not listed); where it
             was ``scored``, what the audit wrote that computed its fingerprints.
         computed: whether this run computed it; False where an earlier one had.
@@ -137,6 +138,7 @@ class SliceReceipt(Slice):
     seen: int
     attributed: int
     rejected: int
+    forgotten: int = 0
     resampled: int = 0
     files: tuple[WrittenFile, ...] = ()
     computed: bool = True
@@ -161,6 +163,7 @@ class SliceReceipt(Slice):
             seen=self.seen,
             attributed=self.attributed,
             rejected=self.rejected,
+            forgotten=self.forgotten,
             resampled=self.resampled,
             skipped=self.skipped,
             skipped_kinds=self.skipped_kinds,
@@ -175,8 +178,9 @@ def receipt_of(
     verdicts: Iterable[VerdictCount] = (),
     reasons: Iterable[RejectCount] = (),
     resampled: int = 0,
+    forgotten: int = 0,
 ) -> SliceReceipt:
-    """The receipt of a slice, of which ``attributed`` images came to a row and others were rejected for ``reasons``.
+    """The receipt of a slice: ``attributed`` images came to a row, others were rejected for ``reasons``, or are ``forgotten``.
 
     That of a ``retryable`` slice says that and why the shard could not be read further.
     """
@@ -184,9 +188,10 @@ def receipt_of(
     rejected = sum(count.images for count in left_out)
     return SliceReceipt(
         **spread(source, Slice),
-        seen=attributed + rejected,
+        seen=attributed + rejected + forgotten,
         attributed=attributed,
         rejected=rejected,
+        forgotten=forgotten,
         resampled=resampled,
         computed=not source.retryable,
         verdicts=summed(verdicts),
@@ -232,6 +237,7 @@ class ShardAccount:
     retryable: bool
     limit: int | None = None
     drawn: Drawn | None = None
+    forgotten: int = 0
     slice_ids: tuple[str, ...] = ()
     computed: int = 0
     skipped_kinds: tuple[SkippedCount, ...] = ()

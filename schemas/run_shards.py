@@ -56,7 +56,7 @@ SCHEMA = pa.schema(
             "inputs",
             pa.string(),
             "digest of what the run was asked to read: of runs that agree in it, the newest counts; null of a run that scored "
-            "stored fingerprints, and does not say which shards there are",
+            "stored fingerprints, or erased rows, and does not say which shards there are",
             nullable=True,
         ),
         column("bundle", pa.string(), "by which its verdicts are: partition of attributions and of shards"),

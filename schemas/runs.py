@@ -64,6 +64,8 @@ class Run:
         device: what computed it.
         left_out: what the inputs match and what is no shard, by kind.
         scoring: where fingerprints of an earlier audit got verdicts, whose and how; ``None`` of an audit.
+        forgets: whether it computed nothing and erased rows; all else is then that of the run before by the same bundle, but the
+            accounts, which are all that the bundle has.
     """
 
     run_id: str
@@ -76,6 +78,7 @@ class Run:
     device: str = ""
     left_out: tuple[LeftOut, ...] = ()
     scoring: Scoring | None = None
+    forgets: bool = False
 
     @property
     def unread(self) -> int:

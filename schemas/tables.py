@@ -202,7 +202,7 @@ REJECTS = _table(
 )
 
 SHARDS = _table(
-    "Closed accounts: a row for every shard. seen = attributed + rejected.",
+    "Closed accounts: a row for every shard. seen = attributed + rejected + forgotten.",
     column("shard_id", pa.string(), "digest of URI, generation and bundle; the name of its file"),
     column("uri", pa.string(), "where the shard is"),
     column("generation", pa.string(), "the version that was read: etag, or size and modification time"),
@@ -225,6 +225,7 @@ SHARDS = _table(
     column("seen", pa.int64(), "images met", "image"),
     column("attributed", pa.int64(), "images with a row in attributions", "image"),
     column("rejected", pa.int64(), "images with a row in rejects", "image"),
+    column("forgotten", pa.int64(), "images whose rows were erased (`causalprint forget`)", "image"),
     column("resampled", pa.int64(), "images that were resized before they were stored, as their sidecars say", "image"),
     column("skipped", pa.int64(), "members that are neither images nor their sidecars", "member"),
     column(

@@ -129,7 +129,7 @@ def score_slice(receipt: SliceReceipt, attributor: Attributor, output: Output) -
         raise ValueError(f"{files['images'].path} has {rows.num_rows} rows, its receipt says {receipt.attributed}")
     count(images=rows.num_rows, encoded_bytes=sum(images.column("encoded_bytes").to_pylist()))
     source = Slice(**spread(receipt, Slice))
-    own = receipt_of(source, rows.num_rows, verdict_counts(rows), receipt.reasons, receipt.resampled)
+    own = receipt_of(source, rows.num_rows, verdict_counts(rows), receipt.reasons, receipt.resampled, receipt.forgotten)
     scored = Scored(output.scored, output.bundle_id)
     return ScoredSlice(source, replace(own, files=receipt.files, slicing=receipt.slicing, scored=scored), rows)
 

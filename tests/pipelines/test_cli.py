@@ -66,7 +66,20 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
     assert "<bool>" not in text + capsys.readouterr().out
     names = [line.split()[1] for line in listed.splitlines() if line.startswith("│ ") and not line.startswith("│  ")]
     assert names == [
-        *("audit", "inspect", "report", "query", "prevalence", "sample", "diff", "verify", "fetch", "evidence", "match"),
+        *(
+            "audit",
+            "inspect",
+            "report",
+            "query",
+            "prevalence",
+            "sample",
+            "diff",
+            "verify",
+            "forget",
+            "fetch",
+            "evidence",
+            "match",
+        ),
         *("attribute", "trace", "discover", "enroll"),
         *("demo", "train", "split", "evaluate", "lab"),
     ]

@@ -34,10 +34,10 @@ _OF_THE_RUN = ("run_id", "inputs", "bundle", "state")
 def inputs_of(run: Run) -> str | None:
     """What the run was asked to read, as 32 hex digits: the same for the same inputs, in whatever order they are given.
 
-    ``None`` of a run that reads no shard, such as one that gives stored fingerprints other verdicts.
+    ``None`` of a run that reads no shard: one that gives stored fingerprints other verdicts, or forgets.
     """
     config = run.config
-    if not isinstance(config, AuditConfig):
+    if run.forgets or not isinstance(config, AuditConfig):
         return None
     return digest(*sorted(map(public, config.inputs)), "columns", *sorted(config.image_column))[:32]
 

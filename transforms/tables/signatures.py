@@ -203,7 +203,7 @@ def _statement(root: str, manifest: RunManifest, storage: Storage) -> bytes:
         "bundle_digest": run.bundle_digest,
         "residual": run.residual,
         "accounts": totals.accounts,
-        **{name: getattr(totals, name) for name in ("shards", "incomplete", "seen", "attributed", "rejected")},
+        **{name: getattr(totals, name) for name in ("shards", "incomplete", "seen", "attributed", "rejected", "forgotten")},
     }
     statement = {"_type": STATEMENT_TYPE, "subject": subjects, "predicateType": PREDICATE_TYPE, "predicate": predicate}
     return json.dumps(statement, ensure_ascii=False, separators=(",", ":")).encode()

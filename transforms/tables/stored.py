@@ -55,7 +55,9 @@ class Stored:
         )
 
     def is_to_retry(self, found: SliceReceipt | ShardAccount) -> bool:
-        """Whether images of it were rejected at the stage that is to be tried again."""
+        """Whether images of it were rejected at the stage that is to be tried again; where some are forgotten, no slice is."""
+        if isinstance(found, SliceReceipt) and found.forgotten:
+            return False
         return self.retry is not None and any(count.stage == self.retry for count in found.reasons)
 
     @cached_property

@@ -122,6 +122,18 @@ def verify(root: str, storage: Storage, *, deep: bool = False, repair: bool = Fa
     )
 
 
+class _Closed(NamedTuple):
+    """What a run that was signed vouches for.
+
+    Attributes:
+        accounts: their paths and digests.
+        unmatched: paths of accounts that are not, or not all, as it closed them.
+    """
+
+    accounts: set[tuple[str, str]]
+    unmatched: set[str]
+
+
 @dataclass
 class _Check:
     """What was looked at so far, and what is wrong with it.
@@ -222,6 +234,7 @@ class _Check:
         """Signatures of runs; where there are keys those that are sound, and every account must be one that they vouch for."""
         root, storage = self.output.root, self.output.storage
         vouched: set[tuple[str, str]] = set()
+        unmatched: dict[str, set[str]] = {}
         for run_id, keyids in signatures(root, storage).items():
             for keyid in keyids:
                 if not trust.keys:
@@ -229,28 +242,35 @@ class _Check:
                     continue
                 try:
                     yield check(root, run_id, keyid, trust, storage)
-                    vouched |= self._closed(run_id)
+                    closed = self._closed(run_id)
+                    vouched |= closed.accounts
+                    unmatched[run_id] = closed.unmatched
                 except (SignatureError, ValueError) as error:
                     self.found(manifest_path(run_id), Kind.UNSIGNED, str(error))
+        known = {path for path, account in vouched if self.accounts.get(path) == account}
+        for run_id, paths in unmatched.items():
+            if not paths <= known:  # a later run that was signed may have closed them, too
+                why = f"the accounts of run {run_id} are not, or not all, those that were signed; sign it again"
+                self.found(manifest_path(run_id), Kind.UNSIGNED, why)
         for path, account in self.accounts.items() if trust.keys else ():
             if (path, account) not in vouched:
                 self.found(path, Kind.UNSIGNED, "no run that one of these keys signed closed this account as it is")
 
-    def _closed(self, run_id: str) -> set[tuple[str, str]]:
-        """The accounts that a run closed: their paths and digests."""
+    def _closed(self, run_id: str) -> _Closed:
+        """The accounts that a run closed."""
         manifest = read_manifest(self.output.root, run_id, self.output.storage)
         if manifest is None:
-            return set()
+            return _Closed(set(), set())
         output = Output(self.output.root, manifest.run.bundle_id, "", self.output.storage)
         closed = {(output.path("shards", shard.shard_id), shard.account) for shard in manifest.totals.closed}
         if len(closed) == manifest.totals.shards:
-            return closed
+            return _Closed(closed, set())
         # Of so many shards the manifest has the sum of digests alone, and their names in its list.
         paths = [output.path("shards", shard_id) for shard_id in found_shards(self.output.root, run_id, self.output.storage)]
         there = {(path, self.accounts[path]) for path in paths if path in self.accounts}
         if add_digests(digest for _, digest in there) != manifest.totals.accounts:
-            raise SignatureError(f"the accounts of run {run_id} are not, or not all, those that were signed; sign it again")
-        return there
+            return _Closed(set(), set(paths))
+        return _Closed(there, set())
 
     def _lists(self, sizes: Mapping[str, int]) -> None:
         """Looks at the lists of shards, which hold digests of themselves: a killed run may leave one without a manifest."""
@@ -363,8 +383,9 @@ class _Partition:
             if wrong := self._misplaced(receipt, slice_id):
                 return wrong
             told = (sum(count.images for count in receipt.verdicts), sum(count.images for count in receipt.reasons))
-            if told != (receipt.attributed, receipt.rejected) or sum(told) != receipt.seen:
-                return f"its account does not close: {receipt.seen} images seen, {told[0]} attributed and {told[1]} rejected"
+            if told != (receipt.attributed, receipt.rejected) or sum(told) + receipt.forgotten != receipt.seen:
+                counted = f"{told[0]} attributed, {told[1]} rejected and {receipt.forgotten} forgotten"
+                return f"its account does not close: {receipt.seen} images seen, {counted}"
             if self._check.deep:
                 self._read(path, receipt.attributed)
         except (ValueError, pa.ArrowException) as error:
@@ -392,7 +413,7 @@ class _Partition:
                 f"the slice that it scores is not committed: {path} is missing; once it is there, run causalprint attribute again"
             )
         if from_json(SliceReceipt, record.text, path).files != receipt.files:
-            return f"it scores other files than {path} names; run causalprint attribute again"
+            return f"it scores other files than {path} names; run causalprint attribute again{_STOPPED}"
         return None
 
     def _others(self, receipt: SliceReceipt, sizes: Mapping[str, Mapping[str, int]]) -> None:
@@ -400,13 +421,15 @@ class _Partition:
             return  # they are another partition's, and are looked at there
         claims = self._claims(receipt.slice_id, self._output.path(self._output.mark, receipt.slice_id))
         there = []
+        stopped = _STOPPED if receipt.forgotten else ""
         for table, file in zip(self._output.tables, receipt.files, strict=False):
             size = sizes[table].get(receipt.slice_id)
             where = f"of slice {receipt.index} of {receipt.shard.uri}"
             if size is None:
                 self._check.found(file.path, Kind.MISSING, where, *claims)
             elif size != file.size:
-                self._check.found(file.path, Kind.SIZE, f"{where}: {size} bytes are there, {file.size} were written", *claims)
+                detail = f"{where}: {size} bytes are there, {file.size} were written{stopped}"
+                self._check.found(file.path, Kind.SIZE, detail, *claims)
             else:
                 there.append((table, file))
         if self._check.deep:
@@ -415,7 +438,7 @@ class _Partition:
                 try:
                     self._read(file.path, rows.get(table), file.sha256)
                 except (ValueError, pa.ArrowException) as error:
-                    self._check.found(file.path, Kind.DAMAGED, str(error), *claims)
+                    self._check.found(file.path, Kind.DAMAGED, f"{error}{stopped}", *claims)
 
     def _read(self, path: str, rows: int | None, sha256: str | None = None) -> None:
         """Compares a whole file with what is known of it."""
@@ -441,11 +464,12 @@ class _Partition:
         counted = [sum(getattr(one, name) for one in receipts) for name in _COUNTED]
         claimed = [getattr(account, name) for name in _COUNTED]
         seals = add_digests(digest(one.slice_id, one.seal)[:32] for one in receipts)
-        if counted != claimed or account.seen != account.attributed + account.rejected:
-            detail = f"it counts {claimed} images {', '.join(_COUNTED)}, its slices {counted}"
+        stopped = _STOPPED if any(one.forgotten for one in receipts) else ""
+        if counted != claimed or account.seen != account.attributed + account.rejected + account.forgotten:
+            detail = f"it counts {claimed} images {', '.join(_COUNTED)}, its slices {counted}{stopped}"
             self._check.found(path, Kind.DAMAGED, detail)
         elif account.seal is not None and account.seal != seals:
-            self._check.found(path, Kind.DAMAGED, "its slices are not those that it was closed with")
+            self._check.found(path, Kind.DAMAGED, f"its slices are not those that it was closed with{stopped}")
 
     def _unclosed(self) -> None:
         for slice_id, receipt in self._sound.items():
@@ -465,7 +489,8 @@ class _Partition:
         return (*([] if account is None else [account]), *marks)
 
 
-_COUNTED = ("seen", "attributed", "rejected", "resampled", "skipped")
+_COUNTED = ("seen", "attributed", "rejected", "forgotten", "resampled", "skipped")
+_STOPPED = "; if a causalprint forget was stopped, the same command finishes it"
 
 
 def needs_audit(found: Verification) -> bool:
