@@ -23,7 +23,7 @@ from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.settings import agree
-from causalprint.transforms.tables.write_manifest import add_up, totals_of, write_manifest
+from causalprint.transforms.tables.write_manifest import write_run
 from causalprint.transforms.tables.write_tables import write_slice
 
 SHARD_IMAGES = 65_536
@@ -41,18 +41,25 @@ def synthetic_audit(
     """Writes an audit of ``images`` images by ``bundle`` (``None``: the one in the package) to the output at ``root``."""
     loaded = load_bundle(bundle)
     settings = agree(root, storage or Storage(), slicing, None)
-    output = Output(root, loaded.bundle_id, loaded.digest, storage or Storage(), slicing=settings.slicing)
-    totals = []
+    output = Output(
+        root,
+        loaded.bundle_id,
+        loaded.digest,
+        storage or Storage(),
+        slicing=settings.slicing,
+        fingerprint_digest=loaded.fingerprint_digest,
+    )
+    accounts = []
     for number in range(-(-images // SHARD_IMAGES)):
         count = min(SHARD_IMAGES, images - number * SHARD_IMAGES)
         shard = Shard(f"s3://synthetic/{number:05}.tar", 4096 * count, f"{seed}", "tar")
         ledger = Ledger(shard)
         for attributed in _slices(shard, count, settings.slicing.images, output.bundle_id, loaded.manifest.sources, seed):
             ledger = ledger.add(write_slice(attributed, output))
-        totals.append(totals_of(write_account(ledger.close(output.bundle_id), output)))
+        accounts.append(write_account(ledger.close(output.bundle_id), output))
     config = AuditConfig(("s3://synthetic/*.tar",), root, bundle, storage=output.storage)
     run = Run(f"synthetic-{seed}", "2026-01-31T23:59:59+00:00", config, output.bundle_id, output.bundle_digest, loaded.residual)
-    return write_manifest(add_up(totals), run)
+    return write_run(accounts, run)
 
 
 def _slices(
@@ -111,10 +118,16 @@ def _slices(
 
 
 def _batch(schema: pa.Schema, rows: int, keys: dict[str, pa.Array], **columns: pa.Array) -> pa.RecordBatch:
-    """Columns that are not given are null."""
+    """Columns that are not given are null, or empty where they may not be."""
     given = keys | columns
-    arrays = [given[field.name].cast(field.type) if field.name in given else pa.nulls(rows, field.type) for field in schema]
+    arrays = [given[field.name].cast(field.type) if field.name in given else _unsaid(field, rows) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _unsaid(field: pa.Field, rows: int) -> pa.Array:
+    if field.nullable:
+        return pa.nulls(rows, field.type)
+    return pa.array([[] if pa.types.is_list(field.type) else ""] * rows, field.type)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from causalprint.pipelines.report import NAMED
 from causalprint.schemas.accounts import RejectCount, VerdictCount, summed
 from causalprint.schemas.config import Sample, Slicing, Storage
 from causalprint.schemas.losses import LeftOut
-from causalprint.schemas.prevalence import ALL, FOLDER, Method, What
 from causalprint.schemas.reasons import TAKEN
 from causalprint.schemas.runs import IncompleteShard
 
@@ -74,6 +73,14 @@ class Place(NamedTuple):
     taken: int
 
 
+class Estimate(NamedTuple):
+    """An estimated share, 0 to 1, and the ends of its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True)
 class Now:
     """What an audit has now, as view ``findings`` says: what to look at first.
@@ -82,7 +89,7 @@ class Now:
         images, taken: all of them, and those that are taken for generated.
         conflicts: those of which the file says the contrary of the verdict.
         shards, domains: with the most that is taken for generated, :data:`FIRST` at most.
-        share, low, high: the estimated share of what is generated, with its 95 % interval, where ``prevalence`` has told it.
+        estimate: the share of what is generated and its 95 % interval, where ``prevalence`` has told them.
     """
 
     images: int
@@ -90,9 +97,7 @@ class Now:
     conflicts: int
     shards: tuple[Place, ...]
     domains: tuple[Place, ...]
-    share: float | None = None
-    low: float | None = None
-    high: float | None = None
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,19 +231,21 @@ def _now(root: str, storage: Storage) -> Now:
             for name in ("shard", "domain")
         )
         bundles = [row["bundle"] for row in tables.sql("SELECT DISTINCT bundle FROM findings").rows()]
-    return Now(**told, shards=shards, domains=domains, **(_share(root, bundles[0], storage) if len(bundles) == 1 else {}))
+    estimate = _share(root, bundles[0], storage) if len(bundles) == 1 else None
+    return Now(**told, shards=shards, domains=domains, estimate=estimate)
 
 
-def _share(root: str, bundle_id: str, storage: Storage) -> dict[str, float]:
+def _share(root: str, bundle_id: str, storage: Storage) -> Estimate | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from causalprint.schemas.prevalence import ALL, FOLDER, Method, What
     from causalprint.transforms.tables.output import get
 
     data = get(root, f"{FOLDER}/bundle={bundle_id}/{ALL}.parquet", storage)
     rows = [] if data is None else pq.read_table(pa.BufferReader(data)).to_pylist()
     of_all = (row for row in rows if (row["group_by"], row["what"]) == (ALL, What.GENERATED) and row["method"] != Method.COUNTED)
-    return next(({name: row[name] for name in ("share", "low", "high")} for row in of_all), {})
+    return next((Estimate(row["share"], row["low"], row["high"]) for row in of_all), None)
 
 
 def _left_out(root: str, runs: tuple[str, ...], storage: Storage) -> tuple[LeftOut, ...]:

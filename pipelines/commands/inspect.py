@@ -114,9 +114,9 @@ def _show_now(output: str, now: Now, out: Console) -> None:
                 table.add_row(place.name, f"{place.images:,}", f"{place.taken:,}")
             out.print(table)
     out.print(f"now: {now.images:,} images, of which {now.taken:,} are taken for generated", soft_wrap=True)
-    if now.share is not None and now.low is not None and now.high is not None:
-        interval = f"{now.low:.1%} to {now.high:.1%}"
-        out.print(f"estimated to be generated: {now.share:.1%} of the images (95 % interval {interval})", soft_wrap=True)
+    if now.estimate is not None:
+        interval = f"{now.estimate.low:.1%} to {now.estimate.high:.1%}"
+        out.print(f"estimated to be generated: {now.estimate.share:.1%} of the images (95 % interval {interval})", soft_wrap=True)
     else:
         out.print(f"next: causalprint prevalence {output}, for a share with its interval", soft_wrap=True)
     if now.conflicts:

@@ -17,11 +17,13 @@ from markupsafe import Markup
 from causalprint.pipelines.html_report import words
 from causalprint.pipelines.html_report.card import ACCUSED, FOUND, limits_of
 from causalprint.pipelines.html_report.pictures import Picture
-from causalprint.pipelines.html_report.prelude import OUTCOMES, TAKEN
-from causalprint.pipelines.html_report.prevalence import ALL, GENERATED, Share
+from causalprint.pipelines.html_report.prelude import OUTCOMES
+from causalprint.pipelines.html_report.prevalence import GENERATED, Share
 from causalprint.pipelines.html_report.queries import Query
 from causalprint.pipelines.told import Told
 from causalprint.schemas.names import json_printable, printable
+from causalprint.schemas.prevalence import ALL
+from causalprint.schemas.reasons import TAKEN
 from causalprint.schemas.tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:

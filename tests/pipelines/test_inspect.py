@@ -40,7 +40,7 @@ def test_an_output(tmp_path: Path, tiny: Path, capsys: Capture) -> None:
     now = found["now"]
     assert now["images"] == audited["attributed"]
     assert now["taken"] == sum(one["images"] for one in audited["verdicts"] if one["verdict"] in ("known", "unknown"))
-    assert (now["conflicts"], now["share"]) == (0, None)
+    assert (now["conflicts"], now["estimate"]) == (0, None)
     assert sum(place["taken"] for place in now["domains"]) == now["taken"], "all were crawled from one site"
     assert f"now: {now['images']} images" in text
     assert f"causalprint report {out}" in text
