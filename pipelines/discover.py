@@ -112,14 +112,12 @@ def _unknown(config: DiscoverConfig, where: Embedded) -> tuple[int, list[dict[st
 
 def _earlier(config: DiscoverConfig) -> dict[str, list[str]]:
     """Images of each candidate of an earlier run into the same folder."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from causalprint.transforms.tables.output import get
+    from causalprint.transforms.tables.parquet_bytes import read_parquet
 
     data = get(config.output, MEMBERS_FILE, config.storage)
     found: dict[str, list[str]] = {}
-    for row in [] if data is None else pq.read_table(pa.BufferReader(data), columns=["candidate", "image_id"]).to_pylist():
+    for row in [] if data is None else read_parquet(data, ["candidate", "image_id"]).to_pylist():
         found.setdefault(row["candidate"], []).append(row["image_id"])
     return found
 

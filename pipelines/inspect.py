@@ -236,14 +236,13 @@ def _now(root: str, storage: Storage) -> Now:
 
 
 def _share(root: str, bundle_id: str, storage: Storage) -> Estimate | None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from causalprint.schemas.prevalence import ALL, FOLDER, Method, What
     from causalprint.transforms.tables.output import get
+    from causalprint.transforms.tables.parquet_bytes import read_parquet
 
     data = get(root, f"{FOLDER}/bundle={bundle_id}/{ALL}.parquet", storage)
-    rows = [] if data is None else pq.read_table(pa.BufferReader(data)).to_pylist()
+    rows = [] if data is None else read_parquet(data).to_pylist()
     of_all = (row for row in rows if (row["group_by"], row["what"]) == (ALL, What.GENERATED) and row["method"] != Method.COUNTED)
     return next((Estimate(row["share"], row["low"], row["high"]) for row in of_all), None)
 

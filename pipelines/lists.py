@@ -98,10 +98,11 @@ def _column(found: list[str], names: tuple[str, ...], column: str | None, url: s
 
 def _parquet(data: bytes, url: str) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from causalprint.transforms.tables.parquet_bytes import read_parquet
 
     try:
-        return pq.read_table(pa.BufferReader(data))
+        return read_parquet(data)
     except pa.ArrowInvalid as error:
         raise ListError(f"{url} is no Parquet file: {error}") from error
 

@@ -220,14 +220,13 @@ def _write(found: pa.Table, job: _Job) -> None:
 
 
 def _written(config: TraceConfig) -> list[Find]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from causalprint.transforms.tables.output import get
+    from causalprint.transforms.tables.parquet_bytes import read_parquet
 
     folder, _, name = config.output.rpartition("/")
     data = get(folder or ".", name, config.storage)
-    rows = pq.read_table(pa.BufferReader(data)).to_pylist() if data else []
+    rows = read_parquet(data).to_pylist() if data else []
     return [Find(**row) for row in rows]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from causalprint.models.labelled import LabelledImages
 from causalprint.models.training.examples import THUMBNAIL, Examples
@@ -24,6 +23,7 @@ from causalprint.schemas.elements import Shard
 from causalprint.transforms.compute_features import FeatureSlice
 from causalprint.transforms.tables.committed import closed, record_in, walk
 from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.parquet_bytes import read_parquet
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.write_tables import commit
@@ -93,7 +93,7 @@ def _read(output: Output, account: ShardAccount, slice_id: str) -> pa.Table:
     try:
         if (seal := record_in(data, path).seal) is not None:
             check_body(data, seal)
-        return pq.read_table(pa.BufferReader(data))
+        return read_parquet(data)
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(
             f"{output.root}/{path} is damaged ({error}); remove it and {closing}, and it is computed again"

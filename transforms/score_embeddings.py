@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 from apache_beam.utils.shared import Shared
 
@@ -36,6 +35,7 @@ from causalprint.transforms.tables.close_accounts import CloseAccounts, close_le
 from causalprint.transforms.tables.committed import committed, read_sealed, stored_account
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.parquet_bytes import read_parquet
 from causalprint.transforms.tables.skip_committed import DONE, TO_DO, Skip
 from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.write_manifest import account_digest
@@ -226,7 +226,7 @@ def _read(output: Output, file: WrittenFile, *columns: str) -> pa.RecordBatch:
         raise FileNotFoundError(f"{file.path} is missing; run causalprint verify --repair, and the audit again")
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise ValueError(f"{file.path} is not what its audit wrote; run causalprint verify --deep --repair, and the audit again")
-    table = pq.read_table(pa.BufferReader(data), columns=list(columns)).combine_chunks()
+    table = read_parquet(data, columns).combine_chunks()
     batches = table.to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
 

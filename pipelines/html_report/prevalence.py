@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from typing import NamedTuple
-
-import pyarrow.parquet as pq
 
 from causalprint.models.bundles.held_out import read_held_out
 from causalprint.pipelines.prevalence import PrevalenceError, prevalence_of, write_prevalence
@@ -13,6 +10,7 @@ from causalprint.pipelines.told import Told
 from causalprint.schemas.config import Storage
 from causalprint.schemas.prevalence import ALL, FOLDER, Method, What
 from causalprint.transforms.tables.output import get, listed
+from causalprint.transforms.tables.parquet_bytes import read_parquet
 
 GENERATED = What.GENERATED.value
 GROUPS = (ALL, "shard", "domain")
@@ -59,7 +57,7 @@ def estimate_shares(output: str, told: Told, judged: int, storage: Storage) -> N
         return
     for by in GROUPS:
         data = get(output, f"{FOLDER}/bundle={told.bundle_id}/{by}.parquet", storage)
-        rows = pq.read_table(io.BytesIO(data)).to_pylist() if data else []
+        rows = read_parquet(data).to_pylist() if data else []
         if any(row["labelled"] or (row["group_by"], row["images"]) == (ALL, judged) for row in rows):
             continue
         try:
@@ -80,7 +78,7 @@ def estimated_shares(output: str, bundle_id: str, storage: Storage) -> tuple[Sha
     shares: dict[tuple[str, ...], Share] = {}
     for name in files:
         data = get(output, f"{folder}/{name}", storage) if name.endswith(".parquet") else None
-        for row in pq.read_table(io.BytesIO(data)).to_pylist() if data else ():
+        for row in read_parquet(data).to_pylist() if data else ():
             if row["method"] != Method.COUNTED and row["images"]:
                 share = Share(*(row[column] for column in Share._fields))
                 shares.setdefault(share[:4], share)

@@ -89,19 +89,19 @@ def evaluated_images(bundle: Bundle, evaluation: str, storage: Storage) -> Evalu
         AuditBundleError: there is no evaluation of this bundle.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from causalprint.models.attribution import Attributor
     from causalprint.models.prevalence import as_stored
     from causalprint.pipelines.evaluation.output import PREDICTIONS
     from causalprint.transforms.tables.output import get
+    from causalprint.transforms.tables.parquet_bytes import read_parquet
 
     data = get(evaluation, PREDICTIONS, storage)
     if data is None:
         raise AuditBundleError(f"{evaluation} holds no {PREDICTIONS}; give the --output of causalprint evaluate")
     own = f"{bundle.manifest.name}-{bundle.own_digest[:12]}"
     columns = ["image_id", "source", "origin", "bundle", "fingerprint"]
-    table = pq.read_table(pa.BufferReader(data), columns=columns)
+    table = read_parquet(data, columns)
     table = table.filter(pa.compute.equal(table["bundle"], own))
     if not len(table):
         raise AuditBundleError(

@@ -25,6 +25,7 @@ from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import read_receipt, record_in
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, listed
+from causalprint.transforms.tables.parquet_bytes import read_parquet
 from causalprint.transforms.tables.partition import read_columns
 from causalprint.transforms.tables.seals import SEAL
 from causalprint.transforms.tables.write_manifest import account_digest
@@ -262,7 +263,7 @@ def _without(path: str, data: bytes, unwanted: Unwanted) -> _File:
 
 def _rows(data: bytes) -> pa.Table:
     """The rows of a file, with the metadata of its schema that were there before it was sealed."""
-    rows = pq.read_table(pa.BufferReader(data), partitioning=None)
+    rows = read_parquet(data)
     return rows.replace_schema_metadata(
         {key: value for key, value in (rows.schema.metadata or {}).items() if key not in _OF_THE_FILE}
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from causalprint.schemas.run_shards import PRESENT
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import bundle_ids, list_path, listed_runs, run_ids, scored_by
 from causalprint.transforms.tables.forget import ForgetError
 from causalprint.transforms.tables.output import Output, listed
+from causalprint.transforms.tables.parquet_bytes import read_parquet
 from causalprint.transforms.tables.signatures import is_signature
 from causalprint.transforms.tables.write_manifest import manifest_path, read_manifest
 
@@ -70,7 +68,7 @@ def _runs(output: Output) -> Iterator[str]:
 def _lists(output: Output, run_id: str) -> bool:
     """Whether a run that was stopped before its manifest lists shards of the bundle as there."""
     data = output.get(list_path(run_id))
-    rows = pq.read_table(pa.BufferReader(data), columns=["bundle", "state"]).to_pylist() if data else []
+    rows = read_parquet(data, ["bundle", "state"]).to_pylist() if data else []
     return any(row["bundle"] == output.bundle_id and row["state"] in {*PRESENT} for row in rows)
 
 

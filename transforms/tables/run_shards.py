@@ -21,6 +21,7 @@ from causalprint.schemas.urls import public
 from causalprint.transforms.tables.close_accounts import shard_row
 from causalprint.transforms.tables.committed import list_path, listed_runs, read_sealed
 from causalprint.transforms.tables.output import Output, get, put
+from causalprint.transforms.tables.parquet_bytes import read_parquet
 from causalprint.transforms.tables.write_tables import encode
 
 BATCH = 4096
@@ -86,7 +87,7 @@ def found_shards(root: str, run_id: str, storage: Storage) -> list[str]:
     data = get(root, list_path(run_id), storage)
     if data is None:
         return []
-    rows = pq.read_table(pa.BufferReader(data), columns=["shard_id", "state"])
+    rows = read_parquet(data, ["shard_id", "state"])
     return list(rows.filter(pc.field("state").isin([state.value for state in PRESENT])).column("shard_id").to_pylist())
 
 
@@ -120,7 +121,7 @@ def _with(rows: pa.Table, **columns: Any) -> pa.Table:
 
 def _states(rows: pa.Table, was: pq.ParquetFile) -> pa.Array:
     """What became of each shard of ``rows`` since the list ``was``."""
-    there = was.read(columns=["uri", "state", *_VERSION])
+    there = was.read(columns=["uri", "state", *_VERSION], use_threads=False)
     there = there.filter(pc.is_in(there["state"], value_set=_PRESENT))
     old = there.take(pc.index_in(rows["uri"], value_set=there["uri"]))  # null where it was not there
     same = pc.and_(*(pc.equal(rows[name], old[name]) for name in _VERSION))
@@ -129,7 +130,7 @@ def _states(rows: pa.Table, was: pq.ParquetFile) -> pa.Array:
 
 def _lost(rows: pa.Table, was: pq.ParquetFile, run_id: str) -> Iterator[pa.Table]:
     """Rows of shards that ``was`` lists and ``rows`` does not: vanished; where it said so already, gone, and without slices."""
-    for batch in was.iter_batches():
+    for batch in was.iter_batches(use_threads=False):
         lost = pa.Table.from_batches([batch.filter(pc.invert(pc.is_in(batch["uri"], value_set=rows["uri"])))])
         there = pc.is_in(lost["state"], value_set=_PRESENT)
         gone = lost.filter(pc.invert(there))
