@@ -54,12 +54,12 @@ def test_shares_are_in_proportion_and_sum_up(counts: list[int], sample: int, see
 def test_every_image_is_drawn_as_often_as_any_other(crawl: Path) -> None:
     every = [image.image_id for part in images_of(crawl) for image in part.images]
     assert len(every) == 40
-    drawn = Counter(image.image_id for seed in range(60) for part in images_of(crawl, Sample(10, seed)) for image in part.images)
-    assert drawn.total() == 600
-    # Each is drawn with probability 1/4: 15 times of 60, with a standard deviation of 3.4. Draws go by the shard's path, which
-    # is another on every run of this test: of the 40 images one may be five deviations off.
+    drawn = Counter(image.image_id for seed in range(240) for part in images_of(crawl, Sample(10, seed)) for image in part.images)
+    assert drawn.total() == 2400
+    # Each is drawn with probability 1/4: 60 times of 240, with a standard deviation of 6.7. Draws go by the shard's path, which is
+    # another on every run of this test.
     assert set(drawn) == set(every)
-    assert all(drawn[image] <= 35 for image in every)
+    assert all(25 <= drawn[image] <= 95 for image in every)
 
 
 @pytest.mark.parametrize("images", [1, 7, 39, 40, 100])
