@@ -56,8 +56,8 @@ def test_every_image_is_drawn_as_often_as_any_other(crawl: Path) -> None:
     assert len(every) == 40
     drawn = Counter(image.image_id for seed in range(240) for part in images_of(crawl, Sample(10, seed)) for image in part.images)
     assert drawn.total() == 2400
-    # Each is drawn with probability 1/4: 60 times of 240, with a standard deviation of 6.7. Draws go by the shard's path, which is
-    # another on every run of this test.
+    # Each is drawn with probability 1/4: 60 times of 240, with a standard deviation of 6.7. Draws go by the path of the shard,
+    # which is another on every run of this test.
     assert set(drawn) == set(every)
     assert all(25 <= drawn[image] <= 95 for image in every)
 

@@ -18,7 +18,8 @@ from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables import close_accounts, write_tables
 from causalprint.transforms.tables.seals import Seal
 from causalprint.transforms.tables.settings import OutputSettingsError, agree, read_settings
-from causalprint.transforms.tables.verify import Verification, VerifyError, needs_audit, verify
+from causalprint.transforms.tables.verify import Verification, needs_audit, verify
+from causalprint.transforms.tables.verify_output import VerifyError
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.outputs import BUNDLE_ID, audit, files_below, output_at, shards, slices_of
 from tests.samples import sample_shard
