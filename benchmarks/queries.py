@@ -28,7 +28,7 @@ from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.write_manifest import write_run
-from causalprint.transforms.tables.write_tables import write_slice
+from causalprint.transforms.tables.write_tables import write_empty, write_slice
 
 SLICE = 4096
 SLICES = 4
@@ -106,6 +106,7 @@ def main(rows: int) -> None:
         count = max(10, round(rows / SLICE / SLICES))
         shards = [Shard(f"s3://crawl/{number:05}.tar", 10**9, "1", "tar") for number in range(count)]
         began = time.perf_counter()
+        write_empty(output)
         audit(shards, output, "20260101T000000Z-00000000")
         changed = [replace(shard, generation="2") for shard in shards[::10]]
         audit(sorted([*changed, *(s for n, s in enumerate(shards) if n % 10)], key=lambda s: s.uri), output, "20260102T000000Z-0")

@@ -24,7 +24,7 @@ from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.settings import agree
 from causalprint.transforms.tables.write_manifest import write_run
-from causalprint.transforms.tables.write_tables import write_slice
+from causalprint.transforms.tables.write_tables import write_empty, write_slice
 
 SHARD_IMAGES = 65_536
 
@@ -49,6 +49,7 @@ def synthetic_audit(
         slicing=settings.slicing,
         fingerprint_digest=loaded.fingerprint_digest,
     )
+    write_empty(output)
     accounts = []
     for number in range(-(-images // SHARD_IMAGES)):
         count = min(SHARD_IMAGES, images - number * SHARD_IMAGES)

@@ -92,6 +92,7 @@ def plan(config: AuditConfig) -> Plan:
         config.storage,
         slicing=settings.slicing,
         fingerprint_digest=bundle.fingerprint_digest,
+        replaces=config.retry_rejects is not None,
     )
     return Plan(run, config, output, settings.slicing, matched.shards)
 
@@ -119,6 +120,9 @@ def execute(planned: Plan) -> RunManifest:
         AuditError: the runner ended without writing the manifest.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
+    from causalprint.transforms.tables.write_tables import write_empty
+
+    write_empty(planned.output)
     return run_to_manifest(planned.run, lambda root: build(root, planned))
 
 

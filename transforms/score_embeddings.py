@@ -21,12 +21,12 @@ from apache_beam.utils.shared import Shared
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.schemas.accounts import Scored, ShardAccount, SliceReceipt, WrittenFile, receipt_of, spread
+from causalprint.schemas.accounts import Scored, ShardAccount, SliceReceipt, receipt_of, spread
 from causalprint.schemas.arrays import Mask
 from causalprint.schemas.elements import Shard, Slice
 from causalprint.schemas.prior import Prior
 from causalprint.schemas.records import from_json
-from causalprint.schemas.tables import ATTRIBUTIONS
+from causalprint.schemas.tables import ATTRIBUTIONS, stored_schema
 from causalprint.transforms.attribute_sources import KEYS, attribute_rows
 from causalprint.transforms.counting import count
 from causalprint.transforms.faults import is_machine_fault, told
@@ -119,14 +119,14 @@ def score_slice(receipt: SliceReceipt, attributor: Attributor, output: Output) -
         ValueError: they are not those of the receipt, or not of one another.
         OSError: they cannot be read.
     """
-    files = dict(zip(output.tables, receipt.files, strict=False))
-    images = _read(output, files["images"], *KEYS, "damage", "encoded_bytes")
-    embeddings = _read(output, files["embeddings"], "member", "offset", "fingerprint")
-    known = _in_order(embeddings, images, files["embeddings"].path)
+    images = _read(output, receipt, "images", *KEYS, "damage", "encoded_bytes")
+    embeddings = _read(output, receipt, "embeddings", "member", "offset", "fingerprint")
+    known = _in_order(embeddings, images, output.path("embeddings", receipt.slice_id))
     damaged = images.column("damage").is_valid().to_numpy(zero_copy_only=False)
     rows = attribute_rows(images, known, damaged, embeddings.column("fingerprint"), attributor)
     if rows.num_rows != receipt.attributed:
-        raise ValueError(f"{files['images'].path} has {rows.num_rows} rows, its receipt says {receipt.attributed}")
+        path = output.path("images", receipt.slice_id)
+        raise ValueError(f"{path} has {rows.num_rows} rows, its receipt says {receipt.attributed}")
     count(images=rows.num_rows, encoded_bytes=sum(images.column("encoded_bytes").to_pylist()))
     source = Slice(**spread(receipt, Slice))
     own = receipt_of(source, rows.num_rows, verdict_counts(rows), receipt.reasons, receipt.resampled, receipt.forgotten)
@@ -220,7 +220,10 @@ def _receipt(source: Output, slice_id: str, unknown: Slice) -> SliceReceipt:
     return receipt
 
 
-def _read(output: Output, file: WrittenFile, *columns: str) -> pa.RecordBatch:
+def _read(output: Output, receipt: SliceReceipt, table: str, *columns: str) -> pa.RecordBatch:
+    file = next((file for file in receipt.files if file.table == table), None)
+    if file is None:  # the slice has no rows in it
+        return pa.RecordBatch.from_pylist([], pa.schema([stored_schema(table).field(name) for name in columns]))
     data = output.get(file.path, size=file.size)
     if data is None:
         raise FileNotFoundError(f"{file.path} is missing; run causalprint verify --repair, and the audit again")

@@ -116,7 +116,7 @@ def test_a_slice_that_the_audit_wrote_anew_is_scored_anew(tmp_path: Path, bundle
     stored(audits, shard, slices)
     before = scored(audits, bundle)[1]
     more = sample_slice(shard, 1, bundle_id=audits.bundle_id, images=11, rejects=0)
-    stored(audits, shard, [slices[0], more])
+    stored(replace(audits, replaces=True), shard, [slices[0], more])
     assert {one.path for one in verify(str(tmp_path), LOCAL).findings} == {before.path(before.mark, more.source.slice_id)}
     totals, output = scored(audits, bundle)
     assert (output.bundle_id, totals.computed, totals.attributed) == (before.bundle_id, 1, 20)

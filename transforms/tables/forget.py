@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from causalprint.schemas.accounts import Counts, RejectCount, ShardAccount, SliceReceipt, WrittenFile, spread, summed
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.records import from_json, to_json
-from causalprint.schemas.tables import FINGERPRINT_DIGEST, RECORD, SEALED_RECORD, TABLES
+from causalprint.schemas.tables import FINGERPRINT_DIGEST, RECORD, SEALED_RECORD, TABLES, stored_schema
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import read_receipt, record_in
 from causalprint.transforms.tables.ledger import Ledger
@@ -125,6 +125,10 @@ class _Others:
         found = ((table, path, self._output.get(path)) for table, path in paths.items())
         return {table: _without(path, data, self._unwanted) for table, path, data in found if data is not None}
 
+    def rows(self, table: str) -> pa.Table:
+        """Those that are left in a table."""
+        return self.files[table].rows if table in self.files else stored_schema(table).empty_table()
+
     def erased_from(self, receipt: SliceReceipt) -> tuple[WrittenFile, ...]:
         """The files that the receipt names, as they are to be.
 
@@ -132,8 +136,8 @@ class _Others:
             ForgetError: they are neither as it says, nor as they are to be once an earlier command is finished.
         """
         after = []
-        for table, named in zip(self._output.tables, receipt.files, strict=False):
-            file = self.files.get(table)
+        for named in receipt.files:
+            file = self.files.get(named.table)
             if file is None or named not in (file.before, file.after):
                 raise ForgetError(
                     f"{self._output.root}/{named.path} is not the file that its receipt names: if another causalprint forget was "
@@ -183,7 +187,7 @@ def marks_without(part: Partition, unwanted: Unwanted, slice_id: str) -> Marks:
             version for file in others.files.values() for version in (file.before, file.after)
         }
         if fresh:  # else it scores files that an audit has since written anew: verify and attribute go by the names of those
-            rejects, images = (others.files[table].rows for table in ("rejects", "images"))
+            rejects, images = (others.rows(table) for table in ("rejects", "images"))
             receipt = replace(
                 receipt,
                 files=others.erased_from(receipt),

@@ -40,18 +40,17 @@ class Stored:
 
     def holds(self, receipt: SliceReceipt) -> bool:
         """Whether all files of a slice are there, as large as its receipt says."""
-        *others, mark = self.sizes(receipt.slice_id)
-        return others == [file.size for file in receipt.files] and mark is not None
+        sizes = dict(zip(self.output.tables, self.sizes(receipt.slice_id), strict=True))
+        return sizes[self.output.mark] is not None and all(sizes.get(file.table) == file.size for file in receipt.files)
 
     def holds_all(self, account: ShardAccount) -> bool:
         """Whether all files of the account's slices are there, as large as they were written; of earlier versions, not empty."""
         several = [self.sizes(slice_id) for slice_id in account.slice_ids]
-        if not all(size for sizes in several for size in sizes):
-            return False
         if account.footprint is None:
-            return True
-        return account.footprint == add_digests(
-            footprint(slice_id, (size or 0 for size in sizes)) for slice_id, sizes in zip(account.slice_ids, several, strict=True)
+            return all(size for sizes in several for size in sizes)
+        return all(mark for *_, mark in several) and account.footprint == add_digests(
+            footprint(slice_id, (size for size in sizes if size is not None))
+            for slice_id, sizes in zip(account.slice_ids, several, strict=True)
         )
 
     def is_to_retry(self, found: SliceReceipt | ShardAccount) -> bool:

@@ -16,12 +16,12 @@ from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.tables.committed import read_receipt, read_sealed, record_in
-from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.output import EMPTY, Output
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.verify_output import Check, Kind
 from causalprint.transforms.tables.write_manifest import account_digest
 
-_OURS = re.compile(r"[0-9a-f]{32}\.parquet")
+_OURS = re.compile(rf"[0-9a-f]{{32}}\.parquet|{EMPTY}\.parquet")
 _COUNTED = ("seen", "attributed", "rejected", "forgotten", "resampled", "skipped")
 _STOPPED = "; if a causalprint forget was stopped, the same command finishes it"
 
@@ -46,6 +46,8 @@ class Partition:
             for table in TABLES
         }
         sizes = {table: {name.removesuffix(".parquet"): size for name, size in found.items()} for table, found in files.items()}
+        for table, found in sizes.items():
+            self._empty(table, found.pop(EMPTY, None))
         marks = sizes[self._output.mark]
         accounts = dict(self._accounts(sizes["shards"]))
         self._whole |= accounts.keys()
@@ -62,6 +64,16 @@ class Partition:
                 if slice_id not in self._account_of:
                     path = self._output.path(table, slice_id)
                     self._check.found(path, Kind.ORPHAN, "its slice was not committed; the same audit writes it again")
+
+    def _empty(self, table: str, size: int | None) -> None:
+        """Looks at the file without rows of a table's partition, where there is one."""
+        path = f"{table}/bundle={self._output.bundle_id}/{EMPTY}.parquet"
+        if size is not None and self._check.deep:
+            try:
+                if pq.read_metadata(pa.BufferReader(self._output.get(path) or b"")).num_rows:
+                    self._check.found(path, Kind.DAMAGED, "it has rows, and is there to have none")
+            except (OSError, pa.ArrowException) as error:
+                self._check.found(path, Kind.DAMAGED, str(error))
 
     def _accounts(self, sizes: Mapping[str, int]) -> Iterator[tuple[str, ShardAccount]]:
         self._check.shards += len(sizes)
@@ -122,8 +134,12 @@ class Partition:
         output = replace(self._output, scored=receipt.scored.embeddings if receipt.scored else "")
         if receipt.shard.slice_id(output.slices_by, receipt.index) != slice_id:
             return f"it is slice {receipt.index} of {receipt.shard.uri}, {receipt.slice_id}, under another name"
-        if [file.path for file in receipt.files] != [output.path(one, slice_id) for one in output.tables[:-1]]:
+        named = [file.table for file in receipt.files]
+        if [file.path for file in receipt.files] != [output.path(one, slice_id) for one in output.tables[:-1] if one in named]:
             return "it names other files than those of its slice"
+        for table, rows in (("images", receipt.attributed), ("rejects", receipt.rejected)):
+            if rows and table not in named and len(output.tables) > 1:
+                return f"it counts {rows} rows of {table} and names no file of them"
         return self._scored(receipt, receipt.scored) if receipt.scored else None
 
     def _scored(self, receipt: SliceReceipt, scored: Scored) -> str | None:
@@ -146,10 +162,10 @@ class Partition:
             return  # they are another partition's, and are looked at there
         claims = self._claims(receipt.slice_id, self._output.path(self._output.mark, receipt.slice_id))
         there = []
+        where = f"of slice {receipt.index} of {receipt.shard.uri}"
         stopped = _STOPPED if receipt.forgotten else ""
-        for table, file in zip(self._output.tables, receipt.files, strict=False):
-            size = sizes[table].get(receipt.slice_id)
-            where = f"of slice {receipt.index} of {receipt.shard.uri}"
+        for file in receipt.files:
+            table, size = file.table, sizes[file.table].get(receipt.slice_id)
             if size is None:
                 self._check.found(file.path, Kind.MISSING, where, *claims)
             elif size != file.size:
@@ -157,6 +173,9 @@ class Partition:
                 self._check.found(file.path, Kind.SIZE, detail, *claims)
             else:
                 there.append((table, file))
+        for table in {*self._output.tables[:-1]} - {file.table for file in receipt.files}:
+            if receipt.slice_id in sizes[table]:
+                self._check.found(self._output.path(table, receipt.slice_id), Kind.ORPHAN, f"{where}, whose receipt does not name it")
         if self._check.deep:
             rows = {"images": receipt.attributed, "rejects": receipt.rejected}
             for table, file in there:

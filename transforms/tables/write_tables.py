@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from causalprint.schemas.elements import AttributedSlice
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SEALED_RECORD, file_schema, stored_rows
 from causalprint.transforms.counting import count
-from causalprint.transforms.tables.output import Output, unwritten
+from causalprint.transforms.tables.output import EMPTY, Output, unwritten
 from causalprint.transforms.tables.seals import BLANK, SEAL, read_seal, seal
 
 _log = logging.getLogger(__name__)
@@ -60,9 +60,9 @@ def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
 def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output) -> SliceReceipt:
     """Writes the files of one slice, that of the output's mark last, with the receipt in its footer; returns the receipt.
 
-    All are written even where they hold no row (then without a row group), so that every table can be opened by its glob. A
-    slice that is written twice gives the same bytes under the same names. Of one whose stored fingerprints were scored it is the
-    mark alone: the receipt names the others.
+    The mark is written even where it holds no row (then without a row group), the others are not: the files of
+    :func:`write_empty` are there for readers. A slice that is written twice gives the same bytes under the same names. Of one
+    whose stored fingerprints were scored it is the mark alone: the receipt names the others.
 
     Args:
         receipt: what the slice came to.
@@ -71,14 +71,25 @@ def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output
     """
     files = list(receipt.files)
     for table in () if output.scored else output.tables[:-1]:
-        data = encode(tables[table])
         path = output.path(table, receipt.slice_id)
+        if not tables[table].num_rows:
+            if output.replaces:
+                output.remove(path)
+            continue
+        data = encode(tables[table])
         output.put(path, data)
         files.append(WrittenFile(path, hashlib.sha256(data).hexdigest(), len(data)))
     receipt = replace(receipt, files=tuple(files), slicing=output.slicing or receipt.slicing)
     mark = encode(tables[output.mark], to_json(receipt))
     output.put(output.path(output.mark, receipt.slice_id), mark)
     return receipt.stored(len(mark), read_seal(mark).digest)
+
+
+def write_empty(output: Output, tables: Iterable[str] = ("images", "embeddings", "rejects")) -> None:
+    """Writes a file without rows to the partition of each table, so that it can be opened by its glob whatever slices come to."""
+    for table in tables:
+        schema = file_schema(table, output.bundle_id, output.bundle_digest, output.fingerprint_digest)
+        output.put(output.path(table, EMPTY), encode(schema.empty_table()))
 
 
 def stored_table(table: str, rows: pa.RecordBatch, output: Output) -> pa.Table:
