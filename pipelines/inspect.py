@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from causalprint.models.bundles.bundle import Bundle
     from causalprint.schemas.elements import Shard
+    from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import Settings
 
 MEMBERS = 10
@@ -200,13 +201,11 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
 
 def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputSummary:
     """Counts the rows of every table. Reads the footers of all files, and of some tables one or two columns."""
-    from causalprint.transforms.storage.storage import filesystem
     from causalprint.transforms.tables.committed import bundle_ids, run_ids, scored_by
     from causalprint.transforms.tables.output import Output
 
-    fs, base = filesystem(root, storage, patient=True)
     scored = {one: scored_by(Output(root, one, "", storage)) for one in bundle_ids(root, storage)}
-    partitions = tuple(replace(_summarise_partition(fs, base, one), scored=of) for one, of in scored.items())
+    partitions = tuple(replace(_summarise_partition(Output(root, one, "", storage)), scored=of) for one, of in scored.items())
     runs = tuple(run_ids(root, storage))
     return OutputSummary(
         now=_now(root, storage) if partitions else None,
@@ -257,13 +256,20 @@ def _left_out(root: str, runs: tuple[str, ...], storage: Storage) -> tuple[LeftO
     return manifest.run.left_out if manifest else ()
 
 
-def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary:
+def _summarise_partition(output: Output) -> PartitionSummary:
     import pyarrow.dataset as ds
 
     from causalprint.schemas.tables import TABLES
+    from causalprint.transforms.storage.storage import filesystem
+    from causalprint.transforms.tables.packs import read_packs
+    from causalprint.transforms.tables.partition import counted_files
 
-    found = {name: fs.find(f"{base}/{name}/bundle={bundle_id}", maxdepth=1, detail=True) for name in TABLES}
-    tables = {name: {file: info for file, info in files.items() if file.endswith(".parquet")} for name, files in found.items()}
+    fs, base = filesystem(output.root, output.storage, patient=True)
+    packs = read_packs(output)
+    tables = {
+        name: {f"{base}/{output.folder(name)}/{file}": size for file, size in counted_files(output, name, packs).items()}
+        for name in TABLES
+    }
     opened = {name: ds.dataset([*tables[name]], schema, format="parquet", filesystem=fs) for name, schema in TABLES.items()}
     complete, incomplete = 0, list[IncompleteShard]()
     for uri, whole, damage, retryable in _rows(opened["shards"], "uri", "complete", "damage", "retryable"):
@@ -272,9 +278,9 @@ def _summarise_partition(fs: Any, base: str, bundle_id: str) -> PartitionSummary
             incomplete = sorted([*incomplete, IncompleteShard(uri, damage or "", retryable)])[:NAMED]
     rows = {name: dataset.count_rows() for name, dataset in opened.items()}
     return PartitionSummary(
-        bundle_id=bundle_id,
+        bundle_id=output.bundle_id,
         tables=tuple(
-            TableSummary(name, len(files), sum(int(info["size"]) for info in files.values()), rows[name])
+            TableSummary(name, len(files), sum(files.values()), rows[name])
             for name, files in tables.items()
         ),
         verdicts=summed(VerdictCount.of(*row) for row in _rows(opened["attributions"], "verdict", "source", "family", "reason")),

@@ -17,7 +17,9 @@ from threadpoolctl import threadpool_limits
 from causalprint.models.statistics.nearest import nearest
 from causalprint.schemas.arrays import Doubles
 from causalprint.schemas.tables import FINGERPRINT_DIM
-from causalprint.transforms.tables.output import Output, OutputError, listed
+from causalprint.transforms.tables.output import Output, OutputError
+from causalprint.transforms.tables.packs import read_packs
+from causalprint.transforms.tables.partition import counted_files
 
 KEYS = ("image_id", "shard", "member", "offset", "slice_id")
 NEAREST = pa.schema(
@@ -45,11 +47,12 @@ class Wanted(NamedTuple):
 
 def embedding_files(output: Output) -> Iterator[tuple[str, ...]]:
     """Files of table ``embeddings``, of committed slices alone, in groups: the elements of :class:`FindNearest`."""
-    marks = listed(output.root, f"{output.mark}/bundle={output.bundle_id}", output.storage)
+    packs = read_packs(output)
+    marks = counted_files(output, output.mark, packs)
     folder = f"embeddings/bundle={output.bundle_id}"
     group, held = list[str](), 0
-    for name, size in sorted(listed(output.root, folder, output.storage).items()):
-        if size is None or name not in marks or not name.endswith(".parquet"):
+    for name, size in counted_files(output, "embeddings", packs).items():
+        if name not in marks:
             continue
         if group and (len(group) == GROUP_FILES or held + size > GROUP_BYTES):
             yield tuple(group)

@@ -19,19 +19,18 @@ import pyarrow.parquet as pq
 
 from causalprint.schemas.accounts import Counts, RejectCount, ShardAccount, SliceReceipt, WrittenFile, spread, summed
 from causalprint.schemas.elements import Shard
+from causalprint.schemas.packs import PACKS
 from causalprint.schemas.records import from_json, to_json
-from causalprint.schemas.tables import FINGERPRINT_DIGEST, RECORD, SEALED_RECORD, TABLES, stored_schema
+from causalprint.schemas.tables import FINGERPRINT_DIGEST, TABLES, stored_schema
 from causalprint.transforms.tables.close_accounts import write_account
-from causalprint.transforms.tables.committed import read_receipt, record_in
+from causalprint.transforms.tables.committed import own_receipt, record_in
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, listed
-from causalprint.transforms.tables.parquet_bytes import read_parquet
+from causalprint.transforms.tables.parquet_bytes import plain_rows
 from causalprint.transforms.tables.partition import read_columns
-from causalprint.transforms.tables.seals import SEAL
 from causalprint.transforms.tables.write_manifest import account_digest
 from causalprint.transforms.tables.write_tables import encode, verdict_counts
 
-_OF_THE_FILE = {key.encode() for key in (RECORD, SEALED_RECORD, SEAL)}
 _LAST = ("embeddings", "rejects", "images")
 """The other files of a slice in the order in which they are rewritten."""
 
@@ -182,7 +181,7 @@ def marks_without(part: Partition, unwanted: Unwanted, slice_id: str) -> Marks:
         if data is None:
             continue
         receipt = from_json(SliceReceipt, record_in(data, f"{output.root}/{path}").text, path)
-        rows = _kept(_rows(data), unwanted)
+        rows = _kept(plain_rows(data), unwanted)
         fresh = output is part.audit or {*receipt.files} <= {
             version for file in others.files.values() for version in (file.before, file.after)
         }
@@ -222,7 +221,7 @@ def erase_from_accounts(part: Partition, shard: Shard) -> list[tuple[Output, Sha
         if data is None:
             continue
         account = from_json(ShardAccount, record_in(data, f"{output.root}/{path}").text, path)
-        receipts = [_receipt(output, slice_id) for slice_id in account.slice_ids]
+        receipts = [own_receipt(output, slice_id) for slice_id in account.slice_ids]
         ledger = reduce(Ledger.add, receipts, Ledger(shard))
         account = replace(account, **spread(ledger.counts, Counts), footprint=ledger.footprint, seal=ledger.seal)
         if output is part.audit:
@@ -250,27 +249,18 @@ def erase_files(part: Partition, unwanted: Unwanted, slice_id: str) -> None:
 def remove_parts(outputs: Iterable[Output]) -> None:
     """Removes what killed processes left of files: it may hold any row."""
     for output in outputs:
-        for table in TABLES:
-            folder = output.folder(table)
+        for folder in (*map(output.folder, TABLES), f"{PACKS}/bundle={output.bundle_id}"):
             for name in listed(output.root, folder, output.storage):
                 if name.startswith(".") and name.endswith(".part"):
                     output.remove(f"{folder}/{name}")
 
 
 def _without(path: str, data: bytes, unwanted: Unwanted) -> _File:
-    rows = _rows(data)
+    rows = plain_rows(data)
     kept = _kept(rows, unwanted)
     changed = data if kept.num_rows == rows.num_rows else encode(kept)
     before, after = (WrittenFile(path, hashlib.sha256(each).hexdigest(), len(each)) for each in (data, changed))
     return _File(path, kept, before, after, changed)
-
-
-def _rows(data: bytes) -> pa.Table:
-    """The rows of a file, with the metadata of its schema that were there before it was sealed."""
-    rows = read_parquet(data)
-    return rows.replace_schema_metadata(
-        {key: value for key, value in (rows.schema.metadata or {}).items() if key not in _OF_THE_FILE}
-    )
 
 
 def _kept(rows: pa.Table, unwanted: Unwanted) -> pa.Table:
@@ -280,16 +270,6 @@ def _kept(rows: pa.Table, unwanted: Unwanted) -> pa.Table:
 def _reasons(rejects: pa.Table) -> tuple[RejectCount, ...]:
     columns = (rejects[name].to_pylist() for name in ("stage", "reason"))
     return summed(RejectCount(stage, reason, 1) for stage, reason in zip(*columns, strict=True))
-
-
-def _receipt(output: Output, slice_id: str) -> SliceReceipt:
-    path = output.path(output.mark, slice_id)
-    data = output.get(path)
-    if data is None:
-        raise ForgetError(f"{output.root}/{path} is missing: run causalprint verify {output.root} --repair and the audit first")
-    receipt = read_receipt(output, path, len(data))
-    assert receipt is not None, "it was read a moment ago"
-    return receipt
 
 
 def _as_written(output: Output, data: bytes) -> Output:

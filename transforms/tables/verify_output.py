@@ -65,6 +65,7 @@ class Check:
         findings: by path.
         accounts: digests of those that can be read, by path.
         also: of a damaged file, what must go with it so that it is computed again: accounts first, then marks.
+        packs: the indexes of packs, by path, and the SHA-256 of each.
     """
 
     output: Output
@@ -78,6 +79,7 @@ class Check:
     findings: dict[str, Finding] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
     also: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    packs: dict[str, str] = field(default_factory=dict)
 
     def found(self, path: str, kind: Kind, detail: str, *also: str) -> None:
         """Keeps the first finding about a file."""
@@ -147,8 +149,8 @@ class Check:
             output = Output(root, manifest.run.bundle_id, "", storage)
             there = listed(root, f"shards/bundle={output.bundle_id}", storage)
             for shard in manifest.totals.closed:
-                if f"{shard.shard_id}.parquet" not in there:
-                    account = output.path("shards", shard.shard_id)
+                account = output.path("shards", shard.shard_id)
+                if f"{shard.shard_id}.parquet" not in there and account not in self.accounts:
                     self.found(
                         account, Kind.MISSING, f"run {run_id} closed the account of {shard.uri}; run the same command again"
                     )

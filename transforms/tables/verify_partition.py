@@ -17,11 +17,13 @@ from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.tables.committed import read_receipt, read_sealed, record_in
 from causalprint.transforms.tables.output import EMPTY, Output
+from causalprint.transforms.tables.packs import PREFIX, Packs, is_pack, read_packs
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.verify_output import Check, Kind
+from causalprint.transforms.tables.verify_packs import check_packs
 from causalprint.transforms.tables.write_manifest import account_digest
 
-_OURS = re.compile(rf"[0-9a-f]{{32}}\.parquet|{EMPTY}\.parquet")
+_OURS = re.compile(rf"(?:{PREFIX})?[0-9a-f]{{32}}\.parquet|{EMPTY}\.parquet")
 _COUNTED = ("seen", "attributed", "rejected", "forgotten", "resampled", "skipped")
 _STOPPED = "; if a causalprint forget was stopped, the same command finishes it"
 
@@ -36,6 +38,8 @@ class Partition:
         self._sound: dict[str, SliceReceipt] = {}
         self._account_of: dict[str, str] = {}
         """By the id of a slice, the path of the account that has it."""
+        self._sources: dict[str, Packs] = {}
+        """Packs of the bundles whose fingerprints were scored."""
         self._whole: set[str] = set()
         """The paths of accounts that can be read."""
 
@@ -48,13 +52,21 @@ class Partition:
         sizes = {table: {name.removesuffix(".parquet"): size for name, size in found.items()} for table, found in files.items()}
         for table, found in sizes.items():
             self._empty(table, found.pop(EMPTY, None))
-        marks = sizes[self._output.mark]
+        held = check_packs(self._check, self._output, sizes)
+        for found in sizes.values():  # what is in packs, and the packs' own files, are looked at
+            for name in [name for name in found if is_pack(name) or name in held.packs.places]:
+                del found[name]
+        marks = dict(sizes[self._output.mark])
         accounts = dict(self._accounts(sizes["shards"]))
+        accounts |= {self._output.path("shards", shard_id): account for shard_id, account in held.accounts.items()}
+        self._check.shards += len(held.accounts)
         self._whole |= accounts.keys()
         self._check.accounts |= {path: account_digest(account) for path, account in accounts.items()}
         for path, account in accounts.items():
             self._account_of |= dict.fromkeys(account.slice_ids, path)
         self._slices(marks, sizes)
+        self._packs(held.receipts)
+        marks |= dict.fromkeys(held.receipts, 0)
         for path, account in accounts.items():
             self._close(path, account, marks)
         self._unclosed()
@@ -111,6 +123,17 @@ class Partition:
             if not {path, *(file.path for file in receipt.files)} & self._check.findings.keys():
                 self._sound[slice_id] = receipt
 
+    def _packs(self, receipts: Mapping[str, SliceReceipt]) -> None:
+        """Looks at the receipts in packs."""
+        self._check.slices += len(receipts)
+        for slice_id, receipt in receipts.items():
+            wrong = self._misplaced(receipt, slice_id) or self._unclosing(receipt)
+            if wrong:
+                self._check.found(self._output.path(self._output.mark, slice_id), Kind.DAMAGED, wrong, *self._claims(slice_id))
+            else:
+                self._check.unverified += not receipt.seal
+                self._sound[slice_id] = receipt
+
     def _receipt(self, slice_id: str, size: int) -> SliceReceipt | str:
         path = self._output.path(self._output.mark, slice_id)
         try:
@@ -119,15 +142,22 @@ class Partition:
                 return "it was listed and is gone"
             if wrong := self._misplaced(receipt, slice_id):
                 return wrong
-            told = (sum(count.images for count in receipt.verdicts), sum(count.images for count in receipt.reasons))
-            if told != (receipt.attributed, receipt.rejected) or sum(told) + receipt.forgotten != receipt.seen:
-                counted = f"{told[0]} attributed, {told[1]} rejected and {receipt.forgotten} forgotten"
-                return f"its account does not close: {receipt.seen} images seen, {counted}"
+            if wrong := self._unclosing(receipt):
+                return wrong
             if self._check.deep:
                 self._read(path, receipt.attributed)
         except (ValueError, pa.ArrowException) as error:
             return str(error)
         return receipt
+
+    @staticmethod
+    def _unclosing(receipt: SliceReceipt) -> str | None:
+        """What is wrong with the counts of a receipt."""
+        told = (sum(count.images for count in receipt.verdicts), sum(count.images for count in receipt.reasons))
+        if told == (receipt.attributed, receipt.rejected) and sum(told) + receipt.forgotten == receipt.seen:
+            return None
+        counted = f"{told[0]} attributed, {told[1]} rejected and {receipt.forgotten} forgotten"
+        return f"its account does not close: {receipt.seen} images seen, {counted}"
 
     def _misplaced(self, receipt: SliceReceipt, slice_id: str) -> str | None:
         """What is wrong with a receipt that is found as that of a slice."""
@@ -148,12 +178,16 @@ class Partition:
             return f"its verdicts are those of {scored.bundle_id}"
         source = replace(self._output, bundle_id=scored.embeddings)
         path = source.path(source.mark, receipt.slice_id)
-        record = read_sealed(source, path)
-        if record is None:
+        if scored.embeddings not in self._sources:
+            self._sources[scored.embeddings] = read_packs(source)
+        text = self._sources[scored.embeddings].record(receipt.slice_id)
+        record = read_sealed(source, path) if text is None else None
+        text = record.text if record else text
+        if text is None:
             return (
                 f"the slice that it scores is not committed: {path} is missing; once it is there, run causalprint attribute again"
             )
-        if from_json(SliceReceipt, record.text, path).files != receipt.files:
+        if from_json(SliceReceipt, text, path).files != receipt.files:
             return f"it scores other files than {path} names; run causalprint attribute again{_STOPPED}"
         return None
 

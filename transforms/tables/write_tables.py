@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from causalprint.schemas.accounts import RejectCount, SliceReceipt, VerdictCount, WrittenFile, receipt_of
 from causalprint.schemas.elements import AttributedSlice
+from causalprint.schemas.packs import PACKS, SCHEMA
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SEALED_RECORD, file_schema, stored_rows
 from causalprint.transforms.counting import count
@@ -27,10 +28,14 @@ _log = logging.getLogger(__name__)
 ROW_GROUP = 8192
 """Rows: a whole slice of the default size. Rows are small, but a sidecar may be some kilobytes."""
 
+FALSE_FINDS = 0.01
+"""Share of row groups in which an image is looked for that they do not have."""
+
 _FEW_VALUES = (
     *("shard", "slice_id", "format", "mode", "verdict", "source", "stage", "reason", "candidates.list.element.source"),
     *("origin", "licence"),  # of features
     *("run_id", "inputs", "bundle", "state"),  # of a run's shards
+    "number",  # of packs
     *(f"verdicts.list.element.{name}" for name in ("verdict", "source", "reason")),
     *(f"reasons.list.element.{name}" for name in ("stage", "reason")),
 )
@@ -88,7 +93,8 @@ def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output
 def write_empty(output: Output, tables: Iterable[str] = ("images", "embeddings", "rejects")) -> None:
     """Writes a file without rows to the partition of each table, so that it can be opened by its glob whatever slices come to."""
     for table in tables:
-        schema = file_schema(table, output.bundle_id, output.bundle_digest, output.fingerprint_digest)
+        made_by = (output.bundle_id, output.bundle_digest, output.fingerprint_digest)
+        schema = SCHEMA if table == PACKS else file_schema(table, *made_by)
         output.put(output.path(table, EMPTY), encode(schema.empty_table()))
 
 
@@ -107,7 +113,7 @@ def stored_table(table: str, rows: pa.RecordBatch, output: Output) -> pa.Table:
     return pa.table(stored_rows(table, rows).columns, schema=schema)
 
 
-def encode(rows: pa.Table, record: str | None = None) -> bytes:
+def encode(rows: pa.Table, record: str | None = None, row_group: int = ROW_GROUP) -> bytes:
     """One Parquet file: the bytes are a function of the arguments and of the versions of this package and of pyarrow alone.
 
     zstd; dictionaries for columns of few values only; plain encodings, which every reader knows (DuckDB cannot undo a byte-stream
@@ -116,16 +122,23 @@ def encode(rows: pa.Table, record: str | None = None) -> bytes:
     Args:
         rows: with the schema of the file.
         record: goes to the footer below :data:`~causalprint.schemas.tables.SEALED_RECORD`, and the file is sealed.
+        row_group: rows of a row group, at most.
     """
-    few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in rows.schema.names]
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, rows.schema, compression="zstd", use_dictionary=few_values) as writer:
+    with parquet_writer(sink, rows.schema, min(rows.num_rows, row_group)) as writer:
         if rows.num_rows:  # else a row group without rows, of which some readers make an error
-            writer.write_table(rows, row_group_size=ROW_GROUP)
+            writer.write_table(rows, row_group_size=row_group)
         if record is not None:
             writer.add_key_value_metadata({SEALED_RECORD: record, SEAL: BLANK})
     data: bytes = sink.getvalue().to_pybytes()
     return data if record is None else seal(data)
+
+
+def parquet_writer(sink: pa.NativeFile, schema: pa.Schema, rows: int) -> pq.ParquetWriter:
+    """Writes a file of a table; a Bloom filter for the ``image_id`` of each row group, of so many ``rows`` at most."""
+    few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in schema.names]
+    blooms = {"image_id": {"ndv": rows, "fpp": FALSE_FINDS}} if rows and "image_id" in schema.names else None
+    return pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=few_values, bloom_filter_options=blooms)
 
 
 def write_counted(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:
