@@ -120,9 +120,11 @@ def execute(planned: Plan) -> RunManifest:
         AuditError: the runner ended without writing the manifest.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
+    from causalprint.transforms.tables.unpack import free
     from causalprint.transforms.tables.write_tables import write_empty
 
     write_empty(planned.output)
+    free(planned.output, planned.config.retry_rejects)
     return run_to_manifest(planned.run, lambda root: build(root, planned))
 
 

@@ -6,6 +6,7 @@ file of its own and a place in a pack, the pack counts; so a pack replaces files
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from causalprint.schemas.tables import SEALED_RECORD
 from causalprint.transforms.tables.output import Output, listed
 from causalprint.transforms.tables.seals import check_body, read_seal
 
+_log = logging.getLogger(__name__)
 SUFFIX = ".parquet"
 PREFIX = "pack-"
 """Begins the name of a pack; 32 hex digits follow, a digest of all that it holds."""
@@ -131,18 +133,27 @@ class Packs:
         return [pack_id for pack_id, count in counts.items() if count < len(self.indexes[pack_id].names)]
 
 
-def read_packs(output: Output, ids: Mapping[str, int] | None = None) -> Packs:
-    """All packs of the partition of ``output``; ``ids`` as of :func:`pack_ids`.
+def read_packs(output: Output, *, sound: bool = False) -> Packs:
+    """All packs of the partition of ``output``; of those whose indexes are ``sound`` alone, or else:
 
     Raises:
         PackError: an index is damaged.
     """
-    ids = pack_ids(output) if ids is None else ids
+    ids = pack_ids(output)
     if not ids:
         return Packs()
+
+    def read(pack_id: str) -> Index | None:
+        try:
+            return read_index(output, pack_id, ids[pack_id])
+        except PackError as error:
+            if not sound:
+                raise
+            _log.warning("the slices of a pack are computed again: %s", error)
+            return None
+
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(lambda pair: read_index(output, *pair), ids.items())
-        return Packs.of([index for index in found if index is not None])
+        return Packs.of([index for index in pool.map(read, ids) if index is not None])
 
 
 def pack_ids(output: Output) -> dict[str, int]:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt, add_digests, footprint
 from causalprint.transforms.tables.output import EMPTY, Output, listed
-from causalprint.transforms.tables.packs import SUFFIX, Packs, is_pack, pack_ids, read_packs
+from causalprint.transforms.tables.packs import SUFFIX, Packs, is_pack, read_packs
 
 
 class Stored:
@@ -49,8 +49,7 @@ class Stored:
     def has(self, table: str, name: str) -> bool:
         """Whether there is a file of that name in one of the tables of slices, or in ``shards``."""
         with self._lock:
-            there = self._accounts if table == "shards" else self._slices[self.output.tables.index(table)]
-        return name in there
+            return name in self._sizes_in(table)
 
     def own_accounts(self) -> list[str]:
         """The ids of shards whose accounts have files of their own, and are in no pack."""
@@ -70,7 +69,7 @@ class Stored:
 
     def holds_all(self, account: ShardAccount) -> bool:
         """Whether all files of the account's slices are there, as large as they were written; of earlier versions, not empty."""
-        alone = {slice_id: self.sizes(slice_id) for slice_id in account.slice_ids if self.packed(slice_id) is None}
+        alone = {slice_id: self.sizes(slice_id) for slice_id in account.slice_ids if self.pack_of(slice_id) is None}
         if account.footprint is None or len(alone) < len(account.slice_ids):  # what is in packs was compared with theirs
             return all(size for sizes in alone.values() for size in (sizes if account.footprint is None else sizes[-1:]))
         return all(mark for *_, mark in alone.values()) and account.footprint == add_digests(
@@ -86,21 +85,17 @@ class Stored:
     @cached_property
     def packs(self) -> Packs:
         """Those that have all of their files."""
-        found = read_packs(self.output, self._pack_ids)
-        whole = [index for index in found.indexes.values() if index.is_whole(self._sizes_of_packs)]
-        return found if len(whole) == len(found.indexes) else Packs.of(whole)
+        whole = [index for index in self._all_packs.indexes.values() if index.is_whole(self._sizes_in)]
+        return self._all_packs if len(whole) == len(self._all_packs.indexes) else Packs.of(whole)
 
-    def _sizes_of_packs(self, table: str) -> Mapping[str, int]:
-        return self._accounts if table == "shards" else self._slices[self.output.tables.index(table)]
+    @cached_property
+    def _all_packs(self) -> Packs:
+        return read_packs(self.output, sound=True)
 
     @cached_property
     def audited(self) -> Stored:
         """Of the audit whose stored fingerprints get these verdicts, where the output is of such."""
         return Stored(replace(self.output, bundle_id=self.output.scored, bundle_digest="", scored=""))
-
-    @cached_property
-    def _pack_ids(self) -> dict[str, int]:
-        return pack_ids(self.output)
 
     @cached_property
     def _accounts(self) -> dict[str, int]:
@@ -110,7 +105,11 @@ class Stored:
     def _slices(self) -> tuple[dict[str, int], ...]:
         marks = self._partition(self.output.mark)
         # Where nothing is committed, nobody asks what else is there.
-        return (*(self._partition(table, marks) if marks or self._pack_ids else {} for table in self.output.tables[:-1]), marks)
+        others = self.output.tables[:-1]
+        return (*(self._partition(table, marks) if marks or self._all_packs.indexes else {} for table in others), marks)
+
+    def _sizes_in(self, table: str) -> Mapping[str, int]:
+        return dict(zip((*self.output.tables, "shards"), (*self._slices, self._accounts), strict=True)).get(table, {})
 
     def _partition(self, table: str, only: Iterable[str] | None = None) -> dict[str, int]:
         names = listed(self.output.root, self.output.folder(table), self.output.storage)

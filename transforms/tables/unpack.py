@@ -16,8 +16,37 @@ from causalprint.transforms.tables.compact import tidy
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.pack_rows import Item, items_of, write_packs
-from causalprint.transforms.tables.packs import Index, Packs, index_path, read_packs
+from causalprint.transforms.tables.packs import Index, Packs, index_path, pack_ids, read_packs
+from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.write_tables import commit, encode
+
+
+def free(output: Output, retry: str | None) -> None:
+    """Has no pack hold what the audit that begins computes again, so that each slice is committed in one place.
+
+    Packs that lack a file, or whose index is damaged, are none any more; what files of their own their slices have counts.
+
+    Args:
+        output: where the audit writes.
+        retry: a stage; slices of which images were rejected there are computed again.
+    """
+    ids = pack_ids(output)
+    if not ids:
+        return
+    stored = Stored(output, retry)
+    broken = sorted(ids.keys() - stored.packs.indexes.keys())
+    for pack_id in broken:
+        output.remove(index_path(output, pack_id))
+    if broken:
+        tidy(output)
+    if retry is not None:
+        unpack(output, [receipt.slice_id for receipt in _receipts(stored.packs) if stored.is_to_retry(receipt)])
+
+
+def _receipts(packs: Packs) -> Iterator[SliceReceipt]:
+    for name in packs.places:
+        if packs.shard_id(name) != name:
+            yield from_json(SliceReceipt, packs.record(name) or "")
 
 
 def unpack(output: Output, slice_ids: Collection[str]) -> None:

@@ -159,6 +159,7 @@ class Check:
         """Signatures of runs; where there are keys those that are sound, and every account must be one that they vouch for."""
         root, storage = self.output.root, self.output.storage
         vouched: set[tuple[str, str]] = set()
+        packs: set[tuple[str, str]] = set()
         unmatched: dict[str, set[str]] = {}
         for run_id, keyids in signatures(root, storage).items():
             for keyid in keyids:
@@ -166,7 +167,8 @@ class Check:
                     yield Signature(run_id, keyid)
                     continue
                 try:
-                    yield check(root, run_id, keyid, trust, storage)
+                    yield (signature := check(root, run_id, keyid, trust, storage))
+                    packs |= {*signature.packs}
                     closed = self._closed(run_id)
                     vouched |= closed.accounts
                     unmatched[run_id] = closed.unmatched
@@ -180,6 +182,10 @@ class Check:
         for path, account in self.accounts.items() if trust.keys else ():
             if (path, account) not in vouched:
                 self.found(path, Kind.UNSIGNED, "no run that one of these keys signed closed this account as it is")
+
+        for path, sha256 in self.packs.items() if trust.keys else ():
+            if (path, sha256) not in packs:
+                self.found(path, Kind.UNSIGNED, "no run was signed by one of these keys since this pack was written; sign again")
 
     def _closed(self, run_id: str) -> _Closed:
         """The accounts that a run closed."""
