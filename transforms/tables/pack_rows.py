@@ -29,6 +29,8 @@ PACK_NAMES = 16_384
 """Slices and accounts of a pack at most, whose records are held while it is written."""
 _ROWS = 1024
 """Rows of a pack that are looked through together for where a slice ends."""
+_TOGETHER = 64
+"""Tables that are held, at most, until they make a row group."""
 _LAST = 1 << 62
 """Sorts an account behind its slices."""
 
@@ -185,6 +187,8 @@ class _File:
         self._rows += rows.num_rows
         if self._rows >= ROW_GROUP:
             self._flush()
+        elif len(self._held) >= _TOGETHER:  # a table of one row takes kilobytes
+            self._held = [pa.concat_tables(self._held).combine_chunks()]
 
     def close(self) -> pa.Buffer:
         if self._rows:
