@@ -1,7 +1,8 @@
 """How long questions to a large audit take: ``python benchmarks/queries.py [ROWS]``, one million by default.
 
 Made-up rows of 4,096 images a slice and four slices a shard are written by the project's own writers; a tenth of the shards
-change and are audited again. Then every query of ``docs/queries.md`` is run as it stands there, and a few more, in this process.
+change and are audited again. Then every query of ``docs/queries.md`` is run as it stands there, and a few more, in this process;
+and once more when the tables are compacted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from causalprint.pipelines.commands.compact import CompactConfig
+from causalprint.pipelines.compact import compact
 from causalprint.schemas.accounts import ShardAccount
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice, ImageSlice, Shard
@@ -99,7 +102,7 @@ def _account(shard: Shard, output: Output) -> ShardAccount:
 
 
 def main(rows: int) -> None:
-    """Writes the tables, and prints for every query its seconds, its rows and how it begins."""
+    """Writes the tables, and asks; compacts them, and asks again."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "OUT"
         output = Output(str(root), "made-up-000000000000", "0" * 64, Storage())
@@ -111,16 +114,28 @@ def main(rows: int) -> None:
         changed = [replace(shard, generation="2") for shard in shards[::10]]
         audit(sorted([*changed, *(s for n, s in enumerate(shards) if n % 10)], key=lambda s: s.uri), output, "20260102T000000Z-0")
         print(f"{count * SLICE * SLICES:,} images written in {time.perf_counter() - began:.0f} s")
-        text = PAGE.read_text(encoding="utf-8").replace("'OUT/", f"'{root}/")
-        blocks = re.findall(r"^```sql\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-        own = ["SELECT count(*) FROM findings", "SELECT count(*) FROM attributions", "SELECT count(*) FROM current_shards"]
-        with duckdb.connect(config={"threads": 2}) as connection:
-            connection.execute((root / "views.sql").read_text(encoding="utf-8"))
-            for query in [*own, *blocks]:
-                began = time.perf_counter()
-                found = connection.sql(query)
-                number = len(found.fetchall()) if found is not None else 0
-                print(f"{time.perf_counter() - began:6.2f} s {number:6} rows  {' '.join(query.split())[:90]}")
+        with duckdb.connect() as connection:
+            ((image_id,),) = connection.execute(f"SELECT max(image_id) FROM '{root}/images/*/*.parquet'").fetchall()  # noqa: S608
+        ask(root, image_id)
+        began = time.perf_counter()
+        compact(CompactConfig(str(root), keep_seconds=0))
+        print(f"compacted in {time.perf_counter() - began:.0f} s: {sum(1 for _ in root.rglob('*.parquet')):,} files")
+        ask(root, image_id)
+
+
+def ask(root: Path, image_id: str) -> None:
+    """Prints for every query its seconds, its rows and how it begins."""
+    text = PAGE.read_text(encoding="utf-8").replace("'OUT/", f"'{root}/")
+    blocks = re.findall(r"^```sql\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    own = ["SELECT count(*) FROM findings", "SELECT count(*) FROM attributions", "SELECT count(*) FROM current_shards"]
+    own += [f"FROM {view} WHERE image_id = '{image_id}'" for view in ("images", "embeddings", "findings")]  # noqa: S608 - digits
+    with duckdb.connect(config={"threads": 2}) as connection:
+        connection.execute((root / "views.sql").read_text(encoding="utf-8"))
+        for query in [*own, *blocks]:
+            began = time.perf_counter()
+            found = connection.sql(query)
+            number = len(found.fetchall()) if found is not None else 0
+            print(f"{time.perf_counter() - began:6.2f} s {number:6} rows  {' '.join(query.split())[:90]}")
 
 
 if __name__ == "__main__":

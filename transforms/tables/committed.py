@@ -187,7 +187,7 @@ def scored_by(output: Output) -> str:
 
 def some_receipts(output: Output) -> Iterator[SliceReceipt | None]:
     """Receipts of a partition, one of each pack and then of each slice; ``None`` for one that cannot be read."""
-    for index in read_packs(output).indexes.values():
+    for index in read_packs(output, sound=True).indexes.values():
         rows = (row for row, name in enumerate(index.names) if name != index.shard_ids[row])
         yield from (from_json(SliceReceipt, index.record(row)) for row in islice(rows, 1))
     folder = output.folder(output.mark)

@@ -179,7 +179,7 @@ class Partition:
         source = replace(self._output, bundle_id=scored.embeddings)
         path = source.path(source.mark, receipt.slice_id)
         if scored.embeddings not in self._sources:
-            self._sources[scored.embeddings] = read_packs(source)
+            self._sources[scored.embeddings] = read_packs(source, sound=True)
         text = self._sources[scored.embeddings].record(receipt.slice_id)
         record = read_sealed(source, path) if text is None else None
         text = record.text if record else text
