@@ -128,7 +128,7 @@ def ask(root: Path, image_id: str) -> None:
     text = PAGE.read_text(encoding="utf-8").replace("'OUT/", f"'{root}/")
     blocks = re.findall(r"^```sql\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     own = ["SELECT count(*) FROM findings", "SELECT count(*) FROM attributions", "SELECT count(*) FROM current_shards"]
-    own += [f"FROM {view} WHERE image_id = '{image_id}'" for view in ("images", "embeddings", "findings")]  # noqa: S608 - digits
+    own += [f"FROM {view} WHERE image_id = '{image_id}'" for view in ("images", "embeddings", "findings")]
     with duckdb.connect(config={"threads": 2}) as connection:
         connection.execute((root / "views.sql").read_text(encoding="utf-8"))
         for query in [*own, *blocks]:

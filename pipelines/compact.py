@@ -68,8 +68,8 @@ def compact(config: CompactConfig, report: Callable[[str], None] = lambda _: Non
         raise CompactError(f"{root} is no output of an audit; give the folder or URL that --output was")
     if settings.schema_version != SCHEMA_VERSION:
         raise CompactError(
-            f"the tables in {root} have version {settings.schema_version}, this version writes {SCHEMA_VERSION}: compact with the "
-            "version that wrote them"
+            f"the tables in {root} have version {settings.schema_version}, this version writes {SCHEMA_VERSION}: compact with "
+            "the version that wrote them"
         )
     outputs = list(_outputs(root, bundle_ids(root, storage), storage))
     before = [_files(output) for output in outputs]
@@ -103,4 +103,6 @@ def _files(output: Output) -> int:
     from causalprint.transforms.tables.compact import own_tables
     from causalprint.transforms.tables.output import listed
 
-    return sum(len(listed(output.root, f"{one}/bundle={output.bundle_id}", output.storage)) for one in (*own_tables(output), PACKS))
+    return sum(
+        len(listed(output.root, f"{one}/bundle={output.bundle_id}", output.storage)) for one in (*own_tables(output), PACKS)
+    )

@@ -279,10 +279,7 @@ def _summarise_partition(output: Output) -> PartitionSummary:
     rows = {name: dataset.count_rows() for name, dataset in opened.items()}
     return PartitionSummary(
         bundle_id=output.bundle_id,
-        tables=tuple(
-            TableSummary(name, len(files), sum(files.values()), rows[name])
-            for name, files in tables.items()
-        ),
+        tables=tuple(TableSummary(name, len(files), sum(files.values()), rows[name]) for name, files in tables.items()),
         verdicts=summed(VerdictCount.of(*row) for row in _rows(opened["attributions"], "verdict", "source", "family", "reason")),
         rejects=summed(RejectCount(stage, reason, 1) for stage, reason in _rows(opened["rejects"], "stage", "reason")),
         shards=rows["shards"],

@@ -23,7 +23,7 @@ SCHEMAS = {**TABLES, RUN_SHARDS: SCHEMA}
 
 _PARTITIONED = ("hive_partitioning = true", "hive_types = {'bundle': 'VARCHAR'}", "filename = true")
 _FILE = "parse_filename(filename, true)"
-_PACKED = f"SELECT bundle, name, max(row(number, {_FILE}))[2] AS pack FROM {{files}} GROUP BY ALL"
+_PACKED = f"SELECT bundle, name, max(row(number, {_FILE}))[2] AS pack FROM {{files}} GROUP BY ALL"  # noqa: S608 - words of ours
 _COUNTED = f"""
 SELECT t.* EXCLUDE (filename){{columns}} FROM {{files}} t LEFT JOIN {PACKS} p ON t.bundle = p.bundle AND t.{{name}} = p.name
 WHERE parse_filename(t.filename, true) = coalesce(p.pack, t.{{name}})
@@ -148,7 +148,7 @@ def stored_view(table: str, base: str, *, empty: bool = False, older: bool = Fal
         return View(table, _PACKED.format(files=files))
     columns = f" REPLACE ({_FINGERPRINT})" if table == "embeddings" else ""
     name = "shard_id" if table == "shards" else "slice_id"
-    rows = f"SELECT * FROM {files}" if table == RUN_SHARDS else _COUNTED.format(files=files, columns=columns, name=name)
+    rows = f"SELECT * FROM {files}" if table == RUN_SHARDS else _COUNTED.format(files=files, columns=columns, name=name)  # noqa: S608
     return View(table, f"{rows} UNION ALL BY NAME {_nothing(table)}" if older else rows)
 
 

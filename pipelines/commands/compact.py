@@ -52,5 +52,6 @@ def show(found: CompactReport, out: Console) -> None:
     out.print(table)
     if found.signed:
         out.print(
-            f"signed runs do not vouch for the packs: sign again with causalprint verify {found.output} --sign KEY", soft_wrap=True
+            f"signed runs do not vouch for the packs: sign again with causalprint verify {found.output} --sign KEY",
+            soft_wrap=True,
         )

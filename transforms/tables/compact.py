@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -17,7 +17,6 @@ from typing import NamedTuple, TypeVar
 
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_json
-from causalprint.schemas.tables import TABLES
 from causalprint.transforms.tables.committed import record_in
 from causalprint.transforms.tables.output import EMPTY, Output, listed
 from causalprint.transforms.tables.pack_rows import PACK_BYTES, Item, account_item, items_of, slice_item, write_packs
@@ -93,9 +92,8 @@ def tidy(output: Output) -> list[str]:
     removed = [index_path(output, pack_id) for pack_id in gone]
     kept = packs.indexes.keys() - {*gone}
     for table in (table for table in _MARKS_FIRST if table in folders):
-        for name in sorted(by_name[table]):
-            if name in packs.places or (is_pack(name) and name not in kept):
-                removed.append(f"{folders[table]}/{name}{SUFFIX}")
+        names = (name for name in sorted(by_name[table]) if name in packs.places or (is_pack(name) and name not in kept))
+        removed += (f"{folders[table]}/{name}{SUFFIX}" for name in names)
     for path in removed[: len(gone)]:
         output.remove(path)
     with ThreadPoolExecutor(THREADS) as pool:

@@ -19,8 +19,8 @@ from causalprint.schemas.packs import SCHEMA, Pack
 from causalprint.schemas.records import from_json, to_json
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.parquet_bytes import plain
 from causalprint.transforms.tables.packs import PREFIX, RECORDS, Index, PackError, index_path
+from causalprint.transforms.tables.parquet_bytes import plain
 from causalprint.transforms.tables.write_tables import ROW_GROUP, encode, parquet_writer
 
 PACK_BYTES = 256 * 1024 * 1024
@@ -218,7 +218,7 @@ class _Runs:
         """The rows of that name that come next; none where another comes."""
         found = list[pa.RecordBatch]()
         while (batch := self._rest or next(self._batches, None)) is not None:
-            other = pc.index(pc.equal(batch[self._key], name), False).as_py()  # noqa: FBT003 - the value that is looked for
+            other = pc.index(pc.equal(batch[self._key], name), False).as_py()
             count = batch.num_rows if other < 0 else other
             found.append(batch.slice(0, count))
             self._rest = batch.slice(count) if count < batch.num_rows else None

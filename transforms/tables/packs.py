@@ -6,6 +6,7 @@ file of its own and a place in a pack, the pack counts; so a pack replaces files
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -134,10 +135,10 @@ class Packs:
 
 
 def read_packs(output: Output, *, sound: bool = False) -> Packs:
-    """All packs of the partition of ``output``; of those whose indexes are ``sound`` alone, or else:
+    """All packs of the partition of ``output``, or those alone whose indexes are ``sound``.
 
     Raises:
-        PackError: an index is damaged.
+        PackError: an index is damaged, and ``sound`` was not asked for.
     """
     ids = pack_ids(output)
     if not ids:
@@ -173,8 +174,7 @@ def read_index(output: Output, pack_id: str, size: int | None = None) -> Index |
     if data is None:
         return None
     try:
-        seal = read_seal(data)
-        check_body(data, seal)
+        check_body(data, read_seal(data))
         file = pq.ParquetFile(pa.BufferReader(data))
         pack = from_json(Pack, file.metadata.metadata[SEALED_RECORD.encode()], path)
         columns = file.read(["name", "shard_id"], use_threads=False)
@@ -183,4 +183,6 @@ def read_index(output: Output, pack_id: str, size: int | None = None) -> Index |
             f"{output.root}/{path} is not the index of a pack that was written there ({error}): causalprint verify {output.root} "
             "--repair removes the pack, and the same audit again computes its images"
         ) from error
-    return Index(pack_id, pack, columns["name"].to_pylist(), columns["shard_id"].to_pylist(), seal.digest, file)
+    return Index(
+        pack_id, pack, columns["name"].to_pylist(), columns["shard_id"].to_pylist(), hashlib.sha256(data).hexdigest(), file
+    )

@@ -2,7 +2,8 @@
 
 A signature is over an in-toto statement (v1), whose subject is the run's manifest with its SHA-256, in a DSSE envelope. The
 manifest names the accounts of its shards by their digests, an account those of its slices, and a slice's receipt those of its
-files: so one signature vouches for every row. Where slices are in packs, the indexes of these are subjects too. A time stamp (RFC 3161) is over the signature.
+files: so one signature vouches for every row. Where slices are in packs, the indexes of these are subjects too. A time stamp
+(RFC 3161) is over the signature.
 """
 
 from __future__ import annotations

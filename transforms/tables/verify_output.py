@@ -31,6 +31,7 @@ class Kind(StrEnum):
     SURPLUS = "surplus"  # nothing of ours
     UNSIGNED = "unsigned"  # none of the keys that were given vouches for it
     TEMPORARY = "temporary"  # what a killed process left
+    STOPPED = "stopped"  # it counts, and a command that was to replace it was stopped
 
 
 class Finding(NamedTuple):
@@ -179,13 +180,15 @@ class Check:
             if not paths <= known:  # a later run that was signed may have closed them, too
                 why = f"the accounts of run {run_id} are not, or not all, those that were signed; sign it again"
                 self.found(manifest_path(run_id), Kind.UNSIGNED, why)
-        for path, account in self.accounts.items() if trust.keys else ():
-            if (path, account) not in vouched:
-                self.found(path, Kind.UNSIGNED, "no run that one of these keys signed closed this account as it is")
+        if trust.keys:
+            self._unsigned(vouched, packs)
 
-        for path, sha256 in self.packs.items() if trust.keys else ():
-            if (path, sha256) not in packs:
-                self.found(path, Kind.UNSIGNED, "no run was signed by one of these keys since this pack was written; sign again")
+    def _unsigned(self, accounts: set[tuple[str, str]], packs: set[tuple[str, str]]) -> None:
+        """Finds the accounts and packs that are not among those that were signed."""
+        for path in (path for path, account in self.accounts.items() if (path, account) not in accounts):
+            self.found(path, Kind.UNSIGNED, "no run that one of these keys signed closed this account as it is")
+        for path in (path for path, sha256 in self.packs.items() if (path, sha256) not in packs):
+            self.found(path, Kind.UNSIGNED, "no run was signed by one of these keys since this pack was written; sign again")
 
     def _closed(self, run_id: str) -> _Closed:
         """The accounts that a run closed."""

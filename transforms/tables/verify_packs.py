@@ -14,8 +14,8 @@ from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.packs import PACKS
 from causalprint.schemas.records import from_json
 from causalprint.transforms.tables.output import EMPTY, Output
-from causalprint.transforms.tables.packs import SUFFIX, Index, PackError, Packs, index_path, is_pack, read_index
 from causalprint.transforms.tables.pack_rows import table_path
+from causalprint.transforms.tables.packs import SUFFIX, Index, PackError, Packs, index_path, is_pack, read_index
 from causalprint.transforms.tables.verify_output import Check, Kind
 
 _STOPPED = "; the same causalprint compact or forget finishes what was stopped"
@@ -43,8 +43,31 @@ def check_packs(check: Check, output: Output, sizes: Mapping[str, Mapping[str, i
         output: the partition.
         sizes: of its files, by name and table.
     """
+    packs = Packs.of(list(_sound(check, output, sizes)))
+    for pack_id in packs.outlived:
+        dead = not any(packs.live(pack_id))
+        detail = f"a newer pack has {'all' if dead else 'some'} of what it holds{_STOPPED}"
+        check.found(index_path(output, pack_id), Kind.ORPHAN if dead else Kind.STOPPED, detail)
+    for table, found in sizes.items():
+        for name in found:
+            path = table_path(output, table, name)
+            if name in packs.places:
+                check.found(path, Kind.ORPHAN, f"its rows are in {packs.places[name].pack_id}{_STOPPED}")
+            elif is_pack(name) and name not in packs.indexes and path not in check.findings:
+                check.found(path, Kind.ORPHAN, f"no index names it{_STOPPED}")
+    held = Held(packs, {}, {})
+    for name, place in packs.places.items():
+        record = packs.record(name) or ""
+        if packs.shard_id(name) == name:
+            held.accounts[name] = from_json(ShardAccount, record, place.pack_id)
+        else:
+            held.receipts[name] = from_json(SliceReceipt, record, place.pack_id)
+    return held
+
+
+def _sound(check: Check, output: Output, sizes: Mapping[str, Mapping[str, int]]) -> Iterator[Index]:
+    """The indexes of packs with which nothing is wrong."""
     ids = check.list(f"{PACKS}/bundle={output.bundle_id}", lambda name: is_pack(name) or name == f"{EMPTY}{SUFFIX}")
-    whole = []
     for name in (name.removesuffix(SUFFIX) for name in sorted(ids) if is_pack(name)):
         path = index_path(output, name)
         try:
@@ -53,26 +76,8 @@ def check_packs(check: Check, output: Output, sizes: Mapping[str, Mapping[str, i
             check.found(path, Kind.DAMAGED, str(error), *(table_path(output, one, name) for one in sizes if name in sizes[one]))
             continue
         if index is not None and _is_sound(check, output, index, sizes):
-            whole.append(index)
-            check.packs[path] = hashlib.sha256(output.get(path) or b"").hexdigest()
-    packs = Packs.of(whole)
-    for pack_id in packs.outlived:
-        check.found(index_path(output, pack_id), Kind.ORPHAN, f"a newer pack has what it holds{_STOPPED}")
-    held = Held(packs, {}, {})
-    for name, place in packs.places.items():
-        record = packs.record(name) or ""
-        if packs.shard_id(name) == name:
-            held.accounts[name] = from_json(ShardAccount, record, place.pack_id)
-        else:
-            held.receipts[name] = from_json(SliceReceipt, record, place.pack_id)
-    for table, found in sizes.items():
-        for name in found:
-            path = table_path(output, table, name)
-            if name in packs.places:
-                check.found(path, Kind.ORPHAN, f"its rows are in {packs.places[name].pack_id}{_STOPPED}")
-            elif is_pack(name) and name not in packs.indexes and path not in check.findings:
-                check.found(path, Kind.ORPHAN, f"no index names it{_STOPPED}")
-    return held
+            check.packs[path] = index.sha256
+            yield index
 
 
 def _is_sound(check: Check, output: Output, index: Index, sizes: Mapping[str, Mapping[str, int]]) -> bool:

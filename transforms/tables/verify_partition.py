@@ -209,7 +209,9 @@ class Partition:
                 there.append((table, file))
         for table in {*self._output.tables[:-1]} - {file.table for file in receipt.files}:
             if receipt.slice_id in sizes[table]:
-                self._check.found(self._output.path(table, receipt.slice_id), Kind.ORPHAN, f"{where}, whose receipt does not name it")
+                self._check.found(
+                    self._output.path(table, receipt.slice_id), Kind.ORPHAN, f"{where}, whose receipt does not name it"
+                )
         if self._check.deep:
             rows = {"images": receipt.attributed, "rejects": receipt.rejected}
             for table, file in there:
