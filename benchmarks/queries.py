@@ -30,6 +30,7 @@ from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.settings import agree
 from causalprint.transforms.tables.write_manifest import write_run
 from causalprint.transforms.tables.write_tables import write_empty, write_slice
 
@@ -109,6 +110,7 @@ def main(rows: int) -> None:
         count = max(10, round(rows / SLICE / SLICES))
         shards = [Shard(f"s3://crawl/{number:05}.tar", 10**9, "1", "tar") for number in range(count)]
         began = time.perf_counter()
+        agree(str(root), output.storage, None, None)
         write_empty(output)
         audit(shards, output, "20260101T000000Z-00000000")
         changed = [replace(shard, generation="2") for shard in shards[::10]]
