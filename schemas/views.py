@@ -25,10 +25,11 @@ _PARTITIONED = ("hive_partitioning = true", "hive_types = {'bundle': 'VARCHAR'}"
 _FILE = "parse_filename(filename, true)"
 _PACKED = f"SELECT bundle, name, max(row(number, {_FILE}))[2] AS pack FROM {{files}} GROUP BY ALL"  # noqa: S608 - words of ours
 _COUNTED = f"""
-SELECT t.* EXCLUDE (filename){{columns}} FROM {{files}} t LEFT JOIN {PACKS} p ON t.bundle = p.bundle AND t.{{name}} = p.name
-WHERE parse_filename(t.filename, true) = coalesce(p.pack, t.{{name}})
+SELECT t.* EXCLUDE (filename, file){{columns}} FROM (SELECT *, {_FILE} AS file FROM {{files}}) t
+ANTI JOIN {PACKS} p ON t.bundle = p.bundle AND t.{{name}} = p.name AND t.file <> p.pack
+WHERE NOT starts_with(t.file, 'pack-') OR t.file IN (SELECT pack FROM {PACKS})
 """  # noqa: S608 - words of ours
-"""A row counts in the pack that has its slice or shard; where none has, in the file of that name."""
+"""A row whose slice or shard is in a pack counts in that pack alone, and a file of a pack once the pack has an index."""
 
 _FINGERPRINT = f"fingerprint::FLOAT[{FINGERPRINT_DIM}] AS fingerprint"
 """Parquet has no lists of a fixed length, and DuckDB's array functions take no others."""
