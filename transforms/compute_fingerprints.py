@@ -280,11 +280,12 @@ def _claim_columns(claims: Claims) -> dict[str, Any]:
 
 
 def _embedding_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    """A row of table ``embeddings``: null where the image is too small, and a scalar also where it is not finite."""
+    """A row of table ``embeddings``: null where the image is too small, and what is measured also where it is not finite."""
     key = _key(images, row) | {"crops": row.crops}
     if row.fingerprints is None:
         return key
     found = row.fingerprints
     scalars = {"residual_energy": found.residual_energy, **found.scalars, "stability": found.stability}
     finite = {name: float(value[0]) for name, value in scalars.items() if np.isfinite(value[0])}
-    return key | {"fingerprint": found.fingerprint[0]} | finite
+    spectrum = {"spectrum": found.spectrum[0]} if np.isfinite(found.spectrum).all() else {}
+    return key | {"fingerprint": found.fingerprint[0]} | spectrum | finite

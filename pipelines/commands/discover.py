@@ -27,7 +27,10 @@ class DiscoverConfig(Command):
     audit: Annotated[str, argument("Root of the audit's output.", "OUT")]
     output: Annotated[
         str,
-        output("Write candidates.parquet and members.parquet to this folder; what an earlier run named there keeps its name."),
+        output(
+            "Write candidates.parquet, members.parquet and candidates.html to this folder; what an earlier run named there keeps "
+            "its name."
+        ),
     ]
     least: Annotated[int, Option("Call no fewer images a candidate.", "N", DATA, least=2)] = 8
     most: Annotated[

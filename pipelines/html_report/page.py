@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from causalprint.pipelines.html_report import words
+from causalprint.pipelines.html_report import spectra, words
 from causalprint.pipelines.html_report.card import ACCUSED, FOUND, limits_of
 from causalprint.pipelines.html_report.pictures import Picture
 from causalprint.pipelines.html_report.prelude import OUTCOMES
@@ -114,6 +114,7 @@ def render(template: str, *, manifest: Manifest | None, **values: object) -> str
             manifest=manifest,
             limits=limits_of(manifest) if manifest else {},
             words=words,
+            spectra=spectra,
             style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
         )
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +23,7 @@ from causalprint.pipelines.html_report.page import shown
 from causalprint.pipelines.html_report.prelude import prelude
 from causalprint.pipelines.html_report.prevalence import Share
 from causalprint.pipelines.html_report.queries import queries
+from causalprint.pipelines.html_report.spectra import PHOTOGRAPHS
 from causalprint.pipelines.open_audit import OpenAuditError, open_audit
 from causalprint.pipelines.told import VerdictsError
 from causalprint.research.pictures.chromium import find_chromium
@@ -64,6 +66,7 @@ def test_every_number_of_the_page_is_what_its_query_gives(reported: Reported) ->
         "rejects",
         "accounts",
         "spectra",
+        "mean_spectra",
     }
     assert {name: figure["rows"] for name, figure in reported.data["figures"].items()} == json.loads(json.dumps(rows))
 
@@ -109,6 +112,27 @@ def test_the_answer_is_what_the_files_hold(reported: Reported) -> None:
     evidence = [row["log_likelihood_ratio"] for row in finds]
     assert evidence == sorted(evidence, reverse=True)
     assert reported.made[3:] == (read, taken, reported.made.pictures, 0)
+
+
+def test_lines_of_spectra_are_the_means_that_the_files_hold(reported: Reported) -> None:
+    """Computed from the Parquet files by another hand, and drawn on the axis that the page names."""
+    named = "SELECT e.*, coalesce(source, family || ' (one of this family)') AS who, verdict FROM "
+    tables = (f"read_parquet('{reported.output}/{name}/*/*.parquet')" for name in ("embeddings", "attributions"))
+    joined = duckdb.sql(f'{named}{" e JOIN ".join(tables)} a USING (slice_id, member, "offset")')
+    assert joined is not None
+    table = joined.to_arrow_table().to_pylist()
+    rows = {row["group_name"]: row for row in reported.data["figures"]["mean_spectra"]["rows"]}
+    known = {row["who"] for row in table if row["verdict"] == "known"}
+    assert known
+    drawn = [given for tag, given in reported.page.elements if tag == "polyline" and given["class"] == "generated"]
+    assert len(drawn) == len(rows) - (PHOTOGRAPHS in rows)
+    for who in known:
+        own = np.array([row["spectrum"] for row in table if row["verdict"] == "known" and row["who"] == who])
+        assert rows[who]["images"] == len(own)
+        np.testing.assert_allclose(rows[who]["decibels"], own.mean(axis=0), atol=0.006)
+        low, high = rows[who]["axis_low"], rows[who]["axis_high"]
+        heights = {f"{10 * ring},{100 * (high - at) / (high - low):.2f}" for ring, at in enumerate(rows[who]["decibels"], 1)}
+        assert any(set(line["points"].split()) == heights for line in drawn)
 
 
 def test_what_a_stranger_wrote_is_text_and_nothing_else(reported: Reported) -> None:
