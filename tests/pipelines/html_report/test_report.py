@@ -286,3 +286,17 @@ def test_a_browser_has_nothing_to_complain_of(reported: Reported, tmp_path: Path
 def test_the_digest_of_the_shown_bundle_is_that_of_its_manifest(reported: Reported, tiny: Path) -> None:
     digest = hashlib.sha256((tiny / "bundle.json").read_bytes()).hexdigest()
     assert digest in "".join(part.text for part in reported.page.said if part.is_in("code"))
+
+
+def test_tables_of_before_spectra_were_stored_are_reported_without_them(reported: Reported, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(reported.output, tmp_path / "older"))
+    for file in (older / "embeddings").rglob("*.parquet"):
+        pq.write_table(pq.read_table(file, partitioning=None).drop_columns(["spectrum"]), file)
+    settings = older / "_causalprint.json"
+    about = json.loads(settings.read_text())
+    settings.write_text(json.dumps({"schema_version": 4, "slicing": about["slicing"]}))
+    made = make_report(ReportConfig(audit=str(older)))
+    page = Page((older / "report.html").read_text(encoding="utf-8"))
+    assert made.read == reported.made.read
+    assert "The tables are of a version that stored no spectra." in "".join(part.text for part in page.said)
+    assert not any(tag == "polyline" for tag, _ in page.elements)
