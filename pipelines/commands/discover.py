@@ -64,6 +64,7 @@ def discover(config: DiscoverConfig, session: Session) -> int:
 
 def _print(report: DiscoveryReport, out: Console) -> None:
     from causalprint.pipelines.console import new_table
+    from causalprint.pipelines.discover import PAGE
 
     table = new_table("candidate", "nearest source", "most central image", numbers=("images", "cohesion", "distance"))
     for one in report.candidates:
@@ -72,6 +73,8 @@ def _print(report: DiscoveryReport, out: Console) -> None:
     out.print(table)
     looked = "" if report.looked_at == report.unknown else f", {report.looked_at:,} of which were looked at"
     out.print(f"{report.unknown:,} images are like no known source{looked}; {report.in_candidates:,} of them are in candidates")
+    if report.candidates:
+        out.print(f"to read: {report.output}/{PAGE}", soft_wrap=True)
     if report.candidates and report.extracted:
         images = f"{report.output}/images/{report.candidates[0].candidate}"
         out.print(f"next: causalprint enroll {report.bundle} {images} --name NAME --output DIR", soft_wrap=True)

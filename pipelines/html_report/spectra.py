@@ -18,6 +18,8 @@ _QUARTILES = ",\n       ".join(
     for name in SCALARS
 )
 
+_DRAWN = f"CASE group_name WHEN '{PHOTOGRAPHS}' THEN coalesce(spread, 0) ELSE 0 END"
+
 
 def measurements(groups: str) -> str:
     """Quartiles of the scalar columns of table ``embeddings``, as SQL: a row a group, the largest first.
@@ -37,17 +39,17 @@ def mean_spectra(groups: str) -> str:
     """Mean spectra, as SQL: a row a group, :data:`PHOTOGRAPHS` first and then the largest; none of tables without spectra.
 
     Columns: ``group_name``; ``images``; ``decibels`` and ``deviation``, lists of 32, mean and standard deviation of the images'
-    decibels, null for one image; ``axis_low`` and ``axis_high``, where an axis of all groups begins and ends. Rounded, since the
-    last digits depend on the order in which rows are added.
+    decibels, null for one image; ``axis_low`` and ``axis_high``, where an axis for all lines and the band of photographs begins
+    and ends. Rounded, since the last digits depend on the order in which rows are added.
 
     Args:
         groups: as of :func:`measurements`.
     """
     return f"""
 SELECT group_name, images, decibels, deviation,
-       {GRID} * floor(min(list_min(decibels)) OVER () / {GRID}) AS axis_low,
-       {GRID} * ceil(max(list_max(decibels)) OVER () / {GRID}) AS axis_high
-FROM (SELECT group_name, any_value(n) AS images, list(mean ORDER BY ring) AS decibels, list(spread ORDER BY ring) AS deviation
+       {GRID} * floor(min(lowest) OVER () / {GRID}) AS axis_low, {GRID} * ceil(max(highest) OVER () / {GRID}) AS axis_high
+FROM (SELECT group_name, any_value(n) AS images, list(mean ORDER BY ring) AS decibels, list(spread ORDER BY ring) AS deviation,
+             min(mean - {_DRAWN}) AS lowest, max(mean + {_DRAWN}) AS highest
       FROM (SELECT group_name, ring, count(*) AS n, round(avg(spectrum[ring]), 2) AS mean,
                    round(stddev_samp(spectrum[ring]), 2) AS spread
             FROM ({groups})
