@@ -17,11 +17,13 @@ from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
 from causalprint.schemas.runs import FileDigest, Run, RunManifest, new_run
+from causalprint.schemas.urls import public
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.pvalue import PCollection
 
+    from causalprint.transforms.images.manifests import Anchors
     from causalprint.transforms.tables.output import Output
 
 
@@ -38,6 +40,7 @@ class Plan:
         output: where it writes.
         slicing: where slices are cut: as asked, or as the output was begun.
         shards: the input, in the order of the matching.
+        anchors: certificates by which C2PA manifests are valid, PEM.
     """
 
     run: Run
@@ -45,6 +48,7 @@ class Plan:
     output: Output
     slicing: Slicing
     shards: tuple[Shard, ...]
+    anchors: str = ""
 
 
 def plan(config: AuditConfig) -> Plan:
@@ -72,7 +76,9 @@ def plan(config: AuditConfig) -> Plan:
     from causalprint.transforms.tables.settings import agree
 
     matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
-    settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling)
+    trust = _trusted(config)
+    trust_digest = trust and trust.digest
+    settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling, trust_digest)
     run_id, started = new_run()
     run = Run(
         run_id=run_id,
@@ -84,6 +90,7 @@ def plan(config: AuditConfig) -> Plan:
         residual_digests=digests,
         device=device,
         left_out=matched.left_out,
+        c2pa_trust=trust_digest,
     )
     output = Output(
         config.output,
@@ -93,7 +100,18 @@ def plan(config: AuditConfig) -> Plan:
         slicing=settings.slicing,
         fingerprint_digest=bundle.fingerprint_digest,
     )
-    return Plan(run, config, output, settings.slicing, matched.shards)
+    return Plan(run, config, output, settings.slicing, matched.shards, trust.pem if trust else "")
+
+
+def _trusted(config: AuditConfig) -> Anchors | None:
+    """The certificates that vouch for who signs; ``None`` where none are given."""
+    from causalprint.transforms.images.manifests import parse_anchors
+    from causalprint.transforms.storage.storage import filesystem
+
+    if config.c2pa_trust is None:
+        return None
+    fs, path = filesystem(config.c2pa_trust, config.storage, patient=True)
+    return parse_anchors(fs.cat_file(path), public(config.c2pa_trust))
 
 
 def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
@@ -106,7 +124,7 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
 
     config = planned.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
-    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
+    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
     process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects)
     return root | process | WriteManifest(planned.run)

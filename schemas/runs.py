@@ -83,6 +83,7 @@ class Run:
         residual_digests: its weights.
         device: what computed it.
         left_out: what the inputs match and what is no shard, by kind.
+        c2pa_trust: SHA-256 of the certificates that C2PA manifests were checked against; ``None`` without any.
         scoring: where fingerprints of an earlier audit got verdicts, whose and how; ``None`` of an audit.
         forgets: whether it computed nothing and erased rows; all else is then that of the run before by the same bundle, but the
             accounts, which are all that the bundle has.
@@ -97,6 +98,7 @@ class Run:
     residual_digests: tuple[FileDigest, ...] = ()
     device: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    c2pa_trust: str | None = None
     scoring: Scoring | None = None
     forgets: bool = False
 

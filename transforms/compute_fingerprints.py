@@ -135,6 +135,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
         batch_size: images under way at any time.
         threads: in which a worker decodes and computes; ``None`` takes every core.
+        anchors: certificates by which C2PA manifests are valid, PEM.
     """
 
     bundle: str | None = None
@@ -142,6 +143,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
     device: str = "auto"
     batch_size: int = BATCH_SIZE
     threads: int | None = None
+    anchors: str = ""
 
     @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FingerprintedSlice]:
@@ -151,7 +153,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         """What a worker computes with: the bundle on its device, a pool, and processes that decode."""
         fingerprinter = Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
         fingerprinter.keep_canary()
-        pool, apart = thread_pool(self.threads), DecoderProcesses().decode
+        pool, apart = thread_pool(self.threads), DecoderProcesses(anchors=self.anchors).decode
         return partial(contained, fingerprinter=fingerprinter, pool=pool, batch_size=self.batch_size, decode=apart)
 
 

@@ -26,6 +26,7 @@ class Settings:
         slicing: where slices are cut.
         limit: at most this many images in all; ``None``: no limit.
         sample: the images that were drawn; ``None``: none were.
+        c2pa_trust: SHA-256 of the certificates that C2PA manifests are checked against; ``None``: none are.
         digest: SHA-256 of the above, lower-case hex; empty in outputs of earlier versions.
     """
 
@@ -33,10 +34,18 @@ class Settings:
     slicing: Slicing
     limit: int | None = None
     sample: Sample | None = None
+    c2pa_trust: str | None = None
     digest: str = ""
 
 
-def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | None, sample: Sample | None = None) -> Settings:
+def agree(
+    root: str,
+    storage: Storage,
+    slicing: Slicing | None,
+    limit: int | None,
+    sample: Sample | None = None,
+    c2pa_trust: str | None = None,
+) -> Settings:
     """The settings of the output at ``root``: an earlier run's where there was one, else those asked for, which are written.
 
     Args:
@@ -45,6 +54,7 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
         slicing: ``None`` takes an earlier run's, else the default.
         limit: must be an earlier run's.
         sample: must be an earlier run's.
+        c2pa_trust: must be an earlier run's.
 
     Raises:
         OutputSettingsError: they differ from an earlier run's, or the file is none of ours; or it is lost, and what was written
@@ -54,9 +64,10 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
     if found is None:
         lost = lost_slicing(root, storage)
         if lost is not None:
-            put(root, OUTPUT_MARK, to_json(sealed(Settings(SCHEMA_VERSION, lost, limit, sample)), indent=1).encode(), storage)
+            again = sealed(Settings(SCHEMA_VERSION, lost, limit, sample, c2pa_trust))
+            put(root, OUTPUT_MARK, to_json(again, indent=1).encode(), storage)
             found = read_settings(root, storage)
-    asked = sealed(Settings(SCHEMA_VERSION, slicing or Slicing(), limit, sample))
+    asked = sealed(Settings(SCHEMA_VERSION, slicing or Slicing(), limit, sample, c2pa_trust))
     if found is None:
         try:
             put(root, OUTPUT_MARK, to_json(asked, indent=1).encode(), storage, exclusive=True)
@@ -68,12 +79,14 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
         raise OutputSettingsError(f"{root}/{OUTPUT_MARK} was there and is gone; is something else deleting files in the output?")
     limit_option = "leave out --limit" if found.limit is None else f"give --limit {found.limit}"
     sample_option = f"give --sample {found.sample.images} --seed {found.sample.seed}" if found.sample else "leave out --sample"
+    trust_option = f"give the --c2pa-trust whose SHA-256 is {found.c2pa_trust}" if found.c2pa_trust else "leave out --c2pa-trust"
     for what, theirs, ours, remedy in (
         ("schema version", found.schema_version, asked.schema_version, "write to another output, or install the older version"),
         ("images a slice", found.slicing.images, asked.slicing.images, "leave out --slice-images, or write to another output"),
         ("bytes a slice", found.slicing.bytes, asked.slicing.bytes, "leave out --slice-bytes, or write to another output"),
         ("limit of images", found.limit, asked.limit, f"{limit_option}, or write to another output"),
         ("sampled images", _drawn(found.sample), _drawn(asked.sample), f"{sample_option}, or write to another output"),
+        ("C2PA trust list", found.c2pa_trust, asked.c2pa_trust, f"{trust_option}, or write to another output"),
     ):
         given = slicing is not None or not what.endswith("a slice")
         if given and theirs != ours:
