@@ -18,11 +18,11 @@ from causalprint.pipelines.html_report import spectra, words
 from causalprint.pipelines.html_report.card import ACCUSED, FOUND, limits_of
 from causalprint.pipelines.html_report.pictures import Picture
 from causalprint.pipelines.html_report.prelude import OUTCOMES
-from causalprint.pipelines.html_report.prevalence import GENERATED, Share
+from causalprint.pipelines.html_report.prevalence import GENERATED
 from causalprint.pipelines.html_report.queries import Query
 from causalprint.pipelines.told import Told
 from causalprint.schemas.names import json_printable, printable
-from causalprint.schemas.prevalence import ALL
+from causalprint.schemas.prevalence import ALL, PrevalenceRow
 from causalprint.schemas.reasons import TAKEN
 from causalprint.schemas.tables import SCHEMA_VERSION
 
@@ -70,7 +70,7 @@ class Contents:
     told: Told
     prelude: str
     answers: Mapping[str, Answer]
-    shares: Sequence[Share]
+    shares: Sequence[PrevalenceRow]
     sheets: Sequence[Sheet]
     command: Sequence[str]
     columns: frozenset[str]

@@ -21,7 +21,6 @@ from causalprint.pipelines.commands.report import ReportConfig
 from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.html_report.page import shown
 from causalprint.pipelines.html_report.prelude import prelude
-from causalprint.pipelines.html_report.prevalence import Share
 from causalprint.pipelines.html_report.queries import queries
 from causalprint.pipelines.html_report.spectra import PHOTOGRAPHS
 from causalprint.pipelines.open_audit import OpenAuditError, open_audit
@@ -29,6 +28,7 @@ from causalprint.pipelines.told import VerdictsError
 from causalprint.research.pictures.chromium import find_chromium
 from causalprint.schemas.config import Storage
 from causalprint.schemas.names import printable
+from causalprint.schemas.prevalence import PREVALENCE, PrevalenceRow
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.settings import agree
 from tests.browser import AXE, WIDTHS, look
@@ -210,15 +210,15 @@ def test_an_audit_in_a_store_is_reported_there_also_without_its_bundle() -> None
 
 
 def test_estimates_that_lie_beside_the_tables_stand_beside_the_counts(reported: Reported, tmp_path: Path) -> None:
+    every = ("all", "")
     rows = [
-        Share("all", "", "generated", "generated", 17, 0.25, 0.125, 0.5, useless=True, why="it is far too wide"),
-        Share("all", "", "source", "alpha", 17, 0.75, 0.125, 0.875, useless=False, why=None),
-        Share("shard", "one.tar", "generated", "generated", 9, 0.5, 0.25, 0.75, useless=False, why=None),
+        PrevalenceRow(*every, "generated", "generated", 17, 0, 0, 0.5, 0.25, 0.125, 0.5, "corrected", True, "too wide", None),
+        PrevalenceRow(*every, "source", "alpha", 17, 0, 0, 0.5, 0.75, 0.125, 0.875, "counted", False, None, None),
+        PrevalenceRow("shard", "one.tar", "generated", "generated", 9, 0, 9, 0.5, 0.5, 0.25, 0.75, "labelled", False, None, None),
     ]
-    told = [{**row._asdict(), "method": method} for row, method in zip(rows, ("corrected", "counted", "labelled"), strict=True)]
     folder = reported.output / "prevalence" / f"bundle={reported.made.bundle_id}"
     folder.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(told), folder / "shard.parquet")
+    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows], PREVALENCE), folder / "shard.parquet")
     try:
         make_report(ReportConfig(audit=str(reported.output), output=str(tmp_path / "r.html")))
     finally:
@@ -226,7 +226,7 @@ def test_estimates_that_lie_beside_the_tables_stand_beside_the_counts(reported: 
     page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     said = " ".join(" ".join(part.text for part in page.said if part.has("data-estimate")).split())
     assert "an estimated 25.0 % are generated (95 % interval 12.5 % to 50.0 %)" in said
-    assert "This says too little to rely on: it is far too wide" in said
+    assert "This says too little to rely on: too wide" in said
     assert "one.tar 9 50.0 % 25.0 % to 75.0 % within the interval" in said
     assert "alpha" not in said  # it was counted, not estimated
 
