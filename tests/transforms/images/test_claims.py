@@ -68,7 +68,6 @@ def camera_exif() -> bytes:
     (with_texts(Software="NovelAI", Source="NovelAI Diffusion V4 C1E1"), (GENERATED, "text", "NovelAI Diffusion V4 C1E1")),
     (with_texts(Description="fox --v 6 Job ID: 01234567-89ab-cdef-0123-456789abcdef"), (GENERATED, "text", "Midjourney")),
     (with_texts(generation_data='{"baseModel": 1, "model_name": "jugger"}'), (GENERATED, "text", "jugger")),
-    (with_texts(**{"sd-metadata": '{"model_weights": "stable-diffusion-1.4"}'}), (GENERATED, "text", "stable-diffusion-1.4")),
     (with_texts(Dream='"a cat" -s 50 -S 1'), (GENERATED, "text", "InvokeAI")),
     (with_texts(AIGC='{"Label": 1}'), (GENERATED, "aigc", None)),
     (with_texts(AIGC='{"Label": "1", "ContentProducer": "Service"}'), (GENERATED, "aigc", "Service")),
