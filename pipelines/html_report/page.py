@@ -169,7 +169,7 @@ def _commands(contents: Contents) -> list[tuple[str, str]]:
     """What was run, and what repeats or checks it: in words, and as a shell takes it."""
     output = contents.output
     run = contents.told.run
-    told = [("The audit", shlex.join(run.run.config.argv()))] if run else []
+    told = [("The verdicts" if run.run.scoring else "The audit", shlex.join(run.run.config.argv()))] if run else []
     return [
         *told,
         ("Check that the tables are what the audit wrote", shlex.join(("causalprint", "verify", output, "--deep"))),

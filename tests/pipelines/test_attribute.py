@@ -19,6 +19,8 @@ from safetensors.numpy import load_file
 from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, Bundle, load_bundle, save_bundle
 from causalprint.models.target_error import least_probability
+from causalprint.pipelines.commands.report import ReportConfig
+from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import Storage
@@ -172,6 +174,10 @@ def test_a_target_error_chooses_the_limit_and_is_recorded(out: Path, bundle: Bun
     assert f"of {chosen['names']} names of held-out images {chosen['wrong']} are wrong" in " ".join(
         capsys.readouterr().out.split()
     )
+    made = make_report(ReportConfig(audit=str(out)))
+    page = Path(made.file).read_text(encoding="utf-8")
+    assert (made.bundle_id, "The bundle's card is not here" in page) == (found["bundle_id"], False)
+    assert f"causalprint attribute {out} --bundle {own.directory} --target-error 0.3" in page
     code, failed, _ = command(capsys, "attribute", out, "--target-error", 0.3)
     assert (code, "holds no scores of held-out images" in failed["error"]) == (1, True)
     for given in (["--target-error", "5"], ["--target-error", "0.1", "--minimum-probability", "0.5"]):
