@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from causalprint.models.evaluation.made_up import SOURCES, Drawn, calibration, dataset, draw, moments
-from causalprint.models.prevalence import Calibration, as_stored, estimate
+from causalprint.models.prevalence import Calibration, Moments, as_stored, estimate
 from causalprint.models.statistics.intervals import Spread, unified, unified_count
 from causalprint.models.statistics.prediction_powered import Labelled, labelled_share
 from causalprint.schemas.arrays import Doubles
@@ -54,7 +54,7 @@ def test_where_scores_tell_nothing_every_share_is_possible() -> None:
 
 
 def test_images_add_up_whatever_parts_they_come_in_and_some_parts_hold_none() -> None:
-    drawn = made_up.dataset(np.random.default_rng(0), 0.5, images=40).drawn.probabilities
+    drawn = dataset(np.random.default_rng(0), 0.5, images=40).drawn.probabilities
     place = np.arange(40) % 3
     whole, parts = (Moments.none(3, drawn.shape[1]) for _ in range(2))
     whole.add(drawn, place)
