@@ -214,6 +214,7 @@ def test_estimates_that_lie_beside_the_tables_stand_beside_the_counts(reported: 
     rows = [
         PrevalenceRow(*every, "generated", "generated", 17, 0, 0, 0.5, 0.25, 0.125, 0.5, "corrected", True, "too wide", None),
         PrevalenceRow(*every, "source", "alpha", 17, 0, 0, 0.5, 0.75, 0.125, 0.875, "counted", False, None, None),
+        PrevalenceRow("domain", "", "generated", "generated", 3, 0, 3, 0.5, 0.5, 0.25, 0.75, "labelled", False, None, None),
         PrevalenceRow("shard", "one.tar", "generated", "generated", 9, 0, 9, 0.5, 0.5, 0.25, 0.75, "labelled", False, None, None),
     ]
     folder = reported.output / "prevalence" / f"bundle={reported.made.bundle_id}"
@@ -227,6 +228,7 @@ def test_estimates_that_lie_beside_the_tables_stand_beside_the_counts(reported: 
     said = " ".join(" ".join(part.text for part in page.said if part.has("data-estimate")).split())
     assert "an estimated 25.0 % are generated (95 % interval 12.5 % to 50.0 %)" in said
     assert "This says too little to rely on: too wide" in said
+    assert "(not known) 3 50.0 %" in said
     assert "one.tar 9 50.0 % 25.0 % to 75.0 % within the interval" in said
     assert "alpha" not in said  # it was counted, not estimated
 
