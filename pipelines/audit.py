@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
 from causalprint.pipelines.execution import run_to_manifest
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads, workers
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
@@ -106,9 +106,10 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
 
     config = planned.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
+    dealt = workers(config.runner, config.beam_options)
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
-    process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects)
+    process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
     return root | process | WriteManifest(planned.run)
 
 

@@ -17,6 +17,7 @@ from apache_beam.utils.shared import Shared
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.transforms.deal_shards import portions
 from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
@@ -35,6 +36,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         compute: slices to what ``write`` takes.
         write: writes one of them; see :func:`~causalprint.transforms.tables.write_tables.write_counted`.
         retry: a stage; slices of which images were rejected there are computed again.
+        workers: among which shards are dealt out.
     """
 
     shards: Sequence[Shard]
@@ -43,12 +45,14 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     compute: beam.PTransform[PCollection[ImageSlice], PCollection[Any]]
     write: Callable[[Any, Output], SliceReceipt]
     retry: str | None = None
+    workers: int = 1
 
     def expand(self, root: PBegin) -> PCollection[ShardAccount]:
         """One account a shard, once it is written."""
         skip = partial(Skip, output=self.output, retry=self.retry, shared=Shared())
         # Shards are dealt out here, once; from here to the receipts nothing is shuffled, so a slice stays in its worker.
-        matched = root | "MatchShards" >> beam.Create(self.shards, reshuffle=False) | "Deal" >> beam.Reshuffle()
+        dealt = portions(self.shards, self.workers)
+        matched = root | "MatchShards" >> beam.Create(dealt, reshuffle=False) | "Deal" >> beam.Reshuffle()
         shards = matched | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
         read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
         slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)

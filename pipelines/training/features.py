@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.progress import Status, follow, watched
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads, workers
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.losses import Losses, ReasonCount
 from causalprint.transforms.counting import Tally
@@ -120,8 +120,9 @@ def labelled_examples(
             report(f"features: {status}")
 
     threads = worker_threads(config.threads, config.runner, config.beam_options)
+    dealt = workers(config.runner, config.beam_options)
     compute = ComputeFeatures(config.extraction, config.device, threads)
-    process = ProcessShards(shards, output, config.slicing, compute, write_features)
+    process = ProcessShards(shards, output, config.slicing, compute, write_features, workers=dealt)
     with watched(shards, local=RUNNERS[config.runner].local) as follower:
         state = follow(lambda: run_pipeline(config.runner, config.beam_options, lambda root: root | process), follower, show)
     damage = []
