@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.pvalue import PCollection
 
+    from causalprint.transforms.deal_shards import Planned
     from causalprint.transforms.tables.output import Output
 
 
@@ -96,8 +97,8 @@ def plan(config: AuditConfig) -> Plan:
     return Plan(run, config, output, settings.slicing, matched.shards)
 
 
-def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
-    """Adds the audit to the pipeline ``root``; its one result is the manifest, once that is written."""
+def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunManifest]:
+    """Adds the audit of ``shards`` to the pipeline ``root``; its one result is the manifest, once that is written."""
     from causalprint.transforms.attribute_sources import AttributeSources
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
     from causalprint.transforms.process_shards import ProcessShards
@@ -109,7 +110,7 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
     dealt = workers(config.runner, config.beam_options)
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
-    process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
+    process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
     return root | process | WriteManifest(planned.run)
 
 
@@ -120,7 +121,13 @@ def execute(planned: Plan) -> RunManifest:
         AuditError: the runner ended without writing the manifest.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
-    return run_to_manifest(planned.run, lambda root: build(root, planned))
+    from causalprint.transforms.deal_shards import Planned
+
+    shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
+    try:
+        return run_to_manifest(planned.run, lambda root: build(root, planned, shards))
+    finally:
+        shards.remove(planned.output)
 
 
 def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:
