@@ -51,7 +51,7 @@ class Plan:
 def plan(config: AuditConfig) -> Plan:
     """Checks everything that can be checked before the work, the device and the weights first, and finds the shards.
 
-    Writes nothing but the output's settings, where it has none.
+    Writes nothing but the output's settings, where it has none and ``dry_run`` is not asked for.
 
     Raises:
         RunnerError: the runner or its options cannot be used.
@@ -73,7 +73,7 @@ def plan(config: AuditConfig) -> Plan:
     from causalprint.transforms.tables.settings import agree
 
     matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
-    settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling)
+    settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling, write=not config.dry_run)
     run_id, started = new_run()
     run = Run(
         run_id=run_id,

@@ -36,7 +36,15 @@ class Settings:
     digest: str = ""
 
 
-def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | None, sample: Sample | None = None) -> Settings:
+def agree(
+    root: str,
+    storage: Storage,
+    slicing: Slicing | None,
+    limit: int | None,
+    sample: Sample | None = None,
+    *,
+    write: bool = True,
+) -> Settings:
     """The settings of the output at ``root``: an earlier run's where there was one, else those asked for, which are written.
 
     Args:
@@ -45,27 +53,16 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
         slicing: ``None`` takes an earlier run's, else the default.
         limit: must be an earlier run's.
         sample: must be an earlier run's.
+        write: whether they are written where they are not there.
 
     Raises:
         OutputSettingsError: they differ from an earlier run's, or the file is none of ours; or it is lost, and what was written
             under it does not tell how it was cut.
     """
-    found = read_settings(root, storage)
-    if found is None:
-        lost = lost_slicing(root, storage)
-        if lost is not None:
-            put(root, OUTPUT_MARK, to_json(sealed(Settings(SCHEMA_VERSION, lost, limit, sample)), indent=1).encode(), storage)
-            found = read_settings(root, storage)
+    found = read_settings(root, storage) or _restored(root, storage, limit, sample, write=write)
     asked = sealed(Settings(SCHEMA_VERSION, slicing or Slicing(), limit, sample))
     if found is None:
-        try:
-            put(root, OUTPUT_MARK, to_json(asked, indent=1).encode(), storage, exclusive=True)
-        except FileExistsError:  # another run began at the same moment: its word counts
-            found = read_settings(root, storage)
-        else:
-            return asked
-    if found is None:
-        raise OutputSettingsError(f"{root}/{OUTPUT_MARK} was there and is gone; is something else deleting files in the output?")
+        found = _begun(root, storage, asked) if write else asked
     limit_option = "leave out --limit" if found.limit is None else f"give --limit {found.limit}"
     sample_option = f"give --sample {found.sample.images} --seed {found.sample.seed}" if found.sample else "leave out --sample"
     for what, theirs, ours, remedy in (
@@ -80,6 +77,31 @@ def agree(root: str, storage: Storage, slicing: Slicing | None, limit: int | Non
             begun, asks = ("none" if value is None else value for value in (theirs, ours))
             raise OutputSettingsError(f"the output {root} was begun with {what} {begun}, this run asks for {asks}: {remedy}")
     return found
+
+
+def _restored(root: str, storage: Storage, limit: int | None, sample: Sample | None, *, write: bool) -> Settings | None:
+    """The settings of an output whose file is lost, as its receipts tell them; ``None`` where it has none."""
+    lost = lost_slicing(root, storage)
+    if lost is None:
+        return None
+    settings = sealed(Settings(SCHEMA_VERSION, lost, limit, sample))
+    if write:
+        put(root, OUTPUT_MARK, to_json(settings, indent=1).encode(), storage)
+    return settings
+
+
+def _begun(root: str, storage: Storage, asked: Settings) -> Settings:
+    """Writes the settings; where another run began at the same moment, its word counts."""
+    try:
+        put(root, OUTPUT_MARK, to_json(asked, indent=1).encode(), storage, exclusive=True)
+    except FileExistsError:
+        found = read_settings(root, storage)
+        if found is None:
+            raise OutputSettingsError(
+                f"{root}/{OUTPUT_MARK} was there and is gone; is something else deleting files in the output?"
+            ) from None
+        return found
+    return asked
 
 
 def _drawn(sample: Sample | None) -> str | None:
