@@ -243,18 +243,18 @@ def _written(attributed: Sequence[AttributedSlice], images: int, slices: int, sh
     receipts = [write_slice(each, scratch) for each in attributed]
     for receipt in receipts:
         write_account(Ledger(receipt.shard).add(receipt).close(output.bundle_id), scratch)
-    sizes = {table: [*listed(scratch.root, scratch.folder(table), NO_OPTIONS).values()] for table in TABLES}
+    sizes = {table: [size or 0 for size in listed(scratch.root, scratch.folder(table), NO_OPTIONS).values()] for table in TABLES}
     fs, base = filesystem(scratch.root, NO_OPTIONS)
     fs.rm(base, recursive=True)
     seen = max(1, sum(receipt.seen for receipt in receipts))
     record = sum(len(to_json(receipt)) for receipt in receipts) / len(receipts)
-    files, size = shards, shards * sum(map(int, sizes["shards"])) / len(receipts)
+    files, size = shards, shards * sum(sizes["shards"]) / len(receipts)
     for table in output.tables:
         rows = pa.RecordBatch.from_pylist([], schema=TABLES[table])
         fixed = len(encode(stored_table(table, rows, output))) + record * (table == output.mark)
         held = min(slices, ceil(images * len(sizes[table]) / seen)) if len(sizes[table]) < len(receipts) else slices
         files += held
-        size += held * fixed + images / seen * max(0.0, sum(map(int, sizes[table])) - len(sizes[table]) * fixed)
+        size += held * fixed + images / seen * max(0.0, sum(sizes[table]) - len(sizes[table]) * fixed)
     return files, round(size)
 
 
@@ -263,5 +263,5 @@ def _requests(shards: Sequence[Shard], slices: Sequence[int], files: int, output
     from causalprint.transforms.storage.storage import is_local
 
     read = sum(ceil(shard.size / DEFAULT_READING.block_bytes) for shard in shards if not is_local(shard.uri))
-    looked_up = sum(count + 1 for shard, count in zip(shards, slices, strict=True) if not is_local(shard.uri))
+    looked_up = sum(count for shard, count in zip(shards, slices, strict=True) if not is_local(shard.uri))
     return read + looked_up + (0 if is_local(output.root) else files)
