@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
 from causalprint.pipelines.execution import run_to_manifest
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads, workers
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.pvalue import PCollection
 
+    from causalprint.transforms.deal_shards import Planned
     from causalprint.transforms.images.manifests import Anchors
     from causalprint.transforms.tables.output import Output
 
@@ -54,7 +55,7 @@ class Plan:
 def plan(config: AuditConfig) -> Plan:
     """Checks everything that can be checked before the work, the device and the weights first, and finds the shards.
 
-    Writes nothing but the output's settings, where it has none.
+    Writes nothing but the output's settings, where it has none and ``dry_run`` is not asked for.
 
     Raises:
         RunnerError: the runner or its options cannot be used.
@@ -77,8 +78,15 @@ def plan(config: AuditConfig) -> Plan:
 
     matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
     trust = _trusted(config)
-    trust_digest = trust and trust.digest
-    settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling, trust_digest)
+    settings = agree(
+        config.output,
+        config.storage,
+        config.slicing,
+        config.limit,
+        config.sampling,
+        trust and trust.digest,
+        write=not config.dry_run,
+    )
     run_id, started = new_run()
     run = Run(
         run_id=run_id,
@@ -90,7 +98,7 @@ def plan(config: AuditConfig) -> Plan:
         residual_digests=digests,
         device=device,
         left_out=matched.left_out,
-        c2pa_trust=trust_digest,
+        c2pa_trust=settings.c2pa_trust,
     )
     output = Output(
         config.output,
@@ -114,8 +122,8 @@ def _trusted(config: AuditConfig) -> Anchors | None:
     return parse_anchors(fs.cat_file(path), public(config.c2pa_trust))
 
 
-def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
-    """Adds the audit to the pipeline ``root``; its one result is the manifest, once that is written."""
+def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunManifest]:
+    """Adds the audit of ``shards`` to the pipeline ``root``; its one result is the manifest, once that is written."""
     from causalprint.transforms.attribute_sources import AttributeSources
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
     from causalprint.transforms.process_shards import ProcessShards
@@ -124,9 +132,10 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
 
     config = planned.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
+    dealt = workers(config.runner, config.beam_options)
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
-    process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects)
+    process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
     return root | process | WriteManifest(planned.run)
 
 
@@ -137,7 +146,13 @@ def execute(planned: Plan) -> RunManifest:
         AuditError: the runner ended without writing the manifest.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
-    return run_to_manifest(planned.run, lambda root: build(root, planned))
+    from causalprint.transforms.deal_shards import Planned
+
+    shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
+    try:
+        return run_to_manifest(planned.run, lambda root: build(root, planned, shards))
+    finally:
+        shards.remove(planned.output)
 
 
 def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:

@@ -287,6 +287,13 @@ class AuditConfig(Command):
             choices=("read", "decode", "compute"),
         ),
     ] = None
+    dry_run: Annotated[
+        bool,
+        Option(
+            "Compute a few images, and say what the audit would take: images, hours, files, bytes, requests. Nothing is written.",
+            panel=RUNS,
+        ),
+    ] = False
     fail_if: Annotated[
         tuple[Condition, ...],
         Option(
