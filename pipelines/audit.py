@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
 from causalprint.pipelines.execution import run_to_manifest
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads, workers
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
 from causalprint.schemas.runs import FileDigest, Run, RunManifest, new_run
+from causalprint.schemas.urls import public
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.pvalue import PCollection
 
+    from causalprint.transforms.deal_shards import Planned
+    from causalprint.transforms.images.manifests import Anchors
     from causalprint.transforms.tables.output import Output
 
 
@@ -38,6 +41,7 @@ class Plan:
         output: where it writes.
         slicing: where slices are cut: as asked, or as the output was begun.
         shards: the input, in the order of the matching.
+        anchors: certificates by which C2PA manifests are valid, PEM.
     """
 
     run: Run
@@ -45,12 +49,13 @@ class Plan:
     output: Output
     slicing: Slicing
     shards: tuple[Shard, ...]
+    anchors: str = ""
 
 
 def plan(config: AuditConfig) -> Plan:
     """Checks everything that can be checked before the work, the device and the weights first, and finds the shards.
 
-    Writes nothing but the output's settings, where it has none.
+    Writes nothing but the output's settings, where it has none and ``dry_run`` is not asked for.
 
     Raises:
         RunnerError: the runner or its options cannot be used.
@@ -72,7 +77,16 @@ def plan(config: AuditConfig) -> Plan:
     from causalprint.transforms.tables.settings import agree
 
     matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
-    settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling)
+    trust = _trusted(config)
+    settings = agree(
+        config.output,
+        config.storage,
+        config.slicing,
+        config.limit,
+        config.sampling,
+        trust and trust.digest,
+        write=not config.dry_run,
+    )
     run_id, started = new_run()
     run = Run(
         run_id=run_id,
@@ -84,6 +98,7 @@ def plan(config: AuditConfig) -> Plan:
         residual_digests=digests,
         device=device,
         left_out=matched.left_out,
+        c2pa_trust=settings.c2pa_trust,
     )
     output = Output(
         config.output,
@@ -94,11 +109,22 @@ def plan(config: AuditConfig) -> Plan:
         fingerprint_digest=bundle.fingerprint_digest,
         replaces=config.retry_rejects is not None,
     )
-    return Plan(run, config, output, settings.slicing, matched.shards)
+    return Plan(run, config, output, settings.slicing, matched.shards, trust.pem if trust else "")
 
 
-def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
-    """Adds the audit to the pipeline ``root``; its one result is the manifest, once that is written."""
+def _trusted(config: AuditConfig) -> Anchors | None:
+    """The certificates that vouch for who signs; ``None`` where none are given."""
+    from causalprint.transforms.images.manifests import parse_anchors
+    from causalprint.transforms.storage.storage import filesystem
+
+    if config.c2pa_trust is None:
+        return None
+    fs, path = filesystem(config.c2pa_trust, config.storage, patient=True)
+    return parse_anchors(fs.cat_file(path), public(config.c2pa_trust))
+
+
+def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunManifest]:
+    """Adds the audit of ``shards`` to the pipeline ``root``; its one result is the manifest, once that is written."""
     from causalprint.transforms.attribute_sources import AttributeSources
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
     from causalprint.transforms.process_shards import ProcessShards
@@ -107,9 +133,10 @@ def build(root: Pipeline, planned: Plan) -> PCollection[RunManifest]:
 
     config = planned.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
-    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
+    dealt = workers(config.runner, config.beam_options)
+    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
-    process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects)
+    process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
     return root | process | WriteManifest(planned.run)
 
 
@@ -120,12 +147,17 @@ def execute(planned: Plan) -> RunManifest:
         AuditError: the runner ended without writing the manifest.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
+    from causalprint.transforms.deal_shards import Planned
     from causalprint.transforms.tables.unpack import free
     from causalprint.transforms.tables.write_tables import write_empty
 
     write_empty(planned.output)
     free(planned.output, planned.config.retry_rejects)
-    return run_to_manifest(planned.run, lambda root: build(root, planned))
+    shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
+    try:
+        return run_to_manifest(planned.run, lambda root: build(root, planned, shards))
+    finally:
+        shards.remove(planned.output)
 
 
 def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:

@@ -17,7 +17,8 @@ from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import run_ids
 from causalprint.transforms.tables.settings import read_settings
 
-_SUMS = "SELECT {words}, sum(c.images) FROM (SELECT unnest({counts}) AS c FROM current_shards) GROUP BY ALL"
+_NOW = "CREATE TEMP TABLE now AS SELECT seen, verdicts, reasons FROM current_shards"
+_SUMS = "SELECT {words}, sum(c.images) FROM (SELECT unnest({counts}) AS c FROM now) GROUP BY ALL"
 
 
 class Created(NamedTuple):
@@ -60,7 +61,8 @@ def audit_now(output: str, storage: Storage) -> Change:
     with duckdb.connect() as connection:
         connection.execute(stored_view(RUN_SHARDS, _base_in(connection, output, storage)).statement)
         connection.execute(next(derived_views()).statement)
-        ((shards, images),) = connection.execute("SELECT count(*), coalesce(sum(seen), 0) FROM current_shards").fetchall()
+        connection.execute(_NOW)
+        ((shards, images),) = connection.execute("SELECT count(*), coalesce(sum(seen), 0) FROM now").fetchall()
         verdicts = connection.execute(_SUMS.format(words="c.verdict, c.source, c.reason", counts="verdicts")).fetchall()
         rejects = connection.execute(_SUMS.format(words="c.stage, c.reason", counts="reasons")).fetchall()
     return Change(
@@ -85,7 +87,7 @@ def _create_stored(connection: duckdb.DuckDBPyConnection, table: str, base: str,
 
 def _base_in(connection: duckdb.DuckDBPyConnection, output: str, storage: Storage) -> str:
     """Where ``connection``, which is given the filesystem of ``output``, finds that."""
-    fs, base = filesystem(output, storage, patient=True)
+    fs, base = filesystem(output, storage, patient=True, listings=True)  # else DuckDB asks for each file each time it opens it
     if isinstance(fs, LocalFileSystem):
         return base
     if not set(connection.list_filesystems()) & {*([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol)}:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,10 +15,8 @@ from causalprint.schemas.reasons import TAKEN
 from causalprint.schemas.runs import IncompleteShard
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
     from causalprint.models.bundles.bundle import Bundle
+    from causalprint.pipelines.open_audit import AuditTables
     from causalprint.schemas.elements import Shard
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import Settings
@@ -200,15 +198,22 @@ def summarise_shard(shard: Shard, storage: Storage) -> ShardSummary:
 
 
 def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputSummary:
-    """Counts the rows of every table. Reads the footers of all files, and of some tables one or two columns."""
-    from causalprint.transforms.tables.committed import bundle_ids, run_ids, scored_by
+    """Counts the rows of every table, by DuckDB, which holds some 10 KB a file and not its rows."""
+    from causalprint.pipelines.open_audit import open_audit
+    from causalprint.transforms.tables.committed import bundle_ids, run_ids
     from causalprint.transforms.tables.output import Output
 
-    scored = {one: scored_by(Output(root, one, "", storage)) for one in bundle_ids(root, storage)}
-    partitions = tuple(replace(_summarise_partition(Output(root, one, "", storage)), scored=of) for one, of in scored.items())
+    bundles = bundle_ids(root, storage)
+    partitions: tuple[PartitionSummary, ...] = ()
+    now = None
+    if bundles:
+        with open_audit(root, storage_options=storage.options) as tables:
+            found = {name: _by_bundle(tables, query) for name, query in _COUNTED.items()}
+            partitions = tuple(_summarise_partition(found, Output(root, one, "", storage)) for one in bundles)
+            now = _now(tables, root, storage)
     runs = tuple(run_ids(root, storage))
     return OutputSummary(
-        now=_now(root, storage) if partitions else None,
+        now=now,
         output=root,
         slicing=settings.slicing,
         limit=settings.limit,
@@ -219,17 +224,14 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
     )
 
 
-def _now(root: str, storage: Storage) -> Now:
-    from causalprint.pipelines.open_audit import open_audit
-
-    with open_audit(root, storage_options=storage.options) as tables:
-        counts = f"count(*) AS images, count(*) FILTER ({TAKEN}) AS taken"
-        (told,) = tables.sql(f"SELECT {counts}, count(*) FILTER (conflict) AS conflicts FROM findings").rows()  # noqa: S608 - ours
-        shards, domains = (
-            tuple(Place(**row) for row in tables.sql(f"SELECT {name} AS name, {counts} FROM findings {_MOST}").rows())  # noqa: S608
-            for name in ("shard", "domain")
-        )
-        bundles = [row["bundle"] for row in tables.sql("SELECT DISTINCT bundle FROM findings").rows()]
+def _now(tables: AuditTables, root: str, storage: Storage) -> Now:
+    counts = f"count(*) AS images, count(*) FILTER ({TAKEN}) AS taken"
+    (told,) = tables.sql(f"SELECT {counts}, count(*) FILTER (conflict) AS conflicts FROM findings").rows()  # noqa: S608 - ours
+    shards, domains = (
+        tuple(Place(**row) for row in tables.sql(f"SELECT {name} AS name, {counts} FROM findings {_MOST}").rows())  # noqa: S608
+        for name in ("shard", "domain")
+    )
+    bundles = [row["bundle"] for row in tables.sql("SELECT DISTINCT bundle FROM findings").rows()]
     estimate = _share(root, bundles[0], storage) if len(bundles) == 1 else None
     return Now(**told, shards=shards, domains=domains, estimate=estimate)
 
@@ -256,39 +258,46 @@ def _left_out(root: str, runs: tuple[str, ...], storage: Storage) -> tuple[LeftO
     return manifest.run.left_out if manifest else ()
 
 
-def _summarise_partition(output: Output) -> PartitionSummary:
-    import pyarrow.dataset as ds
+_COUNTED = {
+    "images": "SELECT bundle, count(*) AS images FROM images GROUP BY ALL",
+    "embeddings": "SELECT bundle, count(*) AS images FROM embeddings GROUP BY ALL",
+    "attributions": "SELECT bundle, verdict, coalesce(source, family) AS source, reason, count(*) AS images "
+    "FROM attributions GROUP BY ALL",
+    "rejects": "SELECT bundle, stage, reason, count(*) AS images FROM rejects GROUP BY ALL",
+    "shards": "SELECT bundle, complete, count(*) AS images FROM shards GROUP BY ALL",
+    "incomplete": "SELECT bundle, uri, coalesce(damage, '') AS damage, retryable FROM shards WHERE NOT complete "  # noqa: S608
+    f"QUALIFY row_number() OVER (PARTITION BY bundle ORDER BY uri) <= {NAMED} ORDER BY uri",
+}
+"""What is asked of each table, and which shards are named."""
 
+
+def _by_bundle(tables: AuditTables, query: str) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in tables.sql(query).rows():
+        rows.setdefault(row.pop("bundle"), []).append(row)
+    return rows
+
+
+def _summarise_partition(found: Mapping[str, Mapping[str, list[dict[str, Any]]]], output: Output) -> PartitionSummary:
     from causalprint.schemas.tables import TABLES
-    from causalprint.transforms.storage.storage import filesystem
-    from causalprint.transforms.tables.packs import read_packs
-    from causalprint.transforms.tables.partition import counted_files
+    from causalprint.transforms.tables.committed import scored_by
+    from causalprint.transforms.tables.output import listed
 
-    fs, base = filesystem(output.root, output.storage, patient=True)
-    packs = read_packs(output)
-    tables = {
-        name: {f"{base}/{output.folder(name)}/{file}": size for file, size in counted_files(output, name, packs).items()}
-        for name in TABLES
-    }
-    opened = {name: ds.dataset([*tables[name]], schema, format="parquet", filesystem=fs) for name, schema in TABLES.items()}
-    complete, incomplete = 0, list[IncompleteShard]()
-    for uri, whole, damage, retryable in _rows(opened["shards"], "uri", "complete", "damage", "retryable"):
-        complete += whole
-        if not whole:
-            incomplete = sorted([*incomplete, IncompleteShard(uri, damage or "", retryable)])[:NAMED]
-    rows = {name: dataset.count_rows() for name, dataset in opened.items()}
+    mine = {name: rows.get(output.bundle_id, []) for name, rows in found.items()}
+    sizes = {name: _parquet(listed(output.root, f"{name}/bundle={output.bundle_id}", output.storage)) for name in TABLES}
+    counts = {name: sum(row["images"] for row in mine[name]) for name in TABLES}
     return PartitionSummary(
         bundle_id=output.bundle_id,
-        tables=tuple(TableSummary(name, len(files), sum(files.values()), rows[name]) for name, files in tables.items()),
-        verdicts=summed(VerdictCount.of(*row) for row in _rows(opened["attributions"], "verdict", "source", "family", "reason")),
-        rejects=summed(RejectCount(stage, reason, 1) for stage, reason in _rows(opened["rejects"], "stage", "reason")),
-        shards=rows["shards"],
-        complete=complete,
-        incomplete_shards=tuple(incomplete),
+        tables=tuple(TableSummary(name, len(files), sum(files), counts[name]) for name, files in sizes.items()),
+        verdicts=summed(VerdictCount(**row) for row in mine["attributions"]),
+        rejects=summed(RejectCount(**row) for row in mine["rejects"]),
+        shards=counts["shards"],
+        complete=sum(row["images"] for row in mine["shards"] if row["complete"]),
+        incomplete_shards=tuple(IncompleteShard(**row) for row in mine["incomplete"]),
+        scored=scored_by(output),
     )
 
 
-def _rows(dataset: ds.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:
-    batch: pa.RecordBatch
-    for batch in dataset.to_batches(columns=list(columns)):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+def _parquet(files: Mapping[str, int | None]) -> list[int]:
+    """Bytes of the tables' files in a folder."""
+    return [size for name, size in files.items() if name.endswith(".parquet") and size is not None]

@@ -89,6 +89,15 @@ def worker_processes(options: PipelineOptions) -> int:
     return cores() if wanted == 0 else int(wanted or 1)
 
 
+def workers(name: str, beam_options: Sequence[str]) -> int:
+    """Workers of runner ``name`` among which shards are dealt out, as far as its options tell; else 1."""
+    options = pipeline_options(name, beam_options)
+    if RUNNERS[name].local:
+        return worker_processes(options)
+    told = options.get_all_options(retain_unknown_options=True)
+    return max(1, *(int(told.get(option) or 1) for option in ("parallelism", "max_num_workers")))
+
+
 def worker_threads(asked: int | None, name: str, beam_options: Sequence[str]) -> int | None:
     """Threads that compute in one worker of runner ``name``: as asked, else its share of this machine's cores."""
     if asked is not None or not RUNNERS[name].local:

@@ -268,6 +268,16 @@ class AuditConfig(Command):
     ] = None
     seed: Annotated[Seed, Stated.IF_GIVEN] = 0
     image_column: ImageColumn = ()
+    c2pa_trust: Annotated[
+        str | None,
+        Option(
+            "Call C2PA manifests valid for whose signers these certificates vouch: a PEM file or its URL, such as C2PA's own "
+            "trust list. An output keeps to one list.",
+            "FILE.pem",
+            DATA,
+            usual="none: no manifest is more than unverified",
+        ),
+    ] = None
     retry_rejects: Annotated[
         str | None,
         Option(
@@ -277,6 +287,13 @@ class AuditConfig(Command):
             choices=("read", "decode", "compute"),
         ),
     ] = None
+    dry_run: Annotated[
+        bool,
+        Option(
+            "Compute a few images, and say what the audit would take: images, hours, files, bytes, requests. Nothing is written.",
+            panel=RUNS,
+        ),
+    ] = False
     fail_if: Annotated[
         tuple[Condition, ...],
         Option(

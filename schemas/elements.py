@@ -100,6 +100,24 @@ class Shard:
         return (*columns, *limits)
 
 
+class Portion(NamedTuple):
+    """Every so many slices of a shard: what one worker computes of it.
+
+    Attributes:
+        shard: that.
+        part: the first of its slices, from 0.
+        parts: in how many portions the shard is dealt out: each ``parts``-th slice is of this one.
+    """
+
+    shard: Shard
+    part: int = 0
+    parts: int = 1
+
+    def has(self, index: int) -> bool:
+        """Whether slice ``index`` is of this portion."""
+        return index % self.parts == self.part
+
+
 class EncodedImage(NamedTuple):
     """One image as the shard holds it.
 

@@ -6,6 +6,7 @@ import json
 import types
 import typing
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from causalprint.schemas.names import well_formed
@@ -106,21 +107,26 @@ def _fitting(kinds: tuple[Any, ...], data: object) -> Any:
     """Of several kinds the first that knows every key of ``data``; else the first."""
     keys = set(data) if isinstance(data, dict) else set()
     records = (kind for kind in kinds if is_dataclass(kind) or hasattr(kind, "_fields"))
-    return next((kind for kind in records if keys <= typing.get_type_hints(kind).keys()), kinds[0])
+    return next((kind for kind in records if keys <= _fields_of(kind)[0].keys()), kinds[0])
 
 
 def _record(kind: Any, data: object, place: _Place) -> object:
     values = typing.cast("dict[str, object]", _expect(dict, data, place))
-    hints = typing.get_type_hints(kind)
-    if is_dataclass(kind):
-        optional = {field.name for field in fields(kind) if field.default is not MISSING or field.default_factory is not MISSING}
-    else:
-        optional = set(kind._field_defaults)
+    hints, optional = _fields_of(kind)
     if unknown := sorted(map(str, values.keys() - hints.keys())):
         raise ValueError(f"{place}: {unknown[0]!r} is unknown; {kind.__name__} has {', '.join(hints)}")
     if missing := sorted(hints.keys() - optional - values.keys()):
         raise ValueError(f"{place}: {missing[0]!r} is missing")
     return kind(**{name: _convert(hints[name], value, place.key(name)) for name, value in values.items()})
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """The types of a record's fields by name, and which of them may be left out."""
+    if is_dataclass(kind):
+        told = (field for field in fields(kind) if field.default is not MISSING or field.default_factory is not MISSING)
+        return typing.get_type_hints(kind), frozenset(field.name for field in told)
+    return typing.get_type_hints(kind), frozenset(kind._field_defaults)
 
 
 def _expect(kind: type, data: object, place: _Place) -> object:

@@ -31,6 +31,24 @@ class FileDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongNames:
+    """How many names a bundle gives wrongly, by images that its training held out.
+
+    Attributes:
+        target: the share of names that may be wrong.
+        limit: the least probability of a name at which no more are.
+        names, wrong: names that it gives there, and those of them that are wrong.
+        at_most: one-sided 95 % upper bound of the share that is wrong.
+    """
+
+    target: float
+    limit: float
+    names: int
+    wrong: int
+    at_most: float
+
+
+@dataclass(frozen=True, slots=True)
 class Scoring:
     """How stored fingerprints got verdicts: with the bundle of the run, all that these depend on.
 
@@ -40,6 +58,7 @@ class Scoring:
         prior: what verdicts and probabilities take for granted.
         estimated_from: rows that the prior was estimated from; 0 where it was given.
         minimum_probability: of a generator, or of a family, to be named.
+        wrong_names: what that was chosen by; ``None`` where it was given, or is the bundle's.
     """
 
     embeddings: str
@@ -47,6 +66,7 @@ class Scoring:
     prior: Prior
     estimated_from: int
     minimum_probability: float
+    wrong_names: WrongNames | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +83,7 @@ class Run:
         residual_digests: its weights.
         device: what computed it.
         left_out: what the inputs match and what is no shard, by kind.
+        c2pa_trust: SHA-256 of the certificates that C2PA manifests were checked against; ``None`` without any.
         scoring: where fingerprints of an earlier audit got verdicts, whose and how; ``None`` of an audit.
         forgets: whether it computed nothing and erased rows; all else is then that of the run before by the same bundle, but the
             accounts, which are all that the bundle has.
@@ -77,6 +98,7 @@ class Run:
     residual_digests: tuple[FileDigest, ...] = ()
     device: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    c2pa_trust: str | None = None
     scoring: Scoring | None = None
     forgets: bool = False
 

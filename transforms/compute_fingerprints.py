@@ -135,6 +135,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
         batch_size: images under way at any time.
         threads: in which a worker decodes and computes; ``None`` takes every core.
+        anchors: certificates by which C2PA manifests are valid, PEM.
     """
 
     bundle: str | None = None
@@ -142,6 +143,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
     device: str = "auto"
     batch_size: int = BATCH_SIZE
     threads: int | None = None
+    anchors: str = ""
 
     @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FingerprintedSlice]:
@@ -151,7 +153,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         """What a worker computes with: the bundle on its device, a pool, and processes that decode."""
         fingerprinter = Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
         fingerprinter.keep_canary()
-        pool, apart = thread_pool(self.threads), DecoderProcesses().decode
+        pool, apart = thread_pool(self.threads), DecoderProcesses(anchors=self.anchors).decode
         return partial(contained, fingerprinter=fingerprinter, pool=pool, batch_size=self.batch_size, decode=apart)
 
 
@@ -280,11 +282,12 @@ def _claim_columns(claims: Claims) -> dict[str, Any]:
 
 
 def _embedding_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    """A row of table ``embeddings``: null where the image is too small, and a scalar also where it is not finite."""
+    """A row of table ``embeddings``: null where the image is too small, and what is measured also where it is not finite."""
     key = _key(images, row) | {"crops": row.crops}
     if row.fingerprints is None:
         return key
     found = row.fingerprints
     scalars = {"residual_energy": found.residual_energy, **found.scalars, "stability": found.stability}
     finite = {name: float(value[0]) for name, value in scalars.items() if np.isfinite(value[0])}
-    return key | {"fingerprint": found.fingerprint[0]} | finite
+    spectrum = {"spectrum": found.spectrum[0]} if np.isfinite(found.spectrum).all() else {}
+    return key | {"fingerprint": found.fingerprint[0]} | spectrum | finite

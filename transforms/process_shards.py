@@ -1,11 +1,11 @@
 """The slice engine: shards are read as slices, computed and written, unless an earlier run did it, and their accounts closed.
 
-``Skip shards | ReadImageShards | Skip slices | compute | write | CloseAccounts``
+``DealShards | Skip shards | ReadImageShards | Skip slices | compute | write | CloseAccounts``
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,8 @@ from apache_beam.utils.shared import Shared
 
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import Slicing
-from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.schemas.elements import ImageSlice
+from causalprint.transforms.deal_shards import DealShards, Planned
 from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
@@ -29,27 +30,28 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     """What is committed is not computed again, and of a closed shard not even read.
 
     Attributes:
-        shards: the input.
+        planned: the input.
         output: where slices and accounts are written, and those of earlier runs lie; its storage options also reach the shards.
         slicing: where shards are cut.
         compute: slices to what ``write`` takes.
         write: writes one of them; see :func:`~causalprint.transforms.tables.write_tables.write_counted`.
         retry: a stage; slices of which images were rejected there are computed again.
+        workers: among which shards are dealt out.
     """
 
-    shards: Sequence[Shard]
+    planned: Planned
     output: Output
     slicing: Slicing
     compute: beam.PTransform[PCollection[ImageSlice], PCollection[Any]]
     write: Callable[[Any, Output], SliceReceipt]
     retry: str | None = None
+    workers: int = 1
 
     def expand(self, root: PBegin) -> PCollection[ShardAccount]:
         """One account a shard, once it is written."""
         skip = partial(Skip, output=self.output, retry=self.retry, shared=Shared())
-        # Shards are dealt out here, once; from here to the receipts nothing is shuffled, so a slice stays in its worker.
-        matched = root | "MatchShards" >> beam.Create(self.shards, reshuffle=False) | "Deal" >> beam.Reshuffle()
-        shards = matched | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
+        dealt = root | DealShards(self.planned, self.output, self.workers)
+        shards = dealt | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
         read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
         slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)
         computed = slices.to_do | "Compute" >> self.compute

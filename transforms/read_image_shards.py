@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from causalprint.schemas.config import DEFAULT_READING, NO_OPTIONS, ReadOptions, Slicing, Storage
-from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.schemas.elements import ImageSlice, Portion, Shard
 from causalprint.transforms.counting import at, count
 from causalprint.transforms.formats.slices import read_slices
 
 
+class _Read(NamedTuple):
+    """A slice, and the seconds that reading it took."""
+
+    images: ImageSlice
+    seconds: float
+
+
 @dataclass
 class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice]]):
-    """Reads every shard as slices; see :func:`~causalprint.transforms.formats.slices.read_slices`.
+    """Reads every shard, or portion of one, as slices; see :func:`~causalprint.transforms.formats.slices.read_slices`.
 
-    A worker reads one slice after another, and what follows takes each before the next is read.
+    While what follows takes a slice, the next one is read: a worker holds two. Of a portion the whole shard is read, for only
+    its bytes tell where slices are cut, and its other slices are let go of.
 
     Attributes:
         bundle_id: names the slices.
@@ -40,13 +50,25 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
         """Shards to their slices."""
         return pcoll | beam.FlatMap(self._read).with_output_types(ImageSlice)
 
-    def _read(self, shard: Shard) -> Iterator[ImageSlice]:
+    def _read(self, given: Shard | Portion) -> Iterator[ImageSlice]:
+        slices = self._timed(given if isinstance(given, Portion) else Portion(given))
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(next, slices, None)
+            while (read := coming.result()) is not None:
+                coming = reader.submit(next, slices, None)
+                count(read_ms=1000 * read.seconds)
+                yield read.images
+
+    def _timed(self, portion: Portion) -> Iterator[_Read]:
+        uri = portion.shard.uri
         began = time.perf_counter()
-        at(f"{shard.uri}: reading its first slice")
-        for images in read_slices(shard, self.bundle_id, self.slicing, self.storage, self.options):
+        at(f"{uri}: reading its first slice")
+        try:
+            for images in read_slices(portion.shard, self.bundle_id, self.slicing, self.storage, self.options):
+                if images.retryable or portion.has(images.index):
+                    at("")
+                    yield _Read(images, time.perf_counter() - began)
+                    began = time.perf_counter()
+                at(f"{uri}: reading what follows its slice {images.index}")
+        finally:
             at("")
-            count(read_ms=1000 * (time.perf_counter() - began))
-            yield images
-            at(f"{shard.uri}: reading what follows its slice {images.index}")
-            began = time.perf_counter()
-        at("")

@@ -241,9 +241,9 @@ def _read(source: Stored, receipt: SliceReceipt, table: str, *columns: str) -> p
         raise FileNotFoundError(f"{file.path} is missing; run causalprint verify --repair, and the audit again")
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise ValueError(f"{file.path} is not what its audit wrote; run causalprint verify --deep --repair, and the audit again")
-    table = read_parquet(data, columns).combine_chunks()
-    batches = table.to_batches()
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
+    rows = read_parquet(data, columns).combine_chunks()
+    batches = rows.to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], rows.schema)
 
 
 def _in_order(embeddings: pa.RecordBatch, images: pa.RecordBatch, where: str) -> Mask:

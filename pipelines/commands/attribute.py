@@ -46,4 +46,10 @@ def _print(found: ScoringReport, out: Console) -> None:
     estimated = f", estimated from {scoring.estimated_from:,} images" if scoring.estimated_from else ""
     out.print(f"prior: {scoring.prior}{estimated}", soft_wrap=True)
     out.print(f"embeddings of {scoring.embeddings}, verdicts as bundle {found.bundle_id}", soft_wrap=True)
+    if wrong := scoring.wrong_names:
+        out.print(
+            f"named from probability {wrong.limit:g} on: of {wrong.names:,} names of held-out images {wrong.wrong:,} are wrong; "
+            f"at most {wrong.at_most:.1%} of such names are (95 %), and of images of other origins it may be more",
+            soft_wrap=True,
+        )
     print_report(found, out)

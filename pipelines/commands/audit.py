@@ -10,6 +10,8 @@ from causalprint.pipelines.audit import Plan, execute, plan
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.console import new_table
+from causalprint.pipelines.forecast import forecast
+from causalprint.pipelines.forecast import show as show_forecast
 from causalprint.pipelines.progress import display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
 from causalprint.pipelines.runners import RUNNERS, ships_package
@@ -32,6 +34,10 @@ def audit(config: AuditConfig, session: Session) -> int:
     The same command resumes an audit that was stopped, and reads only what is new in one that was finished. Options for Beam
     follow two dashes: causalprint audit … -- --direct_num_workers=4. An audit of fewer than 50 images prints a row an image.
     """
+    if config.dry_run:
+        with session.log.status("computing a few images"):
+            foreseen = forecast(plan(config))
+        return session.present(foreseen, show_forecast)
     found, planned = run_audit(config, session)
 
     def show(found: AuditReport, out: Console) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.progress import Status, follow, watched
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads
+from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads, workers
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.losses import Losses, ReasonCount
 from causalprint.transforms.counting import Tally
@@ -100,6 +100,7 @@ def labelled_examples(
     from causalprint.models.residuals import load_residual
     from causalprint.pipelines.labelled.reader import LabelledReader
     from causalprint.transforms.compute_features import ComputeFeatures, feature_key
+    from causalprint.transforms.deal_shards import Planned
     from causalprint.transforms.feature_files import feature_output, read_examples, write_features
     from causalprint.transforms.match_shards import match_shards
     from causalprint.transforms.process_shards import ProcessShards
@@ -120,8 +121,9 @@ def labelled_examples(
             report(f"features: {status}")
 
     threads = worker_threads(config.threads, config.runner, config.beam_options)
+    dealt = workers(config.runner, config.beam_options)
     compute = ComputeFeatures(config.extraction, config.device, threads)
-    process = ProcessShards(shards, output, config.slicing, compute, write_features)
+    process = ProcessShards(Planned(tuple(shards)), output, config.slicing, compute, write_features, workers=dealt)
     with watched(shards, local=RUNNERS[config.runner].local) as follower:
         state = follow(lambda: run_pipeline(config.runner, config.beam_options, lambda root: root | process), follower, show)
     damage = []

@@ -20,6 +20,7 @@ from causalprint.pipelines.progress import watched
 from causalprint.pipelines.runners import RUNNERS, pipeline_options
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.transforms.counting import NAMESPACE, Tally
+from causalprint.transforms.deal_shards import Planned
 from causalprint.transforms.formats.members import read_member
 from causalprint.transforms.tables.write_manifest import read_manifest
 from tests.audits import command, jpeg, photographs_tar, tar
@@ -77,7 +78,7 @@ def test_the_metrics_of_a_run_and_the_live_counts_are_the_totals_of_its_manifest
         planned = plan(config)
         options = pipeline_options(config.runner, beam_options)
         root = beam.Pipeline(runner=RUNNERS[config.runner].create(options), options=options)
-        build(root, planned)
+        build(root, planned, Planned(planned.shards))
         with watched(planned.shards, local=True) as follower:
             result = root.run()
             result.wait_until_finish()

@@ -250,7 +250,7 @@ def test_a_filter_tells_which_row_groups_have_an_image(copy: Path) -> None:
     (path,) = copy.glob("images/*/pack-*.parquet")
     for image_id, excludes in ((ids[0], False), ("f" * 64, True)):
         probe = f"SELECT bloom_filter_excludes FROM parquet_bloom_probe('{path}', 'image_id', '{image_id}')"
-        assert duckdb.sql(probe).fetchall() == [(excludes,)]
+        assert duckdb.execute(probe).fetchall() == [(excludes,)]
 
 
 def test_on_an_object_store_the_bytes_are_those_of_a_disk(s3_store: ObjectStore, whole: Path, copy: Path) -> None:

@@ -100,7 +100,7 @@ def test_every_reject_says_where_why_and_which_bytes(computed: FingerprintedSlic
 def test_an_image_that_is_too_small_keeps_its_row_without_a_fingerprint(computed: FingerprintedSlice) -> None:
     row = computed.embeddings.to_pylist()[2]
     assert row["crops"] == 0
-    values = ("fingerprint", "residual_energy", "rgb_bias", "dft_peak", "dct_blockiness", "qft_share", "stats_kurtosis")
+    values = ("fingerprint", "residual_energy", "rgb_bias", "dft_peak", "dct_blockiness", "qft_share", "spectrum")
     assert all(row[name] is None for name in values)
     others = computed.embeddings.filter(pa.compute.greater(computed.embeddings.column("crops"), 0))
     assert others.column("fingerprint").null_count == others.column("residual_energy").null_count == 0

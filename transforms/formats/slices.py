@@ -55,9 +55,9 @@ def read_slices(
     pending = _Pending()
     end: ShardDamageError | None = None
     certain = True
+    source: ShardSource | None = None
     try:
         source = ShardSource(shard, storage, options)
-        source.check_generation()
         for item in chosen_items(tell_nested(FORMATS[shard.format].read(source, options), shard), shard):
             if pending.is_full_for(item, slicing):
                 source.check_generation()
@@ -76,11 +76,11 @@ def read_slices(
         logger.exception("reading %s failed", shard.uri)
         message = f"the reader failed, {type(error).__name__}: {error}; please report this"
         end = ShardDamageError(scrubbed(message), retryable=True)
-    if end is None or not end.retryable:
-        try:
+    try:
+        if source is not None:
             source.check_generation()
-        except ShardDamageError as error:
-            end = error
+    except ShardDamageError as error:  # which also explains why it could not be read
+        end = error
     if end is not None and end.retryable:
         pending = _Pending()
     yield pending.as_slice(shard, bundle_id, index, last=True, end=end)

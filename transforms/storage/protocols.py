@@ -49,11 +49,12 @@ LIBHDFS = (
     "hdfs:// needs libhdfs and a Java virtual machine: install Hadoop's client, set JAVA_HOME and HADOOP_HOME, and CLASSPATH to "
     "what `hadoop classpath --glob` prints; or give webhdfs://HOST:PORT/PATH, which needs neither"
 )
+_LISTINGS = {"use_listings_cache": True, "listings_expiry_time": 60, "skip_instance_cache": True}
 CHAINED = re.compile(r"^[\w+.-]+::|::[\w+.-]+://")
 PIPE_URL = re.compile(r"[a-z][a-z0-9+]*://[^\s'\"|;]+")
 
 
-def opened(uri: str, storage: Storage, *, patient: bool = False) -> Any:
+def opened(uri: str, storage: Storage, *, patient: bool = False, listings: bool = False) -> Any:
     """The fsspec filesystem that speaks the protocol of ``uri``; see :func:`~causalprint.transforms.storage.storage.filesystem`.
 
     Raises:
@@ -77,7 +78,8 @@ def opened(uri: str, storage: Storage, *, patient: bool = False) -> Any:
         raise ValueError(f"{public(uri)!r}: credentials stand in --storage-options @FILE, never in a URL of {protocol}://")
     hide(parsed := json.loads(storage.options))
     given = options_for(parsed, name)
-    options = ({} if protocol == "file" else {"use_listings_cache": False}) | given
+    listed: dict[str, Any] = _LISTINGS if listings else {"use_listings_cache": False}
+    options = ({} if protocol == "file" else listed) | given
     if protocol == "s3" and not patient:  # one layer of retries, ours, unless somebody asks for botocore's
         options["config_kwargs"] = {"retries": {"total_max_attempts": 1}} | given.get("config_kwargs", {})
     try:

@@ -54,8 +54,8 @@ class StoredFile(NamedTuple):
         return bare(self.path).rsplit("/", 1)[0]
 
 
-def filesystem(uri: str, storage: Storage, *, patient: bool = False) -> tuple[Any, str]:
-    """The fsspec filesystem of ``uri``, without a cache of listings, and the path of ``uri`` in it.
+def filesystem(uri: str, storage: Storage, *, patient: bool = False, listings: bool = False) -> tuple[Any, str]:
+    """The fsspec filesystem of ``uri`` and the path of ``uri`` in it.
 
     A local path is absolute and without ``.`` and ``..``, so that one file has one URI; remote ones may mean those literally.
     Where a local name is no UTF-8, the path is its bytes as Python has them, and ``uri`` may be the text that tables hold.
@@ -64,12 +64,14 @@ def filesystem(uri: str, storage: Storage, *, patient: bool = False) -> tuple[An
         uri: a URL or a local path.
         storage: fsspec options.
         patient: leave the library's own retries on, for whoever uses the filesystem without :func:`~.retries.retried`.
+        listings: a filesystem of its own that remembers for a minute what it listed, for whoever opens many files again and
+            again; by default nothing is remembered.
 
     Raises:
         ImportError: the package that speaks the protocol is not installed.
         ValueError: no filesystem speaks the protocol, or it does not take these options.
     """
-    fs = opened(uri, storage, patient=patient)
+    fs = opened(uri, storage, patient=patient, listings=listings)
     path: str = fs._strip_protocol(uri)  # noqa: SLF001 - fsspec's own documented way
     return fs, _straight(raw_path(path)) if is_local(uri) else path
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -83,7 +83,7 @@ def tidy(output: Output) -> list[str]:
     folders = {table: f"{table}/bundle={output.bundle_id}" for table in own_tables(output)}
     sizes = {table: listed(output.root, folder, output.storage) for table, folder in folders.items()}
     by_name = {
-        table: {name.removesuffix(SUFFIX): size for name, size in found.items() if name.endswith(SUFFIX)}
+        table: {name.removesuffix(SUFFIX): size for name, size in found.items() if name.endswith(SUFFIX) and size is not None}
         for table, found in sizes.items()
     }
     packs = read_packs(output)
@@ -101,7 +101,7 @@ def tidy(output: Output) -> list[str]:
     return removed
 
 
-def check_whole(output: Output, packs: Packs, sizes: Callable[[str], dict[str, int | None]]) -> None:
+def check_whole(output: Output, packs: Packs, sizes: Callable[[str], Mapping[str, int]]) -> None:
     """Makes sure that packs have all of their files.
 
     Raises:

@@ -103,7 +103,7 @@ class Ledger:
     def _gap(self) -> str | None:
         if self.longest is None:
             return f"the slice that ends the shard is missing, after slice {self.present.bit_length() - 1}"
-        if self.shortest != self.longest:
+        if self.shortest != self.longest and not self.retryable:  # else it was read in portions, and not all were read as far
             return f"the shard ends twice, after {self.shortest} slices and after {self.longest}"
         missing = ~self.present & ((1 << self.longest) - 1)
         if missing:

@@ -13,7 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.shared import Shared
 
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt, receipt_of
-from causalprint.schemas.elements import ImageSlice, Shard
+from causalprint.schemas.elements import ImageSlice, Portion, Shard
 from causalprint.transforms.counting import count
 from causalprint.transforms.tables.close_accounts import write_or_leave
 from causalprint.transforms.tables.committed import closed, committed_from, walk
@@ -57,14 +57,19 @@ def skip_slice(source: ImageSlice, output: Output, stored: Stored | None = None)
     yield receipt_of(replace(source, index=index, slice_id=source.shard.slice_id(output.bundle_id, index)))
 
 
-def pass_shard(shard: Shard, output: Output, stored: Stored | None = None) -> Iterator[Shard | TaggedOutput]:
-    """The shard where it is to be read, else its account under the tag :data:`DONE`; counts what is kept."""
-    account = skip_shard(shard, output, stored)
+def pass_shard(portion: Portion, output: Output, stored: Stored | None = None) -> Iterator[Portion | TaggedOutput]:
+    """The portion where its shard is to be read, else the account under the tag :data:`DONE`, once; counts what is kept."""
+    account = skip_shard(portion.shard, output, stored)
     if account is None:
-        yield shard
-        return
+        yield portion
+    elif portion.part == 0:
+        yield kept(account)
+
+
+def kept(account: ShardAccount) -> TaggedOutput:
+    """An account of an earlier run, under the tag :data:`DONE`; counts what is kept."""
     count(kept=account.seen, shards=1, shard_bytes=account.size, kept_bytes=account.size)
-    yield TaggedOutput(DONE, account)
+    return TaggedOutput(DONE, account)
 
 
 def pass_slice(source: ImageSlice, output: Output, stored: Stored | None = None) -> Iterator[ImageSlice | TaggedOutput]:

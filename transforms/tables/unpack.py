@@ -100,7 +100,7 @@ def _kept(
 def _written(item: Item, output: Output) -> SliceReceipt:
     """The receipt of a slice, once it has files of its own."""
     receipt = from_json(SliceReceipt, item.record)
-    told = next((rows.schema.metadata for rows in item.tables.values()), {})
+    told: Mapping[bytes, bytes] = next((rows.schema.metadata for rows in item.tables.values()), {})
     tables = {
         table: item.tables[table] if table in item.tables else _without_rows(table, told)
         for table in ((output.mark,) if output.scored else output.tables)

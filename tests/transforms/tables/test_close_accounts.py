@@ -125,6 +125,7 @@ def test_an_account_is_complete_only_with_every_slice_to_the_last(present: set[i
         ([receipt_of(0, last=True), receipt_of(1, last=True)], "the shard ends twice, after 1 slices and after 2"),
         ([receipt_of(0, last=True), receipt_of(1)], "slice 1 lies beyond the shard's end, after 1 slices"),
         ([receipt_of(0), unread_at(2)], "lost; slice 1 is missing"),
+        ([receipt_of(0), receipt_of(2, last=True), unread_at(1)], "lost; slice 1 is missing"),
     ],
 )
 def test_what_is_missing_is_said(receipts: list[SliceReceipt], damage: str) -> None:

@@ -1,0 +1,268 @@
+"""What an audit will cost, before anything is spent: ``causalprint audit … --dry-run``.
+
+A few images are read and computed with the run's own bundle, device and threads, and a forecast is made of them. Nothing is
+written.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
+
+from causalprint.pipelines.console import new_table
+from causalprint.pipelines.progress import duration
+from causalprint.pipelines.runners import RUNNERS, worker_threads, workers
+from causalprint.schemas.config import DEFAULT_READING, NO_OPTIONS, Slicing, Storage
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from causalprint.pipelines.audit import Plan
+    from causalprint.schemas.elements import AttributedSlice, ImageSlice, Shard
+    from causalprint.transforms.tables.output import Output
+
+SAMPLED_SHARDS = 16
+SAMPLED_IMAGES = 96
+"""Images in all that are read and computed."""
+WARMING = 4
+"""Images that are computed first and do not count: the first take longer."""
+ASKED_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What an audit will come to. Images are estimated unless ``counted``, and all that follows from them.
+
+    Attributes:
+        output, bundle_id, device: as of the run.
+        shards, bytes: of the input.
+        kept: shards that the output holds already; what follows is of the others.
+        images: to be computed.
+        counted: whether they were counted and not estimated.
+        sampled_images, sampled_shards: from which the rest is estimated.
+        seconds_an_image: by the clock, with all ``threads`` at work: decoded, computed and attributed; as measured here, now.
+        threads: that decode and compute in all workers together.
+        start_seconds: to load the bundle, once a worker.
+        seconds: of the whole run on this machine; ``None`` where the runner takes others.
+        core_hours: processor cores times hours that they are held, with cores as of this machine.
+        gpu_hours: hours that a device as of this machine is held; ``None`` without one.
+        files, output_bytes: of the tables.
+        requests: to the object stores of input and output; 0 where both are disks.
+    """
+
+    output: str
+    bundle_id: str
+    device: str
+    shards: int
+    bytes: int
+    kept: int
+    images: int
+    counted: bool
+    sampled_images: int
+    sampled_shards: int
+    seconds_an_image: float
+    threads: int
+    start_seconds: float
+    seconds: float | None
+    core_hours: float
+    gpu_hours: float | None
+    files: int
+    output_bytes: int
+    requests: int
+
+
+class _Size(NamedTuple):
+    """What a shard holds: images, and whether they were counted."""
+
+    images: float
+    counted: bool
+
+
+class _Speed(NamedTuple):
+    """What computing a few images took and gave."""
+
+    images: int
+    seconds: float
+    start_seconds: float
+    device: str
+    attributed: tuple[AttributedSlice, ...]
+
+
+def forecast(planned: Plan) -> Forecast:
+    """Reads and computes a few images of what is to be done.
+
+    Raises:
+        ImportError, ValueError, OSError: what the audit would raise before its first image.
+    """
+    config, output = planned.config, planned.output
+    to_do = _to_do(planned.shards, output, config.retry_rejects)
+    asked = random.Random(0).sample(to_do, min(len(to_do), SAMPLED_SHARDS))  # noqa: S311 - no secret
+    heads = [_head(shard, output, config.storage, ceil(SAMPLED_IMAGES / len(asked))) for shard in asked]
+    sizes = _sizes(to_do, dict(zip((shard.uri for shard in asked), map(_size, heads), strict=True)))
+    images = round(sum(size.images for size in sizes))
+    threads = worker_threads(config.threads, config.runner, config.beam_options) or os.cpu_count() or 1
+    at_work = threads * workers(config.runner, config.beam_options)
+    speed = _measure(planned, heads, at_work)
+    an_image = speed.seconds / max(1, speed.images)
+    per_slice = [_slices(shard, size.images, planned.slicing) for shard, size in zip(to_do, sizes, strict=True)]
+    files, size = _written(speed.attributed, images, sum(per_slice), len(to_do), output)
+    seconds = speed.start_seconds + images * an_image
+    return Forecast(
+        output=config.output,
+        bundle_id=planned.run.bundle_id,
+        device=speed.device,
+        shards=len(planned.shards),
+        bytes=sum(shard.size for shard in planned.shards),
+        kept=len(planned.shards) - len(to_do),
+        images=images,
+        counted=all(each.counted for each in sizes),
+        sampled_images=speed.images,
+        sampled_shards=len(asked),
+        seconds_an_image=an_image,
+        threads=at_work,
+        start_seconds=speed.start_seconds,
+        seconds=seconds if RUNNERS[config.runner].local else None,
+        core_hours=seconds * at_work / 3600,
+        gpu_hours=seconds / 3600 if speed.device.startswith("cuda") else None,
+        files=files,
+        output_bytes=size,
+        requests=_requests(to_do, per_slice, files, output),
+    )
+
+
+def show(found: Forecast, out: Console) -> None:
+    """Prints it."""
+    about = "" if found.counted else "about "
+    out.print(
+        f"{found.shards:,} shards of {found.bytes:,} bytes, of which {found.output} holds {found.kept:,} already", soft_wrap=True
+    )
+    table = new_table("the audit of the others would take", numbers=("forecast",))
+    table.add_row("images", f"{about}{found.images:,}")
+    table.add_row(f"seconds an image, {found.threads} threads, {found.device}", f"{found.seconds_an_image:.3f}")
+    if found.seconds is not None:
+        table.add_row("time on this machine", duration(found.seconds))
+    table.add_row("core-hours, with cores as here", f"{found.core_hours:,.2f}")
+    if found.gpu_hours is not None:
+        table.add_row("GPU-hours, with a device as here", f"{found.gpu_hours:,.2f}")
+    table.add_row("files", f"{found.files:,}")
+    table.add_row("bytes of tables", f"{found.output_bytes:,}")
+    if found.requests:
+        table.add_row("requests to object stores", f"{found.requests:,}")
+    out.print(table)
+    out.print(
+        f"measured on {found.sampled_images:,} images of {found.sampled_shards:,} shards; nothing was written", soft_wrap=True
+    )
+
+
+def _to_do(shards: Sequence[Shard], output: Output, retry: str | None) -> list[Shard]:
+    """The shards that an audit would read."""
+    from causalprint.transforms.tables.committed import closed
+    from causalprint.transforms.tables.stored import Stored
+
+    stored = Stored(output, retry)
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        done = pool.map(lambda shard: closed(output, shard, stored) is not None, shards)
+        return [shard for shard, is_done in zip(shards, done, strict=True) if not is_done]
+
+
+def _head(shard: Shard, output: Output, storage: Storage, images: int) -> ImageSlice:
+    """The first images of a shard."""
+    from causalprint.transforms.formats.slices import read_slices
+
+    return next(read_slices(shard, output.bundle_id, Slicing(images), storage))
+
+
+def _size(head: ImageSlice) -> _Size:
+    """How many images are in the shard that begins so, by the bytes that these take in it."""
+    if head.last or not head.images:
+        return _Size(head.seen, counted=head.last)
+    last = head.images[-1]
+    in_order = head.shard.format in ("tar", "tfrecord")  # there, the offset of an image is its byte
+    taken = last.offset + len(last.data) if in_order else sum(len(image.data) for image in head.images)
+    estimate = head.seen * max(1.0, head.shard.size / max(1, taken))
+    return _Size(min(estimate, head.shard.limit or estimate), counted=False)
+
+
+def _sizes(shards: Sequence[Shard], known: dict[str, _Size]) -> list[_Size]:
+    """How many images are in each shard: those of shards that were not looked at, by their bytes."""
+    looked = [shard for shard in shards if shard.uri in known]
+    a_byte = sum(known[shard.uri].images for shard in looked) / max(1, sum(shard.size for shard in looked))
+
+    def guess(shard: Shard) -> _Size:
+        if shard.drawn:
+            return _Size(shard.limit or 0, counted=True)
+        return _Size(min(shard.size * a_byte, shard.limit or float("inf")), counted=False)
+
+    return [known.get(shard.uri) or guess(shard) for shard in shards]
+
+
+def _measure(planned: Plan, heads: Sequence[ImageSlice], threads: int) -> _Speed:
+    """Computes them as a worker does."""
+    from causalprint.models.features import pick_device
+    from causalprint.transforms.attribute_sources import AttributeSources
+    from causalprint.transforms.compute_fingerprints import ComputeFingerprints
+
+    config = planned.config
+    began = time.monotonic()
+    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
+    compute = fingerprints.load()
+    attribute = AttributeSources(config.bundle, config.residual, config.prior).load()
+    start = time.monotonic() - began
+    for head in heads[:1]:
+        compute(replace(head, images=head.images[:WARMING]))
+    began = time.monotonic()
+    attributed = tuple(attribute(compute(head)) for head in heads)
+    return _Speed(sum(head.seen for head in heads), time.monotonic() - began, start, str(pick_device(config.device)), attributed)
+
+
+def _slices(shard: Shard, images: float, slicing: Slicing) -> int:
+    return max(1, ceil(images / slicing.images), ceil(shard.size / slicing.bytes))
+
+
+def _written(attributed: Sequence[AttributedSlice], images: int, slices: int, shards: int, output: Output) -> tuple[int, int]:
+    """Files of the tables and their bytes: by those of the sample, written to memory, and of files without rows."""
+    import pyarrow as pa
+
+    from causalprint.schemas.records import to_json
+    from causalprint.schemas.tables import TABLES
+    from causalprint.transforms.storage.storage import filesystem
+    from causalprint.transforms.tables.close_accounts import write_account
+    from causalprint.transforms.tables.ledger import Ledger
+    from causalprint.transforms.tables.output import listed
+    from causalprint.transforms.tables.write_tables import encode, stored_table, write_slice
+
+    if not attributed:
+        return 0, 0
+    scratch = replace(output, root=f"memory://forecast-{uuid.uuid4().hex}", storage=NO_OPTIONS)
+    receipts = [write_slice(each, scratch) for each in attributed]
+    for receipt in receipts:
+        write_account(Ledger(receipt.shard).add(receipt).close(output.bundle_id), scratch)
+    sizes = {table: [size or 0 for size in listed(scratch.root, scratch.folder(table), NO_OPTIONS).values()] for table in TABLES}
+    fs, base = filesystem(scratch.root, NO_OPTIONS)
+    fs.rm(base, recursive=True)
+    seen = max(1, sum(receipt.seen for receipt in receipts))
+    record = sum(len(to_json(receipt)) for receipt in receipts) / len(receipts)
+    files, size = shards, shards * sum(sizes["shards"]) / len(receipts)
+    for table in output.tables:
+        rows = pa.RecordBatch.from_pylist([], schema=TABLES[table])
+        fixed = len(encode(stored_table(table, rows, output))) + record * (table == output.mark)
+        held = min(slices, ceil(images * len(sizes[table]) / seen)) if len(sizes[table]) < len(receipts) else slices
+        files += held
+        size += held * fixed + images / seen * max(0.0, sum(sizes[table]) - len(sizes[table]) * fixed)
+    return files, round(size)
+
+
+def _requests(shards: Sequence[Shard], slices: Sequence[int], files: int, output: Output) -> int:
+    """Requests to object stores: blocks that are read, generations that are looked up, files that are written."""
+    from causalprint.transforms.storage.storage import is_local
+
+    read = sum(ceil(shard.size / DEFAULT_READING.block_bytes) for shard in shards if not is_local(shard.uri))
+    looked_up = sum(count for shard, count in zip(shards, slices, strict=True) if not is_local(shard.uri))
+    return read + looked_up + (0 if is_local(output.root) else files)

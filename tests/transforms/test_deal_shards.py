@@ -1,0 +1,71 @@
+"""How shards are dealt out to workers."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.util import assert_that, equal_to
+from hypothesis import given
+from hypothesis import strategies as st
+
+from causalprint.schemas.config import Storage
+from causalprint.schemas.elements import Portion
+from causalprint.transforms.deal_shards import CARRIED, DEALT, DealShards, PlanError, Planned, portions
+from causalprint.transforms.tables.verify import verify
+from tests.outputs import output_at, two_nights
+from tests.outputs import shards as sample_shards
+from tests.samples import sample_shard
+
+SIZES = st.lists(st.integers(0, 10**12), max_size=20)
+
+
+@given(SIZES, st.integers(1, 64))
+def test_each_slice_is_in_one_portion_and_none_is_more_than_its_share(sizes: list[int], workers: int) -> None:
+    shards = [replace(sample_shard(number), size=size) for number, size in enumerate(sizes)]
+    dealt = portions(shards, workers)
+    for shard in shards:
+        mine = [portion for portion in dealt if portion.shard is shard]
+        assert [sum(portion.has(index) for portion in mine) for index in range(100)] == [1] * 100
+        assert len(mine) == workers or shard.size / len(mine) <= sum(sizes) / (DEALT * workers) + 1
+    assert all(one.shard.size / one.parts >= other.shard.size / other.parts for one, other in pairwise(dealt))
+
+
+@given(SIZES)
+def test_one_worker_reads_no_shard_twice(sizes: list[int]) -> None:
+    shards = [replace(sample_shard(number), size=size) for number, size in enumerate(sizes)]
+    assert sorted(portions(shards), key=lambda portion: portion.shard.uri) == sorted(
+        map(Portion, shards), key=lambda portion: portion.shard.uri
+    )
+
+
+def test_however_many_shards_there_are_the_description_of_the_pipeline_stays_small(tmp_path: Path) -> None:
+    output = output_at(tmp_path)
+    signed = replace(sample_shard(10**6), opens="https://host/x.tar?signature=secret")
+    shards = [*sample_shards(CARRIED), signed]
+    planned = Planned.of(shards, output, "run")
+    assert planned.carried == (signed,)
+    assert b"secret" not in gzip.decompress((tmp_path / planned.path).read_bytes())
+    pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+    dealt = pipeline | DealShards(planned, output, workers=3)
+    assert len(pipeline.to_runner_api().SerializeToString()) < 100_000
+    assert_that(dealt, equal_to(portions(shards, 3)))
+    pipeline.run().wait_until_finish()
+    planned.remove(output)
+    assert not (tmp_path / planned.path).exists()
+    with pytest.raises(PlanError, match="run the same command again"):
+        planned.shards(output)
+
+
+def test_what_a_killed_launcher_leaves_of_the_list_is_found(tmp_path: Path) -> None:
+    output = two_nights(tmp_path)
+    planned = Planned.of(list(sample_shards(CARRIED + 1)), output, "run")
+    (finding,) = verify(str(tmp_path), Storage(), repair=True).findings
+    assert (finding.path, finding.kind) == (planned.path, "temporary")
+    assert verify(str(tmp_path), Storage()).findings == ()

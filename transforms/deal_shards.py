@@ -1,0 +1,104 @@
+"""Shards dealt out to workers: the largest first, and in portions where there are fewer of them than would keep all at work."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, PCollection
+
+from causalprint.schemas.elements import Portion, Shard
+from causalprint.schemas.records import from_json, to_json
+from causalprint.transforms.tables.output import Output
+
+DEALT = 4
+"""Portions a worker that shards come to, at least, where one shard has so many slices: the last to end is then soon joined."""
+CARRIED = 2000
+"""Shards that a pipeline's own description carries, some 500 bytes each; services take descriptions of 10 MB."""
+
+
+class PlanError(OSError):
+    """The list of the shards of a run is gone or not as it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The shards of a run, as the description of its pipeline carries them.
+
+    Attributes:
+        carried: those in the description itself: all of a few, and those that a secret opens, which no file may hold.
+        path: below the output's root, of the file with the others; empty where there are none.
+    """
+
+    carried: tuple[Shard, ...]
+    path: str = ""
+
+    @classmethod
+    def of(cls, shards: Sequence[Shard], output: Output, run_id: str) -> Planned:
+        """The shards of a run; where there are many, they are written to a file, which its launcher removes at the end."""
+        if len(shards) <= CARRIED:
+            return cls(tuple(shards))
+        told = [shard for shard in shards if not shard.opens]
+        path = f"runs/.{run_id}.plan.part"
+        output.put(path, gzip.compress(to_json(tuple(told)).encode(), 1, mtime=0))
+        return cls(tuple(shard for shard in shards if shard.opens), path)
+
+    def remove(self, output: Output) -> None:
+        """Removes the file, where there is one."""
+        if self.path:
+            output.remove(self.path)
+
+    def shards(self, output: Output) -> tuple[Shard, ...]:
+        """All of them.
+
+        Raises:
+            PlanError: the file cannot be read.
+        """
+        data = output.get(self.path) if self.path else gzip.compress(b"[]")
+        if data is None:
+            raise PlanError(f"{output.root}/{self.path}, the list of this run's shards, is gone; run the same command again")
+        text = gzip.decompress(data)
+        return (*self.carried, *from_json(tuple[Shard, ...], text, f"{output.root}/{self.path}"))
+
+
+@dataclass
+class DealShards(beam.PTransform[PBegin, PCollection[Portion]]):
+    """All shards of a run as portions, each for one worker.
+
+    Attributes:
+        planned: the shards.
+        output: where the file of their list is.
+        workers: among which they are dealt out.
+    """
+
+    planned: Planned
+    output: Output
+    workers: int = 1
+
+    def expand(self, root: PBegin) -> PCollection[Portion]:
+        """Shards are dealt out here, once; what follows is not shuffled up to the receipts, so a slice stays in its worker."""
+        return (
+            root
+            | "Plan" >> beam.Create([self.planned], reshuffle=False)
+            | "Portions" >> beam.FlatMap(_portions, self.output, self.workers)
+            | "Deal" >> beam.Reshuffle()
+        )
+
+
+def portions(shards: Sequence[Shard], workers: int = 1) -> list[Portion]:
+    """The shards in portions of similar size, the largest first.
+
+    A shard is in as many portions as its bytes are of all bytes' ``DEALT * workers``-th part, but no more than there are
+    workers: each portion is a reading of the whole shard.
+    """
+    share = max(1, sum(shard.size for shard in shards)) / (DEALT * workers)
+    dealt = [(shard, max(1, min(workers, ceil(shard.size / share)))) for shard in shards]
+    each = (Portion(shard, part, parts) for shard, parts in dealt for part in range(parts))
+    return sorted(each, key=lambda portion: -portion.shard.size / portion.parts)
+
+
+def _portions(planned: Planned, output: Output, workers: int) -> Iterator[Portion]:
+    yield from portions(planned.shards(output), workers)
