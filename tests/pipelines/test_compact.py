@@ -19,6 +19,7 @@ from causalprint.schemas.config import Storage
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.ledger import Ledger
+from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.packs import read_packs
 from causalprint.transforms.tables.skip_committed import skip_shard
 from causalprint.transforms.tables.stored import Stored
@@ -89,41 +90,40 @@ def test_rows_receipts_and_accounts_are_the_same_in_few_files(whole: Path, copy:
 def test_a_reader_sees_every_row_once_all_the_while(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_audit(str(copy)) as tables:
         expected = tables.sql(COUNTS).rows()
-        lock = threading.Lock()
 
-        def look(_path: str) -> None:
-            with lock:
-                assert tables.sql(COUNTS).rows() == expected
+        def look() -> None:
+            assert tables.sql(COUNTS).rows() == expected
 
         looked = watched(look, monkeypatch)
         compacted(copy, pack_bytes=5000)
         assert len(looked) > 30
-        look("at last")
+        look()
     monkeypatch.undo()
     with duckdb.connect() as connection:
         connection.execute((copy / "views.sql").read_text(encoding="utf-8"))
         assert connection.execute(COUNTS).fetchall() == [tuple(row.values()) for row in expected]
 
 
-def watched(look: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Calls ``look`` before every write and removal."""
-    from causalprint.transforms.tables import output as writing
-
+def watched(look: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Calls ``look`` before every write and removal, of which there is one at a time."""
     done: list[str] = []
-    put, remove = writing.Output.put, writing.Output.remove
+    lock = threading.Lock()
+    put, remove = Output.put, Output.remove
 
-    def counted_put(self: writing.Output, path: str, data: bytes) -> None:
-        done.append(path)
-        look(path)
-        put(self, path, data)
+    def counted_put(self: Output, path: str, data: bytes) -> None:
+        with lock:
+            done.append(path)
+            look()
+            put(self, path, data)
 
-    def counted_remove(self: writing.Output, path: str) -> None:
-        done.append(path)
-        look(path)
-        remove(self, path)
+    def counted_remove(self: Output, path: str) -> None:
+        with lock:
+            done.append(path)
+            look()
+            remove(self, path)
 
-    monkeypatch.setattr(writing.Output, "put", counted_put)
-    monkeypatch.setattr(writing.Output, "remove", counted_remove)
+    monkeypatch.setattr(Output, "put", counted_put)
+    monkeypatch.setattr(Output, "remove", counted_remove)
     return done
 
 
