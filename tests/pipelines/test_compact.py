@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from aiobotocore.client import AioBaseClient
 
 from causalprint.pipelines.commands.compact import CompactConfig
 from causalprint.pipelines.compact import CompactReport, compact
@@ -44,6 +45,7 @@ from tests.pipelines.test_forget import (
 )
 from tests.samples import sample_shard
 from tests.servers import ObjectStore
+from tests.transforms.tables.test_signatures import keys
 
 __all__ = ["clock"]
 
@@ -191,7 +193,7 @@ def test_a_killed_command_that_forgets_is_finished(whole: Path, tmp_path: Path, 
     written = killed_after(10**6, monkeypatch)
     forgotten(done, image_id=(image,))
     expected = {table: rows(done, table).to_pylist() for table in TABLES}
-    for number in range(0, len(written), 9):
+    for number in range(4, len(written), 14):
         root = copied(first, tmp_path / str(number) / "OUT")
         killed_after(number, monkeypatch)
         with pytest.raises(KilledError):
@@ -265,6 +267,42 @@ def test_on_an_object_store_the_bytes_are_those_of_a_disk(s3_store: ObjectStore,
     assert there.keys() == on_disk.keys()
     stored = Stored(output_at(root, s3_store.storage))
     assert all(skip_shard(shard, stored.output, stored) == skip_shard(shard, output_at(copy)) for shard in SHARDS)
+
+
+def test_a_store_is_asked_as_little_however_many_shards_are_in_a_pack(
+    s3_store: ObjectStore, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compacted(copy)
+    for name, data in files_below(copy).items():
+        s3_store.put(f"asked/{name}", data)
+    asked: list[str] = []
+    call = AioBaseClient._make_api_call
+
+    def counted(self: AioBaseClient, name: str, given: object) -> object:
+        asked.append(name)
+        return call(self, name, given)
+
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", counted)
+    stored = Stored(output_at(f"{s3_store.url}/asked", s3_store.storage))
+    assert all(skip_shard(shard, stored.output, stored) for shard in SHARDS)
+    assert len(asked) <= 7, "the pack's index, and a list of each folder"
+
+
+def test_a_signature_of_before_vouches_for_accounts_and_a_new_one_for_packs(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = keys(tmp_path, "key")
+
+    def unsigned(*options: object) -> set[str]:
+        found = command(capsys, "verify", copy, "--key", key.public, *options).found["findings"]
+        return {one["path"].partition("/")[0] for one in found}
+
+    command(capsys, "verify", copy, "--sign", key.private)
+    assert unsigned() == set()
+    assert compacted(copy).signed
+    assert unsigned() == {"packs"}
+    assert command(capsys, "verify", copy, "--sign", key.private).code == 0
+    assert unsigned() == set()
 
 
 def test_commands_give_the_same_answers(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
