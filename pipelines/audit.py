@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec
 
 from causalprint.pipelines.execution import run_to_manifest
@@ -69,11 +69,13 @@ def plan(config: AuditConfig) -> Plan:
     device = str(pick_device(config.device)) if RUNNERS[config.runner].local else config.device
 
     from causalprint.transforms.match_shards import match_inputs
+    from causalprint.transforms.tables.moved import as_uris, with_versions
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import agree
 
     matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
     settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling, write=not config.dry_run)
+    config = replace(config, same_as=as_uris(config.same_as, config.storage))  # workers may have another current folder
     run_id, started = new_run()
     run = Run(
         run_id=run_id,
@@ -94,7 +96,8 @@ def plan(config: AuditConfig) -> Plan:
         slicing=settings.slicing,
         fingerprint_digest=bundle.fingerprint_digest,
     )
-    return Plan(run, config, output, settings.slicing, matched.shards)
+    shards = with_versions(matched.shards, config.same_as, output) if config.same_as else matched.shards
+    return Plan(run, config, output, settings.slicing, shards)
 
 
 def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunManifest]:

@@ -33,8 +33,8 @@ class AuditReport:
         manifest: URL of the run's manifest.
         run_id, bundle_id, residual, device: those of the manifest's run.
         seconds: that the command took.
-        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, forgotten, resampled,
-            skipped, skipped_kinds: as of :class:`causalprint.schemas.runs.Totals`.
+        shards, complete, limited, incomplete, retryable, slices, computed, moved, seen, attributed, rejected, forgotten,
+            resampled, skipped, skipped_kinds: as of :class:`causalprint.schemas.runs.Totals`.
         verdicts: images by verdict and source.
         rejects: images by stage and reason.
         incomplete_shards: the first of them by URI, with what is missing.
@@ -60,6 +60,7 @@ class AuditReport:
     retryable: int
     slices: int
     computed: int
+    moved: int
     seen: int
     attributed: int
     rejected: int

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from causalprint.schemas.conditions import Condition, parse_condition
+from causalprint.schemas.moves import Move, parse_move
 from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
 from causalprint.schemas.prior import EVEN, Prior, parse_prior
 from causalprint.schemas.urls import hide
@@ -284,6 +285,16 @@ class AuditConfig(Command):
             panel=RUNS,
         ),
     ] = False
+    same_as: Annotated[
+        tuple[Move, ...],
+        Option(
+            "The shards below OLD lie below NEW now. Those that the output holds are read and compared by their images' digests; "
+            "what is the same keeps its rows at its new address and is not computed. May be given again.",
+            "OLD=NEW",
+            DATA,
+            parse=parse_move,
+        ),
+    ] = ()
     fail_if: Annotated[
         tuple[Condition, ...],
         Option(
