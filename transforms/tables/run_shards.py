@@ -222,7 +222,7 @@ def _gone(listed: Iterator[_Row], run: Run, elsewhere: _Elsewhere) -> Iterator[_
     """Rows of a run over other inputs that tell of shards which lie elsewhere now."""
     for row in listed:
         if row["uri"] in elsewhere.moved and elsewhere.present[row["uri"]] == row["run_id"]:
-            yield row | _GONE | {"run_id": run.run_id}
+            yield row | _GONE | {"run_id": run.run_id, "inputs": inputs_of(run)}
 
 
 def _elsewhere(run: Run, key: str | None) -> _Elsewhere:
