@@ -38,7 +38,7 @@ class ForgetError(ValueError):
     """What cannot be forgotten as it was asked; the message says why, and what to do first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unwanted:
     """Which images are to be forgotten: those with these digests, and all of these shards."""
 
@@ -47,8 +47,13 @@ class Unwanted:
 
     def among(self, rows: pa.Table | pa.RecordBatch) -> pa.Array:
         """For each row of a table of images, whether it is one of these."""
-        ids, shards = (pa.array(sorted(words), pa.string()) for words in (self.image_ids, self.shards))
+        ids, shards = self._sets
         return pc.or_(pc.is_in(rows["image_id"], value_set=ids), pc.is_in(rows["shard"], value_set=shards))
+
+    @cached_property
+    def _sets(self) -> tuple[pa.Array, pa.Array]:
+        ids, shards = (pa.array(words, pa.string()) for words in (self.image_ids, self.shards))
+        return ids, shards
 
 
 class Place(NamedTuple):
