@@ -1,8 +1,9 @@
-"""An audit whose output lies on a server that speaks S3 answers what a disk does, and a dataset moves there."""
+"""An output on a server that speaks S3 answers what it does on a disk; and a dataset moves from a disk to such a server."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,124 +16,117 @@ from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.config import Storage
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.verify import verify
+from causalprint.transforms.tables.write_views import write_views
 from tests.audits import command, jpeg, photographs_tar
 from tests.outputs import files_below, rows
 from tests.pipelines.test_prevalence import with_held_out
 from tests.servers import ObjectStore, s3_bucket
 
 Capture = pytest.CaptureFixture[str]
-CLOCKED = ("image_id", "shard", "member", "verdict", "source", "probability", "generated_probability")
-"""Columns of a finding that no address changes, but for the shard's."""
 
 
 class Audited(NamedTuple):
-    """An audit of twelve photographs in a tar on disk.
+    """An audit of twelve photographs in a tar.
 
     Attributes:
-        store: in which its output lies, below ``OUT``.
+        output: on a disk.
         bundle: that it was made with.
         crawl: the folder of the tar.
     """
 
-    store: ObjectStore
+    output: Path
     bundle: Path
     crawl: Path
 
-    @property
-    def output(self) -> str:
-        return f"{self.store.url}/OUT"
-
-    @property
-    def options(self) -> tuple[str, str]:
-        return "--storage-options", self.store.storage.options
-
 
 @pytest.fixture(scope="module")
-def audited(bundle: Bundle, s3_server: int, tmp_path_factory: pytest.TempPathFactory) -> Audited:
+def audited(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Audited:
     root = tmp_path_factory.mktemp("s3")
     with_held_out(root / "bundle", bundle)
     photographs_tar(root / "crawl" / "0.tar", range(12))
-    one = Audited(s3_bucket(s3_server), root / "bundle", root / "crawl")
-    given = ("audit", str(one.crawl), "--output", one.output, "--bundle", str(one.bundle), "--slice-images", "6", *one.options)
-    assert main([*given, "--json"]) == 0
+    one = Audited(root / "OUT", root / "bundle", root / "crawl")
+    assert main([*map(str, ("audit", one.crawl, "-o", one.output, "--bundle", one.bundle, "--slice-images", 6)), "--json"]) == 0
     return one
 
 
-def on_disk(store: ObjectStore, folder: Path) -> Path:
-    """A copy of the output."""
-    for name in store.names():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(store.get(name))
-    return folder / "OUT"
+@pytest.fixture(scope="module")
+def store(audited: Audited, s3_server: int) -> ObjectStore:
+    """The same output below ``OUT`` of a bucket."""
+    bucket = s3_bucket(s3_server)
+    for path in audited.output.rglob("*"):
+        if path.is_file():
+            bucket.put(f"OUT/{path.relative_to(audited.output).as_posix()}", path.read_bytes())
+    write_views(f"{bucket.url}/OUT", bucket.storage, filled=True)
+    return bucket
 
 
-def test_shares_and_samples_are_those_of_a_disk(audited: Audited, tmp_path: Path, capsys: Capture) -> None:
-    disk = on_disk(audited.store, tmp_path)
-    places = ((audited.output, audited.options), (disk, ()))
-    shares = [command(capsys, "prevalence", place, "--by", "shard", *options) for place, options in places]
+def test_shares_and_samples_are_those_of_a_disk(audited: Audited, store: ObjectStore, tmp_path: Path, capsys: Capture) -> None:
+    there = (f"{store.url}/OUT", "--storage-options", store.storage.options)
+    shares = [command(capsys, "prevalence", *place, "--output", tmp_path) for place in (there, (audited.output,))]
     assert [one.code for one in shares] == [0, 0]
     assert shares[0].found["rows"] == shares[1].found["rows"]
-    assert shares[0].found["file"].startswith(f"{audited.output}/prevalence/")
-    for number, (place, options) in enumerate(places):
-        drawn = command(capsys, "sample", place, "--for-labels", 6, "--output", tmp_path / str(number), *options)
+    for name, place in (("a", there), ("b", (audited.output,))):
+        drawn = command(capsys, "sample", *place, "--for-labels", 6, "--output", tmp_path / name)
         assert (drawn.code, drawn.found["images"], drawn.found["lost"]) == (0, 6, [])
-    assert files_below(tmp_path / "0") == files_below(tmp_path / "1")
+    assert files_below(tmp_path / "a") == files_below(tmp_path / "b")
 
 
-def test_views_open_there(audited: Audited) -> None:
-    fs, _path = filesystem(audited.output, audited.store.storage, patient=True)
-    with duckdb.connect() as connection, open_audit(audited.output, storage_options=audited.store.storage.options) as tables:
+def test_views_open_there(audited: Audited, store: ObjectStore) -> None:
+    fs, _path = filesystem(store.url, store.storage, patient=True)
+    query = "FROM findings ORDER BY shard, member"
+    with duckdb.connect() as connection, open_audit(str(audited.output)) as tables:
         connection.register_filesystem(fs)
-        connection.execute(audited.store.get("OUT/views.sql").decode())
-        query = "FROM findings ORDER BY shard, member"
+        connection.execute(store.get("OUT/views.sql").decode())
         found = connection.sql(query).fetchall()
         assert found == tables.sql(query).relation.fetchall()
     assert len(found) == 12
 
 
-def test_what_is_forgotten_is_gone_as_from_a_disk(audited: Audited, s3_server: int, tmp_path: Path, capsys: Capture) -> None:
-    store, disk = s3_bucket(s3_server), on_disk(audited.store, tmp_path)
-    for name in audited.store.names():
-        store.put(name, audited.store.get(name))
+def test_what_is_forgotten_is_gone_as_from_a_disk(audited: Audited, store: ObjectStore, tmp_path: Path, capsys: Capture) -> None:
+    """Last, of those that read the bucket."""
+    disk = shutil.copytree(audited.output, tmp_path / "OUT")
+    options = ("--storage-options", store.storage.options)
     ids = store.put("ids.txt", "\n".join(rows(disk, "images")["image_id"].to_pylist()[::3]).encode())
-    there = command(capsys, "forget", f"{store.url}/OUT", "--image-id", f"@{ids}", "--storage-options", store.storage.options)
-    here = command(capsys, "forget", disk, "--image-id", f"@{ids}", "--storage-options", store.storage.options)
-    assert (there.code, there.found["bundles"]) == (0, here.found["bundles"])
-    assert there.found["bundles"][0]["images"] == 4
+    answers = [command(capsys, "forget", place, "--image-id", f"@{ids}", *options) for place in (f"{store.url}/OUT", disk)]
+    assert [one.code for one in answers] == [0, 0]
+    assert answers[0].found["bundles"] == answers[1].found["bundles"]
+    assert answers[0].found["bundles"][0]["images"] == 4
     assert verify(f"{store.url}/OUT", store.storage, deep=True).findings == ()
-    assert files_below(on_disk(store, tmp_path / "then")) == files_below(disk)
+    assert all(store.get(f"OUT/{path}") == data for path, data in files_below(disk).items())
 
 
-def findings(audited: Audited, storage: Storage) -> list[tuple[object, ...]]:
-    with open_audit(audited.output, storage_options=storage.options) as tables:
-        return tables.sql(f"SELECT {', '.join(CLOCKED)} FROM findings ORDER BY member").relation.fetchall()
+def findings(output: Path) -> list[tuple[object, ...]]:
+    columns = "image_id, shard, member, bundle, verdict, source, probability, generated_probability"
+    with open_audit(str(output)) as tables:
+        return tables.sql(f"SELECT {columns} FROM findings ORDER BY member").relation.fetchall()
 
 
-def test_a_dataset_that_moves_there_keeps_its_rows_and_its_other_verdicts(
-    audited: Audited, tmp_path: Path, capsys: Capture
+def test_a_dataset_that_moves_there_keeps_its_rows_and_is_fetched_from_there(
+    audited: Audited, s3_store: ObjectStore, tmp_path: Path, capsys: Capture
 ) -> None:
-    """Last, for the tar is removed from the disk."""
-    store, options = audited.store, audited.options
-    scoring = ("attribute", audited.output, "--bundle", audited.bundle, "--prior", "photograph=0.9", *options)
+    crawl = Path(shutil.copytree(audited.crawl, tmp_path / "crawl"))
+    output, options = tmp_path / "OUT", ("--storage-options", s3_store.storage.options)
+    audit = ("--output", output, "--bundle", audited.bundle, "--slice-images", 6, *options)
+    assert command(capsys, "audit", crawl, *audit).code == 0
+    scoring = ("attribute", output, "--bundle", audited.bundle, "--prior", "photograph=0.9")
     assert command(capsys, *scoring).code == 0
-    others = findings(audited, store.storage)
-    uri = store.put("crawl/0.tar", (audited.crawl / "0.tar").read_bytes())
-    (audited.crawl / "0.tar").unlink()
-    again = ("audit", f"{store.url}/crawl", "--output", audited.output, "--bundle", audited.bundle, *options)
-    night = command(capsys, *again, "--same-as", f"{audited.crawl}={store.url}/crawl")
+    before = findings(output)
+    uri = s3_store.put("crawl/0.tar", (crawl / "0.tar").read_bytes())
+    shutil.rmtree(crawl)
+    night = command(capsys, "audit", f"{s3_store.url}/crawl", *audit, "--same-as", f"{crawl}={s3_store.url}/crawl")
     assert night.code == 0, night.log
     assert (night.found["slices"], night.found["computed"], night.found["moved"], night.found["kept"]["images"]) == (2, 0, 2, 12)
     assert (night.found["now"]["images"], night.found["new"]["shards"], night.found["vanished"]["shards"]) == (12, 0, 0)
-    assert {row[1] for row in findings(audited, store.storage)} == {uri}
-    second = command(capsys, *again)
-    assert (second.found["computed"], second.found["kept"]["shards"]) == (0, 1)
     assert command(capsys, *scoring).code == 0
-    assert findings(audited, store.storage) == [(one, uri, *rest) for one, _shard, *rest in others]
-    assert verify(audited.output, store.storage, deep=True).findings == ()
+    assert findings(output) == [(one, uri, *rest) for one, _shard, *rest in before]
+    second = command(capsys, "audit", f"{s3_store.url}/crawl", *audit)
+    assert (second.found["computed"], second.found["kept"]["shards"]) == (0, 1)
+    assert verify(str(output), Storage(), deep=True).findings == ()
     known = hashlib.sha256(jpeg(3)).hexdigest()
-    traced = ("trace", audited.output, "--image-id", known, "--top", 3, "--output", tmp_path / "finds.parquet")
-    assert command(capsys, *traced, "--extract", tmp_path / "finds", *options).code == 0
-    assert len(list((tmp_path / "finds").iterdir())) >= 3
-    gathered = command(capsys, "evidence", audited.output, "--image-id", known, "--output", tmp_path / "evidence", *options)
-    assert (gathered.code, gathered.found["images"][0]["lost"]) == (0, None), gathered.found
+    traced = command(
+        *(capsys, "trace", output, "--image-id", known, "--top", 3, "--output", tmp_path / "finds.parquet"),
+        *("--extract", tmp_path / "finds", *options),
+    )
+    assert (traced.code, len(list((tmp_path / "finds").iterdir()))) == (0, 3)
+    gathered = command(capsys, "evidence", output, "--image-id", known, "--output", tmp_path / "evidence", *options)
+    assert (gathered.code, gathered.found["images"][0]["lost"]) == (0, None)
