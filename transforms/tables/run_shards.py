@@ -30,10 +30,10 @@ from causalprint.transforms.tables.output import Output, get, put
 from causalprint.transforms.tables.parquet_bytes import read_parquet
 from causalprint.transforms.tables.write_tables import ROW_GROUP, encode_parts
 
-BATCH = 8192
-"""Rows that are sorted in memory; more are merged from so many at a time, on disk."""
-STEP = 32
-"""Rows of each of these that are in memory while they are merged."""
+BATCH = 2048
+"""Rows that are Python objects, and are sorted in memory, at a time: some 5 kB each. More are merged from parts on disk."""
+STEP = 8
+"""Rows of each part that are in memory while these are merged."""
 _VERSION = ("generation", "seen")
 """Of a shard that is as it was, these are. More is seen where a broken connection cost a part before."""
 _PRESENT = {state.value for state in PRESENT}
@@ -188,8 +188,10 @@ def _by_uri(rows: Iterable[_Row], spill: IO[bytes]) -> Iterator[_Row]:
 
 
 def _tables(rows: Iterator[_Row]) -> Iterator[pa.Table]:
-    while some := list(islice(rows, ROW_GROUP)):
-        yield pa.Table.from_pylist(some, SCHEMA)
+    """The rows in tables of :data:`ROW_GROUP`."""
+    parts = range(ROW_GROUP // BATCH)
+    while several := [pa.Table.from_pylist(part, SCHEMA) for _ in parts if (part := [*islice(rows, BATCH)])]:
+        yield pa.concat_tables(several).combine_chunks()
 
 
 def _rows_of(data: bytes | None) -> Iterator[_Row]:
