@@ -130,25 +130,25 @@ class _Sum:
 
     shards: int = 0
     images: int = 0
-    verdicts: Counter[tuple[str | None, ...]] = field(default_factory=Counter)
-    reasons: Counter[tuple[str | None, ...]] = field(default_factory=Counter)
+    verdicts: Counter[VerdictCount] = field(default_factory=Counter)
+    rejects: Counter[RejectCount] = field(default_factory=Counter)
 
     def add(self, row: _Row) -> _Row:
         """The row, once it is counted."""
         self.shards += 1
         self.images += row["seen"]
-        for name in ("verdicts", "reasons"):
-            for *words, images in (count.values() for count in row[name]):
-                getattr(self, name)[tuple(words)] += images
+        for count in row["verdicts"]:
+            self.verdicts[VerdictCount(**count | {"images": 0})] += count["images"]
+        for count in row["reasons"]:
+            self.rejects[RejectCount(**count | {"images": 0})] += count["images"]
         return row
 
     @property
     def change(self) -> Change:
         """As the manifest has it."""
-        verdicts = summed(VerdictCount(*words, images) for words, images in self.verdicts.items())  # type: ignore[arg-type]
-        return Change(
-            self.shards, self.images, verdicts, summed(RejectCount(*words, images) for words, images in self.reasons.items())
-        )  # type: ignore[arg-type]
+        verdicts = summed(count._replace(images=images) for count, images in self.verdicts.items())
+        rejects = summed(count._replace(images=images) for count, images in self.rejects.items())
+        return Change(self.shards, self.images, verdicts, rejects)
 
 
 def _rows(accounts: Iterable[ShardAccount], run: Run, elsewhere: _Elsewhere) -> Iterator[_Row]:

@@ -119,8 +119,8 @@ def encode_parts(parts: Iterable[pa.Table], schema: pa.Schema, record: str | Non
                 writer.write_table(rows, row_group_size=ROW_GROUP)
         if record is not None:
             writer.add_key_value_metadata({SEALED_RECORD: record, SEAL: BLANK})
-    data: bytes = sink.getvalue().to_pybytes()
-    return data if record is None else seal(data)
+    data = sink.getvalue()
+    return bytes(data) if record is None else seal(memoryview(data))
 
 
 def write_counted(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:
