@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.scratch import scratch
 from causalprint.pipelines.worker import WORKER, stop_workers
@@ -40,6 +40,13 @@ class Runner:
     create: Callable[[PipelineOptions], PipelineRunner]
 
 
+class Ended(NamedTuple):
+    """How a pipeline ended: the state by the runner's name, and what was counted meanwhile."""
+
+    state: str
+    counters: dict[str, int]
+
+
 def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
     """Beam's options for runner ``name``, from those given after ``--``.
 
@@ -65,8 +72,8 @@ def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
     return options
 
 
-def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> str:
-    """Builds a pipeline and runs it on runner ``name`` to its end, whose name by the runner is returned.
+def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> Ended:
+    """Builds a pipeline and runs it on runner ``name`` to its end.
 
     Raises:
         RunnerError: the runner or its options cannot be used.
@@ -74,11 +81,14 @@ def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeli
     """
     from apache_beam import Pipeline
 
+    from causalprint.transforms.counting import counters
+
     options = pipeline_options(name, beam_options)
     root = Pipeline(runner=RUNNERS[name].create(options), options=options)
     shutil.rmtree(root.local_tempdir)  # for transforms in other languages; a run that is killed would leave it
     build(root)
-    return str(root.run().wait_until_finish())
+    result = root.run()
+    return Ended(str(result.wait_until_finish()), counters(result))
 
 
 def worker_processes(options: PipelineOptions) -> int:

@@ -304,6 +304,14 @@ class AuditConfig(Command):
             parse=parse_condition,
         ),
     ] = ()
+    metrics_file: Annotated[
+        str | None,
+        Option("Write what the run came to into this file too, for Prometheus' node_exporter (textfile).", "FILE.prom", RUNS),
+    ] = None
+    openlineage: Annotated[
+        str | None,
+        Option("Send OpenLineage events to the service at this URL: that the run starts, and how it ends.", "URL", RUNS),
+    ] = None
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.
