@@ -42,6 +42,7 @@ setup(
         "onnxruntime>=1.24",
         "pandas>=2.2",
         "pillow>=12.3,<13",
+        "prometheus-client>=0.22",
         "publicsuffixlist>=1.1",
         "pyarrow>=21,<26",
         "pyyaml>=6",
@@ -63,6 +64,8 @@ setup(
             "scikit-image>=0.26",
             "transformers>=5",
         ],
+        "lineage": ["openlineage-python>=1.40"],
+        "publish": ["pyiceberg[pyarrow]>=0.10"],
         "sign": ["rfc3161-client>=1.0.5", "securesystemslib[crypto]>=1.3"],
         "dataflow": ["apache-beam[gcp]>=2.76"],
         "test": [

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -129,7 +129,9 @@ def _parameters(settings: Sequence[Setting]) -> Iterator[inspect.Parameter]:
         yield _parameter(setting.name, hint, info, ... if setting.required else default)
     spoken = Session()
     for name, (kind, flag, text) in SPEAKS.items():
-        yield _parameter(name, kind, typer.Option(flag, help=text, rich_help_panel=Panel.SPEAKS.value), getattr(spoken, name))
+        metavar = "|".join(get_args(kind)) or None
+        option = typer.Option(flag, help=text, metavar=metavar, rich_help_panel=Panel.SPEAKS.value)
+        yield _parameter(name, kind, option, getattr(spoken, name))
 
 
 def _parameter(name: str, kind: Any, info: Any, default: object) -> inspect.Parameter:
