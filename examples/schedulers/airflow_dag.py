@@ -1,4 +1,4 @@
-"""An audit every night by Airflow, on Dataflow; with ``runner="DirectRunner"`` and without Google's options, on the worker itself.
+"""An audit every night by Airflow, on Dataflow; with ``runner="DirectRunner"`` and no options of Google, on the worker itself.
 
 The operator starts ``python -m causalprint.pipelines.beam_main`` in an environment that has causalprint. An audit that finds
 something missing (exit code 3) or whose condition holds (4) fails its task; the next try computes only what is missing.
