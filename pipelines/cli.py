@@ -24,6 +24,7 @@ from causalprint.pipelines.commands.forget import forget
 from causalprint.pipelines.commands.inspect import inspect
 from causalprint.pipelines.commands.match import match
 from causalprint.pipelines.commands.prevalence import prevalence
+from causalprint.pipelines.commands.publish import publish
 from causalprint.pipelines.commands.query import query
 from causalprint.pipelines.commands.report import report
 from causalprint.pipelines.commands.sample import sample
@@ -43,7 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, report, query, prevalence, sample, diff, verify, forget, fetch, evidence, match)
+add(app, audit, inspect, report, query, prevalence, sample, diff, verify, forget, fetch, evidence, match, publish)
 add(app, attribute, trace, discover, enroll, demo, train, split, evaluate)
 
 

@@ -165,7 +165,7 @@ def plain_lines(console: SafeConsole, last: float) -> Callable[..., None]:
         nonlocal last
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            console.tell(words, **numbers)
+            console.tell(words, "info", **numbers)
 
     return tell
 

@@ -227,13 +227,19 @@ def work_of(counters: Mapping[str, int], seconds: float) -> Work:
     """The work of a pipeline that took so many ``seconds``, by its counters (``causalprint.transforms.counting.count``)."""
     there = counters.get("pool_ms", 0)
     busy = counters.get("decode_ms", 0) + counters.get("compute_ms", 0)
-    reasons = (RejectCount(*name.split("/")[1:], images) for name, images in counters.items() if name.startswith("rejects/"))
+    rejects = ((name.split("/"), images) for name, images in counters.items() if name.startswith("rejects/"))
     return Work(
         seconds=round(seconds, 3),
-        reasons=summed(reasons),
+        images=counters.get("images", 0),
+        rejects=counters.get("rejects", 0),
+        reasons=summed(RejectCount(stage, reason, images) for (_, stage, reason), images in rejects),
+        encoded_bytes=counters.get("encoded_bytes", 0),
+        kept=counters.get("kept", 0),
+        read_seconds=counters.get("read_ms", 0) / 1000,
+        decode_seconds=counters.get("decode_ms", 0) / 1000,
+        compute_seconds=counters.get("compute_ms", 0) / 1000,
+        write_seconds=counters.get("write_ms", 0) / 1000,
         idle=round(max(0.0, 1 - busy / there), 4) if there else None,
-        **{name: counters.get(name, 0) for name in ("images", "rejects", "encoded_bytes", "kept")},
-        **{f"{stage}_seconds": counters.get(f"{stage}_ms", 0) / 1000 for stage in ("read", "decode", "compute", "write")},
     )
 
 

@@ -22,7 +22,7 @@ BEAM = "beam_options"
 CommandT = TypeVar("CommandT", bound=Command)
 Callback = Callable[..., int]
 
-SPEAKS = {
+SPEAKS: dict[str, tuple[Any, str, str]] = {
     "as_json": (bool, "--json", "Print exactly one JSON object on standard output, also for an error."),
     "verbose": (bool, "--verbose", "Show tracebacks and the libraries' own logs on standard error."),
     "log_format": (
