@@ -47,6 +47,7 @@ format: $(INSTALLED)
 
 docs: $(INSTALLED)  ## what is generated from the code
 	$(BIN)/python -m causalprint.schemas.document > docs/tables.md
+	$(BIN)/python -m causalprint.pipelines.flex_template > deploy/dataflow/metadata.json
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
+from causalprint.pipelines.dataflow import RUNNER, TEMPLATE, resource_hints
 from causalprint.pipelines.execution import run_to_manifest
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads, workers
+from causalprint.pipelines.runners import RUNNERS, RunnerError, begin_pipeline, pipeline_options, worker_threads
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
@@ -137,6 +139,8 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
     process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
     return root | process | WriteManifest(planned.run)
+    process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects)
+    return root | process.with_resource_hints(**resource_hints(config)) | WriteManifest(planned.run)
 
 
 def execute(planned: Plan) -> RunManifest:
@@ -153,6 +157,18 @@ def execute(planned: Plan) -> RunManifest:
         return run_to_manifest(planned.run, lambda root: build(root, planned, shards))
     finally:
         shards.remove(planned.output)
+
+
+def write_template(planned: Plan) -> None:
+    """Has Dataflow's runner write the plan's pipeline as a template, where its options say, and runs nothing.
+
+    Raises:
+        RunnerError: the runner is another, or cannot be used.
+    """
+    config = planned.config
+    if config.runner != RUNNER:
+        raise RunnerError(f"{TEMPLATE} is an option of --runner {RUNNER}, not of {config.runner}")
+    begin_pipeline(config.runner, config.beam_options, lambda root: build(root, planned))
 
 
 def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:

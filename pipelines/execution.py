@@ -35,6 +35,7 @@ def run_to_manifest(run: Run, build: Callable[[Pipeline], object]) -> RunManifes
         raise AuditError(
             f"the runner {config.runner} ended in state {ended.state} and no manifest was written; look at its own log"
         )
-    manifest = add_work(manifest, work_of(ended.counters, time.monotonic() - began), config.storage)
+    if ended.counters is not None:
+        manifest = add_work(manifest, work_of(ended.counters, time.monotonic() - began), config.storage)
     describe(config.output, manifest, config.storage)
     return manifest

@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from causalprint.pipelines.audit import Plan, execute, plan
+from causalprint.pipelines.audit import Plan, execute, plan, write_template
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.console import new_table
 from causalprint.pipelines.forecast import forecast
 from causalprint.pipelines.forecast import show as show_forecast
+from causalprint.pipelines.dataflow import template_location
+from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.outside import told_outside
 from causalprint.pipelines.progress import display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
@@ -39,6 +41,10 @@ def audit(config: AuditConfig, session: Session) -> int:
         with session.log.status("computing a few images"):
             foreseen = forecast(plan(config))
         return session.present(foreseen, show_forecast)
+    if location := template_location(config):
+        write_template(plan(config))
+        session.log.tell(f"the template is written, and nothing runs yet: {location}")
+        return ExitCode.COMPLETE
     with told_outside(config, session.warn) as tell:
         found, planned = run_audit(config, session)
         tell(found)
