@@ -79,6 +79,7 @@ setup(
             "pandas-stubs>=2.2",
             "polars>=2",
             "protobuf>=5.29",
+            "pyiceberg[sql-sqlite]>=0.10",
             "pytest>=9",
             "pytest-timeout>=2.4",
             "pytest-xdist>=3.8",
