@@ -10,19 +10,18 @@ import sys
 from collections.abc import Sequence
 
 from causalprint.pipelines.cli import main
+from causalprint.pipelines.commands.command import SPEAKS
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.options import settings_of
 
 INPUT = "input"
 """What is given without a name to the command, and may be given again."""
 
-_SPEAKS = ("--json", "--log-format", "--verbose")
-
 
 def arguments(words: Sequence[str]) -> list[str]:
     """The words of the command ``causalprint`` for those of a launcher; what it does not know goes to Beam."""
-    own = {name.lstrip("-").replace("-", "_"): name for name in _SPEAKS}
-    own |= {name.lstrip("-").replace("-", "_"): name for setting in settings_of(AuditConfig) for name in setting.names[:1]}
+    names = [flag for _, flag, _ in SPEAKS.values()] + [name for one in settings_of(AuditConfig) for name in one.names[:1]]
+    own = {name.lstrip("-").replace("-", "_"): name for name in names}
     inputs, given, beam = list[str](), list[str](), list[str]()
     for word in words:
         name, equals, value = word.removeprefix("--").partition("=")

@@ -1,4 +1,7 @@
-"""What the launcher of the Flex Template starts, with the template's parameters and Beam's options."""
+"""What the launcher of the Flex Template starts, with the template's parameters and Beam's options.
+
+It starts a file, whose folder Python then searches first: that of ``beam_main.py`` has names of the standard library.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.audit import Plan, execute, plan, write_template
 from causalprint.pipelines.commands.command import command
@@ -13,7 +13,6 @@ from causalprint.pipelines.console import new_table
 from causalprint.pipelines.forecast import forecast
 from causalprint.pipelines.forecast import show as show_forecast
 from causalprint.pipelines.dataflow import template_location
-from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.outside import told_outside
 from causalprint.pipelines.progress import display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
@@ -30,6 +29,15 @@ FEW = 50
 """An audit of fewer images than this is shown image by image."""
 
 
+class WrittenTemplate(NamedTuple):
+    """The object that ``audit --json`` prints where it had a template of Dataflow written."""
+
+    template: str
+
+    def __str__(self) -> str:
+        return f"the template is written, and nothing runs yet: {self.template}"
+
+
 @command(AuditConfig)
 def audit(config: AuditConfig, session: Session) -> int:
     """Audit image shards: write who made each image, with the evidence, to Parquet tables.
@@ -43,8 +51,7 @@ def audit(config: AuditConfig, session: Session) -> int:
         return session.present(foreseen, show_forecast)
     if location := template_location(config):
         write_template(plan(config))
-        session.log.tell(f"the template is written, and nothing runs yet: {location}")
-        return ExitCode.COMPLETE
+        return session.present(WrittenTemplate(location), lambda found, out: out.print(str(found), soft_wrap=True))
     with told_outside(config, session.warn) as tell:
         found, planned = run_audit(config, session)
         tell(found)
