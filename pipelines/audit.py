@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from causalprint.pipelines.dataflow import RUNNER, TEMPLATE, resource_hints
 from causalprint.pipelines.execution import run_to_manifest
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads, workers
-from causalprint.pipelines.runners import RUNNERS, RunnerError, begin_pipeline, pipeline_options, worker_threads
+from causalprint.pipelines.runners import RUNNERS, RunnerError, begin_pipeline, pipeline_options, worker_threads, workers
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
@@ -138,8 +137,6 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
     process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
-    return root | process | WriteManifest(planned.run)
-    process = ProcessShards(planned.shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects)
     return root | process.with_resource_hints(**resource_hints(config)) | WriteManifest(planned.run)
 
 
@@ -162,13 +159,18 @@ def execute(planned: Plan) -> RunManifest:
 def write_template(planned: Plan) -> None:
     """Has Dataflow's runner write the plan's pipeline as a template, where its options say, and runs nothing.
 
+    A list of many shards stays in the output, for the job that is begun from the template reads it.
+
     Raises:
         RunnerError: the runner is another, or cannot be used.
     """
     config = planned.config
     if config.runner != RUNNER:
         raise RunnerError(f"{TEMPLATE} is an option of --runner {RUNNER}, not of {config.runner}")
-    begin_pipeline(config.runner, config.beam_options, lambda root: build(root, planned))
+    from causalprint.transforms.deal_shards import Planned
+
+    shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
+    begin_pipeline(config.runner, config.beam_options, lambda root: build(root, planned, shards))
 
 
 def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:

@@ -21,6 +21,7 @@ from causalprint.pipelines.cli import main
 from causalprint.pipelines.dataflow import ACCELERATOR
 from causalprint.pipelines.flex_template import document, metadata
 from causalprint.schemas.config import AuditConfig
+from causalprint.transforms.deal_shards import Planned
 from tests.audits import command, photographs_tar
 from tests.servers import ObjectStore
 from tests.test_schedulers import asked
@@ -49,7 +50,7 @@ def hints_of(pipeline: Any) -> dict[str, dict[str, str]]:
 def translated(config: AuditConfig, **changes: Any) -> dict[str, dict[str, str]]:
     planned = plan(config)
     root = Pipeline(runner=FnApiRunner())
-    build(root, replace(planned, config=replace(config, **changes)))
+    build(root, replace(planned, config=replace(config, **changes)), Planned(planned.shards))
     return hints_of(root.to_runner_api())
 
 

@@ -10,9 +10,9 @@ from causalprint.pipelines.audit import Plan, execute, plan, write_template
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.console import new_table
+from causalprint.pipelines.dataflow import template_location
 from causalprint.pipelines.forecast import forecast
 from causalprint.pipelines.forecast import show as show_forecast
-from causalprint.pipelines.dataflow import template_location
 from causalprint.pipelines.outside import told_outside
 from causalprint.pipelines.progress import display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
