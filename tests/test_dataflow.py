@@ -89,7 +89,7 @@ def test_the_template_offers_what_the_launcher_understands() -> None:
     words = []
     for one in parameters:
         assert set(one) <= {"name", "label", "helpText", "isOptional", "paramType", "regexes"}
-        assert re.fullmatch("[a-z][a-z_]*", one["name"])
+        assert re.fullmatch("[a-z][a-z0-9_]*", one["name"])
         if one["name"] in {"limit", "c2pa_trust"}:
             continue  # the one excludes --sample, the other is a file that is read at once
         value = given.get(one["name"], "1" if "regexes" in one else "auto")
