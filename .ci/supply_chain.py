@@ -2,7 +2,7 @@
 
     python supply_chain.py ENVIRONMENT TOOLS OUT
 
-Exits non-zero where a package is under the GPL or has a known vulnerability. Packages that the advisory service was not asked
+Exits non-zero where a package is under the GPL; known vulnerabilities are printed. Packages that the service was not asked
 of, or does not know, are counted and told: where none was, as behind a mirror that has no advisories, nothing is known.
 """
 
