@@ -269,6 +269,16 @@ class AuditConfig(Command):
     ] = None
     seed: Annotated[Seed, Stated.IF_GIVEN] = 0
     image_column: ImageColumn = ()
+    c2pa_trust: Annotated[
+        str | None,
+        Option(
+            "Call C2PA manifests valid for whose signers these certificates vouch: a PEM file or its URL, such as C2PA's own "
+            "trust list. An output keeps to one list.",
+            "FILE.pem",
+            DATA,
+            usual="none: no manifest is more than unverified",
+        ),
+    ] = None
     retry_rejects: Annotated[
         str | None,
         Option(
@@ -305,6 +315,14 @@ class AuditConfig(Command):
             parse=parse_condition,
         ),
     ] = ()
+    metrics_file: Annotated[
+        str | None,
+        Option("Write what the run came to into this file too, for Prometheus' node_exporter (textfile).", "FILE.prom", RUNS),
+    ] = None
+    openlineage: Annotated[
+        str | None,
+        Option("Send OpenLineage events to the service at this URL: that the run starts, and how it ends.", "URL", RUNS),
+    ] = None
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.

@@ -18,8 +18,8 @@ from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.verify import verify
 from causalprint.transforms.tables.write_views import write_views
 from tests.audits import command, jpeg, photographs_tar
+from tests.bundles import with_held_out
 from tests.outputs import files_below, rows
-from tests.pipelines.test_prevalence import with_held_out
 from tests.servers import ObjectStore, s3_bucket
 
 Capture = pytest.CaptureFixture[str]
