@@ -4,11 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test fast lint types layers format docs clean
+TOOLS := $(VENV)/supply-chain
+
+.PHONY: demo test fast lint types layers supply-chain format docs clean
 
 $(INSTALLED): setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[compare,demo,sign,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[compare,demo,lineage,publish,sign,test]'
 	touch $@
 
 demo: $(INSTALLED)  ## the main job: build shards of real and generated images, audit them, show the verdicts beside the truth
@@ -31,12 +33,21 @@ types: $(INSTALLED)
 layers: $(INSTALLED)
 	$(BIN)/lint-imports
 
+$(TOOLS)/.installed: .ci/supply_chain.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/supply_chain.txt
+	touch $@
+
+supply-chain: $(INSTALLED) $(TOOLS)/.installed  ## a CycloneDX SBOM, the licences and the known vulnerabilities of what is installed
+	$(BIN)/python .ci/supply_chain.py $(VENV) $(TOOLS) build/supply-chain
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 docs: $(INSTALLED)  ## what is generated from the code
 	$(BIN)/python -m causalprint.schemas.document > docs/tables.md
+	$(BIN)/python -m causalprint.pipelines.flex_template > deploy/dataflow/metadata.json
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

@@ -8,11 +8,12 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec
 
+from causalprint.pipelines.dataflow import RUNNER, TEMPLATE, resource_hints
 from causalprint.pipelines.execution import run_to_manifest
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads, workers
+from causalprint.pipelines.runners import RUNNERS, RunnerError, begin_pipeline, pipeline_options, worker_threads, workers
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
@@ -73,6 +74,7 @@ def plan(config: AuditConfig) -> Plan:
     device = str(pick_device(config.device)) if RUNNERS[config.runner].local else config.device
 
     from causalprint.transforms.match_shards import match_inputs
+    from causalprint.transforms.tables.moved import as_uris, with_versions
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import agree
 
@@ -87,6 +89,7 @@ def plan(config: AuditConfig) -> Plan:
         trust and trust.digest,
         write=not config.dry_run,
     )
+    config = replace(config, same_as=as_uris(config.same_as, config.storage))  # workers may have another current folder
     run_id, started = new_run()
     run = Run(
         run_id=run_id,
@@ -109,7 +112,8 @@ def plan(config: AuditConfig) -> Plan:
         fingerprint_digest=bundle.fingerprint_digest,
         replaces=config.retry_rejects is not None,
     )
-    return Plan(run, config, output, settings.slicing, matched.shards, trust.pem if trust else "")
+    shards = with_versions(matched.shards, config.same_as, output) if config.same_as else matched.shards
+    return Plan(run, config, output, settings.slicing, shards, trust.pem if trust else "")
 
 
 def _trusted(config: AuditConfig) -> Anchors | None:
@@ -137,7 +141,7 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
     process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
-    return root | process | WriteManifest(planned.run)
+    return root | process.with_resource_hints(**resource_hints(config)) | WriteManifest(planned.run)
 
 
 def execute(planned: Plan) -> RunManifest:
@@ -158,6 +162,23 @@ def execute(planned: Plan) -> RunManifest:
         return run_to_manifest(planned.run, lambda root: build(root, planned, shards))
     finally:
         shards.remove(planned.output)
+
+
+def write_template(planned: Plan) -> None:
+    """Has Dataflow's runner write the plan's pipeline as a template, where its options say, and runs nothing.
+
+    A list of many shards stays in the output, for the job that is begun from the template reads it.
+
+    Raises:
+        RunnerError: the runner is another, or cannot be used.
+    """
+    config = planned.config
+    if config.runner != RUNNER:
+        raise RunnerError(f"{TEMPLATE} is an option of --runner {RUNNER}, not of {config.runner}")
+    from causalprint.transforms.deal_shards import Planned
+
+    shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
+    begin_pipeline(config.runner, config.beam_options, lambda root: build(root, planned, shards))
 
 
 def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.scratch import scratch
 from causalprint.pipelines.worker import WORKER, stop_workers
@@ -17,7 +17,7 @@ from causalprint.pipelines.worker import WORKER, stop_workers
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.runner import PipelineRunner
+    from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
 SHIPPING = ("--setup_file", "--sdk_container_image", "--environment_type", "--environment_config", "--sdk_location")
 """Beam options that bring this package to workers on other machines."""
@@ -38,6 +38,13 @@ class Runner:
 
     local: bool
     create: Callable[[PipelineOptions], PipelineRunner]
+
+
+class Ended(NamedTuple):
+    """How a pipeline ended: the state by the runner's name, and what was counted meanwhile; ``None`` where that is not told."""
+
+    state: str
+    counters: dict[str, int] | None
 
 
 def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
@@ -65,12 +72,28 @@ def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
     return options
 
 
-def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> str:
-    """Builds a pipeline and runs it on runner ``name`` to its end, whose name by the runner is returned.
+def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> Ended:
+    """Builds a pipeline and runs it on runner ``name`` to its end.
 
     Raises:
         RunnerError: the runner or its options cannot be used.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
+    """
+    from causalprint.transforms.counting import counters
+
+    result = begin_pipeline(name, beam_options, build)
+    state = str(result.wait_until_finish())
+    try:
+        return Ended(state, counters(result))
+    except Exception:  # noqa: BLE001 - what was done is done, whatever a job server still answers
+        return Ended(state, None)
+
+
+def begin_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> PipelineResult:
+    """Builds a pipeline and gives it to runner ``name``.
+
+    Raises:
+        RunnerError: the runner or its options cannot be used.
     """
     from apache_beam import Pipeline
 
@@ -78,7 +101,7 @@ def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeli
     root = Pipeline(runner=RUNNERS[name].create(options), options=options)
     shutil.rmtree(root.local_tempdir)  # for transforms in other languages; a run that is killed would leave it
     build(root)
-    return str(root.run().wait_until_finish())
+    return root.run()
 
 
 def worker_processes(options: PipelineOptions) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from typing_extensions import override
 
-from causalprint.schemas.accounts import Counts, RejectCount, VerdictCount, WrittenFile, add_digests
+from causalprint.schemas.accounts import Counts, RejectCount, VerdictCount, WrittenFile, add_digests, summed
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.losses import LeftOut
@@ -195,6 +196,53 @@ class Changes:
     vanished: Change
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run itself did, as its metrics tell, which every runner shows; what earlier runs had done is not in it.
+
+    Attributes:
+        seconds: from the start of its pipeline to the end.
+        images: that it computed or rejected; ``rejects`` of them were rejected, for these ``reasons``.
+        encoded_bytes: of those images.
+        kept: images that an earlier run had committed.
+        read_seconds, decode_seconds, compute_seconds, write_seconds: of all threads of all workers together.
+        idle: for what share of their time, 0 to 1, the threads that decode and compute did neither: they waited for reading or
+            for writing; ``None`` where nothing was computed.
+    """
+
+    seconds: float
+    images: int = 0
+    rejects: int = 0
+    reasons: tuple[RejectCount, ...] = ()
+    encoded_bytes: int = 0
+    kept: int = 0
+    read_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    write_seconds: float = 0.0
+    idle: float | None = None
+
+
+def work_of(counters: Mapping[str, int], seconds: float) -> Work:
+    """The work of a pipeline that took so many ``seconds``, by its counters (``causalprint.transforms.counting.count``)."""
+    there = counters.get("pool_ms", 0)
+    busy = counters.get("decode_ms", 0) + counters.get("compute_ms", 0)
+    rejects = ((name.split("/"), images) for name, images in counters.items() if name.startswith("rejects/"))
+    return Work(
+        seconds=round(seconds, 3),
+        images=counters.get("images", 0),
+        rejects=counters.get("rejects", 0),
+        reasons=summed(RejectCount(stage, reason, images) for (_, stage, reason), images in rejects),
+        encoded_bytes=counters.get("encoded_bytes", 0),
+        kept=counters.get("kept", 0),
+        read_seconds=counters.get("read_ms", 0) / 1000,
+        decode_seconds=counters.get("decode_ms", 0) / 1000,
+        compute_seconds=counters.get("compute_ms", 0) / 1000,
+        write_seconds=counters.get("write_ms", 0) / 1000,
+        idle=round(max(0.0, 1 - busy / there), 4) if there else None,
+    )
+
+
 class Version(NamedTuple):
     """A package and its version."""
 
@@ -206,7 +254,8 @@ class Version(NamedTuple):
 class RunManifest:
     """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on.
 
-    ``digest`` is the SHA-256 of all else, hex; ``changes`` is what became of the dataset. Earlier versions wrote neither.
+    ``digest`` is the SHA-256 of all else, hex; ``changes`` is what became of the dataset; ``work`` is added by whoever
+    started the run, once the runner has ended. Earlier versions wrote none of them.
     """
 
     schema_version: int
@@ -217,3 +266,4 @@ class RunManifest:
     platform: str
     digest: str = ""
     changes: Changes | None = None
+    work: Work | None = None

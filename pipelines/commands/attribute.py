@@ -30,11 +30,8 @@ def attribute(config: AttributeConfig, session: Session) -> int:
     with session.log.status("looking at the output"):
         planned = plan(config)
 
-    def warn(line: str) -> None:
-        session.log.print(f"causalprint: {line}", soft_wrap=True)
-
     with watched(planned.shards, local=RUNNERS[config.runner].local) as follower, display(session.log) as show:
-        manifest = follow(lambda: execute(planned), follower, show, warn)
+        manifest = follow(lambda: execute(planned), follower, show, session.warn)
     now = audit_now(config.output, config.storage)
     found = scoring_report(manifest, planned.scoring, now, time.monotonic() - began)
     session.present(found, _print)

@@ -21,7 +21,7 @@ from causalprint.transforms.tables.committed import record_in
 from causalprint.transforms.tables.output import EMPTY, Output, listed
 from causalprint.transforms.tables.pack_rows import PACK_BYTES, Item, account_item, items_of, slice_item, write_packs
 from causalprint.transforms.tables.packs import SUFFIX, THREADS, Index, Packs, index_path, is_pack, read_packs
-from causalprint.transforms.tables.parquet_bytes import plain_rows
+from causalprint.transforms.tables.parquet_bytes import read_parquet, without_record
 from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.write_tables import write_empty
 
@@ -173,7 +173,7 @@ def _items(output: Output, accounts: Iterable[ShardAccount], stored: Stored, poo
         if account is None:
             yield _slice(output, fetched)
         else:
-            yield account_item(account, plain_rows(fetched.files["shards"]))
+            yield account_item(account, without_record(read_parquet(fetched.files["shards"])))
 
 
 def _slice(output: Output, fetched: Fetched) -> Item:
@@ -188,5 +188,5 @@ def _slice(output: Output, fetched: Fetched) -> Item:
                 f"{output.root}/{file.path} is not the file that its receipt names: causalprint verify {output.root} --deep says "
                 "what is wrong, and if another causalprint forget was stopped, run that again first"
             )
-    tables = {table: plain_rows(data) for table, data in fetched.files.items()}
+    tables = {table: without_record(read_parquet(data)) for table, data in fetched.files.items()}
     return slice_item(receipt, {table: rows for table, rows in tables.items() if rows.num_rows}, output)

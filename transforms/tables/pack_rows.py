@@ -17,6 +17,7 @@ from causalprint.schemas.accounts import ShardAccount, SliceReceipt, WrittenFile
 from causalprint.schemas.elements import digest
 from causalprint.schemas.packs import SCHEMA, Pack
 from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.tables import stored_schema
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.packs import PREFIX, RECORDS, Index, PackError, index_path
@@ -120,6 +121,23 @@ def rows_in_pack(output: Output, pack_id: str, receipt: SliceReceipt, table: str
     rows = _fragment(output, table_path(output, table, pack_id)).to_table(columns=list(columns), filter=wanted, use_threads=False)
     found = rows.combine_chunks().to_batches()
     return found[0] if found else pa.RecordBatch.from_pylist([], rows.schema)
+
+
+def all_rows_in_pack(output: Output, index: Index, receipt: SliceReceipt) -> dict[str, pa.Table]:
+    """The rows of one slice in all tables, with the metadata that their own files would have."""
+    found = {}
+    for file in index.pack.files:
+        if file.table in output.tables:
+            rows = rows_in_pack(output, index.pack_id, receipt, file.table, stored_schema(file.table).names)
+            found[file.table] = pa.Table.from_batches([rows.cast(plain(_fragment(output, file.path).physical_schema))])
+    told = next((rows.schema.metadata for rows in found.values()), None)
+    return {table: found[table] if table in found else without_rows(table, told) for table in output.tables}
+
+
+def without_rows(table: str, told: Mapping[bytes, bytes] | None = None) -> pa.Table:
+    """A table of a slice that has no rows in it; ``told`` is the metadata of another table of the slice."""
+    schema = stored_schema(table)
+    return schema.with_metadata({**(told or {}), **(schema.metadata or {})}).empty_table()
 
 
 def table_path(output: Output, table: str, name: str) -> str:

@@ -24,9 +24,8 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(columns=None if columns is None else list(columns), use_threads=False)
 
 
-def plain_rows(data: bytes) -> pa.Table:
-    """The rows of a file, with the metadata of its schema that were there before it was sealed."""
-    rows = read_parquet(data)
+def without_record(rows: pa.Table) -> pa.Table:
+    """The rows of a file with the metadata of its schema that were there before a record was added and it was sealed."""
     return rows.replace_schema_metadata(plain(rows.schema).metadata)
 
 

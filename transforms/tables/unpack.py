@@ -6,16 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 
-import pyarrow as pa
-
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_json, to_json
-from causalprint.schemas.tables import stored_schema
 from causalprint.transforms.tables.committed import own_receipt
 from causalprint.transforms.tables.compact import tidy
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.pack_rows import Item, items_of, write_packs
+from causalprint.transforms.tables.pack_rows import Item, items_of, without_rows, write_packs
 from causalprint.transforms.tables.packs import Index, Packs, index_path, pack_ids, read_packs
 from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.write_tables import commit, encode
@@ -100,19 +97,14 @@ def _kept(
 def _written(item: Item, output: Output) -> SliceReceipt:
     """The receipt of a slice, once it has files of its own."""
     receipt = from_json(SliceReceipt, item.record)
-    told: Mapping[bytes, bytes] = next((rows.schema.metadata for rows in item.tables.values()), {})
+    told = next((rows.schema.metadata for rows in item.tables.values()), None)
     tables = {
-        table: item.tables[table] if table in item.tables else _without_rows(table, told)
+        table: item.tables[table] if table in item.tables else without_rows(table, told)
         for table in ((output.mark,) if output.scored else output.tables)
     }
     files = receipt.files if output.scored else ()
     written = commit(replace(receipt, files=files, seal="", footprint="", computed=True), tables, output)
     return replace(written, computed=False)
-
-
-def _without_rows(table: str, told: Mapping[bytes, bytes]) -> pa.Table:
-    schema = stored_schema(table)
-    return schema.with_metadata({**told, **(schema.metadata or {})}).empty_table()
 
 
 def _record(item: Item, output: Output, packs: Packs, changed: Mapping[str, SliceReceipt]) -> str:

@@ -124,20 +124,26 @@ def encode(rows: pa.Table, record: str | None = None, row_group: int = ROW_GROUP
         record: goes to the footer below :data:`~causalprint.schemas.tables.SEALED_RECORD`, and the file is sealed.
         row_group: rows of a row group, at most.
     """
+    return encode_parts([rows], rows.schema, record, max(1, min(rows.num_rows, row_group)))
+
+
+def encode_parts(parts: Iterable[pa.Table], schema: pa.Schema, record: str | None = None, row_group: int = ROW_GROUP) -> bytes:
+    """:func:`encode` of rows that come in parts, each of ``row_group`` rows but the last."""
     sink = pa.BufferOutputStream()
-    with parquet_writer(sink, rows.schema, min(rows.num_rows, row_group)) as writer:
-        if rows.num_rows:  # else a row group without rows, of which some readers make an error
-            writer.write_table(rows, row_group_size=row_group)
+    with parquet_writer(sink, schema, row_group) as writer:
+        for rows in parts:
+            if rows.num_rows:  # else a row group without rows, of which some readers make an error
+                writer.write_table(rows, row_group_size=row_group)
         if record is not None:
             writer.add_key_value_metadata({SEALED_RECORD: record, SEAL: BLANK})
-    data: bytes = sink.getvalue().to_pybytes()
-    return data if record is None else seal(data)
+    data = sink.getvalue()
+    return bytes(data) if record is None else seal(memoryview(data))
 
 
 def parquet_writer(sink: pa.NativeFile, schema: pa.Schema, rows: int) -> pq.ParquetWriter:
     """Writes a file of a table; a Bloom filter for the ``image_id`` of each row group, of so many ``rows`` at most."""
     few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in schema.names]
-    blooms = {"image_id": {"ndv": rows, "fpp": FALSE_FINDS}} if rows and "image_id" in schema.names else None
+    blooms = {"image_id": {"ndv": rows, "fpp": FALSE_FINDS}} if "image_id" in schema.names else None
     return pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=few_values, bloom_filter_options=blooms)
 
 
