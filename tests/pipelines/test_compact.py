@@ -29,42 +29,20 @@ from causalprint.transforms.tables.verify import verify
 from causalprint.transforms.tables.write_manifest import write_run
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.audits import Answer, command, photographs_tar
+from tests.killed import KilledError, killed_after
 from tests.outputs import BUNDLE_ID, files_below, output_at, rows, run_into, slices_of
-from tests.pipelines.test_forget import (
-    LOCAL,
-    SHARDS,
-    KilledError,
-    begun,
-    check_closed,
-    clock,
-    copied,
-    forgotten,
-    ids_in,
-    killed_after,
-    texts_in,
-)
+from tests.pipelines.forget.conftest import clock, copy, whole
+from tests.pipelines.forget.erased import LOCAL, SHARDS, check_closed, copied, forgotten, ids_in, texts_in
+from tests.pipelines.forget.test_kills import undescribed
 from tests.samples import sample_shard
 from tests.servers import ObjectStore
 from tests.transforms.tables.test_signatures import keys
 
-__all__ = ["clock"]
+__all__ = ["clock", "copy", "undescribed", "whole"]
 
 COUNTS = " UNION ALL ".join(
     f"SELECT '{view}' AS name, count(*) AS n FROM {view}" for view in (*TABLES, "findings", "current_rejects")
 )
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As of :func:`begun`: two slices each of three shards, and other verdicts on two of them."""
-    root = tmp_path_factory.mktemp("whole") / "OUT"
-    begun(str(root))
-    return root
-
-
-@pytest.fixture
-def copy(whole: Path, tmp_path: Path) -> Path:
-    return copied(whole, tmp_path / "OUT")
 
 
 def compacted(root: Path | str, storage: Storage = LOCAL, pack_bytes: int = 2**28) -> CompactReport:
