@@ -26,10 +26,14 @@ _FILE = "parse_filename(filename, true)"
 _PACKED = f"SELECT bundle, name, max(row(number, {_FILE}))[2] AS pack FROM {{files}} GROUP BY ALL"  # noqa: S608 - words of ours
 _COUNTED = f"""
 SELECT t.* EXCLUDE (filename, file){{columns}} FROM (SELECT *, {_FILE} AS file FROM {{files}}) t
-ANTI JOIN {PACKS} p ON t.bundle = p.bundle AND t.{{name}} = p.name AND t.file <> p.pack
-WHERE NOT starts_with(t.file, 'pack-') OR t.file IN (SELECT pack FROM {PACKS})
+WHERE starts_with(t.file, 'pack-') = ((t.bundle, t.{{name}}, if(starts_with(t.file, 'pack-'), t.file, '')) IN (
+    SELECT (bundle, name, pack) FROM {PACKS} UNION ALL SELECT (bundle, name, '') FROM {PACKS}
+))
 """  # noqa: S608 - words of ours
-"""A row whose slice or shard is in a pack counts in that pack alone, and a file of a pack once the pack has an index."""
+"""A row whose slice or shard is in a pack counts in that pack alone, and a file of a pack once the pack has an index.
+
+One ``IN``, for which DuckDB never holds the table's side: of a join it may hold either.
+"""
 
 _FINGERPRINT = f"fingerprint::FLOAT[{FINGERPRINT_DIM}] AS fingerprint"
 """Parquet has no lists of a fixed length, and DuckDB's array functions take no others."""

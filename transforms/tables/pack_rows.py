@@ -30,6 +30,8 @@ PACK_NAMES = 16_384
 """Slices and accounts of a pack at most, whose records are held while it is written."""
 _ROWS = 1024
 """Rows of a pack that are looked through together for where a slice ends."""
+_GROUP = 2048
+"""Rows with which a row group ends, between two slices: bounds of ``slice_id`` tell readers which one they need."""
 _TOGETHER = 64
 """Tables that are held, at most, until they make a row group."""
 _LAST = 1 << 62
@@ -192,7 +194,7 @@ class _File:
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
         self._sink = pa.BufferOutputStream()
-        self._writer = parquet_writer(self._sink, schema, ROW_GROUP)
+        self._writer = parquet_writer(self._sink, schema, 2 * _GROUP)
         self._held: list[pa.Table] = []
         self._rows = 0
 
@@ -203,7 +205,7 @@ class _File:
     def add(self, rows: pa.Table) -> None:
         self._held.append(rows.replace_schema_metadata(self._schema.metadata).cast(self._schema))
         self._rows += rows.num_rows
-        if self._rows >= ROW_GROUP:
+        if self._rows >= _GROUP:
             self._flush()
         elif len(self._held) >= _TOGETHER:  # a table of one row takes kilobytes
             self._held = [pa.concat_tables(self._held).combine_chunks()]
