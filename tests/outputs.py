@@ -105,7 +105,7 @@ def _marks(root: str) -> int:
 
 def files_below(root: Path) -> dict[str, bytes]:
     """Every file below ``root`` by its path, but those of runs, for the views, and of the description."""
-    apart = [*(root / name for name in (CROISSANT, CARD, "views.sql")), *root.glob("packs/*/empty.parquet")]
+    apart = [*(root / name for name in (CROISSANT, CARD, "views.sql")), *root.glob("packs/*/without-rows.parquet")]
     paths = sorted(path for path in root.rglob("*") if path.is_file() and path not in apart)
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if path.parent.name != "runs"}
 

@@ -56,7 +56,7 @@ def test_rows_receipts_and_accounts_are_the_same_in_few_files(whole: Path, copy:
     for table in TABLES:
         assert rows(copy, table).to_pylist() == rows(whole, table).to_pylist()
         for path in copy.glob(f"{table}/*/*.parquet"):
-            assert path.name.startswith(("pack-", "empty."))
+            assert path.name.startswith(("pack-", "without-rows."))
     after = verify(str(copy), LOCAL, deep=True)
     assert (after.findings, after.slices, after.shards) == ((), before.slices, before.shards)
     check_closed(copy)

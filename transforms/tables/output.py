@@ -31,8 +31,11 @@ GUESSED_BYTES = 64 * 1024 * 1024
 MARK = "attributions"
 """The table of an audit whose file commits a slice."""
 
-EMPTY = "empty"
-"""The name of the file without rows in a partition, which is there so that every table has a file."""
+EMPTY = "without-rows"
+"""The name of the file without rows in a partition, which is there so that every table has a file.
+
+It sorts last: DuckDB guesses by the first file of a glob how many rows there are, and plans its joins by that.
+"""
 
 
 class OutputError(OSError):
