@@ -19,6 +19,7 @@ from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import AttributedSlice, Shard
 from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import Run
+from causalprint.schemas.tables import stored_schema
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import read_receipt, read_sealed
 from causalprint.transforms.tables.ledger import Ledger
@@ -112,7 +113,8 @@ def files_below(root: Path) -> dict[str, bytes]:
 
 def rows(root: Path, table: str) -> pa.Table:
     """All rows of a table in one order."""
-    found = pa.concat_tables(pq.read_table(path, partitioning=None) for path in sorted((root / table).glob("*/*.parquet")))
+    files = sorted((root / table).glob("*/*.parquet"))
+    found = pa.concat_tables([stored_schema(table).empty_table(), *(pq.read_table(path, partitioning=None) for path in files)])
     keys = [name for name in ("slice_id", "member", "uri", "generation") if name in found.column_names]
     return found.sort_by([(name, "ascending") for name in keys])
 

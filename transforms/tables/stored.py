@@ -34,6 +34,10 @@ class Stored:
         with self._lock:
             return self._accounts.get(shard_id)
 
+    def has_account(self, shard_id: str) -> bool:
+        """Whether there is an account of a shard, in a file of its own or in a pack."""
+        return self.account_size(shard_id) is not None or self.pack_of(shard_id) is not None
+
     def packed(self, name: str) -> str | None:
         """The receipt of a slice, or the account of a shard, that is in a pack, as JSON text; ``None`` where it is in none."""
         with self._lock:
