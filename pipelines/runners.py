@@ -6,25 +6,25 @@ import importlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from causalprint.pipelines.engines import SHIPPING, RunnerError, cancel_on_flink, flink, flink_notes, spark
+from causalprint.pipelines.jobs import cancel_job, jobs
 from causalprint.pipelines.scratch import scratch
 from causalprint.pipelines.worker import WORKER, stop_workers
+from causalprint.schemas.options import HERE, Command
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.runner import PipelineRunner
+    from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
-SHIPPING = ("--setup_file", "--sdk_container_image", "--environment_type", "--environment_config", "--sdk_location")
-"""Beam options that bring this package to workers on other machines."""
-
-
-class RunnerError(Exception):
-    """A runner cannot be used as asked; the message says why and what to do."""
+__all__ = ["RUNNERS", "Runner", "RunnerError"]
+SHOWN = 4
+"""Paths that are named to a user at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,14 @@ class Runner:
     Attributes:
         local: whether workers share this machine's disk, processor and devices.
         create: makes Beam's runner from the options, which it may complete.
+        notes: what whoever starts a run should know, as far as the options as they were given tell it.
+        cancel: cancels a job that was run with these options; see :class:`~causalprint.pipelines.jobs.Job`.
     """
 
     local: bool
     create: Callable[[PipelineOptions], PipelineRunner]
+    notes: Callable[[PipelineOptions], Iterable[str]] = lambda _: ()
+    cancel: Callable[[PipelineOptions, PipelineResult], None] = lambda _, result: cancel_job(result)
 
 
 def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
@@ -65,8 +69,25 @@ def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
     return options
 
 
+def notes(config: Command) -> Iterator[str]:
+    """What whoever gives ``config`` should know before its pipeline runs, in a line each; none where it runs here.
+
+    Raises:
+        RunnerError: the runner or its options cannot be used.
+    """
+    name = getattr(config, "runner", HERE)
+    if RUNNERS[name].local:
+        return
+    yield from RUNNERS[name].notes(pipeline_options(name, getattr(config, "beam_options", ())))
+    if paths := config.local_paths():
+        shown = ", ".join(paths[:SHOWN]) + (", …" if len(paths) > SHOWN else "")
+        yield f"workers on other machines must find these under the same path, on a disk that all share: {shown}"
+
+
 def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> str:
     """Builds a pipeline and runs it on runner ``name`` to its end, whose name by the runner is returned.
+
+    A job that another machine runs is known to :data:`~causalprint.pipelines.jobs.jobs` meanwhile, which cancels it.
 
     Raises:
         RunnerError: the runner or its options cannot be used.
@@ -78,7 +99,10 @@ def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeli
     root = Pipeline(runner=RUNNERS[name].create(options), options=options)
     shutil.rmtree(root.local_tempdir)  # for transforms in other languages; a run that is killed would leave it
     build(root)
-    return str(root.run().wait_until_finish())
+    if RUNNERS[name].local:
+        return str(root.run().wait_until_finish())
+    with jobs.submitted(root.run, partial(RUNNERS[name].cancel, options)) as job:
+        return str(job.wait_until_finish())
 
 
 def worker_processes(options: PipelineOptions) -> int:
@@ -110,11 +134,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ships_package(beam_options: Sequence[str]) -> bool:
-    """Whether ``beam_options`` say how workers on other machines get this package."""
-    return any(option.partition("=")[0] in SHIPPING for option in beam_options)
-
-
 def _direct(options: PipelineOptions) -> PipelineRunner:
     # Named explicitly: Beam's DirectRunner would first try to download another runner.
     from apache_beam.options.pipeline_options import DirectOptions
@@ -132,26 +151,27 @@ def _direct(options: PipelineOptions) -> PipelineRunner:
     return WatchedRunner([sys.executable, "-m", WORKER, str(os.getpid())], workers, stop_workers, scratch)
 
 
-def _remote(module: str, name: str, _: PipelineOptions) -> PipelineRunner:
-    """Beam's runner of this name, which takes its options from the pipeline."""
-    runner: PipelineRunner = getattr(importlib.import_module(f"apache_beam.runners.{module}"), name)()
-    return runner
-
-
-def _dataflow(options: PipelineOptions) -> PipelineRunner:
+def _dataflow(_: PipelineOptions) -> PipelineRunner:
     try:
         importlib.import_module("apitools")  # Beam imports without it and fails much later
-        return _remote("dataflow.dataflow_runner", "DataflowRunner", options)
+        from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+        return DataflowRunner()
     except ImportError as error:
         raise RunnerError(
             f"--runner dataflow needs Beam's Google Cloud extra ({error}): pip install 'apache-beam[gcp]'"
         ) from error
 
 
+def _dataflow_notes(options: PipelineOptions) -> Iterable[str]:
+    if not any(options.get_all_options(drop_default=True).get(name) for name in SHIPPING):
+        yield "workers must have causalprint installed; without an image that has it, add -- --setup_file=./setup.py"
+
+
 RUNNERS: dict[str, Runner] = {
     "direct": Runner(local=True, create=_direct),
-    "flink": Runner(local=False, create=partial(_remote, "portability.flink_runner", "FlinkRunner")),
-    "spark": Runner(local=False, create=partial(_remote, "portability.spark_runner", "SparkRunner")),
-    "dataflow": Runner(local=False, create=_dataflow),
+    "flink": Runner(local=False, create=flink, notes=flink_notes, cancel=cancel_on_flink),
+    "spark": Runner(local=False, create=spark),
+    "dataflow": Runner(local=False, create=_dataflow, notes=_dataflow_notes),
 }
 """Every runner by the name that ``--runner`` takes; its option (causalprint.schemas.config.Runner) says what each is."""

@@ -14,7 +14,7 @@ from causalprint.pipelines.forecast import forecast
 from causalprint.pipelines.forecast import show as show_forecast
 from causalprint.pipelines.progress import display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
-from causalprint.pipelines.runners import RUNNERS, ships_package
+from causalprint.pipelines.runners import RUNNERS
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import Shard
 
@@ -56,9 +56,6 @@ def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]
     """Runs an audit, with its progress on standard error; what it came to, and what was planned."""
     began = time.monotonic()
     local = RUNNERS[config.runner].local
-    if not local and not ships_package(config.beam_options):
-        hint = "workers must have causalprint installed; without an image that has it, add -- --setup_file=./setup.py"
-        session.log.print(f"causalprint: {hint}", soft_wrap=True)
     with session.log.status("looking at the input"):
         planned = plan(config)
 
