@@ -110,7 +110,8 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     dealt = workers(config.runner, config.beam_options)
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
-    process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt)
+    told_as = None if RUNNERS[config.runner].local else planned.run.run_id
+    process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt, told_as)
     return root | process | WriteManifest(planned.run)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import sys
@@ -30,6 +31,12 @@ ENDED = ("FINISHED", "CANCELED", "FAILED")
 """States of a job of Flink in which it holds no slots."""
 EMBEDDED = ("embed", "[local]", "[auto]")
 """What stands where an address would, for servers that Beam starts itself."""
+
+
+_NO_COMMAND = re.compile(r"Cannot run program|IOException: error=(2|13),")
+_ENDED = re.compile(r"Process died with exit code (\d+)")
+_MISSING = re.compile(r"^(?:ModuleNotFoundError|ImportError): (No module named \S+|.+)$", re.MULTILINE)
+"""Texts by which engines, and Python on their machines, tell what a worker lacks."""
 
 
 class RunnerError(Exception):
@@ -201,6 +208,30 @@ def cancel_on_flink(options: PipelineOptions, result: PipelineResult) -> None:
             if job["state"] != "CANCELLING":
                 _told(master, f"jobs/{job['jid']}?mode=cancel", "PATCH")
         time.sleep(LOOK_SECONDS)
+
+
+def on_the_worker(error: RuntimeError, options: PipelineOptions) -> Exception:
+    """What ended a job, in the words of whoever can mend it; ``error`` itself where that says enough."""
+    from apache_beam.options.pipeline_options import PortableOptions
+
+    text = str(error)
+    if "failed in state CANCELLED" in text:
+        return RunnerError("the job was cancelled on the cluster")
+    config = options.view_as(PortableOptions).environment_config or ""
+    command = json.loads(config).get("command", COMMAND) if config.startswith("{") else COMMAND
+    if _NO_COMMAND.search(text):
+        return RunnerError(
+            f"on the worker there is no {command}: install causalprint there as it is here, or say where it is: -- "
+            f'--environment_type=PROCESS --environment_config=\'{{"command": "/path/to/{COMMAND}"}}\''
+        )
+    if ended := _ENDED.search(text):
+        return RunnerError(
+            f"on the worker {command} ended with exit code {ended[1]} before it took work: call it there with --help, which "
+            "shows what is missing"
+        )
+    if missing := _MISSING.findall(text):
+        return RunnerError(f"on the worker: {missing[-1]}; install causalprint there as it is here, with its extras")
+    return error
 
 
 def _slots(master: str) -> Slots:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from causalprint.pipelines.engines import SHIPPING, RunnerError, cancel_on_flink, flink, flink_notes, spark
+from causalprint.pipelines.engines import SHIPPING, RunnerError, cancel_on_flink, flink, flink_notes, on_the_worker, spark
 from causalprint.pipelines.jobs import cancel_job, jobs
 from causalprint.pipelines.scratch import scratch
 from causalprint.pipelines.worker import WORKER, stop_workers
@@ -102,7 +102,10 @@ def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeli
     if RUNNERS[name].local:
         return str(root.run().wait_until_finish())
     with jobs.submitted(root.run, partial(RUNNERS[name].cancel, options)) as job:
-        return str(job.wait_until_finish())
+        try:
+            return str(job.wait_until_finish())
+        except RuntimeError as error:
+            raise on_the_worker(error, options) from error
 
 
 def worker_processes(options: PipelineOptions) -> int:

@@ -22,6 +22,7 @@ from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.skip_committed import DONE, TO_DO, Skip, pass_shard, pass_slice
+from causalprint.transforms.tables.tallies import Tell
 from causalprint.transforms.tables.write_tables import write_counted
 
 
@@ -37,6 +38,8 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         write: writes one of them; see :func:`~causalprint.transforms.tables.write_tables.write_counted`.
         retry: a stage; slices of which images were rejected there are computed again.
         workers: among which shards are dealt out.
+        told_as: the run that workers count for in the output, where they are elsewhere; see
+            :mod:`~causalprint.transforms.tables.tallies`.
     """
 
     planned: Planned
@@ -46,11 +49,14 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     write: Callable[[Any, Output], SliceReceipt]
     retry: str | None = None
     workers: int = 1
+    told_as: str | None = None
 
     def expand(self, root: PBegin) -> PCollection[ShardAccount]:
         """One account a shard, once it is written."""
         skip = partial(Skip, output=self.output, retry=self.retry, shared=Shared())
         dealt = root | DealShards(self.planned, self.output, self.workers)
+        if self.told_as is not None:
+            dealt |= "Tell" >> beam.ParDo(Tell(self.output, self.told_as))
         shards = dealt | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
         read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
         slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)

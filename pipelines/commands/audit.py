@@ -12,7 +12,7 @@ from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.console import new_table
 from causalprint.pipelines.forecast import forecast
 from causalprint.pipelines.forecast import show as show_forecast
-from causalprint.pipelines.progress import display, follow, watched
+from causalprint.pipelines.progress import Elsewhere, display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
 from causalprint.pipelines.runners import RUNNERS
 from causalprint.schemas.config import AuditConfig
@@ -55,14 +55,14 @@ def audit(config: AuditConfig, session: Session) -> int:
 def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]:
     """Runs an audit, with its progress on standard error; what it came to, and what was planned."""
     began = time.monotonic()
-    local = RUNNERS[config.runner].local
     with session.log.status("looking at the input"):
         planned = plan(config)
 
     def warn(line: str) -> None:
         session.log.print(f"causalprint: {line}", soft_wrap=True)
 
-    with watched(planned.shards, local=local) as follower, display(session.log) as show:
+    elsewhere = None if RUNNERS[config.runner].local else Elsewhere(config.output, planned.run.run_id, config.storage)
+    with watched(planned.shards, elsewhere) as follower, display(session.log) as show:
         manifest = follow(lambda: execute(planned), follower, show, warn)
     from causalprint.pipelines.audit_views import audit_now
 
