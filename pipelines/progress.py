@@ -24,6 +24,8 @@ REFRESH_SECONDS = 0.25
 LINE_SECONDS = 30.0
 STILL_SECONDS = 300.0
 """So long a thread may be at one place before a line says where."""
+ELSEWHERE_SECONDS = 10.0
+"""Between two looks at what workers elsewhere tell."""
 BEGIN_SECONDS = 25.0
 """So long workers elsewhere may take to begin before a line says what may hold them up."""
 NOT_BEGUN = (
@@ -94,6 +96,8 @@ class Follower:
     def __init__(self, folder: str, shards: int, shard_bytes: int, *, elsewhere: bool = False) -> None:
         self._folder = folder
         self._awaited = elsewhere
+        # What is heard of workers elsewhere took so long to come about.
+        self._lag = ELSEWHERE_SECONDS if elsewhere else 0.0
         self._shards = shards
         self._shard_bytes = shard_bytes
         self._offset = 0
@@ -125,7 +129,7 @@ class Follower:
         if more != Tally():
             self._moved = now
         if not self._done.images:
-            self._idle = now  # matching inputs and loading models is no part of the rate
+            self._idle = now - self._lag  # matching inputs and loading models is no part of the rate
         return Status(self._done, self._shards, self._shard_bytes, now - self._idle)
 
 
@@ -174,13 +178,13 @@ def watched(shards: Sequence[Sized], elsewhere: Elsewhere | None = None) -> Iter
 @contextmanager
 def _collected(folder: str, elsewhere: Elsewhere) -> Iterator[None]:
     """Adds to the tally of ``folder`` what workers elsewhere tell, and removes in the end what they told by."""
-    from causalprint.transforms.tables.tallies import SECONDS, clear, told
+    from causalprint.transforms.tables.tallies import clear, told
 
     ended = threading.Event()
 
     def collect() -> None:
         known = Tally()
-        while not ended.wait(SECONDS):
+        while not ended.wait(ELSEWHERE_SECONDS):
             with suppress(Exception):  # the store is asked again; what is shown need not be the newest
                 if tallies := told(*elsewhere):
                     total = reduce(Tally.plus, tallies)

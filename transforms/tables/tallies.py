@@ -23,7 +23,7 @@ from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.output import Output, folder_names, get, put
 
 SECONDS = 10.0
-"""Between two looks, and between two writes of one worker."""
+"""Between two writes of one worker."""
 
 
 def tally_folder(run_id: str) -> str:
