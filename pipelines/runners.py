@@ -117,10 +117,11 @@ def worker_processes(options: PipelineOptions) -> int:
 
 
 def workers(name: str, beam_options: Sequence[str]) -> int:
-    """Workers of runner ``name`` among which shards are dealt out, as far as its options tell; else 1."""
+    """Workers of runner ``name`` among which shards are dealt out, as far as its options, or its cluster, tell; else 1."""
     options = pipeline_options(name, beam_options)
     if RUNNERS[name].local:
         return worker_processes(options)
+    RUNNERS[name].create(options)  # which fills in what the cluster tells
     told = options.get_all_options(retain_unknown_options=True)
     return max(1, *(int(told.get(option) or 1) for option in ("parallelism", "max_num_workers")))
 
