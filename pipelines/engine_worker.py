@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,19 +37,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--id", required=True)
     parser.add_argument("--provision_endpoint", required=True)
     given, _ = parser.parse_known_args(argv)  # a worker pool adds what the provision service tells as well
-    os.environ |= surroundings(given.id, _provision(given.provision_endpoint, given.id))
+    info = _provision(given.provision_endpoint, given.id)
+    os.environ |= surroundings(given.id, info)
 
-    from apache_beam.options.pipeline_options import DebugOptions
     from apache_beam.runners.worker import sdk_worker_main
 
-    log, harness, options = sdk_worker_main.create_harness(os.environ)
-    if error := mismatch(options.view_as(DebugOptions).experiments or ()):
-        # A worker that ends leaves its engine waiting, and nobody sees what it prints; what a task raises reaches the launcher.
-        harness._request_process_bundle = lambda request: harness._execute(partial(_refuse, error), request)  # noqa: SLF001
-    try:
-        harness.run()
-    finally:
-        log.close()
+    told = dict(info.pipeline_options).get("beam:option:experiments:v1") or ()
+    if error := mismatch([str(one) for one in told]):
+        _refuse_all(error)
+    sdk_worker_main.main([])
 
 
 def surroundings(worker_id: str, info: ProvisionInfo) -> dict[str, str]:
@@ -86,8 +82,22 @@ def mismatch(experiments: Sequence[str]) -> WorkerError | None:
     )
 
 
-def _refuse(error: WorkerError) -> None:
-    raise error
+def _refuse_all(error: WorkerError) -> None:
+    """Makes every task raise ``error``, which reaches the launcher: nobody sees what a worker prints.
+
+    It is raised where a task has opened its connections: before, the engine would wait for these without end, as it does where a
+    worker ends at its first task.
+    """
+    from apache_beam.runners.worker.bundle_processor import BundleProcessor
+
+    begin = BundleProcessor.create_execution_tree
+
+    def refuse(task: BundleProcessor, *args: object) -> None:
+        with suppress(Exception):  # what was made for another version may not be understood
+            begin(task, *args)
+        raise error
+
+    BundleProcessor.create_execution_tree = refuse
 
 
 def _provision(endpoint: str, worker_id: str) -> ProvisionInfo:

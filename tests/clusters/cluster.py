@@ -20,10 +20,14 @@ from typing import Any, Self
 
 import pytest
 
+from tests.outputs import files_below
+
 ROOT = Path(__file__).parents[2]
 STARTER = ROOT.parent / "shared" / "clusters" / "cluster.py"
 FLINK_MASTER, JOB_ENDPOINT = "CAUSALPRINT_FLINK_MASTER", "CAUSALPRINT_JOB_ENDPOINT"
 """Environment variables with the addresses of another cluster, whose machines share this one's disk."""
+SHARDS, SLICES, IMAGES_A_SLICE = 4, 48, 2
+OPTIONS = ["--bundle", "tiny", "--slice-images", str(IMAGES_A_SLICE)]
 PACKAGES = {"flink": "pyflink", "spark": "pyspark"}
 
 
@@ -50,7 +54,9 @@ class Cluster:
         addresses = {"/data/shards": "crawl", "/data/audit": "out", "HOST:8099": self.job_endpoint, "HOST:8081": self.web}
         for placeholder, here in addresses.items():
             shown[0] = shown[0].replace(placeholder, here)
-        return shlex.split(shown[0])
+        words = shlex.split(shown[0])
+        cut = words.index("--")
+        return [*words[:cut], *OPTIONS, *words[cut:]]
 
     @property
     def workers(self) -> list[int]:
@@ -142,6 +148,18 @@ def surroundings() -> dict[str, str]:
     return os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
 
 
+def committed(home: Path) -> int:
+    """Slices that are in the output."""
+    return len(list(home.glob("out/attributions/*/*.parquet")))
+
+
+def audited_here(home: Path) -> dict[str, bytes]:
+    """What the same audit writes on this machine."""
+    words = [sys.executable, "-m", "causalprint", "audit", "crawl", "--output", "local", *OPTIONS]
+    subprocess.run(words, cwd=home, check=True, capture_output=True, env=surroundings())
+    return files_below(home / "local")
+
+
 def python_workers() -> list[int]:
     """Processes of ``causalprint-worker``, without those that they have started."""
     found = [
@@ -162,6 +180,18 @@ def executors_of(worker: int) -> list[int]:
 def kill(pid: int) -> None:
     """With -9."""
     os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def suspended(pids: list[int]) -> Iterator[None]:
+    """For the time of the context, they do nothing."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _processes() -> Iterator[tuple[int, list[bytes]]]:

@@ -1,38 +1,22 @@
-"""Clusters, and what is audited on them."""
+"""What is audited on clusters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.audits import photographs_tar
-from tests.clusters.cluster import Cluster, started
-
-SHARDS, IMAGES = 4, 40
-
-
-@pytest.fixture(scope="session")
-def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two TaskManagers of one slot each, started here unless the environment names a cluster."""
-    with started("flink", tmp_path_factory.mktemp("flink")) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two executors of one core each, likewise."""
-    with started("spark", tmp_path_factory.mktemp("spark")) as cluster:
-        yield cluster
+from tests.clusters.cluster import IMAGES_A_SLICE, SHARDS, SLICES
 
 
 @pytest.fixture(scope="session")
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards, 80 slices of two images in all."""
+    """Shards of as many slices each."""
     folder = tmp_path_factory.mktemp("crawl")
+    images = SLICES * IMAGES_A_SLICE // SHARDS
     for number in range(SHARDS):
-        photographs_tar(folder / f"{number}.tar", range(100 * number, 100 * number + IMAGES))
+        photographs_tar(folder / f"{number}.tar", range(100 * number, 100 * number + images))
     return folder
 
 
