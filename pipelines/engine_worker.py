@@ -11,8 +11,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from apache_beam.portability.api.beam_provision_api_pb2 import ProvisionInfo
@@ -43,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from apache_beam.runners.worker import sdk_worker_main
 
     told = dict(info.pipeline_options).get("beam:option:experiments:v1") or ()
-    if error := mismatch([str(one) for one in told]):
-        _refuse_all(error)
+    _tell_failures(mismatch([str(one) for one in told]))
     sdk_worker_main.main([])
 
 
@@ -82,22 +80,30 @@ def mismatch(experiments: Sequence[str]) -> WorkerError | None:
     )
 
 
-def _refuse_all(error: WorkerError) -> None:
-    """Makes every task raise ``error``, which reaches the launcher: nobody sees what a worker prints.
+def _tell_failures(refusal: WorkerError | None) -> None:
+    """Lets a task that cannot begin, since something is missing here or for ``refusal``, say so to the launcher.
 
-    It is raised where a task has opened its connections: before, the engine would wait for these without end, as it does where a
-    worker ends at its first task.
+    An engine looks at what a task answers once the task has opened its connection for data, which Beam does last; until then it
+    waits for that, for minutes, and then tells of a timeout. What a worker prints is seen by nobody.
     """
-    from apache_beam.runners.worker.bundle_processor import BundleProcessor
+    from apache_beam.portability.api import beam_fn_api_pb2
+    from apache_beam.runners.worker.bundle_processor import DATA_INPUT_URN, BundleProcessor
 
     begin = BundleProcessor.create_execution_tree
 
-    def refuse(task: BundleProcessor, *args: object) -> None:
-        with suppress(Exception):  # what was made for another version may not be understood
-            begin(task, *args)
-        raise error
+    def begin_or_tell(task: BundleProcessor, descriptor: Any) -> Any:
+        try:
+            if refusal is not None:
+                raise refusal  # noqa: TRY301 - told as what is missing is
+            return begin(task, descriptor)
+        except Exception:
+            for step in descriptor.transforms.values():
+                if step.spec.urn == DATA_INPUT_URN:
+                    port = beam_fn_api_pb2.RemoteGrpcPort.FromString(step.spec.payload)
+                    task.data_channel_factory.create_data_channel(port)
+            raise
 
-    BundleProcessor.create_execution_tree = refuse
+    BundleProcessor.create_execution_tree = begin_or_tell
 
 
 def _provision(endpoint: str, worker_id: str) -> ProvisionInfo:
