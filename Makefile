@@ -4,14 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+TOOLS := $(VENV)/supply-chain
 # Real clusters are started where what starts them lies beside this folder.
 ENGINES := $(if $(wildcard ../shared/clusters),.venv-flink/.installed .venv-spark/.installed)
 
-.PHONY: demo test fast clusters lint types layers format docs clean
+.PHONY: demo test fast clusters lint types layers supply-chain format docs clean
 
 $(INSTALLED): setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[compare,demo,sign,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[compare,demo,lineage,publish,sign,test]'
 	touch $@
 
 demo: $(INSTALLED)  ## the main job: build shards of real and generated images, audit them, show the verdicts beside the truth
@@ -44,12 +45,21 @@ types: $(INSTALLED)
 layers: $(INSTALLED)
 	$(BIN)/lint-imports
 
+$(TOOLS)/.installed: .ci/supply_chain.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/supply_chain.txt
+	touch $@
+
+supply-chain: $(INSTALLED) $(TOOLS)/.installed  ## a CycloneDX SBOM, the licences and the known vulnerabilities of what is installed
+	$(BIN)/python .ci/supply_chain.py $(VENV) $(TOOLS) build/supply-chain
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 docs: $(INSTALLED)  ## what is generated from the code
 	$(BIN)/python -m causalprint.schemas.document > docs/tables.md
+	$(BIN)/python -m causalprint.pipelines.flex_template > deploy/dataflow/metadata.json
 
 clean:
 	rm -rf $(VENV) .venv-flink .venv-spark demo build dist *.egg-info

@@ -21,8 +21,9 @@ from causalprint.models.bundles.manifest import are_generators
 from causalprint.models.evaluation import made_up
 from causalprint.models.prevalence import Calibration, Moments, estimate
 from causalprint.models.statistics.intervals import unified_count
+from causalprint.models.statistics.prior_shift import likeliest_share
 from causalprint.pipelines.shares.bundle import evaluated_images
-from causalprint.schemas.arrays import Doubles, Mask, Scores, Text
+from causalprint.schemas.arrays import Mask, Scores, Text
 from causalprint.schemas.config import Storage
 from causalprint.schemas.rendering import markdown_table
 
@@ -73,15 +74,8 @@ def by_em(case: Case, random: np.random.Generator) -> Interval:
     """Maximum likelihood by EM (Saerens et al., 2002) of calibrated probabilities, percentiles of a bootstrap over images."""
     made = np.array(are_generators(case.sources))
     chance = np.clip(case.dataset[:, made].sum(axis=1), 1e-6, 1 - 1e-6)
-
-    def once(odds: Doubles) -> float:
-        share = 0.5
-        for _ in range(60):
-            share = float((share * odds / (share * odds + 1 - share)).mean())
-        return share
-
-    odds = chance / (1 - chance)
-    return _percentiles([once(odds[_of(random, len(odds))]) for _ in range(RESAMPLES)])
+    odds, weights = np.log(chance / (1 - chance)), np.full(len(chance), 1 / len(chance))
+    return _percentiles([likeliest_share(odds[_of(random, len(odds))], weights, steps=60) for _ in range(RESAMPLES)])
 
 
 def by_origins(case: Case, _: np.random.Generator) -> Interval:

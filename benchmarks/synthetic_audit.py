@@ -15,14 +15,16 @@ import numpy as np
 import pyarrow as pa
 
 from causalprint.models.bundles.bundle import load_bundle
+from causalprint.schemas.accounts import ShardAccount
 from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.runs import Run, RunManifest
-from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
+from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS, SPECTRUM_RINGS
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.settings import agree
+from causalprint.transforms.tables.skip_committed import skip_shard
 from causalprint.transforms.tables.write_manifest import write_run
 from causalprint.transforms.tables.write_tables import write_slice
 
@@ -37,8 +39,12 @@ def synthetic_audit(
     bundle: str | None = None,
     storage: Storage | None = None,
     slicing: Slicing | None = None,
+    nights: int = 1,
 ) -> RunManifest:
-    """Writes an audit of ``images`` images by ``bundle`` (``None``: the one in the package) to the output at ``root``."""
+    """Writes an audit of ``images`` images by ``bundle`` (``None``: the one in the package) to the output at ``root``.
+
+    On each of the ``nights`` after the first a tenth of the shards has changed.
+    """
     loaded = load_bundle(bundle)
     settings = agree(root, storage or Storage(), slicing, None)
     output = Output(
@@ -49,17 +55,29 @@ def synthetic_audit(
         slicing=settings.slicing,
         fingerprint_digest=loaded.fingerprint_digest,
     )
-    accounts = []
-    for number in range(-(-images // SHARD_IMAGES)):
-        count = min(SHARD_IMAGES, images - number * SHARD_IMAGES)
-        shard = Shard(f"s3://synthetic/{number:05}.tar", 4096 * count, f"{seed}", "tar")
-        ledger = Ledger(shard)
-        for attributed in _slices(shard, count, settings.slicing.images, output.bundle_id, loaded.manifest.sources, seed):
-            ledger = ledger.add(write_slice(attributed, output))
-        accounts.append(write_account(ledger.close(output.bundle_id), output))
     config = AuditConfig(("s3://synthetic/*.tar",), root, bundle, storage=output.storage)
-    run = Run(f"synthetic-{seed}", "2026-01-31T23:59:59+00:00", config, output.bundle_id, output.bundle_digest, loaded.residual)
-    return write_run(accounts, run)
+    for night in range(nights):
+        accounts = [
+            _account(number, min(SHARD_IMAGES, images - number * SHARD_IMAGES), output, loaded.manifest.sources, seed, night)
+            for number in range(-(-images // SHARD_IMAGES))
+        ]
+        began = f"2026-01-{night + 1:02}T23:59:59+00:00"
+        run = Run(f"synthetic-{seed}-{night:02}", began, config, output.bundle_id, output.bundle_digest, loaded.residual)
+        manifest = write_run(accounts, run)
+    return manifest
+
+
+def _account(number: int, count: int, output: Output, sources: tuple[str, ...], seed: int, night: int) -> ShardAccount:
+    """Writes a shard of ``count`` images, unless its version of this night is there."""
+    generation = f"{seed}.{night}" if number % 10 == 0 else f"{seed}"
+    shard = Shard(f"s3://synthetic/{number:05}.tar", 4096 * count, generation, "tar")
+    done = skip_shard(shard, output)
+    if done is not None:
+        return done
+    ledger = Ledger(shard)
+    for attributed in _slices(shard, count, output.slicing.images, output.bundle_id, sources, seed):
+        ledger = ledger.add(write_slice(attributed, output))
+    return write_account(ledger.close(output.bundle_id), output)
 
 
 def _slices(
@@ -97,7 +115,8 @@ def _slices(
             metadata=pa.array([f'{{"url": "https://example.org/{shard.size}/{place}.jpg"}}' for place in range(rows)]),
         )
         prints = pa.FixedSizeListArray.from_arrays(pa.array(fingerprints.reshape(-1)), type=EMBEDDINGS.field("fingerprint").type)
-        embeddings = _batch(EMBEDDINGS, rows, keys, fingerprint=prints, crops=pa.array(np.ones(rows, np.int16)))
+        spectra = pa.array([*draw.normal(-45, 5, (rows, SPECTRUM_RINGS)).astype(np.float16)])
+        embeddings = _batch(EMBEDDINGS, rows, keys, fingerprint=prints, crops=pa.array(np.ones(rows, np.int16)), spectrum=spectra)
         candidates = ATTRIBUTIONS.field("candidates").type
         attributions = _batch(
             ATTRIBUTIONS,

@@ -20,10 +20,11 @@ from causalprint.models.bundles.bundle import FINGERPRINT_FILE, MANIFEST, Bundle
 from causalprint.models.bundles.manifest import BundleError
 from causalprint.models.features import FeatureExtractor, cut, pick_device
 from causalprint.models.lenses import LENSES
+from causalprint.models.lenses.fourier import ring_spectrum
 from causalprint.models.network.fusion import load_network
 from causalprint.models.network.reduction import CLIP
 from causalprint.schemas.arrays import Crops
-from causalprint.schemas.tables import FINGERPRINT_DIM
+from causalprint.schemas.tables import FINGERPRINT_DIM, SPECTRUM_RINGS
 
 SCALARS = {name: summarise for lens in LENSES.values() for name, summarise in lens.scalars.items()}
 """What fills the columns of table ``embeddings`` that lenses have, by column, in the registry's order."""
@@ -37,22 +38,25 @@ class Fingerprints(NamedTuple):
         residual_energy: float32 (N,), root mean square of the first crop's residual, image range 0 to 1.
         scalars: float32 (N,) for each scalar column of table ``embeddings`` that a lens has, of the first crop.
         stability: float32 (N,), the least cosine between the fingerprint and that of one crop alone; NaN where there is one.
+        spectrum: float16 (N, 32), mean power of the first crop's residual by frequency, in dB.
     """
 
     fingerprint: npt.NDArray[np.float16]
     residual_energy: npt.NDArray[np.float32]
     scalars: dict[str, npt.NDArray[np.float32]]
     stability: npt.NDArray[np.float32]
+    spectrum: npt.NDArray[np.float16]
 
     def each(self) -> list[Fingerprints]:
         """Those of one image after another."""
         count = len(self.fingerprint)
         parts = (
             [values[number : number + 1] for number in range(count)]
-            for values in (self.fingerprint, self.residual_energy, self.stability)
+            for values in (self.fingerprint, self.residual_energy, self.stability, self.spectrum)
         )
         scalars = [{name: values[number : number + 1] for name, values in self.scalars.items()} for number in range(count)]
-        return [Fingerprints(one, energy, own, stable) for one, energy, stable, own in zip(*parts, scalars, strict=True)]
+        rows = zip(*parts, scalars, strict=True)
+        return [Fingerprints(one, energy, own, stable, spectrum) for one, energy, stable, spectrum, own in rows]
 
 
 class Fingerprinter:
@@ -132,6 +136,7 @@ class Fingerprinter:
             np.concatenate([empty, *(part.residual_energy for part in parts)]),
             {name: np.concatenate([empty, *(part.scalars[name] for part in parts)]) for name in SCALARS},
             np.concatenate([empty, *(part.stability for part in parts)]),
+            np.concatenate([np.zeros((0, SPECTRUM_RINGS), np.float16), *(part.spectrum for part in parts)]),
         )
 
     def embed(self, x: torch.Tensor, others: torch.Tensor | None = None) -> torch.Tensor:
@@ -174,7 +179,10 @@ class Fingerprinter:
             fused = self._fuse(x, standardised)
             energy = residual.flatten(1).square().mean(dim=1).sqrt()
             scalars = {name: summarise(residual)[:count].cpu().numpy() for name, summarise in SCALARS.items()}
-        return Fingerprints(fused[:count].to(torch.float16).cpu().numpy(), energy[:count].cpu().numpy(), scalars, stability)
+            fingerprint, spectrum = (
+                values[:count].to(torch.float16).cpu().numpy() for values in (fused, ring_spectrum(residual))
+            )
+        return Fingerprints(fingerprint, energy[:count].cpu().numpy(), scalars, stability, spectrum)
 
     def _padded(self, crops: Crops) -> Crops:
         # Another number of rows could choose another kernel, and with it another rounding.

@@ -56,6 +56,8 @@ class Moments:
 
     def add(self, probabilities: Scores, place: Labels) -> None:
         """Adds images with probabilities (N, K), each to the set at its ``place`` (N,)."""
+        if not len(place):
+            return
         order = np.argsort(place, kind="stable")
         found, starts = np.unique(place[order], return_index=True)
         for one, rows in zip(found.tolist(), np.split(order, starts[1:]), strict=True):

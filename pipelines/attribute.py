@@ -45,7 +45,7 @@ class Plan:
         scoring: how.
         output: where it writes.
         bundle: directory of the bundle; ``None`` for the one inside the package.
-        minimum_probability: that was asked for.
+        minimum_probability: that was asked for, or found for an error that was.
         shards: whose accounts the audit has closed.
     """
 
@@ -62,12 +62,14 @@ def plan(config: AttributeConfig) -> Plan:
 
     Raises:
         RunnerError: the runner or its options cannot be used.
-        ValueError: there is no audit, or the bundle does not share the fingerprint of the one that computed its embeddings.
+        ValueError: there is no audit, or the bundle does not share the fingerprint of the one that computed its embeddings, or
+            does not show that it errs as seldom as is asked.
         OSError: something cannot be read.
     """
     RUNNERS[config.runner].create(pipeline_options(config.runner, config.beam_options))
 
     from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.target_error import least_probability
     from causalprint.transforms.score_embeddings import AuditedShard
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.partition import read_columns
@@ -77,7 +79,11 @@ def plan(config: AttributeConfig) -> Plan:
     path = config.bundle if given is not None else stored.audit.bundle if stored.audit else None
     source = Output(config.output, stored.bundle_id, "", config.storage)
     prior, rows = (config.shares, 0) if config.shares else estimate_prior(source)
-    bundle = load_bundle(path, None, prior, config.minimum_probability)
+    least, wrong_names = config.minimum_probability, None
+    if config.target_error is not None:
+        wrong_names = least_probability(load_bundle(path), config.target_error)
+        least = wrong_names.limit
+    bundle = load_bundle(path, None, prior, least)
     output = Output(
         config.output,
         *bundle.scoring(stored.bundle_id),
@@ -87,7 +93,7 @@ def plan(config: AttributeConfig) -> Plan:
     )
     columns = read_columns(source, "shards", "shard_id", "size")
     shards = (AuditedShard(*row.values()) for batch in columns for row in batch.to_pylist())
-    scoring = Scoring(stored.bundle_id, bundle.fingerprint_digest, prior, rows, bundle.least_probability)
+    scoring = Scoring(stored.bundle_id, bundle.fingerprint_digest, prior, rows, bundle.least_probability, wrong_names)
     run_id, started = new_run()
     run = Run(
         run_id=run_id,
@@ -99,7 +105,7 @@ def plan(config: AttributeConfig) -> Plan:
         residual_digests=tuple(FileDigest(*each) for each in bundle.residual_digests.items()),
         scoring=scoring,
     )
-    return Plan(run, scoring, output, path, config.minimum_probability, tuple(sorted(shards)))
+    return Plan(run, scoring, output, path, least, tuple(sorted(shards)))
 
 
 def execute(planned: Plan) -> RunManifest:

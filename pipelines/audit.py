@@ -8,21 +8,24 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec
 
+from causalprint.pipelines.dataflow import RUNNER, TEMPLATE, resource_hints
 from causalprint.pipelines.execution import run_to_manifest
-from causalprint.pipelines.runners import RUNNERS, pipeline_options, worker_threads, workers
+from causalprint.pipelines.runners import RUNNERS, RunnerError, begin_pipeline, pipeline_options, worker_threads, workers
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.options import settings_of
 from causalprint.schemas.runs import FileDigest, Run, RunManifest, new_run
+from causalprint.schemas.urls import public
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.pvalue import PCollection
 
     from causalprint.transforms.deal_shards import Planned
+    from causalprint.transforms.images.manifests import Anchors
     from causalprint.transforms.tables.output import Output
 
 
@@ -39,6 +42,7 @@ class Plan:
         output: where it writes.
         slicing: where slices are cut: as asked, or as the output was begun.
         shards: the input, in the order of the matching.
+        anchors: certificates by which C2PA manifests are valid, PEM.
     """
 
     run: Run
@@ -46,6 +50,7 @@ class Plan:
     output: Output
     slicing: Slicing
     shards: tuple[Shard, ...]
+    anchors: str = ""
 
 
 def plan(config: AuditConfig) -> Plan:
@@ -69,11 +74,22 @@ def plan(config: AuditConfig) -> Plan:
     device = str(pick_device(config.device)) if RUNNERS[config.runner].local else config.device
 
     from causalprint.transforms.match_shards import match_inputs
+    from causalprint.transforms.tables.moved import as_uris, with_versions
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import agree
 
     matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
-    settings = agree(config.output, config.storage, config.slicing, config.limit, config.sampling, write=not config.dry_run)
+    trust = _trusted(config)
+    settings = agree(
+        config.output,
+        config.storage,
+        config.slicing,
+        config.limit,
+        config.sampling,
+        trust and trust.digest,
+        write=not config.dry_run,
+    )
+    config = replace(config, same_as=as_uris(config.same_as, config.storage))  # workers may have another current folder
     run_id, started = new_run()
     run = Run(
         run_id=run_id,
@@ -85,6 +101,7 @@ def plan(config: AuditConfig) -> Plan:
         residual_digests=digests,
         device=device,
         left_out=matched.left_out,
+        c2pa_trust=settings.c2pa_trust,
     )
     output = Output(
         config.output,
@@ -94,7 +111,19 @@ def plan(config: AuditConfig) -> Plan:
         slicing=settings.slicing,
         fingerprint_digest=bundle.fingerprint_digest,
     )
-    return Plan(run, config, output, settings.slicing, matched.shards)
+    shards = with_versions(matched.shards, config.same_as, output) if config.same_as else matched.shards
+    return Plan(run, config, output, settings.slicing, shards, trust.pem if trust else "")
+
+
+def _trusted(config: AuditConfig) -> Anchors | None:
+    """The certificates that vouch for who signs; ``None`` where none are given."""
+    from causalprint.transforms.images.manifests import parse_anchors
+    from causalprint.transforms.storage.storage import filesystem
+
+    if config.c2pa_trust is None:
+        return None
+    fs, path = filesystem(config.c2pa_trust, config.storage, patient=True)
+    return parse_anchors(fs.cat_file(path), public(config.c2pa_trust))
 
 
 def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunManifest]:
@@ -108,11 +137,11 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     config = planned.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
     dealt = workers(config.runner, config.beam_options)
-    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads)
+    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
     told_as = None if RUNNERS[config.runner].local else planned.run.run_id
     process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt, told_as)
-    return root | process | WriteManifest(planned.run)
+    return root | process.with_resource_hints(**resource_hints(config)) | WriteManifest(planned.run)
 
 
 def execute(planned: Plan) -> RunManifest:
@@ -129,6 +158,23 @@ def execute(planned: Plan) -> RunManifest:
         return run_to_manifest(planned.run, lambda root: build(root, planned, shards))
     finally:
         shards.remove(planned.output)
+
+
+def write_template(planned: Plan) -> None:
+    """Has Dataflow's runner write the plan's pipeline as a template, where its options say, and runs nothing.
+
+    A list of many shards stays in the output, for the job that is begun from the template reads it.
+
+    Raises:
+        RunnerError: the runner is another, or cannot be used.
+    """
+    config = planned.config
+    if config.runner != RUNNER:
+        raise RunnerError(f"{TEMPLATE} is an option of --runner {RUNNER}, not of {config.runner}")
+    from causalprint.transforms.deal_shards import Planned
+
+    shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
+    begin_pipeline(config.runner, config.beam_options, lambda root: build(root, planned, shards))
 
 
 def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -23,6 +24,7 @@ from causalprint.pipelines.commands.forget import forget
 from causalprint.pipelines.commands.inspect import inspect
 from causalprint.pipelines.commands.match import match
 from causalprint.pipelines.commands.prevalence import prevalence
+from causalprint.pipelines.commands.publish import publish
 from causalprint.pipelines.commands.query import query
 from causalprint.pipelines.commands.report import report
 from causalprint.pipelines.commands.sample import sample
@@ -42,7 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, report, query, prevalence, sample, diff, verify, forget, fetch, evidence, match)
+add(app, audit, inspect, report, query, prevalence, sample, diff, verify, forget, fetch, evidence, match, publish)
 add(app, attribute, trace, discover, enroll, demo, train, split, evaluate)
 
 
@@ -55,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     own, beam_options = arguments[:cut], tuple(arguments[cut + 1 :])
-    session = Session("--json" in own, "--verbose" in own, beam_options)
+    # What is wrong with an option is told as asked, though nobody has read the others yet.
+    structured = "--log-format=json" in own or ("--log-format", "json") in pairwise(own)
+    session = Session("--json" in own, "--verbose" in own, "json" if structured else "text", beam_options)
     try:
         # A shell that asks for completions gives no arguments either: typer answers it before it looks at them.
         code = app(own or ["--help"], prog_name="causalprint", standalone_mode=False, obj=session)

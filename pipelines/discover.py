@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from causalprint.models.candidates import Cluster
     from causalprint.pipelines.commands.discover import DiscoverConfig
 
-CANDIDATES_FILE, MEMBERS_FILE = "candidates.parquet", "members.parquet"
+CANDIDATES_FILE, MEMBERS_FILE, PAGE = "candidates.parquet", "members.parquet", "candidates.html"
 
 
 class Candidate(NamedTuple):
@@ -27,6 +27,7 @@ class Candidate(NamedTuple):
     nearest: str
     distance: float
     medoid: str
+    spectrum: tuple[float, ...] | None
 
 
 class DiscoveryReport(NamedTuple):
@@ -72,11 +73,13 @@ def discover_candidates(config: DiscoverConfig, report: Callable[[str], None] = 
     found = clusters(prints, surroundings_of(where.bundle), config.least)
     names = named([[rows[place]["image_id"] for place in one.members] for one in found], _earlier(config))
     members = _members(found, names, rows)
+    spectra = {row["group_name"]: row for row in _spectra(config, members)}
     candidates = tuple(
-        Candidate(name, len(one.members), one.cohesion, one.nearest, one.distance, rows[one.members[0]]["image_id"])
-        for name, one in zip(names, found, strict=True)
+        Candidate(name, len(one.members), one.cohesion, one.nearest, one.distance, medoid, _decibels(spectra.get(name)))
+        for name, one, medoid in zip(names, found, (rows[one.members[0]]["image_id"] for one in found), strict=True)
     )
     _write(config, candidates, members)
+    _write_page(config, candidates, spectra)
     chosen = [row for row in members if row["rank"] <= config.extract]
     outcomes = []
     for number, row in enumerate(chosen, 1):
@@ -108,6 +111,26 @@ def _unknown(config: DiscoverConfig, where: Embedded) -> tuple[int, list[dict[st
             ORDER BY c.image_id
         """  # noqa: S608 - an id of ours
         return count, tables.sql(query).rows()
+
+
+def _spectra(config: DiscoverConfig, members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Mean spectra of the candidates, and of what the audit cleared as photographs; rows of :func:`mean_spectra`."""
+    import pyarrow as pa
+
+    from causalprint.pipelines.html_report.spectra import PHOTOGRAPHS, mean_spectra
+    from causalprint.pipelines.open_audit import open_audit
+    from causalprint.schemas.candidates import MEMBERS
+
+    place = 'slice_id, member, "offset"'
+    groups = f"""SELECT candidate AS group_name, {place} FROM members
+        UNION ALL SELECT '{PHOTOGRAPHS}', {place} FROM findings WHERE verdict = 'real'"""  # noqa: S608 - words of ours
+    with open_audit(config.audit, storage_options=config.storage.options) as tables:
+        tables.add("members", pa.Table.from_pylist(list(members), MEMBERS))
+        return tables.sql(mean_spectra(groups)).rows()
+
+
+def _decibels(row: Mapping[str, Any] | None) -> tuple[float, ...] | None:
+    return None if row is None else tuple(row["decibels"])
 
 
 def _earlier(config: DiscoverConfig) -> dict[str, list[str]]:
@@ -143,3 +166,11 @@ def _write(config: DiscoverConfig, candidates: Sequence[Candidate], members: Seq
     )
     for name, table in tables:
         put(config.output, name, encode(table), config.storage)
+
+
+def _write_page(config: DiscoverConfig, candidates: Sequence[Candidate], spectra: Mapping[str, Mapping[str, Any]]) -> None:
+    from causalprint.pipelines.html_report.page import render
+    from causalprint.transforms.tables.output import put
+
+    page = render("candidates.html.j2", manifest=None, config=config, candidates=candidates, rows=spectra)
+    put(config.output, PAGE, page.encode(), config.storage)

@@ -211,7 +211,8 @@ def _measure(planned: Plan, heads: Sequence[ImageSlice], threads: int) -> _Speed
 
     config = planned.config
     began = time.monotonic()
-    compute = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads).load()
+    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
+    compute = fingerprints.load()
     attribute = AttributeSources(config.bundle, config.residual, config.prior).load()
     start = time.monotonic() - began
     for head in heads[:1]:

@@ -110,7 +110,7 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
     from causalprint.transforms.tables.forget import Unwanted, erase_files, erase_from_accounts, remove_parts
 
     root, storage = config.output, config.storage
-    unwanted = Unwanted(frozenset(config.image_id), frozenset(config.shard))
+    unwanted = Unwanted(frozenset(_digests(config)), frozenset(config.shard))
     parts = list(_partitions(root, storage))
     several = [_Found(part, tuple(part.places(unwanted))) for part in parts]
     places = [place for found in several for place in found.places]
@@ -144,6 +144,26 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
         for part, found in ((one.part, one.slice_ids) for one in several):
             list(pool.map(partial(erase_files, part, unwanted), found))
     return replace(report, runs=runs)
+
+
+def _digests(config: ForgetConfig) -> Iterator[str]:
+    """Those that are given, and those of the lists that are.
+
+    Raises:
+        ListError: a list cannot be used.
+        ForgetError: something in it is no digest: what it means would be left.
+    """
+    from causalprint.pipelines.lists import read_list
+    from causalprint.transforms.tables.forget import ForgetError
+
+    for one in config.image_id:
+        if not one.startswith("@"):
+            yield one
+            continue
+        found = read_list(one[1:], "sha256", None, config.storage)
+        if found.unusable:
+            raise ForgetError(f"{found.unusable:,} values of {one[1:]} are no SHA-256: mend the list; nothing was forgotten")
+        yield from found.values
 
 
 def _is_computed_again(part: Partition, unwanted: Unwanted, slice_id: str) -> bool:

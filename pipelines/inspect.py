@@ -12,7 +12,7 @@ from causalprint.schemas.accounts import RejectCount, VerdictCount, summed
 from causalprint.schemas.config import Sample, Slicing, Storage
 from causalprint.schemas.losses import LeftOut
 from causalprint.schemas.reasons import TAKEN
-from causalprint.schemas.runs import IncompleteShard
+from causalprint.schemas.runs import IncompleteShard, RunManifest, Work
 
 if TYPE_CHECKING:
     from causalprint.models.bundles.bundle import Bundle
@@ -101,7 +101,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class OutputSummary:
-    """An audit's output: its settings, its finished runs, what the last of them left out, its bundles, and what it has now."""
+    """An audit's output: its settings, its finished runs, what the last left out and did, its bundles, and what it has now."""
 
     output: str
     slicing: Slicing
@@ -110,6 +110,7 @@ class OutputSummary:
     runs: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     bundles: tuple[PartitionSummary, ...]
+    work: Work | None = None
     now: Now | None = None
 
 
@@ -212,6 +213,7 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
             partitions = tuple(_summarise_partition(found, Output(root, one, "", storage)) for one in bundles)
             now = _now(tables, root, storage)
     runs = tuple(run_ids(root, storage))
+    last = _last(root, runs, storage)
     return OutputSummary(
         now=now,
         output=root,
@@ -219,7 +221,8 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
         limit=settings.limit,
         sample=settings.sample,
         runs=runs,
-        left_out=_left_out(root, runs, storage),
+        left_out=last.run.left_out if last else (),
+        work=last.work if last else None,
         bundles=partitions,
     )
 
@@ -248,14 +251,13 @@ def _share(root: str, bundle_id: str, storage: Storage) -> Estimate | None:
     return next((Estimate(row["share"], row["low"], row["high"]) for row in of_all), None)
 
 
-def _left_out(root: str, runs: tuple[str, ...], storage: Storage) -> tuple[LeftOut, ...]:
+def _last(root: str, runs: tuple[str, ...], storage: Storage) -> RunManifest | None:
     from causalprint.transforms.tables.write_manifest import read_manifest
 
     try:
-        manifest = read_manifest(root, runs[-1], storage) if runs else None
+        return read_manifest(root, runs[-1], storage) if runs else None
     except ValueError:  # of another version
-        return ()
-    return manifest.run.left_out if manifest else ()
+        return None
 
 
 _COUNTED = {

@@ -18,7 +18,7 @@ from causalprint.schemas.config import NO_OPTIONS, Storage
 from causalprint.transforms.counting import FOLDER, Tally, append, places, read_tally
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from causalprint.pipelines.console import SafeConsole
 
 REFRESH_SECONDS = 0.25
 LINE_SECONDS = 30.0
@@ -201,7 +201,7 @@ def _collected(folder: str, elsewhere: Elsewhere) -> Iterator[None]:
 
 
 @contextmanager
-def telling(console: Console) -> Iterator[Callable[[str], None]]:
+def telling(console: SafeConsole) -> Iterator[Callable[[str], None]]:
     """A function that tells in a few words what is being done: in one live line, or in a plain line now and then."""
     if console.is_terminal:
         with console.status("beginning") as status:
@@ -211,11 +211,11 @@ def telling(console: Console) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def display(console: Console) -> Iterator[Callable[[Status], None]]:
+def display(console: SafeConsole) -> Iterator[Callable[[Status], None]]:
     """A function that shows a status: in a live line with a bar, which is gone at the end, or in a plain line now and then."""
     if not console.is_terminal:
         tell = plain_lines(console, time.monotonic())
-        yield lambda status: tell(str(status))
+        yield lambda status: tell(str(status), **status.done._asdict(), of=status.shards)
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
@@ -230,14 +230,14 @@ def display(console: Console) -> Iterator[Callable[[Status], None]]:
         yield show
 
 
-def plain_lines(console: Console, last: float) -> Callable[[str], None]:
+def plain_lines(console: SafeConsole, last: float) -> Callable[..., None]:
     """A function that prints its words where :data:`LINE_SECONDS` have passed since it last did, at first since ``last``."""
 
-    def tell(words: str) -> None:
+    def tell(words: str, **numbers: int) -> None:
         nonlocal last
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            console.print(words, soft_wrap=True)
+            console.tell(words, "info", **numbers)
 
     return tell
 

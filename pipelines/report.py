@@ -14,7 +14,7 @@ from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import SkippedCount
 from causalprint.schemas.losses import LeftOut, counted
 from causalprint.schemas.reasons import Stage
-from causalprint.schemas.runs import Change, IncompleteShard, RunManifest, Scoring
+from causalprint.schemas.runs import Change, IncompleteShard, RunManifest, Scoring, Work
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,8 +33,8 @@ class AuditReport:
         manifest: URL of the run's manifest.
         run_id, bundle_id, residual, device: those of the manifest's run.
         seconds: that the command took.
-        shards, complete, limited, incomplete, retryable, slices, computed, seen, attributed, rejected, forgotten, resampled,
-            skipped, skipped_kinds: as of :class:`causalprint.schemas.runs.Totals`.
+        shards, complete, limited, incomplete, retryable, slices, computed, moved, seen, attributed, rejected, forgotten,
+            resampled, skipped, skipped_kinds: as of :class:`causalprint.schemas.runs.Totals`.
         verdicts: images by verdict and source.
         rejects: images by stage and reason.
         incomplete_shards: the first of them by URI, with what is missing.
@@ -43,6 +43,7 @@ class AuditReport:
         new, kept, changed, vanished: what became of shards since then, as of :class:`causalprint.schemas.runs.Changes`.
         now: all shards that the audit has now, by this run and by runs over other inputs.
         failed_if: the conditions of ``--fail-if`` that hold of these.
+        work: what this run itself did, and how long its stages took.
     """
 
     exit_code: int
@@ -60,6 +61,7 @@ class AuditReport:
     retryable: int
     slices: int
     computed: int
+    moved: int
     seen: int
     attributed: int
     rejected: int
@@ -78,6 +80,7 @@ class AuditReport:
     vanished: Change
     now: Change
     failed_if: tuple[str, ...]
+    work: Work | None
 
 
 def report(manifest: RunManifest, now: Change, seconds: float) -> AuditReport:
@@ -112,6 +115,7 @@ def report(manifest: RunManifest, now: Change, seconds: float) -> AuditReport:
         vanished=changes.vanished,
         now=now,
         failed_if=failed_if,
+        work=manifest.work,
         **{name: value for name, value in spread(totals).items() if name in shown},
     )
 
@@ -126,6 +130,17 @@ class ScoringReport(AuditReport):
 def scoring_report(manifest: RunManifest, scoring: Scoring, now: Change, seconds: float) -> ScoringReport:
     """The report on a run that scored stored fingerprints, and left the audit as it is ``now``."""
     return ScoringReport(**spread(report(manifest, now, seconds)), scoring=scoring)
+
+
+def stages(work: Work) -> str:
+    """In a line, what a run did and where its time went."""
+    taken = ", ".join(
+        f"{duration(getattr(work, f'{stage}_seconds'))} {name}"
+        for stage, name in (("read", "reading"), ("decode", "decoding"), ("compute", "computing"), ("write", "writing"))
+    )
+    idle = "" if work.idle is None else f"; idle for {work.idle:.0%} of the time of the threads that decode and compute"
+    images = f"{work.images:,} images of {work.encoded_bytes:,} bytes in {duration(work.seconds)}"
+    return f"{images}; of all threads together {taken}{idle}"
 
 
 def not_computed(rejects: tuple[RejectCount, ...]) -> int:

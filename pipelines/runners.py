@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.engines import SHIPPING, RunnerError, cancel_on_flink, flink, flink_notes, on_the_worker, spark
 from causalprint.pipelines.jobs import cancel_job, jobs
@@ -42,6 +42,13 @@ class Runner:
     create: Callable[[PipelineOptions], PipelineRunner]
     notes: Callable[[PipelineOptions], Iterable[str]] = lambda _: ()
     cancel: Callable[[PipelineOptions, PipelineResult], None] = lambda _, result: cancel_job(result)
+
+
+class Ended(NamedTuple):
+    """How a pipeline ended: the state by the runner's name, and what was counted meanwhile; ``None`` where that is not told."""
+
+    state: str
+    counters: dict[str, int] | None
 
 
 def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
@@ -84,8 +91,8 @@ def notes(config: Command) -> Iterator[str]:
         yield f"workers on other machines must find these under the same path, on a disk that all share: {shown}"
 
 
-def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> str:
-    """Builds a pipeline and runs it on runner ``name`` to its end, whose name by the runner is returned.
+def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> Ended:
+    """Builds a pipeline and runs it on runner ``name`` to its end.
 
     A job that another machine runs is known to :data:`~causalprint.pipelines.jobs.jobs` meanwhile, which cancels it.
 
@@ -93,19 +100,43 @@ def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeli
         RunnerError: the runner or its options cannot be used.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
+    options = pipeline_options(name, beam_options)
+    root = _built(name, options, build)
+    if RUNNERS[name].local:
+        return _ended(root.run())
+    with jobs.submitted(root.run, partial(RUNNERS[name].cancel, options)) as job:
+        try:
+            return _ended(job)
+        except RuntimeError as error:
+            raise on_the_worker(error, options) from error
+
+
+def begin_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> PipelineResult:
+    """Builds a pipeline and gives it to runner ``name``.
+
+    Raises:
+        RunnerError: the runner or its options cannot be used.
+    """
+    return _built(name, pipeline_options(name, beam_options), build).run()
+
+
+def _built(name: str, options: PipelineOptions, build: Callable[[Pipeline], object]) -> Pipeline:
     from apache_beam import Pipeline
 
-    options = pipeline_options(name, beam_options)
     root = Pipeline(runner=RUNNERS[name].create(options), options=options)
     shutil.rmtree(root.local_tempdir)  # for transforms in other languages; a run that is killed would leave it
     build(root)
-    if RUNNERS[name].local:
-        return str(root.run().wait_until_finish())
-    with jobs.submitted(root.run, partial(RUNNERS[name].cancel, options)) as job:
-        try:
-            return str(job.wait_until_finish())
-        except RuntimeError as error:
-            raise on_the_worker(error, options) from error
+    return root
+
+
+def _ended(result: PipelineResult) -> Ended:
+    from causalprint.transforms.counting import counters
+
+    state = str(result.wait_until_finish())
+    try:
+        return Ended(state, counters(result))
+    except Exception:  # noqa: BLE001 - what was done is done, whatever a job server still answers
+        return Ended(state, None)
 
 
 def worker_processes(options: PipelineOptions) -> int:

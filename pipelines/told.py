@@ -124,8 +124,9 @@ def _as_asked(place: str, run: RunManifest | None) -> tuple[Bundle, str]:
     if run is None:
         bundle = load_bundle(place)
     elif run.run.scoring is not None and isinstance(run.run.config, AttributeConfig):
-        bundle = load_bundle(place, None, run.run.scoring.prior, run.run.config.minimum_probability)
-        return bundle, bundle.scoring(run.run.scoring.embeddings).bundle_id
+        scoring, given = run.run.scoring, run.run.config.minimum_probability
+        bundle = load_bundle(place, None, scoring.prior, scoring.wrong_names.limit if scoring.wrong_names else given)
+        return bundle, bundle.scoring(scoring.embeddings).bundle_id
     elif isinstance(run.run.config, AuditConfig):
         bundle = load_bundle(place, None, run.run.config.prior)
         if run.run.config.residual is not None and run.run.bundle_id.startswith(f"{bundle.manifest.name}-"):

@@ -93,11 +93,12 @@ def trace_images(config: TraceConfig, report: Callable[[str], None] = lambda _: 
     gallery = _gallery(where)
     with open_audit(config.audit, storage_options=config.storage.options) as tables:
         queries = list(_queries(config, where, gallery, tables, report))
+        current = {row["slice_id"] for row in tables.sql("SELECT DISTINCT slice_id FROM current_slices").rows()}
     means = np.stack([directions(query.fingerprints).mean(axis=0) for query in queries])
     if not means.any(axis=1).all():
         empty = queries[int(np.flatnonzero(~means.any(axis=1))[0])].name
         raise EmbeddedError(f"the fingerprint of {empty} is zero: a flat image carries no evidence, and nothing is like it")
-    groups = list(embedding_files(where.output))
+    groups = list(embedding_files(where.output, current))
     report(f"looking through {sum(map(len, groups)):,} files of embeddings")
     job = _Job(config, tuple(query.name for query in queries), where.output.bundle_id, gallery)
     wanted = Wanted(directions(means), config.top, config.at_least)

@@ -75,6 +75,7 @@ class Counts:
 
     Attributes:
         slices: committed ones; ``computed`` of them by this run, the others by an earlier one.
+        moved: those whose rows are those of the same bytes at another address.
         seen, attributed, rejected, forgotten: images; ``seen == attributed + rejected + forgotten``.
         resampled: attributed images that were resized before they were stored, as their sidecars say.
         skipped: members that are no images.
@@ -86,6 +87,7 @@ class Counts:
 
     slices: int = 0
     computed: int = 0
+    moved: int = 0
     seen: int = 0
     attributed: int = 0
     rejected: int = 0
@@ -133,6 +135,7 @@ class SliceReceipt(Slice):
             where an earlier version wrote it.
         scored: whose fingerprints got these verdicts, where the slice's own audit did not give them.
         footprint: digest of the sizes of all its files, which a listing gives too; empty until they are written.
+        moved_from: id of the slice of another address whose rows these are, since its bytes are the same; else empty.
     """
 
     seen: int
@@ -148,6 +151,7 @@ class SliceReceipt(Slice):
     scored: Scored | None = None
     seal: str = ""
     footprint: str = ""
+    moved_from: str = ""
 
     def stored(self, mark_size: int, seal: str) -> SliceReceipt:
         """With what is known once the commit mark, of so many bytes, is written or found."""
@@ -160,6 +164,7 @@ class SliceReceipt(Slice):
         return Counts(
             slices=int(committed),
             computed=int(committed and self.computed),
+            moved=int(committed and bool(self.moved_from)),
             seen=self.seen,
             attributed=self.attributed,
             rejected=self.rejected,
@@ -204,7 +209,7 @@ class ShardAccount:
     """The closed account of one shard: a row of table ``shards``.
 
     What it counts is described by :class:`Counts`. ``computed`` is no column of the table, for it would differ between runs;
-    ``verdicts`` and ``reasons`` are kept in the footer of the account's file.
+    ``moved``, ``verdicts`` and ``reasons`` are kept in the footer of the account's file.
 
     Attributes:
         shard_id: :meth:`Shard.shard_id`.
@@ -246,6 +251,7 @@ class ShardAccount:
     footprint: str | None = None
     seal: str | None = None
     scored: str = ""
+    moved: int = 0
 
     @property
     def limited(self) -> bool:

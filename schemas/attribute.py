@@ -56,6 +56,16 @@ class AttributeConfig(Command):
         float | None,
         Option("Name a generator, or a family, from this probability on.", "P", least=0, usual="what the bundle was set to"),
     ] = None
+    target_error: Annotated[
+        float | None,
+        Option(
+            "Name a generator, or a family, from the least probability on at which no larger share of the names is wrong, by the "
+            "95 % upper bound of what the bundle's held-out images show.",
+            "SHARE",
+            least=0,
+            usual="not asked for",
+        ),
+    ] = None
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.
@@ -65,6 +75,10 @@ class AttributeConfig(Command):
         Command.__post_init__(self)  # super() finds no class that slots were added to
         if self.minimum_probability is not None and self.minimum_probability > 1:
             raise OptionError(f"--minimum-probability is a probability, 0 to 1, not {self.minimum_probability:g}")
+        if self.target_error is not None and not 0 < self.target_error < 1:
+            raise OptionError(f"--target-error is a share between 0 and 1, such as 0.05, not {self.target_error:g}")
+        if self.target_error is not None and self.minimum_probability is not None:
+            raise OptionError("--target-error chooses the least probability: give it or --minimum-probability")
 
     @property
     def shares(self) -> Prior | None:

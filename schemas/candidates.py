@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from causalprint.schemas.tables import column
+from causalprint.schemas.tables import column, list_of
 
 CANDIDATES = pa.schema(
     [
@@ -16,6 +16,12 @@ CANDIDATES = pa.schema(
         column("nearest", pa.string(), "the known source whose centre is nearest to its mean"),
         column("distance", pa.float64(), "from it", "standard deviations of a source's images"),
         column("medoid", pa.string(), "image_id of its most central image"),
+        column(
+            "spectrum",
+            list_of(pa.float64()),
+            "mean of its images' spectra in table embeddings, in dB; null where the audit stored none",
+            nullable=True,
+        ),
     ],
     metadata={"description": "Candidate generators among what is like no known source: a row for every one, largest first."},
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from causalprint.schemas.conditions import Condition, parse_condition
+from causalprint.schemas.moves import Move, parse_move
 from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
 from causalprint.schemas.places import Place
 from causalprint.schemas.prior import EVEN, Prior, parse_prior
@@ -272,6 +273,16 @@ class AuditConfig(Command):
     ] = None
     seed: Annotated[Seed, Stated.IF_GIVEN] = 0
     image_column: ImageColumn = ()
+    c2pa_trust: Annotated[
+        str | None,
+        Option(
+            "Call C2PA manifests valid for whose signers these certificates vouch: a PEM file or its URL, such as C2PA's own "
+            "trust list. An output keeps to one list.",
+            "FILE.pem",
+            DATA,
+            usual="none: no manifest is more than unverified",
+        ),
+    ] = None
     retry_rejects: Annotated[
         str | None,
         Option(
@@ -288,6 +299,16 @@ class AuditConfig(Command):
             panel=RUNS,
         ),
     ] = False
+    same_as: Annotated[
+        tuple[Move, ...],
+        Option(
+            "The shards below OLD lie below NEW now. Those that the output holds are read and compared by their images' digests; "
+            "what is the same keeps its rows at its new address and is not computed. May be given again.",
+            "OLD=NEW",
+            DATA,
+            parse=parse_move,
+        ),
+    ] = ()
     fail_if: Annotated[
         tuple[Condition, ...],
         Option(
@@ -298,6 +319,14 @@ class AuditConfig(Command):
             parse=parse_condition,
         ),
     ] = ()
+    metrics_file: Annotated[
+        str | None,
+        Option("Write what the run came to into this file too, for Prometheus' node_exporter (textfile).", "FILE.prom", RUNS),
+    ] = None
+    openlineage: Annotated[
+        str | None,
+        Option("Send OpenLineage events to the service at this URL: that the run starts, and how it ends.", "URL", RUNS),
+    ] = None
     storage: StorageOptions = NO_OPTIONS
     runner: Runner = "direct"
     # What follows two dashes, passed to Beam as it is.

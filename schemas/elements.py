@@ -28,6 +28,13 @@ def digest(*parts: object) -> str:
     return hasher.hexdigest()
 
 
+class Version(NamedTuple):
+    """One version of an object: where it lies, and what tells it from others; see :class:`Shard`."""
+
+    uri: str
+    generation: str
+
+
 class Drawn(NamedTuple):
     """That the images of a shard to be read were drawn at random: from ``of`` images, by ``seed`` (``--sample``)."""
 
@@ -56,6 +63,7 @@ class Shard:
         columns: read the images of these Parquet columns or TFRecord features alone (``--image-column``); of all where empty.
         apart: names of files of a folder that are shards of their own, and so no members of it; no part of what it is.
         opens: the URL with the secrets that open it, where ``uri`` lacks them; in memory only, and no part of what it is.
+        was: versions of it at another address, as far as the output knows any (``--same-as``), the newest first; likewise.
     """
 
     uri: str
@@ -67,6 +75,7 @@ class Shard:
     columns: tuple[str, ...] = ()
     apart: tuple[str, ...] = field(default=(), repr=False, compare=False)
     opens: str = field(default="", repr=False, compare=False, metadata=SECRET)
+    was: tuple[Version, ...] = field(default=(), repr=False, compare=False, metadata=SECRET)
 
     @classmethod
     def at(cls, url: str, size: int, generation: str, kind: str, columns: tuple[str, ...] = ()) -> Self:

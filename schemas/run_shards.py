@@ -64,7 +64,7 @@ SCHEMA = pa.schema(
             "state",
             pa.string(),
             "since the run before over the same inputs: new, kept, changed (another version, or another number of images), "
-            "vanished (not found any more) or gone (vanished earlier)",
+            "vanished (not found any more) or gone (vanished earlier, or found elsewhere now: `--same-as`)",
         ),
         *SHARDS,
         VERDICTS,

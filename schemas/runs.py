@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from typing_extensions import override
 
-from causalprint.schemas.accounts import Counts, RejectCount, VerdictCount, WrittenFile, add_digests
+from causalprint.schemas.accounts import Counts, RejectCount, VerdictCount, WrittenFile, add_digests, summed
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.losses import LeftOut
@@ -31,6 +32,24 @@ class FileDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongNames:
+    """How many names a bundle gives wrongly, by images that its training held out.
+
+    Attributes:
+        target: the share of names that may be wrong.
+        limit: the least probability of a name at which no more are.
+        names, wrong: names that it gives there, and those of them that are wrong.
+        at_most: one-sided 95 % upper bound of the share that is wrong.
+    """
+
+    target: float
+    limit: float
+    names: int
+    wrong: int
+    at_most: float
+
+
+@dataclass(frozen=True, slots=True)
 class Scoring:
     """How stored fingerprints got verdicts: with the bundle of the run, all that these depend on.
 
@@ -40,6 +59,7 @@ class Scoring:
         prior: what verdicts and probabilities take for granted.
         estimated_from: rows that the prior was estimated from; 0 where it was given.
         minimum_probability: of a generator, or of a family, to be named.
+        wrong_names: what that was chosen by; ``None`` where it was given, or is the bundle's.
     """
 
     embeddings: str
@@ -47,6 +67,7 @@ class Scoring:
     prior: Prior
     estimated_from: int
     minimum_probability: float
+    wrong_names: WrongNames | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +84,7 @@ class Run:
         residual_digests: its weights.
         device: what computed it.
         left_out: what the inputs match and what is no shard, by kind.
+        c2pa_trust: SHA-256 of the certificates that C2PA manifests were checked against; ``None`` without any.
         scoring: where fingerprints of an earlier audit got verdicts, whose and how; ``None`` of an audit.
         forgets: whether it computed nothing and erased rows; all else is then that of the run before by the same bundle, but the
             accounts, which are all that the bundle has.
@@ -77,6 +99,7 @@ class Run:
     residual_digests: tuple[FileDigest, ...] = ()
     device: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    c2pa_trust: str | None = None
     scoring: Scoring | None = None
     forgets: bool = False
 
@@ -173,6 +196,53 @@ class Changes:
     vanished: Change
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run itself did, as its metrics tell, which every runner shows; what earlier runs had done is not in it.
+
+    Attributes:
+        seconds: from the start of its pipeline to the end.
+        images: that it computed or rejected; ``rejects`` of them were rejected, for these ``reasons``.
+        encoded_bytes: of those images.
+        kept: images that an earlier run had committed.
+        read_seconds, decode_seconds, compute_seconds, write_seconds: of all threads of all workers together.
+        idle: for what share of their time, 0 to 1, the threads that decode and compute did neither: they waited for reading or
+            for writing; ``None`` where nothing was computed.
+    """
+
+    seconds: float
+    images: int = 0
+    rejects: int = 0
+    reasons: tuple[RejectCount, ...] = ()
+    encoded_bytes: int = 0
+    kept: int = 0
+    read_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    write_seconds: float = 0.0
+    idle: float | None = None
+
+
+def work_of(counters: Mapping[str, int], seconds: float) -> Work:
+    """The work of a pipeline that took so many ``seconds``, by its counters (``causalprint.transforms.counting.count``)."""
+    there = counters.get("pool_ms", 0)
+    busy = counters.get("decode_ms", 0) + counters.get("compute_ms", 0)
+    rejects = ((name.split("/"), images) for name, images in counters.items() if name.startswith("rejects/"))
+    return Work(
+        seconds=round(seconds, 3),
+        images=counters.get("images", 0),
+        rejects=counters.get("rejects", 0),
+        reasons=summed(RejectCount(stage, reason, images) for (_, stage, reason), images in rejects),
+        encoded_bytes=counters.get("encoded_bytes", 0),
+        kept=counters.get("kept", 0),
+        read_seconds=counters.get("read_ms", 0) / 1000,
+        decode_seconds=counters.get("decode_ms", 0) / 1000,
+        compute_seconds=counters.get("compute_ms", 0) / 1000,
+        write_seconds=counters.get("write_ms", 0) / 1000,
+        idle=round(max(0.0, 1 - busy / there), 4) if there else None,
+    )
+
+
 class Version(NamedTuple):
     """A package and its version."""
 
@@ -184,7 +254,8 @@ class Version(NamedTuple):
 class RunManifest:
     """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on.
 
-    ``digest`` is the SHA-256 of all else, hex; ``changes`` is what became of the dataset. Earlier versions wrote neither.
+    ``digest`` is the SHA-256 of all else, hex; ``changes`` is what became of the dataset; ``work`` is added by whoever
+    started the run, once the runner has ended. Earlier versions wrote none of them.
     """
 
     schema_version: int
@@ -195,3 +266,4 @@ class RunManifest:
     platform: str
     digest: str = ""
     changes: Changes | None = None
+    work: Work | None = None

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 import causalprint
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
 RECORD = "causalprint_record"
@@ -19,6 +19,9 @@ FINGERPRINT_DIGEST = "fingerprint_digest"
 """The key in a file's metadata of the digest of all that its bundle's fingerprints depend on; earlier versions wrote none."""
 
 FINGERPRINT_DIM = 128
+
+SPECTRUM_RINGS = 32
+"""Of a stored spectrum: ring k is at k / 64 cycles a pixel, so that the last is the finest that rows and columns have."""
 
 
 def list_of(kind: pa.DataType, size: int = -1) -> pa.DataType:
@@ -144,6 +147,13 @@ EMBEDDINGS = _table(
     _number("qft_share", "share of the grey residual's energy in its 32 x 32 lowest frequencies", "1"),
     _number("radial_slope", "slope of the residual's log power over log frequency", "decade/decade"),
     _number("stats_kurtosis", "excess kurtosis of the residual", "1"),
+    column(
+        "spectrum",
+        list_of(pa.float16()),
+        f"mean power of the residual's luma in {SPECTRUM_RINGS} rings of frequency, from 1/{2 * SPECTRUM_RINGS} to 1/2 cycles a "
+        "pixel, in dB; 0 dB is the range of the image, squared",
+        nullable=True,
+    ),
     column("crops", pa.int16(), "crops that were analysed", "crop"),
     _number(
         "stability",

@@ -5,6 +5,7 @@ It computes everything that the shipped one computes (its verdicts mean nothing)
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
+from safetensors.numpy import load_file
 
-from causalprint.models.bundles.bundle import RESIDUAL_FOLDER, Bundle, save_bundle
-from causalprint.models.bundles.manifest import SCHEMA, Decision, Geometry, Manifest
+from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, RESIDUAL_FOLDER, Bundle, save_bundle
+from causalprint.models.bundles.held_out import held_out_tensors
+from causalprint.models.bundles.manifest import SCHEMA, Decision, Geometry, Manifest, Origin
 from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.statistics.discriminant import discriminants
@@ -135,3 +138,19 @@ def tiny_bundle(
         novelty_spread=float(familiarity.std()),
     )
     return save_bundle(directory, replace(manifest, decision=decision), fingerprint, attribution, {})
+
+
+def with_held_out(directory: Path, bundle: Bundle, seed: int = 0) -> Bundle:
+    """A copy of the bundle that holds scores of made-up images of seven origins a source."""
+    shutil.copytree(bundle.directory, directory)
+    sources = bundle.manifest.sources
+    rows = [(source, f"origin {number}") for source in sources for number in range(7) for _ in range(8)]
+    draw = np.random.default_rng(seed)
+    own = np.array([sources.index(source) for source, _ in rows])
+    scores = draw.normal(0, 1, (len(rows), len(sources))) + 3 * np.eye(len(sources))[own]
+    chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    data = tuple(Origin(source, f"origin {number}", 8, 0, "CC0") for source in sources for number in range(7))
+    names, origins = zip(*rows, strict=True)
+    tensors = held_out_tensors(names, origins, chances.astype(np.float32), 1 - chances[:, 0].astype(np.float32), data)
+    fingerprint, attribution = (load_file(directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
+    return save_bundle(directory, replace(bundle.manifest, data=data, files=()), fingerprint, attribution, {}, held_out=tensors)

@@ -12,7 +12,7 @@ from causalprint.models.attribution import Attribution
 from causalprint.schemas.claims import Carrier, Claim, ClaimKind, ManifestState
 from causalprint.schemas.elements import AttributedSlice, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.reasons import Abstention, Reason, Stage, Verdict
-from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
+from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS, SPECTRUM_RINGS
 
 _SOURCES = ("real", "stable-diffusion-1", "dalle-3", "stylegan2-ffhq", "graphic")
 
@@ -98,7 +98,9 @@ def _embeddings(count: int, generator: np.random.Generator) -> dict[str, list[ob
     scalars = [field.name for field in EMBEDDINGS if field.type == pa.float32()]
     values = generator.standard_normal((count, len(scalars))).astype(np.float32)
     fingerprints = generator.standard_normal((count, FINGERPRINT_DIM)).astype(np.float16)
+    spectra = generator.uniform(-90, -20, (count, SPECTRUM_RINGS)).astype(np.float16)
     return {
+        "spectrum": [None if _small(n) else spectra[n] for n in range(count)],
         "fingerprint": [None if _small(n) else fingerprints[n] for n in range(count)],
         "crops": [0 if _small(n) else 1 for n in range(count)],
         **{name: [None if _small(n) else values[n, i] for n in range(count)] for i, name in enumerate(scalars)},

@@ -97,7 +97,7 @@ def gcs_server() -> Iterator[int]:
 @pytest.fixture
 def s3_store(s3_server: int) -> ObjectStore:
     """A new, empty S3 bucket."""
-    return _bucket("s3", {"key": "test", "secret": "test"}, s3_server)
+    return s3_bucket(s3_server)
 
 
 @pytest.fixture
@@ -111,6 +111,11 @@ def object_store(request: pytest.FixtureRequest) -> ObjectStore:
     """A new, empty bucket: of S3, then of GCS."""
     store: ObjectStore = request.getfixturevalue({"s3": "s3_store", "gs": "gcs_store"}[request.param])
     return store
+
+
+def s3_bucket(port: int) -> ObjectStore:
+    """A new, empty bucket of the S3 server."""
+    return _bucket("s3", {"key": "test", "secret": "test"}, port)
 
 
 def free_port() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -28,7 +27,7 @@ from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
-from causalprint.transforms.counting import Done, compute_images, thread_pool
+from causalprint.transforms.counting import Done, Pool, compute_images
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import UNLABELLED, Label, LabelError, label_of
 from causalprint.transforms.map_slices import MapSlices
@@ -67,7 +66,7 @@ def feature_slice(
     images: ImageSlice,
     extractor: FeatureExtractor,
     extraction: Extraction,
-    pool: ThreadPoolExecutor,
+    pool: Pool,
 ) -> FeatureSlice:
     """Computes one slice, and counts its images as they are done.
 
@@ -150,7 +149,7 @@ class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[Featu
         """What a worker computes with: the residual and the lenses on their device, and a pool."""
         extraction = self.extraction
         extractor = FeatureExtractor(extraction.residual, extraction.features, pick_device(self.device), WHO)
-        return partial(feature_slice, extractor=extractor, extraction=extraction, pool=thread_pool(self.threads))
+        return partial(feature_slice, extractor=extractor, extraction=extraction, pool=Pool(self.threads))
 
 
 def _compute(extractor: FeatureExtractor, extraction: Extraction, shard: Shard, images: Sequence[EncodedImage]) -> Done:

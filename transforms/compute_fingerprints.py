@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,7 +28,7 @@ from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
-from causalprint.transforms.counting import Done, compute_images, thread_pool
+from causalprint.transforms.counting import Done, Pool, compute_images
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError, is_machine_fault, is_shortage, told
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
@@ -64,7 +63,7 @@ class Computed(NamedTuple):
 def fingerprint_slice(
     images: ImageSlice,
     fingerprinter: Fingerprinter,
-    pool: ThreadPoolExecutor,
+    pool: Pool,
     batch_size: int = BATCH_SIZE,
     decode: Decode = decode_crops,
 ) -> FingerprintedSlice:
@@ -93,7 +92,7 @@ def fingerprint_slice(
 def contained(
     images: ImageSlice,
     fingerprinter: Fingerprinter,
-    pool: ThreadPoolExecutor,
+    pool: Pool,
     batch_size: int = BATCH_SIZE,
     decode: Decode = decode_crops,
 ) -> FingerprintedSlice:
@@ -135,6 +134,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
         batch_size: images under way at any time.
         threads: in which a worker decodes and computes; ``None`` takes every core.
+        anchors: certificates by which C2PA manifests are valid, PEM.
     """
 
     bundle: str | None = None
@@ -142,6 +142,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
     device: str = "auto"
     batch_size: int = BATCH_SIZE
     threads: int | None = None
+    anchors: str = ""
 
     @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FingerprintedSlice]:
@@ -151,7 +152,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         """What a worker computes with: the bundle on its device, a pool, and processes that decode."""
         fingerprinter = Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
         fingerprinter.keep_canary()
-        pool, apart = thread_pool(self.threads), DecoderProcesses().decode
+        pool, apart = Pool(self.threads), DecoderProcesses(anchors=self.anchors).decode
         return partial(contained, fingerprinter=fingerprinter, pool=pool, batch_size=self.batch_size, decode=apart)
 
 
@@ -280,11 +281,12 @@ def _claim_columns(claims: Claims) -> dict[str, Any]:
 
 
 def _embedding_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    """A row of table ``embeddings``: null where the image is too small, and a scalar also where it is not finite."""
+    """A row of table ``embeddings``: null where the image is too small, and what is measured also where it is not finite."""
     key = _key(images, row) | {"crops": row.crops}
     if row.fingerprints is None:
         return key
     found = row.fingerprints
     scalars = {"residual_energy": found.residual_energy, **found.scalars, "stability": found.stability}
     finite = {name: float(value[0]) for name, value in scalars.items() if np.isfinite(value[0])}
-    return key | {"fingerprint": found.fingerprint[0]} | finite
+    spectrum = {"spectrum": found.spectrum[0]} if np.isfinite(found.spectrum).all() else {}
+    return key | {"fingerprint": found.fingerprint[0]} | spectrum | finite

@@ -17,9 +17,12 @@ from contextlib import suppress
 from functools import reduce
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject
+
+if TYPE_CHECKING:
+    from apache_beam.runners.runner import PipelineResult
 
 NAMESPACE = "causalprint"
 """Of all metrics."""
@@ -66,9 +69,24 @@ class Tally(NamedTuple):
         return Tally(*(mine - its for mine, its in zip(self, other, strict=True)))
 
 
-def thread_pool(threads: int | None) -> ThreadPoolExecutor:
-    """A pool of so many threads; ``None`` takes every core."""
-    return ThreadPoolExecutor(threads or os.cpu_count())
+class Pool(ThreadPoolExecutor):
+    """Threads that decode and compute, and for how long they were there.
+
+    Args:
+        threads: how many; ``None`` takes every core.
+    """
+
+    def __init__(self, threads: int | None) -> None:
+        self._count = threads or os.cpu_count() or 1
+        super().__init__(self._count)
+        self._since = time.perf_counter()
+        self._lock = threading.Lock()
+
+    def there(self) -> float:
+        """Seconds of all its threads together, idle or not, since this was asked last; at first, since the pool was made."""
+        with self._lock:
+            since, self._since = self._since, time.perf_counter()
+            return self._count * (self._since - since)
 
 
 class Done(NamedTuple):
@@ -80,7 +98,7 @@ class Done(NamedTuple):
 
 
 def compute_images(
-    images: ImageSlice, work: Callable[[Sequence[EncodedImage]], Done], pool: ThreadPoolExecutor, together: int, ahead: int
+    images: ImageSlice, work: Callable[[Sequence[EncodedImage]], Done], pool: Pool, together: int, ahead: int
 ) -> list[Any]:
     """What came of each image of a slice, in order. Counts the slice's images as they are done, its rejects first.
 
@@ -112,7 +130,7 @@ def compute_images(
         wait(pending)  # so that nothing of this slice holds memory when it is tried again
         raise
     at("")
-    count(decode_ms=1000 * decoding, compute_ms=1000 * computing)
+    count(decode_ms=1000 * decoding, compute_ms=1000 * computing, pool_ms=1000 * pool.there())
     return outcomes
 
 
@@ -121,10 +139,10 @@ def count(**amounts: float) -> None:
 
     Amounts are rounded to whole numbers.
 
-    Besides the fields: ``rejects/STAGE/REASON`` (images), and ``read_ms``, ``decode_ms``, ``compute_ms`` and ``write_ms``,
-    milliseconds of all threads together. To be called in the thread in which Beam calls the transform: what other threads count
-    is in no metric. Outside a pipeline there are no metrics, and once the folder is gone there is no file: a lost count must not
-    stop work.
+    Besides the fields: ``rejects/STAGE/REASON`` (images), ``read_ms``, ``decode_ms``, ``compute_ms`` and ``write_ms``,
+    milliseconds of all threads together, and ``pool_ms``, for which the threads that decode and compute were there. To be called
+    in the thread in which Beam calls the transform: what other threads count is in no metric. Outside a pipeline there are no
+    metrics, and once the folder is gone there is no file: a lost count must not stop work.
     """
     from apache_beam.metrics import Metrics  # noqa: PLC0415 - who only reads the file need not load Beam
 
@@ -162,6 +180,16 @@ def rejects_by(outcomes: Iterable[object]) -> dict[str, int]:
     """What to :func:`count` of the rejects among ``outcomes``: all of them, and by stage and reason."""
     counts = Counter(f"rejects/{item.stage}/{item.reason}" for item in outcomes if isinstance(item, Reject))
     return {"rejects": counts.total(), **counts}
+
+
+def counters(result: PipelineResult) -> dict[str, int]:
+    """What :func:`count` has counted in a pipeline that has ended, by name; a runner may count twice what it tried twice."""
+    from apache_beam.metrics import MetricsFilter  # noqa: PLC0415 - as above
+
+    found = Counter[str]()
+    for metric in result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))["counters"]:
+        found[metric.key.metric.name] += metric.result
+    return dict(found)
 
 
 def read_tally(folder: str, offset: int = 0) -> tuple[Tally, int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
-from causalprint.schemas.elements import Portion, Shard
+from causalprint.schemas.elements import Portion, Shard, Version
 from causalprint.schemas.records import from_json, to_json
 from causalprint.transforms.tables.output import Output
 
@@ -22,6 +23,13 @@ CARRIED = 2000
 
 class PlanError(OSError):
     """The list of the shards of a run is gone or not as it was written."""
+
+
+class _Told(NamedTuple):
+    """A shard as the file has it, which tells what its own record, that of receipts too, does not."""
+
+    shard: Shard
+    was: tuple[Version, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,9 @@ class Planned:
         """The shards of a run; where there are many, they are written to a file, which its launcher removes at the end."""
         if len(shards) <= CARRIED:
             return cls(tuple(shards))
-        told = [shard for shard in shards if not shard.opens]
+        told = tuple(_Told(shard, shard.was) for shard in shards if not shard.opens)
         path = f"runs/.{run_id}.plan.part"
-        output.put(path, gzip.compress(to_json(tuple(told)).encode(), 1, mtime=0))
+        output.put(path, gzip.compress(to_json(told).encode(), 1, mtime=0))
         return cls(tuple(shard for shard in shards if shard.opens), path)
 
     def remove(self, output: Output) -> None:
@@ -61,7 +69,8 @@ class Planned:
         if data is None:
             raise PlanError(f"{output.root}/{self.path}, the list of this run's shards, is gone; run the same command again")
         text = gzip.decompress(data)
-        return (*self.carried, *from_json(tuple[Shard, ...], text, f"{output.root}/{self.path}"))
+        told = from_json(tuple[_Told, ...], text, f"{output.root}/{self.path}")
+        return (*self.carried, *(replace(one.shard, was=one.was) for one in told))
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from causalprint.models.statistics.nearest import nearest
 from causalprint.schemas.arrays import Doubles
 from causalprint.schemas.tables import FINGERPRINT_DIM
 from causalprint.transforms.tables.output import Output, OutputError, listed
+from causalprint.transforms.tables.stored import SUFFIX
 
 KEYS = ("image_id", "shard", "member", "offset", "slice_id")
 NEAREST = pa.schema(
@@ -43,13 +44,18 @@ class Wanted(NamedTuple):
     at_least: float
 
 
-def embedding_files(output: Output) -> Iterator[tuple[str, ...]]:
-    """Files of table ``embeddings``, of committed slices alone, in groups: the elements of :class:`FindNearest`."""
+def embedding_files(output: Output, slice_ids: Container[str] | None = None) -> Iterator[tuple[str, ...]]:
+    """Files of table ``embeddings``, of committed slices alone, in groups: the elements of :class:`FindNearest`.
+
+    Of the slices ``slice_ids`` alone, where these are given.
+    """
     marks = listed(output.root, f"{output.mark}/bundle={output.bundle_id}", output.storage)
     folder = f"embeddings/bundle={output.bundle_id}"
     group, held = list[str](), 0
     for name, size in sorted(listed(output.root, folder, output.storage).items()):
-        if size is None or name not in marks or not name.endswith(".parquet"):
+        if size is None or name not in marks or not name.endswith(SUFFIX):
+            continue
+        if slice_ids is not None and name.removesuffix(SUFFIX) not in slice_ids:
             continue
         if group and (len(group) == GROUP_FILES or held + size > GROUP_BYTES):
             yield tuple(group)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from causalprint.models.lenses.base import Lens
+from causalprint.schemas.tables import SPECTRUM_RINGS
 
 DFT_ROWS, DFT_COLUMNS = 16, 8
 PERIOD = 8
@@ -123,14 +124,23 @@ def radial(z: Tensor) -> Tensor:
     return torch.cat([log_power(mean_power), mean_phase, cross @ rings / scale], dim=1).flatten(1)
 
 
+def radial_power(z: Tensor) -> Tensor:
+    """Mean power of the luma of ``z`` (N, 3, H, W) in each ring of :func:`ring_means`, as (N, 45)."""
+    rings = ring_means(z.shape[-2], z.shape[-1], z.device)
+    return square_norm(torch.fft.rfft2(grey(z)[:, 0])).flatten(1) @ rings / (z.shape[-2] * z.shape[-1])
+
+
+def ring_spectrum(z: Tensor) -> Tensor:
+    """``spectrum``: :func:`radial_power` of ``z`` (N, 3, H, W) in its first 32 rings, as (N, 32), in dB from -100."""
+    return 10 * log_power(radial_power(z)[:, :SPECTRUM_RINGS])
+
+
 def radial_slope(z: Tensor) -> Tensor:
     """``radial_slope``: slope of log10 power over log10 frequency of the luma of ``z`` (N, 3, H, W), as (N,), decade/decade.
 
     Least squares over rings 2 to 32, 0.03 to 0.5 cycles per pixel, each ring once. White noise has 0, a photograph about -2.5.
     """
-    luma = grey(z)[:, 0]
-    rings = ring_means(z.shape[-2], z.shape[-1], z.device)
-    profile = square_norm(torch.fft.rfft2(luma)).flatten(1) @ rings / (z.shape[-2] * z.shape[-1])
+    profile = radial_power(z)
     frequency = torch.arange(FIRST, LAST + 1, device=z.device, dtype=torch.float32).log10()
     centred = frequency - frequency.mean()
     return log_power(profile[:, FIRST - 1 : LAST]) @ centred / centred.square().sum()

@@ -31,14 +31,25 @@ def ratio_counts(logarithms: npt.NDArray[np.floating]) -> Labels:
 def share_generated(counts: Labels) -> float:
     """The share of generated images, :data:`LEAST` to 1 - :data:`LEAST`, of at least one image, as of :func:`ratio_counts`."""
     seen = np.flatnonzero(counts)
-    ratios: Doubles = seen / BINS - FARTHEST
-    weights: Doubles = counts[seen] / (counts.sum() + 2)
-    added = 1 / (counts.sum() + 2)
+    images = counts.sum() + 2
+    return likeliest_share(seen / BINS - FARTHEST, counts[seen] / images, 1 / images, LEAST)
+
+
+def likeliest_share(logarithms: Doubles, weights: Doubles, added: float = 0.0, least: float = 0.0, steps: int = _STEPS) -> float:
+    """The share of generated images to which averaging leads from one half, ``least`` to 1 - ``least``.
+
+    Args:
+        logarithms: of likelihood ratios, (N,).
+        weights: of their images among all, (N,); with ``added`` once for each kind they add up to 1.
+        added: weight of a generated image that is there for sure, and of one that is not.
+        least: where the share ends, and so does averaging.
+        steps: after which it ends, wherever it is.
+    """
     share = 0.5
-    for _ in range(_STEPS):
-        after = float(added + weights @ (1 / (1 + np.exp(-ratios) * (1 - share) / share)))
-        if not LEAST < after < 1 - LEAST:
-            return min(max(after, LEAST), 1 - LEAST)
+    for _ in range(steps):
+        after = float(added + weights @ (1 / (1 + np.exp(-logarithms) * (1 - share) / share)))
+        if not least < after < 1 - least:
+            return min(max(after, least), 1 - least)
         if abs(after - share) < 1e-10:
             break
         share = after

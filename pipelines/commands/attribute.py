@@ -30,11 +30,8 @@ def attribute(config: AttributeConfig, session: Session) -> int:
     with session.log.status("looking at the output"):
         planned = plan(config)
 
-    def warn(line: str) -> None:
-        session.log.print(f"causalprint: {line}", soft_wrap=True)
-
     with watched(planned.shards, None if RUNNERS[config.runner].local else UNSEEN) as follower, display(session.log) as show:
-        manifest = follow(lambda: execute(planned), follower, show, warn)
+        manifest = follow(lambda: execute(planned), follower, show, session.warn)
     now = audit_now(config.output, config.storage)
     found = scoring_report(manifest, planned.scoring, now, time.monotonic() - began)
     session.present(found, _print)
@@ -46,4 +43,10 @@ def _print(found: ScoringReport, out: Console) -> None:
     estimated = f", estimated from {scoring.estimated_from:,} images" if scoring.estimated_from else ""
     out.print(f"prior: {scoring.prior}{estimated}", soft_wrap=True)
     out.print(f"embeddings of {scoring.embeddings}, verdicts as bundle {found.bundle_id}", soft_wrap=True)
+    if wrong := scoring.wrong_names:
+        out.print(
+            f"named from probability {wrong.limit:g} on: of {wrong.names:,} names of held-out images {wrong.wrong:,} are wrong; "
+            f"at most {wrong.at_most:.1%} of such names are (95 %), and of images of other origins it may be more",
+            soft_wrap=True,
+        )
     print_report(found, out)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.pipelines.audit import Plan, execute, plan
+from causalprint.pipelines.audit import Plan, execute, plan, write_template
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.console import new_table
+from causalprint.pipelines.dataflow import template_location
 from causalprint.pipelines.forecast import forecast
 from causalprint.pipelines.forecast import show as show_forecast
+from causalprint.pipelines.outside import told_outside
 from causalprint.pipelines.progress import Elsewhere, display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
 from causalprint.pipelines.runners import RUNNERS
@@ -27,6 +29,15 @@ FEW = 50
 """An audit of fewer images than this is shown image by image."""
 
 
+class WrittenTemplate(NamedTuple):
+    """The object that ``audit --json`` prints where it had a template of Dataflow written."""
+
+    template: str
+
+    def __str__(self) -> str:
+        return f"the template is written, and nothing runs yet: {self.template}"
+
+
 @command(AuditConfig)
 def audit(config: AuditConfig, session: Session) -> int:
     """Audit image shards: write who made each image, with the evidence, to Parquet tables.
@@ -38,7 +49,12 @@ def audit(config: AuditConfig, session: Session) -> int:
         with session.log.status("computing a few images"):
             foreseen = forecast(plan(config))
         return session.present(foreseen, show_forecast)
-    found, planned = run_audit(config, session)
+    if location := template_location(config):
+        write_template(plan(config))
+        return session.present(WrittenTemplate(location), lambda found, out: out.print(str(found), soft_wrap=True))
+    with told_outside(config, session.warn) as tell:
+        found, planned = run_audit(config, session)
+        tell(found)
 
     def show(found: AuditReport, out: Console) -> None:
         from causalprint.pipelines.open_audit import open_audit
@@ -58,12 +74,9 @@ def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]
     with session.log.status("looking at the input"):
         planned = plan(config)
 
-    def warn(line: str) -> None:
-        session.log.print(f"causalprint: {line}", soft_wrap=True)
-
     elsewhere = None if RUNNERS[config.runner].local else Elsewhere(config.output, planned.run.run_id, config.storage)
     with watched(planned.shards, elsewhere) as follower, display(session.log) as show:
-        manifest = follow(lambda: execute(planned), follower, show, warn)
+        manifest = follow(lambda: execute(planned), follower, show, session.warn)
     from causalprint.pipelines.audit_views import audit_now
 
     return report(manifest, audit_now(config.output, config.storage), time.monotonic() - began), planned

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from causalprint.pipelines.commands.session import Session, guarded
+from causalprint.pipelines.commands.session import LogFormat, Session, guarded
 from causalprint.schemas.options import Command, OptionError, Panel, Setting, settings_of
 
 EXIT_CODES = (
@@ -22,10 +22,16 @@ BEAM = "beam_options"
 CommandT = TypeVar("CommandT", bound=Command)
 Callback = Callable[..., int]
 
-SPEAKS = {
-    "as_json": ("--json", "Print exactly one JSON object on standard output, also for an error."),
-    "verbose": ("--verbose", "Show tracebacks and the libraries' own logs on standard error."),
+SPEAKS: dict[str, tuple[Any, str, str]] = {
+    "as_json": (bool, "--json", "Print exactly one JSON object on standard output, also for an error."),
+    "verbose": (bool, "--verbose", "Show tracebacks and the libraries' own logs on standard error."),
+    "log_format": (
+        LogFormat,
+        "--log-format",
+        "Tell progress and failures, on standard error, as text or as a JSON object a line.",
+    ),
 }
+"""Of every command: what of it each sets, a field of :class:`Session`, by which option."""
 
 
 class _Quiet:
@@ -100,7 +106,7 @@ def _begun(run: Callable[[CommandT, Session], int], asked: CommandT, session: Se
     from causalprint.pipelines.runners import notes
 
     for line in notes(asked):
-        session.log.print(f"causalprint: {line}", soft_wrap=True)
+        session.warn(line)
     return run(asked, session)
 
 
@@ -130,8 +136,11 @@ def _parameters(settings: Sequence[Setting]) -> Iterator[inspect.Parameter]:
         default = setting.default if option.usual is None and isinstance(setting.default, kind) else None
         hint: Any = list[kind] if setting.many and not option.commas else kind  # type: ignore[valid-type]
         yield _parameter(setting.name, hint, info, ... if setting.required else default)
-    for name, (flag, text) in SPEAKS.items():
-        yield _parameter(name, bool, typer.Option(flag, help=text, rich_help_panel=Panel.SPEAKS.value), False)
+    spoken = Session()
+    for name, (kind, flag, text) in SPEAKS.items():
+        metavar = "|".join(get_args(kind)) or None
+        option = typer.Option(flag, help=text, metavar=metavar, rich_help_panel=Panel.SPEAKS.value)
+        yield _parameter(name, kind, option, getattr(spoken, name))
 
 
 def _parameter(name: str, kind: Any, info: Any, default: object) -> inspect.Parameter:

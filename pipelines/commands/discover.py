@@ -27,7 +27,10 @@ class DiscoverConfig(Command):
     audit: Annotated[str, argument("Root of the audit's output.", "OUT")]
     output: Annotated[
         str,
-        output("Write candidates.parquet and members.parquet to this folder; what an earlier run named there keeps its name."),
+        output(
+            "Write candidates.parquet, members.parquet and candidates.html to this folder; what an earlier run named there keeps "
+            "its name."
+        ),
     ]
     least: Annotated[int, Option("Call no fewer images a candidate.", "N", DATA, least=2)] = 8
     most: Annotated[
@@ -61,6 +64,7 @@ def discover(config: DiscoverConfig, session: Session) -> int:
 
 def _print(report: DiscoveryReport, out: Console) -> None:
     from causalprint.pipelines.console import new_table
+    from causalprint.pipelines.discover import PAGE
 
     table = new_table("candidate", "nearest source", "most central image", numbers=("images", "cohesion", "distance"))
     for one in report.candidates:
@@ -69,6 +73,8 @@ def _print(report: DiscoveryReport, out: Console) -> None:
     out.print(table)
     looked = "" if report.looked_at == report.unknown else f", {report.looked_at:,} of which were looked at"
     out.print(f"{report.unknown:,} images are like no known source{looked}; {report.in_candidates:,} of them are in candidates")
+    if report.candidates:
+        out.print(f"to read: {report.output}/{PAGE}", soft_wrap=True)
     if report.candidates and report.extracted:
         images = f"{report.output}/images/{report.candidates[0].candidate}"
         out.print(f"next: causalprint enroll {report.bundle} {images} --name NAME --output DIR", soft_wrap=True)

@@ -35,7 +35,12 @@ class ForgetConfig(Command):
     ] = ()
     image_id: Annotated[
         tuple[str, ...],
-        Option("Forget the image with this SHA-256, wherever it lies; may be given again.", "ID", DATA),
+        Option(
+            "Forget the image with this SHA-256, wherever it lies; @LIST forgets those of a file as match takes it. May be given "
+            "again.",
+            "ID",
+            DATA,
+        ),
     ] = ()
     bundle: Annotated[
         str | None,
@@ -49,8 +54,10 @@ class ForgetConfig(Command):
         if bool(self.bundle) == bool(self.shard or self.image_id):
             raise OptionError("give --shard or --image-id, or --bundle alone: one of them says what is to be forgotten")
         for one in self.image_id:
-            if not re.fullmatch("[0-9a-f]{64}", one):
-                raise OptionError(f"--image-id is a SHA-256 in lower-case hex, 64 digits, as column image_id has it, not {one!r}")
+            if not re.fullmatch("[0-9a-f]{64}|@.+", one):
+                raise OptionError(
+                    f"--image-id is a SHA-256 in lower-case hex, 64 digits, as column image_id has it, or @LIST, not {one!r}"
+                )
 
 
 @command(ForgetConfig, again="the same command finishes it")

@@ -11,7 +11,7 @@ from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.console import new_table
 from causalprint.pipelines.inspect import MEMBERS, InputSummary, Now, OutputSummary, summarise
-from causalprint.pipelines.report import print_counts, print_left_out
+from causalprint.pipelines.report import print_counts, print_left_out, stages
 from causalprint.schemas.config import NO_OPTIONS, StorageOptions
 from causalprint.schemas.options import Command, argument
 from causalprint.schemas.records import to_json
@@ -85,7 +85,8 @@ def _show_output(found: OutputSummary, out: Console) -> None:
     cut = f"slices of {found.slicing.images:,} images or {found.slicing.bytes:,} bytes"
     out.print(f"output {found.output}: {cut}{limit}; {len(found.runs)} finished runs", soft_wrap=True)
     if found.runs:
-        out.print(f"last run: {found.runs[-1]}", soft_wrap=True)
+        work = f": {stages(found.work)}" if found.work and found.work.images else ""
+        out.print(f"last run: {found.runs[-1]}{work}", soft_wrap=True)
     print_left_out(found.left_out, out)
     for partition in found.bundles:
         scored = f": other verdicts on the embeddings of {partition.scored}" if partition.scored else ""

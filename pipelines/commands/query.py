@@ -70,10 +70,10 @@ def query(config: QueryConfig, session: Session) -> int:
     kind = format_of(config.output, config.format)
     if config.database is not None:
         open_audit(config.audit, storage_options=config.storage.options, database=str(config.database)).close()
-        session.log.print(f"views: {config.database}", soft_wrap=True)
+        session.log.tell(f"views: {config.database}")
     with open_audit(config.audit, storage_options=config.storage.options) as tables:
         if tables.note:
-            session.log.print(f"causalprint: {tables.note}", soft_wrap=True)
+            session.warn(tables.note)
         if config.output is None and not session.as_json and kind in ("csv", "json"):
             rows = ask(tables, SUMMARY if config.sql is None else config.sql).relation.to_arrow_reader(BATCH)
             (write_csv if kind == "csv" else write_json)(rows, sys.stdout)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from causalprint.pipelines.errors import ExitCode, Interruption, explain
 from causalprint.pipelines.jobs import jobs
@@ -24,7 +24,10 @@ from causalprint.schemas.urls import scrubbed
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from causalprint.pipelines.console import Level, SafeConsole
+
 Found = TypeVar("Found")
+LogFormat = Literal["text", "json"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a command to stop: each raises :class:`~causalprint.pipelines.errors.Interruption` in the main thread."""
 
@@ -36,22 +39,32 @@ class Session:
     Attributes:
         as_json: exactly one JSON object on standard output, whatever happens.
         verbose: tracebacks and library logs on standard error.
+        log_format: of what is told on standard error, lines to read, or a JSON object a line.
         beam_options: what stood after ``--``.
     """
 
     as_json: bool = False
     verbose: bool = False
+    log_format: LogFormat = "text"
     beam_options: tuple[str, ...] = ()
 
     @cached_property
     def out(self) -> Console:
         """Standard output: results."""
-        return _console(stderr=False)
+        from causalprint.pipelines.console import SafeConsole
+
+        return SafeConsole()
 
     @cached_property
-    def log(self) -> Console:
+    def log(self) -> SafeConsole:
         """Standard error: progress and failures."""
-        return _console(stderr=True)
+        from causalprint.pipelines.console import JsonConsole, SafeConsole
+
+        return JsonConsole(stderr=True) if self.log_format == "json" else SafeConsole(stderr=True)
+
+    def warn(self, line: str) -> None:
+        """Says in one line what somebody should know."""
+        self.log.tell(line, "warning")
 
     def answer(self, text: str) -> None:
         """Prints the one JSON object; what a terminal would obey or hide is escaped in it."""
@@ -77,7 +90,7 @@ class Session:
         message = scrubbed(message)
         if self.as_json:
             self.answer(json.dumps({"error": message, "exit_code": int(exit_code)}, ensure_ascii=False))
-        self.log.print(f"causalprint: {message}", soft_wrap=True)
+        self.log.tell(message, "error", exit_code=int(exit_code))
         return exit_code
 
 
@@ -122,7 +135,7 @@ def _interrupt(signum: int, _frame: FrameType | None) -> None:
 def _quiet(session: Session) -> None:
     """Beam logs a failure several times, each with a traceback of a hundred lines; a user gets one line instead."""
     if session.verbose:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Structured(session) if session.log_format == "json" else logging.StreamHandler(sys.stderr)
         handler.setFormatter(_Scrubbed(logging.BASIC_FORMAT))
         logging.basicConfig(level=logging.INFO, handlers=[handler])
         return
@@ -138,7 +151,13 @@ class _Scrubbed(logging.Formatter):
         return printable(scrubbed(super().format(record)), keep="\n")
 
 
-def _console(*, stderr: bool) -> Console:
-    from causalprint.pipelines.console import SafeConsole
+class _Structured(logging.Handler):
+    """Records of libraries among those of the session."""
 
-    return SafeConsole(stderr=stderr)
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
+        self._session.log.tell(self.format(record), level, logger=record.name)

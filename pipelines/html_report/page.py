@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from causalprint.pipelines.html_report import words
+from causalprint.pipelines.html_report import spectra, words
 from causalprint.pipelines.html_report.card import ACCUSED, FOUND, limits_of
 from causalprint.pipelines.html_report.pictures import Picture
 from causalprint.pipelines.html_report.prelude import OUTCOMES
-from causalprint.pipelines.html_report.prevalence import GENERATED, Share
+from causalprint.pipelines.html_report.prevalence import GENERATED
 from causalprint.pipelines.html_report.queries import Query
 from causalprint.pipelines.told import Told
 from causalprint.schemas.names import json_printable, printable
-from causalprint.schemas.prevalence import ALL
+from causalprint.schemas.prevalence import ALL, PrevalenceRow
 from causalprint.schemas.reasons import TAKEN
 from causalprint.schemas.tables import SCHEMA_VERSION
 
@@ -70,7 +70,7 @@ class Contents:
     told: Told
     prelude: str
     answers: Mapping[str, Answer]
-    shares: Sequence[Share]
+    shares: Sequence[PrevalenceRow]
     sheets: Sequence[Sheet]
     command: Sequence[str]
     columns: frozenset[str]
@@ -114,6 +114,7 @@ def render(template: str, *, manifest: Manifest | None, **values: object) -> str
             manifest=manifest,
             limits=limits_of(manifest) if manifest else {},
             words=words,
+            spectra=spectra,
             style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
         )
     )
@@ -168,7 +169,7 @@ def _commands(contents: Contents) -> list[tuple[str, str]]:
     """What was run, and what repeats or checks it: in words, and as a shell takes it."""
     output = contents.output
     run = contents.told.run
-    told = [("The audit", shlex.join(run.run.config.argv()))] if run else []
+    told = [("The verdicts" if run.run.scoring else "The audit", shlex.join(run.run.config.argv()))] if run else []
     return [
         *told,
         ("Check that the tables are what the audit wrote", shlex.join(("causalprint", "verify", output, "--deep"))),

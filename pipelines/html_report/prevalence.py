@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from causalprint.models.bundles.held_out import read_held_out
 from causalprint.pipelines.prevalence import PrevalenceError, prevalence_of, write_prevalence
 from causalprint.pipelines.told import Told
 from causalprint.schemas.config import Storage
-from causalprint.schemas.prevalence import ALL, FOLDER, Method, What
+from causalprint.schemas.prevalence import ALL, FOLDER, Method, PrevalenceRow, What
 from causalprint.transforms.tables.output import get, listed
 from causalprint.transforms.tables.parquet_bytes import read_parquet
 
 GENERATED = What.GENERATED.value
 GROUPS = (ALL, "shard", "domain")
-
-
-class Share(NamedTuple):
-    """An estimated share of the images of a group that were judged.
-
-    Attributes:
-        group_by: what the images are grouped by: all, shard, domain.
-        group: the group.
-        what: generated, source or family.
-        name: of the source or family.
-        images: the base of the share.
-        share, low, high: the estimate and its 95 % interval, 0 to 1.
-        useless: whether the interval says too little to be relied on.
-        why: why it does.
-    """
-
-    group_by: str
-    group: str
-    what: str
-    name: str
-    images: int
-    share: float
-    low: float
-    high: float
-    useless: bool
-    why: str | None
 
 
 def estimate_shares(output: str, told: Told, judged: int, storage: Storage) -> None:
@@ -68,18 +40,18 @@ def estimate_shares(output: str, told: Told, judged: int, storage: Storage) -> N
             write_prevalence(found, output, storage)
 
 
-def estimated_shares(output: str, bundle_id: str, storage: Storage) -> tuple[Share, ...]:
+def estimated_shares(output: str, bundle_id: str, storage: Storage) -> tuple[PrevalenceRow, ...]:
     """The shares that lie beside an audit's tables, all images first; none where nobody estimated any.
 
     Shares that are mere counts of verdicts are left out: their interval knows nothing of the bundle's errors.
     """
     folder = f"{FOLDER}/bundle={bundle_id}"
     files = sorted(listed(output, folder, storage), key=lambda name: (name != f"{ALL}.parquet", name))
-    shares: dict[tuple[str, ...], Share] = {}
+    shares: dict[tuple[str, ...], PrevalenceRow] = {}
     for name in files:
         data = get(output, f"{folder}/{name}", storage) if name.endswith(".parquet") else None
         for row in read_parquet(data).to_pylist() if data else ():
             if row["method"] != Method.COUNTED and row["images"]:
-                share = Share(*(row[column] for column in Share._fields))
+                share = PrevalenceRow(**row)
                 shares.setdefault(share[:4], share)
     return tuple(shares.values())

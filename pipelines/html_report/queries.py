@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from causalprint.pipelines.html_report.spectra import PHOTOGRAPHS, mean_spectra, measurements
+
 MOST_FINDS = 50
 """Finds that are listed one by one."""
 MOST_PLACES = 20
@@ -13,8 +15,6 @@ BINS = 20
 """Of the histogram."""
 PICTURES = {"pictures_surest": 24, "pictures_abstained": 12, "pictures_cleared": 24}
 """Queries whose images are shown, and how many of each at most."""
-
-SCALARS = ("residual_energy", "dft_peak", "radial_slope", "dct_blockiness")
 
 
 class Query(NamedTuple):
@@ -280,20 +280,17 @@ FROM (SELECT unnest(skipped_kinds) AS kind FROM accounts) GROUP BY ALL ORDER BY 
     ),
 )
 
-_QUARTILES = ",\n       ".join(
-    f"quantile_cont({name}, 0.25) AS {name}_low, median({name}) AS {name}, quantile_cont({name}, 0.75) AS {name}_high"
-    for name in SCALARS
-)
+_GROUPS = f"""SELECT slice_id, member, "offset", CASE outcome WHEN 'generated' THEN who WHEN 'photograph' THEN '{PHOTOGRAPHS}'
+             WHEN 'graphic' THEN 'cleared as a graphic' ELSE 'undecided' END AS group_name FROM findings_told"""
 _SPECTRA = (
     Query(
         "spectra",
         "What is measured in the residuals of those taken for generated, and of the others",
-        f"""
-SELECT f.who AS group_name, count(*) AS images,
-       {_QUARTILES}
-FROM (SELECT slice_id, member, "offset", CASE outcome WHEN 'generated' THEN who WHEN 'photograph' THEN 'cleared as a photograph'
-             WHEN 'graphic' THEN 'cleared as a graphic' ELSE 'undecided' END AS who FROM findings_told) f
-JOIN embeddings e USING (slice_id, member, "offset")
-GROUP BY ALL ORDER BY images DESC, group_name LIMIT {MOST_PLACES}""",
+        f"{measurements(_GROUPS)} LIMIT {MOST_PLACES}",
+    ),
+    Query(
+        "mean_spectra",
+        "How strong detail of each size is in the residuals of those taken for generated, and of those cleared as photographs",
+        mean_spectra(_GROUPS + " WHERE outcome IN ('generated', 'photograph')") + f" LIMIT {MOST_PLACES}",
     ),
 )

@@ -125,14 +125,16 @@ def labelled_examples(
     compute = ComputeFeatures(config.extraction, config.device, threads)
     process = ProcessShards(Planned(tuple(shards)), output, config.slicing, compute, write_features, workers=dealt)
     with watched(shards, None if RUNNERS[config.runner].local else UNSEEN) as follower:
-        state = follow(lambda: run_pipeline(config.runner, config.beam_options, lambda root: root | process), follower, show)
+        ended = follow(lambda: run_pipeline(config.runner, config.beam_options, lambda root: root | process), follower, show)
     damage = []
     images, lost = 0, Losses()
     stored = Stored(output)
     for shard in shards:
         account = stored_account(output, shard, stored.account_size(shard.shard_id(output.bundle_id)))
         if account is None:
-            raise FeatureError(f"the runner {config.runner} ended in state {state} without features of {shard.uri}; see its log")
+            raise FeatureError(
+                f"the runner {config.runner} ended in state {ended.state} without features of {shard.uri}; see its log"
+            )
         if account.retryable:
             raise FeatureError(f"{shard.uri}: {account.damage}; run the same command again with --resume")
         images += account.attributed

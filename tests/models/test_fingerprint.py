@@ -34,6 +34,7 @@ def test_rows_are_the_same_to_the_bit_alone_together_and_from_many_threads(finge
     for row, one in enumerate(alone):
         assert one.fingerprint.tobytes() == together.fingerprint[row].tobytes() == backwards.fingerprint[7 - row].tobytes()
         assert one.residual_energy.tobytes() == together.residual_energy[row].tobytes()
+        assert one.spectrum.tobytes() == together.spectrum[row].tobytes()
         assert all(one.scalars[name].tobytes() == values[row].tobytes() for name, values in together.scalars.items())
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from causalprint.models.evaluation.made_up import SOURCES, Drawn, calibration, dataset, draw, moments
-from causalprint.models.prevalence import Calibration, as_stored, estimate
+from causalprint.models.prevalence import Calibration, Moments, as_stored, estimate
 from causalprint.models.statistics.intervals import Spread, unified, unified_count
 from causalprint.models.statistics.prediction_powered import Labelled, labelled_share
 from causalprint.schemas.arrays import Doubles
@@ -51,6 +51,17 @@ def test_where_scores_tell_nothing_every_share_is_possible() -> None:
     assert found.weak
     assert (found.low[0], found.high[0]) == (0, 1)
     assert found.labels[0] > 300
+
+
+def test_images_add_up_whatever_parts_they_come_in_and_some_parts_hold_none() -> None:
+    drawn = dataset(np.random.default_rng(0), 0.5, images=40).drawn.probabilities
+    place = np.arange(40) % 3
+    whole, parts = (Moments.none(3, drawn.shape[1]) for _ in range(2))
+    whole.add(drawn, place)
+    for rows in (slice(0, 0), slice(0, 7), slice(7, 7), slice(7, 40)):
+        parts.add(drawn[rows], place[rows])
+    for one, other in ((whole.images, parts.images), (whole.total, parts.total), (whole.square, parts.square)):
+        np.testing.assert_allclose(one, other)
 
 
 def test_what_nothing_is_known_of_is_not_estimated() -> None:

@@ -18,12 +18,16 @@ from safetensors.numpy import load_file
 
 from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, Bundle, load_bundle, save_bundle
+from causalprint.models.target_error import least_probability
+from causalprint.pipelines.commands.report import ReportConfig
+from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import Storage
+from causalprint.schemas.runs import WrongNames
 from causalprint.transforms.tables.write_manifest import read_manifest
 from tests.audits import command, jpeg, photographs_tar, tar
-from tests.bundles import photograph
+from tests.bundles import photograph, with_held_out
 from tests.outputs import files_below
 
 Capture = pytest.CaptureFixture[str]
@@ -155,6 +159,30 @@ def test_the_policy_is_recorded_and_names_the_partition(audited: Audited, out: P
     assert not [row for row in rows if row["source"] and row["probability"] < 0.999]
     ratios = [_rows(out, one["bundle_id"]).column("log_likelihood_ratio") for one in (own, strict)]
     assert ratios[0].equals(ratios[1])
+
+
+def test_a_target_error_chooses_the_limit_and_is_recorded(out: Path, bundle: Bundle, tmp_path: Path, capsys: Capture) -> None:
+    own = with_held_out(tmp_path / "own", bundle)
+    found = command(capsys, "attribute", out, "--bundle", own.directory, "--target-error", 0.3).found
+    chosen = found["scoring"]["wrong_names"]
+    assert found["scoring"]["minimum_probability"] == chosen["limit"]
+    manifest = read_manifest(str(out), found["run_id"], Storage())
+    assert manifest is not None
+    assert manifest.run.scoring is not None
+    assert manifest.run.scoring.wrong_names == least_probability(own, 0.3) == WrongNames(**chosen)
+    assert main(["attribute", str(out), "--bundle", str(own.directory), "--target-error", "0.3"]) == 0
+    assert f"of {chosen['names']} names of held-out images {chosen['wrong']} are wrong" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    made = make_report(ReportConfig(audit=str(out)))
+    page = Path(made.file).read_text(encoding="utf-8")
+    assert (made.bundle_id, "The bundle's card is not here" in page) == (found["bundle_id"], False)
+    assert f"causalprint attribute {out} --bundle {own.directory} --target-error 0.3" in page
+    code, failed, _ = command(capsys, "attribute", out, "--target-error", 0.3)
+    assert (code, "holds no scores of held-out images" in failed["error"]) == (1, True)
+    for given in (["--target-error", "5"], ["--target-error", "0.1", "--minimum-probability", "0.5"]):
+        code, failed, _ = command(capsys, "attribute", out, *given)
+        assert (code, "--target-error" in failed["error"]) == (2, True)
 
 
 def test_a_prior_can_be_estimated_and_is_told(out: Path, bundle: Bundle, capsys: Capture) -> None:

@@ -19,6 +19,10 @@ from causalprint.pipelines import near_hashes
 from causalprint.pipelines.lists import KEYS
 from causalprint.pipelines.near_hashes import MOST, near_pairs
 from causalprint.schemas.claims import conflict
+from causalprint.schemas.config import Storage
+from causalprint.transforms.images.manifests import parse_anchors
+from causalprint.transforms.tables.settings import read_settings
+from causalprint.transforms.tables.write_manifest import read_manifest
 from tests.audits import Answer, command, jpeg, tar
 from tests.claimed import MODEL, PARAMETERS, encoded, signed, vendor, with_texts
 from tests.outputs import rows
@@ -39,6 +43,7 @@ SIGNED = signed(PLAIN, "JPEG", vendor("Imagine Works"))
 FILES = {
     "plain.jpg": PLAIN,
     "signed.jpg": SIGNED,
+    "stranger.jpg": signed(PLAIN, "JPEG", vendor("Nobody's Own")),
     "forged.jpg": SIGNED.replace(b"Imagine Works", b"Imagine Wanks"),
     "drawn.png": encoded("PNG", 3, SIDE),
     "told.png": with_texts(3, SIDE, parameters=PARAMETERS),
@@ -66,7 +71,9 @@ def audited(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
         if name in URLS:
             members.append((f"{name.partition('.')[0]}.json", json.dumps({"url": URLS[name]}).encode()))
     shard = tar(folder / "00000.tar", members)
-    audit(inputs=(str(shard),), output=str(folder / "out"), bundle=str(tiny))
+    trusted = folder / "trusted.pem"
+    trusted.write_text(f"# a list, as it is published\n{vendor('Another').root}\nSubject: x\n{vendor('Imagine Works').root}")
+    audit(inputs=(str(shard),), output=str(folder / "out"), bundle=str(tiny), c2pa_trust=str(trusted))
     return folder / "out"
 
 
@@ -75,7 +82,8 @@ def test_rows_say_what_files_claim(audited: Path) -> None:
     columns = {name: (row["claim_kind"], row["claim_source"], row["c2pa"]) for name, row in found.items()}
     assert columns == {
         "plain.jpg": (None, None, None),
-        "signed.jpg": ("generated", "Imagine Works", "unverified"),
+        "signed.jpg": ("generated", "Imagine Works", "valid"),
+        "stranger.jpg": ("generated", "Nobody's Own", "unverified"),
         "forged.jpg": ("invalid", "Imagine Wanks", "invalid"),
         "drawn.png": (None, None, None),
         "told.png": ("generated", MODEL, None),
@@ -92,6 +100,26 @@ def test_rows_say_what_files_claim(audited: Path) -> None:
     hashes = {name: row["phash"] for name, row in found.items()}
     assert hashes["plain.jpg"] == hashes["signed.jpg"] == hashes["forged.jpg"]
     assert hashes["drawn.png"] == hashes["told.png"]
+
+
+def test_an_output_keeps_to_one_list_of_certificates(audited: Path, tiny: Path, tmp_path: Path, capsys: Capture) -> None:
+    asked = ["audit", audited.parent / "00000.tar", "-o", audited, "--bundle", tiny]
+    listed = audited.parent / "trusted.pem"
+    same = tmp_path / "same.pem"
+    same.write_bytes(listed.read_bytes().replace(b"# a list", b"# the same").replace(b"\n", b"\r\n"))
+    found = command(capsys, *asked, "--c2pa-trust", same)
+    assert (found.code, found.found["computed"]) == (0, 0)
+    manifest = read_manifest(str(audited), found.found["run_id"], Storage())
+    settings = read_settings(str(audited), Storage())
+    assert manifest is not None
+    assert settings is not None
+    assert manifest.run.c2pa_trust == settings.c2pa_trust == parse_anchors(listed.read_bytes(), "").digest
+    other = tmp_path / "other.pem"
+    other.write_text(vendor("Another").root)
+    for given in ([], ["--c2pa-trust", other]):
+        refused = command(capsys, *asked, *given)
+        assert refused.code == 1
+        assert f"give the --c2pa-trust whose SHA-256 is {settings.c2pa_trust}" in refused.found["error"]
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
             "fetch",
             "evidence",
             "match",
+            "publish",
         ),
         *("attribute", "trace", "discover", "enroll"),
         *("demo", "train", "split", "evaluate", "lab"),

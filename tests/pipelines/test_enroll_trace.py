@@ -204,4 +204,12 @@ def test_unknown_images_become_candidates_that_keep_their_names_and_are_ready_to
         assert {file.stem for file in extracted} <= {row["image_id"] for row in members if row["candidate"] == one["candidate"]}
     again = command(capsys, *asked, "--no-source")
     assert again.found["candidates"] == first.found["candidates"]
+    with open_audit(str(tmp_path / "audit")) as tables:
+        spectra = {row["member"]: row["spectrum"] for row in tables.embeddings.rows()}
+    page = (tmp_path / "found" / "candidates.html").read_text(encoding="utf-8")
+    for one in candidates:
+        own = [spectra[row["member"]] for row in members if row["candidate"] == one["candidate"]]
+        np.testing.assert_allclose(one["spectrum"], np.mean(own, axis=0), atol=0.006)
+        assert one["candidate"] in page
+    assert page.count("<polyline") == len(candidates), "there is no photograph to compare with"
     assert command(capsys, *asked, "--most", 2).found["looked_at"] == 2

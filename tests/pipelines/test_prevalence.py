@@ -16,8 +16,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, HELD_OUT_FILE, Bundle, load_bundle, save_bundle
-from causalprint.models.bundles.held_out import held_out_tensors, read_held_out
-from causalprint.models.bundles.manifest import BundleError, Origin
+from causalprint.models.bundles.held_out import read_held_out
+from causalprint.models.bundles.manifest import BundleError
 from causalprint.pipelines.audit import audit
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.pipelines.prevalence import prevalence_of
@@ -26,6 +26,7 @@ from causalprint.schemas.evaluations import PREDICTIONS
 from causalprint.schemas.prevalence import PREVALENCE, PrevalenceRow
 from causalprint.transforms.tables.verify import verify
 from tests.audits import Answer, command, jpeg, tar
+from tests.bundles import with_held_out
 
 Capture = pytest.CaptureFixture[str]
 DOMAINS = ("example.org", "example.com")
@@ -35,22 +36,6 @@ class Audited(NamedTuple):
     output: Path
     bundle: Path
     shards: Path
-
-
-def with_held_out(directory: Path, bundle: Bundle, seed: int = 0) -> Bundle:
-    """A copy of the bundle that holds scores of made-up images of seven origins a source."""
-    shutil.copytree(bundle.directory, directory)
-    sources = bundle.manifest.sources
-    rows = [(source, f"origin {number}") for source in sources for number in range(7) for _ in range(8)]
-    draw = np.random.default_rng(seed)
-    own = np.array([sources.index(source) for source, _ in rows])
-    scores = draw.normal(0, 1, (len(rows), len(sources))) + 3 * np.eye(len(sources))[own]
-    chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    data = tuple(Origin(source, f"origin {number}", 8, 0, "CC0") for source in sources for number in range(7))
-    names, origins = zip(*rows, strict=True)
-    tensors = held_out_tensors(names, origins, chances.astype(np.float32), 1 - chances[:, 0].astype(np.float32), data)
-    fingerprint, attribution = (load_file(directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
-    return save_bundle(directory, replace(bundle.manifest, data=data, files=()), fingerprint, attribution, {}, held_out=tensors)
 
 
 @pytest.fixture(scope="module")

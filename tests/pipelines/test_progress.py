@@ -17,9 +17,9 @@ from types import FrameType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from causalprint.pipelines import progress
+from causalprint.pipelines.console import SafeConsole
 from causalprint.pipelines.progress import (
     UNSEEN,
     Elsewhere,
@@ -211,7 +211,8 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
 
 
 def test_a_log_gets_a_plain_line_when_it_is_time() -> None:
-    console = Console(file=io.StringIO(), markup=False, highlight=False)
+    console = SafeConsole()
+    console.file = io.StringIO()
     status = Status(Tally(images=7), 3, 100, 1.0)
     with display(console) as show:
         show(status)
@@ -226,7 +227,8 @@ def test_a_log_gets_a_plain_line_when_it_is_time() -> None:
 
 
 def test_a_terminal_gets_a_live_line_that_is_gone_at_the_end() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=200, markup=False, highlight=False)
+    console = SafeConsole()
+    console.file, console._force_terminal, console.is_interactive, console.width = io.StringIO(), True, True, 200
     status = Status(Tally(images=7, encoded_bytes=10), 3, 100, 1.0)
     with display(console) as show:
         show(Status(Tally(), 3, 100, 0.0))
@@ -276,6 +278,6 @@ def _ignore(_: Status) -> None:
     pass
 
 
-def _text(console: Console) -> str:
+def _text(console: SafeConsole) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import apache_beam as beam
@@ -23,6 +22,7 @@ from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, Image
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.attribute_sources import AttributeSources, attribute_slice, contained
 from causalprint.transforms.compute_fingerprints import fingerprint_slice
+from causalprint.transforms.counting import Pool
 from tests.bundles import photograph
 
 PHOTOGRAPHS = 24
@@ -79,7 +79,7 @@ def test_a_damaged_image_abstains_and_says_why(bundle: Bundle) -> None:
     cut = whole[: whole.rfind(b"\xff\xda")] + b"\xff\xd9"  # without its last scan
     images = tuple(EncodedImage(f"{place}.jpg", 512 * place, data, None) for place, data in enumerate([whole, cut]))
     source = ImageSlice("0" * 32, Shard("file:///data/00000.tar", 1, "etag", "tar"), 0, images, last=True)
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         found = fingerprint_slice(source, Fingerprinter(bundle, "cpu"), pool)
     assert found.rejects.num_rows == 0
     sound, damaged = found.images.column("damage").to_pylist()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from causalprint.models.training.interventions import Interventions, Style
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard
 from causalprint.transforms.compute_features import FeatureSlice, feature_key, feature_slice
-from causalprint.transforms.counting import FOLDER, Tally, read_tally
+from causalprint.transforms.counting import FOLDER, Pool, Tally, read_tally
 from tests.bundles import photograph, tiny_prior
 
 SHARD = Shard("file:///data/00000.tar", 1, "etag", "tar")
@@ -40,8 +39,8 @@ def extractor(extraction: Extraction) -> FeatureExtractor:
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as made:
+def pool() -> Iterator[Pool]:
+    with Pool(2) as made:
         yield made
 
 
@@ -58,7 +57,7 @@ def a_slice(*images: EncodedImage) -> ImageSlice:
 
 
 def test_a_row_holds_the_features_of_the_crop_and_of_what_the_interventions_made_of_it(
-    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
+    extraction: Extraction, extractor: FeatureExtractor, pool: Pool
 ) -> None:
     image = an_image(1)
     (row,) = feature_slice(a_slice(image), extractor, extraction, pool).rows.to_pylist()
@@ -80,7 +79,7 @@ def test_a_row_holds_the_features_of_the_crop_and_of_what_the_interventions_made
 def test_what_is_left_out_is_counted_by_its_reason(
     extraction: Extraction,
     extractor: FeatureExtractor,
-    pool: ThreadPoolExecutor,
+    pool: Pool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -101,7 +100,7 @@ def test_what_is_left_out_is_counted_by_its_reason(
     assert read_tally(str(tmp_path))[0] == told
 
 
-def test_features_that_are_no_numbers_are_left_out(extraction: Extraction, pool: ThreadPoolExecutor) -> None:
+def test_features_that_are_no_numbers_are_left_out(extraction: Extraction, pool: Pool) -> None:
     class Overflowing(FeatureExtractor):
         def __call__(
             self, crops: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -117,7 +116,7 @@ def test_nothing_but_the_image_decides_its_row(extraction: Extraction, extractor
     images = [an_image(seed) for seed in range(4)]
 
     def rows(order: list[EncodedImage], threads: int) -> FeatureSlice:
-        with ThreadPoolExecutor(threads) as several:
+        with Pool(threads) as several:
             return feature_slice(a_slice(*order), extractor, extraction, several)
 
     first, other = rows(images, 1), rows(images[::-1], 3)
@@ -125,7 +124,7 @@ def test_nothing_but_the_image_decides_its_row(extraction: Extraction, extractor
 
 
 def test_an_image_without_a_label_is_left_out_and_computes_nothing(
-    extraction: Extraction, extractor: FeatureExtractor, pool: ThreadPoolExecutor
+    extraction: Extraction, extractor: FeatureExtractor, pool: Pool
 ) -> None:
     class Counting(FeatureExtractor):
         computed = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject, Shard
 from causalprint.schemas.tables import EMBEDDINGS, IMAGES, REJECTS
 from causalprint.transforms.compute_fingerprints import ComputeFingerprints, fingerprint_slice
-from causalprint.transforms.counting import FILE, FOLDER, read_tally
+from causalprint.transforms.counting import FILE, FOLDER, Pool, read_tally
 from tests.bundles import photograph
 
 SHARD = Shard("file:///data/00000.tar", 1000, "etag-1", "tar")
@@ -60,7 +59,7 @@ def a_slice(images: tuple[EncodedImage, ...], index: int = 0) -> ImageSlice:
 def compute(
     images: tuple[EncodedImage, ...], fingerprinter: Fingerprinter, threads: int = 2, batch_size: int = 32
 ) -> FingerprintedSlice:
-    with ThreadPoolExecutor(threads) as pool:
+    with Pool(threads) as pool:
         return fingerprint_slice(a_slice(images), fingerprinter, pool, batch_size)
 
 
@@ -100,7 +99,7 @@ def test_every_reject_says_where_why_and_which_bytes(computed: FingerprintedSlic
 def test_an_image_that_is_too_small_keeps_its_row_without_a_fingerprint(computed: FingerprintedSlice) -> None:
     row = computed.embeddings.to_pylist()[2]
     assert row["crops"] == 0
-    values = ("fingerprint", "residual_energy", "rgb_bias", "dft_peak", "dct_blockiness", "qft_share", "stats_kurtosis")
+    values = ("fingerprint", "residual_energy", "rgb_bias", "dft_peak", "dct_blockiness", "qft_share", "spectrum")
     assert all(row[name] is None for name in values)
     others = computed.embeddings.filter(pa.compute.greater(computed.embeddings.column("crops"), 0))
     assert others.column("fingerprint").null_count == others.column("residual_energy").null_count == 0
@@ -179,7 +178,7 @@ def test_a_fingerprint_that_is_no_number_is_a_reject(bundle: Bundle, images: tup
 
 
 def test_an_empty_slice_has_empty_tables(fingerprinter: Fingerprinter) -> None:
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         found = fingerprint_slice(ImageSlice("0" * 32, SHARD, 0, (), last=True), fingerprinter, pool)
     assert (found.seen, len(found.images), len(found.embeddings), len(found.rejects)) == (0, 0, 0, 0)
     assert found.embeddings.schema.equals(EMBEDDINGS, check_metadata=True)

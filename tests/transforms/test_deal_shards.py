@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalprint.schemas.config import Storage
-from causalprint.schemas.elements import Portion
+from causalprint.schemas.elements import Portion, Version
 from causalprint.transforms.deal_shards import CARRIED, DEALT, DealShards, PlanError, Planned, portions
 from causalprint.transforms.tables.verify import verify
 from tests.outputs import output_at, two_nights
@@ -48,9 +48,11 @@ def test_one_worker_reads_no_shard_twice(sizes: list[int]) -> None:
 def test_however_many_shards_there_are_the_description_of_the_pipeline_stays_small(tmp_path: Path) -> None:
     output = output_at(tmp_path)
     signed = replace(sample_shard(10**6), opens="https://host/x.tar?signature=secret")
-    shards = [*sample_shards(CARRIED), signed]
+    moved = replace(sample_shard(CARRIED), was=(Version("file:///disk/x.tar", "1"),))
+    shards = [*sample_shards(CARRIED), moved, signed]
     planned = Planned.of(shards, output, "run")
     assert planned.carried == (signed,)
+    assert {shard.uri: shard.was for shard in planned.shards(output)} == {shard.uri: shard.was for shard in shards}
     assert b"secret" not in gzip.decompress((tmp_path / planned.path).read_bytes())
     pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
     dealt = pipeline | DealShards(planned, output, workers=3)

@@ -60,12 +60,14 @@ def test_finds_are_those_of_brute_force_on_a_disk_and_on_an_object_store(
         assert_that(pipeline | beam.Create(files) | FindNearest(Wanted(QUERIES, 7, 0.05), output), check)
 
 
-def test_an_embeddings_file_of_a_slice_that_was_not_committed_is_not_searched() -> None:
+def test_an_embeddings_file_of_a_slice_that_was_not_committed_or_is_not_asked_for_is_not_searched() -> None:
     output = output_at("memory://not-committed", Storage())
     written(output)
     before = [path for group in embedding_files(output) for path in group]
     output.remove(before[1].replace("embeddings", "attributions"))
     assert [path for group in embedding_files(output) for path in group] == [before[0], *before[2:]]
+    asked = {path.rpartition("/")[2].removesuffix(".parquet") for path in before[:3]}
+    assert [path for group in embedding_files(output, asked) for path in group] == [before[0], before[2]]
 
 
 def test_however_tables_are_combined_the_best_rows_are_the_same() -> None:

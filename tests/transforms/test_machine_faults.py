@@ -6,7 +6,6 @@ import errno
 import io
 import tarfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, Image
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms import faults
 from causalprint.transforms.compute_fingerprints import contained
+from causalprint.transforms.counting import Pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places
@@ -72,7 +72,7 @@ def expected(bundle: Bundle, images: tuple[EncodedImage, ...]) -> FingerprintedS
 
 def compute(images: tuple[EncodedImage, ...], fingerprinter: Fingerprinter) -> FingerprintedSlice:
     fingerprinter.keep_canary()
-    with ThreadPoolExecutor(2) as pool:
+    with Pool(2) as pool:
         return contained(ImageSlice("0" * 32, SHARD, 3, images, last=False, skipped=2), fingerprinter, pool)
 
 

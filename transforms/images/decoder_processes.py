@@ -73,14 +73,22 @@ class DecoderProcesses:
     A context manager: at its end the processes are gone, as they are with whoever holds it.
     """
 
-    def __init__(self, memory: int = MEMORY_BYTES, seconds: float = SECONDS, manifest_seconds: float = MANIFEST_SECONDS) -> None:
+    def __init__(
+        self,
+        memory: int = MEMORY_BYTES,
+        seconds: float = SECONDS,
+        manifest_seconds: float = MANIFEST_SECONDS,
+        anchors: str = "",
+    ) -> None:
         """Starts none yet.
 
         Args:
             memory: bytes of address space that each may have.
             seconds: after which one is given up.
             manifest_seconds: after which a manifest is.
+            anchors: as of :func:`~causalprint.transforms.images.manifests.read_manifest`.
         """
+        self._anchors = anchors
         self._memory = memory
         self._seconds = seconds
         self._manifest_seconds = manifest_seconds
@@ -135,13 +143,13 @@ class DecoderProcesses:
         try:
             return self._idle.get_nowait()
         except Empty:
-            return _Process(self._memory, self._seconds)
+            return _Process(self._memory, self._seconds, self._anchors)
 
 
 class _Process:
     """One process and the connection to it."""
 
-    def __init__(self, memory: int, seconds: float) -> None:
+    def __init__(self, memory: int, seconds: float, anchors: str) -> None:
         mine, its = socket.socketpair()
         with its:
             command = [sys.executable, "-m", __name__, str(its.fileno()), str(memory)]
@@ -154,6 +162,8 @@ class _Process:
             )
         self._connection = Connection(mine.detach())
         self._seconds = seconds
+        with suppress(OSError):  # of one that is gone already, the first image tells
+            self._connection.send_bytes(anchors.encode())
 
     def decode(self, data: bytes, side: int, places: Places) -> tuple[DecodedImage, Crops]:
         """Has it decode one image; after any other error than a reject it is of no use any more."""
@@ -218,6 +228,7 @@ def _end_all(processes: LifoQueue[_Process]) -> None:
 
 def _serve(connection: Connection) -> None:
     """Answers each image until nobody is there to ask."""
+    anchors = connection.recv_bytes().decode()
 
     def places(height: int, width: int) -> list[tuple[int, int]]:
         connection.send_bytes(json.dumps({"size": [height, width]}).encode())
@@ -226,7 +237,7 @@ def _serve(connection: Connection) -> None:
     while True:
         side = json.loads(connection.recv_bytes())
         data = connection.recv_bytes()
-        answer, crops = (_manifest_answer(data), None) if side is None else _answer(data, side, places)
+        answer, crops = (_manifest_answer(data, anchors), None) if side is None else _answer(data, side, places)
         connection.send_bytes(json.dumps(answer).encode())
         if crops is not None and len(crops):
             connection.send_bytes(np.ascontiguousarray(crops).data.cast("B"))
@@ -246,9 +257,9 @@ def _answer(data: bytes, side: int, places: Places) -> tuple[dict[str, Any], Cro
     return {"decoded": facts, "crops": len(crops)}, crops
 
 
-def _manifest_answer(data: bytes) -> dict[str, Any]:
+def _manifest_answer(data: bytes, anchors: str) -> dict[str, Any]:
     try:
-        return {"manifest": read_manifest(data)}
+        return {"manifest": read_manifest(data, anchors)}
     except Exception as error:  # noqa: BLE001 - told by who asked
         return {"fault": told(error)}
 

@@ -5,8 +5,11 @@ The reader is kept from the network: no manifest that lies elsewhere is fetched,
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
+import ssl
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +28,8 @@ _SIGNER = ("signingCredential.", "claimSignature.outsideValidity", "timeStamp.",
 _ELSEWHERE = "Remote:"
 """How the reader says that a file names a manifest elsewhere, and holds none."""
 _SIGNED, _TRUSTED = "claimSignature.validated", "signingCredential.trusted"
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_CERTIFICATE = re.compile(_BEGIN + rb"[^-]+-----END CERTIFICATE-----")
 _PURPOSES = (
     "1.3.6.1.5.5.7.3.4",  # e-mail, as C2PA 1 asks
     "1.3.6.1.5.5.7.3.36",  # signing documents
@@ -34,6 +39,10 @@ _PURPOSES = (
     "1.3.6.1.4.1.311.76.59.1.9",  # Microsoft's own for media
 )
 """Extended key usages of certificates that sign manifests."""
+
+
+class AnchorsError(ValueError):
+    """A list of certificates is none; the message says what is wrong with it."""
 
 
 class Manifest(NamedTuple):
@@ -50,12 +59,47 @@ class Manifest(NamedTuple):
     source_type: str | None = None
 
 
+class Anchors(NamedTuple):
+    """Certificates that vouch for who signs.
+
+    Attributes:
+        pem: all of them, and nothing else.
+        digest: SHA-256 over them, lower-case hex: of lists that hold the same in the same order it is the same.
+    """
+
+    pem: str
+    digest: str
+
+
+def parse_anchors(data: bytes, where: str) -> Anchors:
+    """The certificates of a PEM file, as C2PA's trust lists are published; text between them is passed over.
+
+    The reader does not tell of a list that it cannot read: it calls every manifest invalid.
+
+    Raises:
+        AnchorsError: it holds none, or one that is no certificate.
+    """
+    blocks = [block.decode("ascii", "replace") for block in _CERTIFICATE.findall(data)]
+    if not blocks or len(blocks) != data.count(_BEGIN):
+        what = "ends within a certificate" if data.count(_BEGIN) else "holds no certificate"
+        raise AnchorsError(f"{where} {what}: a trust list is PEM, certificates that begin with {_BEGIN.decode()}")
+    for number, block in enumerate(blocks, 1):
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=block)
+        except (ssl.SSLError, ValueError) as error:
+            raise AnchorsError(
+                f"{where}: certificate {number} of {len(blocks)} is none, or damaged; fetch the list again"
+            ) from error
+    pem = "".join(f"{block}\n" for block in blocks).replace("\r", "")
+    return Anchors(pem, hashlib.sha256(pem.encode()).hexdigest())
+
+
 def read_manifest(data: bytes, anchors: str = "") -> Manifest | None:
     """The active manifest of an encoded image, or ``None`` where it has none.
 
     Args:
         data: the encoded bytes.
-        anchors: root certificates that vouch for who signs, PEM; without them no manifest is more than ``unverified``.
+        anchors: as of :attr:`Anchors.pem`; without them no manifest is more than ``unverified``.
     """
     import c2pa  # noqa: PLC0415 - most images have none, and it takes a tenth of a second
 

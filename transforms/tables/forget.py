@@ -20,18 +20,16 @@ import pyarrow.parquet as pq
 from causalprint.schemas.accounts import Counts, RejectCount, ShardAccount, SliceReceipt, WrittenFile, spread, summed
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.records import from_json, to_json
-from causalprint.schemas.tables import FINGERPRINT_DIGEST, RECORD, SEALED_RECORD, TABLES
+from causalprint.schemas.tables import FINGERPRINT_DIGEST, TABLES
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import read_receipt, record_in
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, listed
-from causalprint.transforms.tables.parquet_bytes import read_parquet
+from causalprint.transforms.tables.parquet_bytes import read_parquet, without_record
 from causalprint.transforms.tables.partition import read_columns
-from causalprint.transforms.tables.seals import SEAL
 from causalprint.transforms.tables.write_manifest import account_digest
 from causalprint.transforms.tables.write_tables import encode, verdict_counts
 
-_OF_THE_FILE = {key.encode() for key in (RECORD, SEALED_RECORD, SEAL)}
 _LAST = ("embeddings", "rejects", "images")
 """The other files of a slice in the order in which they are rewritten."""
 
@@ -40,7 +38,7 @@ class ForgetError(ValueError):
     """What cannot be forgotten as it was asked; the message says why, and what to do first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unwanted:
     """Which images are to be forgotten: those with these digests, and all of these shards."""
 
@@ -49,8 +47,13 @@ class Unwanted:
 
     def among(self, rows: pa.Table | pa.RecordBatch) -> pa.Array:
         """For each row of a table of images, whether it is one of these."""
-        ids, shards = (pa.array(sorted(words), pa.string()) for words in (self.image_ids, self.shards))
+        ids, shards = self._sets
         return pc.or_(pc.is_in(rows["image_id"], value_set=ids), pc.is_in(rows["shard"], value_set=shards))
+
+    @cached_property
+    def _sets(self) -> tuple[pa.Array, pa.Array]:
+        ids, shards = (pa.array(words, pa.string()) for words in (self.image_ids, self.shards))
+        return ids, shards
 
 
 class Place(NamedTuple):
@@ -178,7 +181,7 @@ def marks_without(part: Partition, unwanted: Unwanted, slice_id: str) -> Marks:
         if data is None:
             continue
         receipt = from_json(SliceReceipt, record_in(data, f"{output.root}/{path}").text, path)
-        rows = _kept(_rows(data), unwanted)
+        rows = _kept(without_record(read_parquet(data)), unwanted)
         fresh = output is part.audit or {*receipt.files} <= {
             version for file in others.files.values() for version in (file.before, file.after)
         }
@@ -254,19 +257,11 @@ def remove_parts(outputs: Iterable[Output]) -> None:
 
 
 def _without(path: str, data: bytes, unwanted: Unwanted) -> _File:
-    rows = _rows(data)
+    rows = without_record(read_parquet(data))
     kept = _kept(rows, unwanted)
     changed = data if kept.num_rows == rows.num_rows else encode(kept)
     before, after = (WrittenFile(path, hashlib.sha256(each).hexdigest(), len(each)) for each in (data, changed))
     return _File(path, kept, before, after, changed)
-
-
-def _rows(data: bytes) -> pa.Table:
-    """The rows of a file, with the metadata of its schema that were there before it was sealed."""
-    rows = read_parquet(data)
-    return rows.replace_schema_metadata(
-        {key: value for key, value in (rows.schema.metadata or {}).items() if key not in _OF_THE_FILE}
-    )
 
 
 def _kept(rows: pa.Table, unwanted: Unwanted) -> pa.Table:

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from causalprint.schemas.tables import RECORD, SEALED_RECORD
+from causalprint.transforms.tables.seals import SEAL
+
+_OF_THE_FILE = {key.encode() for key in (RECORD, SEALED_RECORD, SEAL)}
+
 
 def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a Parquet file; of some columns, by default all.
@@ -17,3 +22,10 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     """
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         return file.read(columns=None if columns is None else list(columns), use_threads=False)
+
+
+def without_record(rows: pa.Table) -> pa.Table:
+    """The rows of a file with the metadata of its schema that were there before a record was added and it was sealed."""
+    return rows.replace_schema_metadata(
+        {key: value for key, value in (rows.schema.metadata or {}).items() if key not in _OF_THE_FILE}
+    )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
+import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any
+from dataclasses import dataclass, field
+from itertools import groupby, islice, pairwise
+from operator import itemgetter
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from causalprint.schemas.accounts import RejectCount, ShardAccount, VerdictCount, WrittenFile
+from causalprint.schemas.accounts import RejectCount, ShardAccount, VerdictCount, WrittenFile, summed
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json, to_json
@@ -20,16 +25,23 @@ from causalprint.schemas.runs import Change, Changes, Run
 from causalprint.schemas.urls import public
 from causalprint.transforms.tables.close_accounts import shard_row
 from causalprint.transforms.tables.committed import list_path, listed_runs, read_sealed
+from causalprint.transforms.tables.moved import address_before
 from causalprint.transforms.tables.output import Output, get, put
 from causalprint.transforms.tables.parquet_bytes import read_parquet
-from causalprint.transforms.tables.write_tables import encode
+from causalprint.transforms.tables.write_tables import ROW_GROUP, encode_parts
 
-BATCH = 4096
-"""Accounts that are Python objects at a time; the rest are columns."""
+BATCH = 2048
+"""Rows that are Python objects, and are sorted in memory, at a time: some 5 kB each. More are merged from parts on disk."""
+STEP = 8
+"""Rows of each part that are in memory while these are merged."""
 _VERSION = ("generation", "seen")
 """Of a shard that is as it was, these are. More is seen where a broken connection cost a part before."""
-_PRESENT = pa.array([state.value for state in PRESENT])
-_OF_THE_RUN = ("run_id", "inputs", "bundle", "state")
+_PRESENT = {state.value for state in PRESENT}
+_GONE: dict[str, Any] = {"state": State.GONE.value, "slice_ids": []}
+_URI = itemgetter("uri")
+_ORDER = itemgetter("uri", "shard_id")
+_Row = dict[str, Any]
+"""A row of a list by column, while it is sorted and compared."""
 
 
 def inputs_of(run: Run) -> str | None:
@@ -46,29 +58,32 @@ def inputs_of(run: Run) -> str | None:
 def write_list(accounts: Iterable[ShardAccount], run: Run) -> Changes:
     """Writes ``OUT/runs/<run_id>.shards.parquet``, and says what has changed since the run before over the same inputs.
 
-    The bytes are a function of the run, of its accounts in whatever order, and of the list of the run before.
+    The bytes are a function of the run, of its accounts in whatever order, and of the lists of runs before. Where shards moved
+    (``--same-as``), they are compared with what the newest runs over other inputs found at their old addresses, and these are
+    gone.
 
     Args:
-        accounts: of all shards of the run, each once. They are taken as they come; some 500 bytes of each are kept.
+        accounts: of all shards of the run, each once. They are taken as they come; what is held of each is its part of the file.
         run: whose they are.
     """
     config = run.config
-    rows = _sorted(_rows(accounts))
     key = inputs_of(run)
     before = None if key is None else _before(config.output, config.storage, key, run.run_id)
     earlier = None if before is None else get(config.output, list_path(before), config.storage)
-    if earlier is None:
-        rows = _with(
-            rows, run_id=run.run_id, inputs=key, bundle=run.bundle_id, state=(State.KEPT if key is None else State.NEW).value
-        )
-    else:
-        was = pq.ParquetFile(pa.BufferReader(earlier))
-        rows = _with(rows, run_id=run.run_id, inputs=key, bundle=run.bundle_id, state=_states(rows, was))
-        rows = _sorted(pa.concat_tables([rows, *_lost(rows, was, run.run_id)]))
-    data = encode(rows, to_json(Listed(run.run_id, key, before)))
+    elsewhere = _elsewhere(run, key)
+    with tempfile.TemporaryFile() as spill:
+        now = _by_uri(_rows(accounts, run, elsewhere), spill)
+        aways = [_rows_of(get(config.output, list_path(one), config.storage)) for one in sorted(elsewhere.runs)]
+        joined = _joined(now, _rows_of(earlier), run, elsewhere)
+        rows = heapq.merge(joined, *(_gone(away, run, elsewhere) for away in aways), key=_URI)
+        found = {state: _Sum() for state in State}
+        counted = (found[State(row["state"])].add(row) for row in rows)
+        previous = before or max(elsewhere.runs, default=None)
+        data = encode_parts(_tables(counted), SCHEMA, to_json(Listed(run.run_id, key, previous)))
     put(config.output, list_path(run.run_id), data, config.storage, part="shards")  # run ids do not return
     file = WrittenFile(list_path(run.run_id), hashlib.sha256(data).hexdigest(), len(data))
-    return Changes(previous=before, file=file, **{str(state): _change(rows, state) for state in State if state != State.GONE})
+    changes = {str(state): found[state].change for state in State if state != State.GONE}
+    return Changes(previous=previous, file=file, **changes)
 
 
 def read_listed(root: str, run_id: str, storage: Storage) -> Listed | None:
@@ -91,81 +106,162 @@ def found_shards(root: str, run_id: str, storage: Storage) -> list[str]:
     return list(rows.filter(pc.field("state").isin([state.value for state in PRESENT])).column("shard_id").to_pylist())
 
 
-def _rows(accounts: Iterable[ShardAccount]) -> pa.Table:
-    columns = [field for field in SCHEMA if field.name not in _OF_THE_RUN]
-    schema = pa.schema(columns)
-    left = map(_row, accounts)
-    batches = iter(lambda: list(islice(left, BATCH)), [])
-    return pa.Table.from_batches((pa.RecordBatch.from_pylist(some, schema=schema) for some in batches), schema=schema)
+@dataclass
+class _Elsewhere:
+    """What lies elsewhere now.
+
+    Attributes:
+        present: shards that the newest runs over other inputs found below the old prefixes, by URI, each with the last such run.
+        moved: those of them that this run found at their new addresses.
+    """
+
+    present: dict[str, str]
+    moved: set[str] = field(default_factory=set)
+
+    @property
+    def runs(self) -> set[str]:
+        """Those that listed ``moved``."""
+        return {self.present[uri] for uri in self.moved}
 
 
-def _row(account: ShardAccount) -> dict[str, Any]:
-    verdicts, reasons = ([count._asdict() for count in several] for several in (account.verdicts, account.reasons))
-    return {**shard_row(account), "verdicts": verdicts, "reasons": reasons}
+@dataclass
+class _Sum:
+    """Rows of one state added up."""
+
+    shards: int = 0
+    images: int = 0
+    verdicts: Counter[VerdictCount] = field(default_factory=Counter)
+    rejects: Counter[RejectCount] = field(default_factory=Counter)
+
+    def add(self, row: _Row) -> _Row:
+        """The row, once it is counted."""
+        self.shards += 1
+        self.images += row["seen"]
+        for count in row["verdicts"]:
+            self.verdicts[VerdictCount(**count | {"images": 0})] += count["images"]
+        for count in row["reasons"]:
+            self.rejects[RejectCount(**count | {"images": 0})] += count["images"]
+        return row
+
+    @property
+    def change(self) -> Change:
+        """As the manifest has it."""
+        verdicts = summed(count._replace(images=images) for count, images in self.verdicts.items())
+        rejects = summed(count._replace(images=images) for count, images in self.rejects.items())
+        return Change(self.shards, self.images, verdicts, rejects)
 
 
-def _sorted(rows: pa.Table) -> pa.Table:
-    return rows.take(pc.sort_indices(rows["uri"])) if rows.num_rows else rows
+def _rows(accounts: Iterable[ShardAccount], run: Run, elsewhere: _Elsewhere) -> Iterator[_Row]:
+    """A row for each account; its state is what it is where no run before over the same inputs found the shard."""
+    key = inputs_of(run)
+    moves = run.config.same_as if isinstance(run.config, AuditConfig) else ()
+    for account in accounts:
+        verdicts, reasons = ([count._asdict() for count in several] for several in (account.verdicts, account.reasons))
+        state = State.NEW if key else State.KEPT
+        old = address_before(account.uri, moves)
+        if old in elsewhere.present:
+            elsewhere.moved.add(old)
+            state = State.KEPT if account.moved == account.slices else State.CHANGED
+        of_the_run = {"run_id": run.run_id, "inputs": key, "bundle": run.bundle_id, "state": state.value}
+        yield {**of_the_run, **shard_row(account), "verdicts": verdicts, "reasons": reasons}
 
 
-def _with(rows: pa.Table, **columns: Any) -> pa.Table:
-    """``rows`` with these columns, each one value or all of them."""
-    kept = {name: rows[name] for name in rows.schema.names}
-    size = rows.num_rows
-    made = {
-        name: pa.repeat(one, size) if isinstance(one, str) else pa.nulls(size) if one is None else one
-        for name, one in columns.items()
-    }
-    return pa.table(kept | made).select(SCHEMA.names).cast(SCHEMA)
+def _by_uri(rows: Iterable[_Row], spill: IO[bytes]) -> Iterator[_Row]:
+    """The rows in order. All are taken before the first is given; beyond so many, sorted parts of them wait on disk."""
+    left = iter(rows)
+    part = sorted(islice(left, BATCH), key=_ORDER)
+    if len(part) < BATCH:
+        return iter(part)
+    ends = [0]
+    with pa.ipc.new_file(spill, SCHEMA) as writer:
+        while part:
+            writer.write_table(pa.Table.from_pylist(part, SCHEMA), max_chunksize=STEP)
+            ends.append(ends[-1] + -(-len(part) // STEP))
+            part = sorted(islice(left, BATCH), key=_ORDER)
+    written = pa.ipc.open_file(spill)
+
+    def read(start: int, end: int) -> Iterator[_Row]:
+        for number in range(start, end):
+            yield from written.get_batch(number).to_pylist()
+
+    return heapq.merge(*(read(*span) for span in pairwise(ends)), key=_ORDER)
 
 
-def _states(rows: pa.Table, was: pq.ParquetFile) -> pa.Array:
-    """What became of each shard of ``rows`` since the list ``was``."""
-    there = was.read(columns=["uri", "state", *_VERSION], use_threads=False)
-    there = there.filter(pc.is_in(there["state"], value_set=_PRESENT))
-    old = there.take(pc.index_in(rows["uri"], value_set=there["uri"]))  # null where it was not there
-    same = pc.and_(*(pc.equal(rows[name], old[name]) for name in _VERSION))
-    return pc.fill_null(pc.if_else(same, State.KEPT.value, State.CHANGED.value), State.NEW.value)
+def _tables(rows: Iterator[_Row]) -> Iterator[pa.Table]:
+    """The rows in tables of :data:`ROW_GROUP`."""
+    parts = range(ROW_GROUP // BATCH)
+    while several := [pa.Table.from_pylist(part, SCHEMA) for _ in parts if (part := [*islice(rows, BATCH)])]:
+        yield pa.concat_tables(several).combine_chunks()
 
 
-def _lost(rows: pa.Table, was: pq.ParquetFile, run_id: str) -> Iterator[pa.Table]:
-    """Rows of shards that ``was`` lists and ``rows`` does not: vanished; where it said so already, gone, and without slices."""
-    for batch in was.iter_batches(use_threads=False):
-        lost = pa.Table.from_batches([batch.filter(pc.invert(pc.is_in(batch["uri"], value_set=rows["uri"])))])
-        there = pc.is_in(lost["state"], value_set=_PRESENT)
-        gone = lost.filter(pc.invert(there))
-        yield _with(lost.filter(there), run_id=run_id, state=State.VANISHED.value)
-        none = pa.array([[]] * gone.num_rows, SCHEMA.field("slice_ids").type)
-        yield _with(gone, run_id=run_id, state=State.GONE.value, slice_ids=none)
+def _rows_of(data: bytes | None) -> Iterator[_Row]:
+    """Those of a list, in its order."""
+    if data is not None:
+        for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(STEP, use_threads=False):
+            yield from batch.to_pylist()
+
+
+def _joined(now: Iterator[_Row], was: Iterator[_Row], run: Run, elsewhere: _Elsewhere) -> Iterator[_Row]:
+    """Rows of this run with what became of each since the list ``was``, and of that list those of shards that are lost.
+
+    These are vanished; where the list said so already, gone, and without slices.
+    """
+    for _uri, group in groupby(heapq.merge(was, now, key=_URI), key=_URI):
+        old = None
+        for row in group:
+            if row["run_id"] != run.run_id:
+                old = row
+                continue
+            if old is not None and old["state"] in _PRESENT:
+                row["state"] = (State.KEPT if all(row[name] == old[name] for name in _VERSION) else State.CHANGED).value
+            old = None
+            yield row
+        if old is not None and old["uri"] not in elsewhere.moved:
+            yield old | {"run_id": run.run_id} | ({"state": State.VANISHED.value} if old["state"] in _PRESENT else _GONE)
+
+
+def _gone(listed: Iterator[_Row], run: Run, elsewhere: _Elsewhere) -> Iterator[_Row]:
+    """Rows of a run over other inputs that tell of shards which lie elsewhere now."""
+    for row in listed:
+        if row["uri"] in elsewhere.moved and elsewhere.present[row["uri"]] == row["run_id"]:
+            yield row | _GONE | {"run_id": run.run_id, "inputs": inputs_of(run)}
+
+
+def _elsewhere(run: Run, key: str | None) -> _Elsewhere:
+    """What runs over other inputs than ``key`` found below the old prefixes; nothing where no shard moved."""
+    moves = run.config.same_as if isinstance(run.config, AuditConfig) else ()
+    found: dict[str, str] = {}
+    root, storage = run.config.output, run.config.storage
+    looked = {None, key}
+    for earlier in _earlier(root, storage, run.run_id) if moves else ():
+        listed = _readable(root, earlier, storage)
+        if listed is None or listed.inputs in looked:
+            continue
+        looked.add(listed.inputs)
+        rows = read_parquet(get(root, list_path(earlier), storage) or b"", ["uri", "state"])
+        for uri, state in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            if state in _PRESENT and any(uri.startswith(move.old) for move in moves):
+                found.setdefault(uri, earlier)
+    return _Elsewhere(found)
 
 
 def _before(root: str, storage: Storage, key: str, run_id: str) -> str | None:
-    """The newest run before ``run_id`` over the same inputs. One whose list is damaged is passed over; ``verify`` finds it."""
-    for earlier in reversed([one for one in listed_runs(root, storage) if one < run_id]):
-        try:
-            listed = read_listed(root, earlier, storage)
-        except ValueError:
-            continue
+    """The newest run before ``run_id`` over the same inputs."""
+    for earlier in _earlier(root, storage, run_id):
+        listed = _readable(root, earlier, storage)
         if listed is not None and listed.inputs == key:
             return earlier
     return None
 
 
-def _change(rows: pa.Table, state: State) -> Change:
-    of_it = rows.filter(pc.equal(rows["state"], state.value))
-    return Change(
-        shards=of_it.num_rows,
-        images=pc.sum(of_it["seen"]).as_py() or 0,
-        verdicts=tuple(VerdictCount(*values) for values in _summed(of_it["verdicts"])),
-        rejects=tuple(RejectCount(*values) for values in _summed(of_it["reasons"])),
-    )
+def _earlier(root: str, storage: Storage, run_id: str) -> Iterator[str]:
+    """Runs before ``run_id`` that have listed their shards, the newest first."""
+    return reversed([one for one in listed_runs(root, storage) if one < run_id])
 
 
-def _summed(counts: pa.ChunkedArray) -> Iterator[tuple[Any, ...]]:
-    """Lists of structs of words and a number of images, all lists together added up by their words, sorted."""
-    names = [field.name for field in counts.type.value_type]
-    flat = pc.list_flatten(counts)
-    columns = pa.table({name: pc.struct_field(flat, name) for name in names})
-    sums = columns.group_by(names[:-1]).aggregate([("images", "sum")])
-    rows = zip(*(sums[name].to_pylist() for name in [*names[:-1], "images_sum"]), strict=True)
-    return iter(sorted(rows, key=lambda row: tuple(word or "" for word in row[:-1])))
+def _readable(root: str, run_id: str, storage: Storage) -> Listed | None:
+    """What a list says of itself; one that is damaged is passed over: ``verify`` finds it."""
+    try:
+        return read_listed(root, run_id, storage)
+    except ValueError:
+        return None

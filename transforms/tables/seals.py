@@ -54,15 +54,15 @@ class Seal(NamedTuple):
     size: int
 
 
-def seal(data: bytes) -> bytes:
+def seal(data: bytes | memoryview) -> bytes:
     """``data``, a Parquet file whose footer has :data:`BLANK` below :data:`SEAL`, sealed."""
     cut = len(data) - _footer_length(data)
-    body, footer = data[:cut], data[cut:]
+    body, footer = memoryview(data)[:cut], bytes(data[cut:])
     place = _PLACE.search(footer)
     if place is None:
         raise SealError("the footer has no place for a seal")
     footer = _filled(footer, place.start("body"), f"{hashlib.sha256(body).hexdigest()} {cut:020}")
-    return body + _filled(footer, place.start("own"), hashlib.sha256(footer).hexdigest())
+    return b"".join((body, _filled(footer, place.start("own"), hashlib.sha256(footer).hexdigest())))
 
 
 def read_seal(tail: bytes) -> Seal:
@@ -97,7 +97,7 @@ def footer_is_whole(tail: bytes) -> bool:
     return not tail.endswith(b"PAR1") or _footer_length(tail) <= len(tail)
 
 
-def _footer_length(tail: bytes) -> int:
+def _footer_length(tail: bytes | memoryview) -> int:
     """Bytes of the footer with what follows it."""
     return int.from_bytes(tail[-_ENDING:-4], "little") + _ENDING
 

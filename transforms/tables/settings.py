@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from causalprint.schemas.config import Sample, Slicing, Storage
 from causalprint.schemas.records import to_json
@@ -26,6 +26,7 @@ class Settings:
         slicing: where slices are cut.
         limit: at most this many images in all; ``None``: no limit.
         sample: the images that were drawn; ``None``: none were.
+        c2pa_trust: SHA-256 of the certificates that C2PA manifests are checked against; ``None``: none are.
         digest: SHA-256 of the above, lower-case hex; empty in outputs of earlier versions.
     """
 
@@ -33,6 +34,7 @@ class Settings:
     slicing: Slicing
     limit: int | None = None
     sample: Sample | None = None
+    c2pa_trust: str | None = None
     digest: str = ""
 
 
@@ -42,6 +44,7 @@ def agree(
     slicing: Slicing | None,
     limit: int | None,
     sample: Sample | None = None,
+    c2pa_trust: str | None = None,
     *,
     write: bool = True,
 ) -> Settings:
@@ -53,24 +56,27 @@ def agree(
         slicing: ``None`` takes an earlier run's, else the default.
         limit: must be an earlier run's.
         sample: must be an earlier run's.
+        c2pa_trust: must be an earlier run's.
         write: whether they are written where they are not there.
 
     Raises:
         OutputSettingsError: they differ from an earlier run's, or the file is none of ours; or it is lost, and what was written
             under it does not tell how it was cut.
     """
-    found = read_settings(root, storage) or _restored(root, storage, limit, sample, write=write)
-    asked = sealed(Settings(SCHEMA_VERSION, slicing or Slicing(), limit, sample))
+    asked = sealed(Settings(SCHEMA_VERSION, slicing or Slicing(), limit, sample, c2pa_trust))
+    found = read_settings(root, storage) or _restored(root, storage, asked, write=write)
     if found is None:
         found = _begun(root, storage, asked) if write else asked
     limit_option = "leave out --limit" if found.limit is None else f"give --limit {found.limit}"
     sample_option = f"give --sample {found.sample.images} --seed {found.sample.seed}" if found.sample else "leave out --sample"
+    trust_option = f"give the --c2pa-trust whose SHA-256 is {found.c2pa_trust}" if found.c2pa_trust else "leave out --c2pa-trust"
     for what, theirs, ours, remedy in (
         ("schema version", found.schema_version, asked.schema_version, "write to another output, or install the older version"),
         ("images a slice", found.slicing.images, asked.slicing.images, "leave out --slice-images, or write to another output"),
         ("bytes a slice", found.slicing.bytes, asked.slicing.bytes, "leave out --slice-bytes, or write to another output"),
         ("limit of images", found.limit, asked.limit, f"{limit_option}, or write to another output"),
         ("sampled images", _drawn(found.sample), _drawn(asked.sample), f"{sample_option}, or write to another output"),
+        ("C2PA trust list", found.c2pa_trust, asked.c2pa_trust, f"{trust_option}, or write to another output"),
     ):
         given = slicing is not None or not what.endswith("a slice")
         if given and theirs != ours:
@@ -79,12 +85,12 @@ def agree(
     return found
 
 
-def _restored(root: str, storage: Storage, limit: int | None, sample: Sample | None, *, write: bool) -> Settings | None:
-    """The settings of an output whose file is lost, as its receipts tell them; ``None`` where it has none."""
+def _restored(root: str, storage: Storage, asked: Settings, *, write: bool) -> Settings | None:
+    """The settings of an output whose file is lost, cut as its receipts tell; ``None`` where it has none."""
     lost = lost_slicing(root, storage)
     if lost is None:
         return None
-    settings = sealed(Settings(SCHEMA_VERSION, lost, limit, sample))
+    settings = sealed(replace(asked, slicing=lost))
     if write:
         put(root, OUTPUT_MARK, to_json(settings, indent=1).encode(), storage)
     return settings

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import apache_beam as beam
@@ -17,6 +16,7 @@ from causalprint.schemas.elements import ImageSlice, Portion, Shard
 from causalprint.transforms.counting import count
 from causalprint.transforms.tables.close_accounts import write_or_leave
 from causalprint.transforms.tables.committed import closed, committed_from, walk
+from causalprint.transforms.tables.moved import move_slice
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.stored import Stored
 
@@ -41,12 +41,16 @@ def skip_shard(shard: Shard, output: Output, stored: Stored | None = None) -> Sh
 def skip_slice(source: ImageSlice, output: Output, stored: Stored | None = None) -> Iterator[SliceReceipt]:
     """Receipts that stand in for computing ``source``; none where it must be computed.
 
+    Where its shard lay elsewhere, and the output has the same images of it there, their rows are written for this address.
     A retryable slice needs no computing: it marks where the shard could not be read further this time. Slices beyond that
     point which an earlier run committed are in the tables, so the account takes them in.
     """
+    stored = stored or Stored(output)
     found = committed_from(output, source.shard, source.index, stored)
     if not source.retryable:
-        yield from islice(found, 1)
+        receipt = next(found, None) or move_slice(source, output, stored)
+        if receipt is not None:
+            yield receipt
         return
     index = source.index
     for receipt in found:

@@ -19,7 +19,7 @@ from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.records import to_json
-from causalprint.schemas.runs import Changes, ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version
+from causalprint.schemas.runs import Changes, ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version, Work
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.schemas.urls import public, scrubbed
 from causalprint.transforms.tables.output import get, put
@@ -54,9 +54,21 @@ def write_manifest(totals: Totals, run: Run, changes: Changes) -> RunManifest:
             changes=changes,
         )
     )
-    text = to_json(manifest, indent=1)
-    put(run.config.output, manifest_path(run.run_id), text.encode(), run.config.storage, part="manifest")  # run ids do not return
+    _put(manifest, run.config.storage)
     return manifest
+
+
+def add_work(manifest: RunManifest, work: Work, storage: Storage) -> RunManifest:
+    """Writes the manifest once more, with what only the launcher knows, since metrics are whole when the pipeline has ended."""
+    manifest = sealed(replace(manifest, work=work))
+    _put(manifest, storage)
+    return manifest
+
+
+def _put(manifest: RunManifest, storage: Storage) -> None:
+    run = manifest.run
+    text = to_json(manifest, indent=1).encode()
+    put(run.config.output, manifest_path(run.run_id), text, storage, part="manifest")  # run ids do not return
 
 
 def read_manifest(root: str, run_id: str, storage: Storage) -> RunManifest | None:
@@ -111,7 +123,8 @@ def without_secrets(config: AuditConfig | AttributeConfig) -> AuditConfig | Attr
     masked = Storage(json.dumps(_masked(json.loads(config.storage.options))))
     options = tuple(map(scrubbed, config.beam_options))
     if isinstance(config, AuditConfig):
-        config = replace(config, inputs=tuple(map(public, config.inputs)))
+        lineage = None if config.openlineage is None else public(config.openlineage)
+        config = replace(config, inputs=tuple(map(public, config.inputs)), openlineage=lineage)
     return replace(config, output=public(config.output), storage=masked, beam_options=options)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -106,15 +106,21 @@ def encode(rows: pa.Table, record: str | None = None) -> bytes:
         rows: with the schema of the file.
         record: goes to the footer below :data:`~causalprint.schemas.tables.SEALED_RECORD`, and the file is sealed.
     """
-    few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in rows.schema.names]
+    return encode_parts([rows], rows.schema, record)
+
+
+def encode_parts(parts: Iterable[pa.Table], schema: pa.Schema, record: str | None = None) -> bytes:
+    """:func:`encode` of rows that come in parts, each of :data:`ROW_GROUP` rows but the last."""
+    few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in schema.names]
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, rows.schema, compression="zstd", use_dictionary=few_values) as writer:
-        if rows.num_rows:  # else a row group without rows, of which some readers make an error
-            writer.write_table(rows, row_group_size=ROW_GROUP)
+    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=few_values) as writer:
+        for rows in parts:
+            if rows.num_rows:  # else a row group without rows, of which some readers make an error
+                writer.write_table(rows, row_group_size=ROW_GROUP)
         if record is not None:
             writer.add_key_value_metadata({SEALED_RECORD: record, SEAL: BLANK})
-    data: bytes = sink.getvalue().to_pybytes()
-    return data if record is None else seal(data)
+    data = sink.getvalue()
+    return bytes(data) if record is None else seal(memoryview(data))
 
 
 def write_counted(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:

@@ -260,6 +260,15 @@ def test_radial_profile_shows_a_wave_in_its_ring(ring: int) -> None:
     assert (profile.argmax(dim=1) == ring - 1).all()
 
 
+def test_a_ring_spectrum_is_in_decibels_and_ends_at_the_finest_rows() -> None:
+    white = fourier.ring_spectrum(0.1 * torch.randn(4, 3, 256, 256, generator=torch.Generator().manual_seed(0)))
+    assert white.shape == (4, 32)
+    decibels = 10 * float(np.log10(0.1**2 * np.square(fourier.LUMA).sum()))
+    torch.testing.assert_close(white.mean(dim=0), torch.full((32,), decibels), atol=0.6, rtol=0)
+    assert fourier.ring_spectrum(wave(4 * 32, 0))[0].argmax() == 31
+    assert (fourier.ring_spectrum(torch.zeros(1, 3, 64, 64)) == -100).all()
+
+
 @pytest.mark.parametrize("height", [64, 65, 71, 90, 127, 256])
 def test_no_ring_is_empty(height: int) -> None:
     rings = fourier.ring_means(height, 64, torch.device("cpu"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,13 +21,14 @@ from causalprint.pipelines.commands.report import ReportConfig
 from causalprint.pipelines.html_report.make_report import make_report
 from causalprint.pipelines.html_report.page import shown
 from causalprint.pipelines.html_report.prelude import prelude
-from causalprint.pipelines.html_report.prevalence import Share
 from causalprint.pipelines.html_report.queries import queries
+from causalprint.pipelines.html_report.spectra import PHOTOGRAPHS
 from causalprint.pipelines.open_audit import OpenAuditError, open_audit
 from causalprint.pipelines.told import VerdictsError
 from causalprint.research.pictures.chromium import find_chromium
 from causalprint.schemas.config import Storage
 from causalprint.schemas.names import printable
+from causalprint.schemas.prevalence import PREVALENCE, PrevalenceRow
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.settings import agree
 from tests.browser import AXE, WIDTHS, look
@@ -64,6 +66,7 @@ def test_every_number_of_the_page_is_what_its_query_gives(reported: Reported) ->
         "rejects",
         "accounts",
         "spectra",
+        "mean_spectra",
     }
     assert {name: figure["rows"] for name, figure in reported.data["figures"].items()} == json.loads(json.dumps(rows))
 
@@ -109,6 +112,27 @@ def test_the_answer_is_what_the_files_hold(reported: Reported) -> None:
     evidence = [row["log_likelihood_ratio"] for row in finds]
     assert evidence == sorted(evidence, reverse=True)
     assert reported.made[3:] == (read, taken, reported.made.pictures, 0)
+
+
+def test_lines_of_spectra_are_the_means_that_the_files_hold(reported: Reported) -> None:
+    """Computed from the Parquet files by another hand, and drawn on the axis that the page names."""
+    named = "SELECT e.*, coalesce(source, family || ' (one of this family)') AS who, verdict FROM "
+    tables = (f"read_parquet('{reported.output}/{name}/*/*.parquet')" for name in ("embeddings", "attributions"))
+    joined = duckdb.sql(f'{named}{" e JOIN ".join(tables)} a USING (slice_id, member, "offset")')
+    assert joined is not None
+    table = joined.to_arrow_table().to_pylist()
+    rows = {row["group_name"]: row for row in reported.data["figures"]["mean_spectra"]["rows"]}
+    known = {row["who"] for row in table if row["verdict"] == "known"}
+    assert known
+    drawn = [given for tag, given in reported.page.elements if tag == "polyline" and given["class"] == "generated"]
+    assert len(drawn) == len(rows) - (PHOTOGRAPHS in rows)
+    for who in known:
+        own = np.array([row["spectrum"] for row in table if row["verdict"] == "known" and row["who"] == who])
+        assert rows[who]["images"] == len(own)
+        np.testing.assert_allclose(rows[who]["decibels"], own.mean(axis=0), atol=0.006)
+        low, high = rows[who]["axis_low"], rows[who]["axis_high"]
+        heights = {f"{10 * ring},{100 * (high - at) / (high - low):.2f}" for ring, at in enumerate(rows[who]["decibels"], 1)}
+        assert any(set(line["points"].split()) == heights for line in drawn)
 
 
 def test_what_a_stranger_wrote_is_text_and_nothing_else(reported: Reported) -> None:
@@ -186,15 +210,16 @@ def test_an_audit_in_a_store_is_reported_there_also_without_its_bundle() -> None
 
 
 def test_estimates_that_lie_beside_the_tables_stand_beside_the_counts(reported: Reported, tmp_path: Path) -> None:
+    every = ("all", "")
     rows = [
-        Share("all", "", "generated", "generated", 17, 0.25, 0.125, 0.5, useless=True, why="it is far too wide"),
-        Share("all", "", "source", "alpha", 17, 0.75, 0.125, 0.875, useless=False, why=None),
-        Share("shard", "one.tar", "generated", "generated", 9, 0.5, 0.25, 0.75, useless=False, why=None),
+        PrevalenceRow(*every, "generated", "generated", 17, 0, 0, 0.5, 0.25, 0.125, 0.5, "corrected", True, "too wide", None),
+        PrevalenceRow(*every, "source", "alpha", 17, 0, 0, 0.5, 0.75, 0.125, 0.875, "counted", False, None, None),
+        PrevalenceRow("domain", "", "generated", "generated", 3, 0, 3, 0.5, 0.5, 0.25, 0.75, "labelled", False, None, None),
+        PrevalenceRow("shard", "one.tar", "generated", "generated", 9, 0, 9, 0.5, 0.5, 0.25, 0.75, "labelled", False, None, None),
     ]
-    told = [{**row._asdict(), "method": method} for row, method in zip(rows, ("corrected", "counted", "labelled"), strict=True)]
     folder = reported.output / "prevalence" / f"bundle={reported.made.bundle_id}"
     folder.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(told), folder / "shard.parquet")
+    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows], PREVALENCE), folder / "shard.parquet")
     try:
         make_report(ReportConfig(audit=str(reported.output), output=str(tmp_path / "r.html")))
     finally:
@@ -202,7 +227,8 @@ def test_estimates_that_lie_beside_the_tables_stand_beside_the_counts(reported: 
     page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     said = " ".join(" ".join(part.text for part in page.said if part.has("data-estimate")).split())
     assert "an estimated 25.0 % are generated (95 % interval 12.5 % to 50.0 %)" in said
-    assert "This says too little to rely on: it is far too wide" in said
+    assert "This says too little to rely on: too wide" in said
+    assert "(not known) 3 50.0 %" in said
     assert "one.tar 9 50.0 % 25.0 % to 75.0 % within the interval" in said
     assert "alpha" not in said  # it was counted, not estimated
 
@@ -262,3 +288,17 @@ def test_a_browser_has_nothing_to_complain_of(reported: Reported, tmp_path: Path
 def test_the_digest_of_the_shown_bundle_is_that_of_its_manifest(reported: Reported, tiny: Path) -> None:
     digest = hashlib.sha256((tiny / "bundle.json").read_bytes()).hexdigest()
     assert digest in "".join(part.text for part in reported.page.said if part.is_in("code"))
+
+
+def test_tables_of_before_spectra_were_stored_are_reported_without_them(reported: Reported, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(reported.output, tmp_path / "older"))
+    for file in (older / "embeddings").rglob("*.parquet"):
+        pq.write_table(pq.read_table(file, partitioning=None).drop_columns(["spectrum"]), file)
+    settings = older / "_causalprint.json"
+    about = json.loads(settings.read_text())
+    settings.write_text(json.dumps({"schema_version": 4, "slicing": about["slicing"]}))
+    made = make_report(ReportConfig(audit=str(older)))
+    page = Page((older / "report.html").read_text(encoding="utf-8"))
+    assert made.read == reported.made.read
+    assert "The tables are of a version that stored no spectra." in "".join(part.text for part in page.said)
+    assert not any(tag == "polyline" for tag, _ in page.elements)

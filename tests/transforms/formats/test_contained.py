@@ -7,7 +7,6 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from causalprint.schemas.elements import ImageSlice, Shard
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms.attribute_sources import attribute_slice
 from causalprint.transforms.compute_fingerprints import contained
+from causalprint.transforms.counting import Pool
 from causalprint.transforms.formats.members import open_shard
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.tables.ledger import Ledger
@@ -233,7 +233,7 @@ def audit(slices: Iterable[ImageSlice], shard: Shard, bundle: Path, output: Outp
     fingerprinter, attributor = Fingerprinter(loaded, "cpu"), Attributor(loaded)
     fingerprinter.keep_canary()
     ledger = Ledger(shard)
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         for each in slices:
             ledger = ledger.add(write_slice(attribute_slice(contained(each, fingerprinter, pool), attributor), output))
     return ledger.close(output.bundle_id)

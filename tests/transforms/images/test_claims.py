@@ -19,7 +19,7 @@ from PIL import Image
 from causalprint.schemas.claims import MAX_CLAIMS, MAX_NAME, Carrier, Claim, ClaimKind, Claims, ManifestState, ranked
 from causalprint.schemas.names import printable
 from causalprint.transforms.images.claims import read_claims
-from causalprint.transforms.images.manifests import read_manifest
+from causalprint.transforms.images.manifests import AnchorsError, parse_anchors, read_manifest
 from tests.claimed import (
     GRAPH,
     MIME,
@@ -38,6 +38,9 @@ ORIGINALS = Path("/work/shared/images/more/originals.tar")
 A, B = "Imagine Works", "Lightroomer"
 DIGITAL_SOURCE = f"=Iptc4xmpExt:DigitalSourceType='{SOURCE_TYPES}trainedAlgorithmicMedia'"
 GENERATED, COMPOSITE, CAMERA, SOFTWARE, UNREAD, INVALID = ClaimKind
+LABELLED = b'{"AIGC": {"Label": "1", "ContentProducer": "S", "ProduceID": "7"}}'
+LOST_COMMENT = struct.pack("<2sHIH HHI4s HHII I", b"II", 42, 8, 2, 271, 2, 4, b"Fuj", 34665, 4, 1, 1 << 30, 0)
+"""EXIF whose inner directory, where comments are, lies nowhere."""
 WIDE = b"UNICODE\0" + PARAMETERS.encode("utf-16-le")
 
 
@@ -64,6 +67,9 @@ def camera_exif() -> bytes:
     (with_texts(invokeai_metadata='{"model": {"model_name": "sd-1/main", "hash": "x"}}'), (GENERATED, "text", "main")),
     (with_texts(Software="NovelAI", Source="NovelAI Diffusion V4 C1E1"), (GENERATED, "text", "NovelAI Diffusion V4 C1E1")),
     (with_texts(Description="fox --v 6 Job ID: 01234567-89ab-cdef-0123-456789abcdef"), (GENERATED, "text", "Midjourney")),
+    (with_texts(generation_data='{"baseModel": 1, "model_name": "jugger"}'), (GENERATED, "text", "jugger")),
+    (with_texts(Dream='"a cat" -s 50 -S 1'), (GENERATED, "text", "InvokeAI")),
+    (with_texts(AIGC='{"Label": 1}'), (GENERATED, "aigc", None)),
     (with_texts(AIGC='{"Label": "1", "ContentProducer": "Service"}'), (GENERATED, "aigc", "Service")),
     (with_texts(Software="gnome-screenshot"), (SOFTWARE, "exif", "gnome-screenshot")),
     (with_texts(parameters="Steps to make a cake", Title="x"), None),
@@ -71,6 +77,7 @@ def camera_exif() -> bytes:
     (encoded("WEBP", exif=exif(comment=b"UNICODE\0" + PARAMETERS.encode("utf-16-be"))), (GENERATED, "text", MODEL)),
     (encoded("JPEG", exif=exif(comment=b"ASCII\0\0\0holiday")), None),
     *((encoded(form, exif=camera_exif()), (CAMERA, "exif", "Canon EOS R5")) for form in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF")),
+    (encoded("JPEG", exif=b"Exif\0\0" + LOST_COMMENT), (CAMERA, "exif", "Fuj")),
     (encoded("JPEG", exif=exif("NIKON CORPORATION", "D90")), (CAMERA, "exif", "NIKON CORPORATION D90")),
     (encoded("JPEG", exif=exif(software="DALL-E 3")), (GENERATED, "exif", "DALL-E 3")),
     (encoded("JPEG", exif=exif(software="GIMP 3.0")), (SOFTWARE, "exif", "GIMP 3.0")),
@@ -85,6 +92,10 @@ def camera_exif() -> bytes:
     (xmp_jpeg("=photoshop:Credit='Imagen: Juan'", "=xmp:CreatorTool='GIMP'"), (SOFTWARE, "exif", "GIMP")),
     (xmp_jpeg('<TC260:AIGC>{"Label":"1","ContentProducer":"S"}</TC260:AIGC>'), (GENERATED, "aigc", "S")),
     (xmp_jpeg('<TC260:AIGC>{"Label":"3","ContentProducer":"S"}</TC260:AIGC>'), None),
+    *((encoded(form, exif=exif(comment=b"ASCII\0\0\0" + LABELLED)), (GENERATED, "aigc", "S")) for form in ("JPEG", "WEBP")),
+    (encoded("PNG", exif=exif(comment=b"UNICODE\0" + LABELLED.decode().encode("utf-16-be"))), (GENERATED, "aigc", "S")),
+    (encoded("JPEG", exif=exif("Canon", "EOS", comment=LABELLED)), (GENERATED, "aigc", "S")),
+    (encoded("JPEG", exif=exif(comment=b"ASCII\0\0\0" + LABELLED.replace(b'"1"', b'"2"'))), None),
     *((encoded(form), None) for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")),
 ])  # fmt: skip
 def test_each_carrier_is_read(data: bytes, expected: tuple[object, ...] | None) -> None:
@@ -104,6 +115,18 @@ def test_manifests_of_two_vendors_are_read_and_only_a_trusted_root_makes_one_val
         assert trusted is not None
         assert other is not None
         assert (trusted.state, other.state) == (ManifestState.VALID, ManifestState.UNVERIFIED)
+
+
+@pytest.mark.parametrize(("listed", "words"), [
+    ("", "holds no certificate"),
+    ("garbage", "holds no certificate"),
+    (vendor(A).key.decode(), "holds no certificate"),
+    (vendor(A).root + vendor(A).root[:300], "ends within a certificate"),
+    (vendor(A).root + vendor(A).root.replace("MII", "AAA"), "certificate 2 of 2 is none"),
+])  # fmt: skip
+def test_a_list_of_certificates_that_is_none_is_refused(listed: str, words: str) -> None:
+    with pytest.raises(AnchorsError, match=f"list.pem:? {words}"):
+        parse_anchors(listed.encode(), "list.pem")
 
 
 def test_a_service_that_states_no_source_type_is_known_by_its_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import Shard
 from causalprint.schemas.runs import Change, Changes
+from causalprint.transforms.tables import run_shards
 from causalprint.transforms.tables.committed import list_path, listed_runs
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.run_shards import read_listed, write_list
@@ -93,6 +95,18 @@ def test_the_order_of_accounts_changes_no_byte(tmp_path: Path) -> None:
     one, other = (listed(tmp_path / name, "r", shards) for name, shards in (("a", FIRST), ("b", FIRST[::-1])))
     assert one == other
     assert (tmp_path / "a" / list_path("r")).read_bytes() == (tmp_path / "b" / list_path("r")).read_bytes()
+
+
+@pytest.mark.parametrize(("batch", "step"), [(1, 1), (4, 3), (8, 16)])
+def test_sorting_on_disk_changes_no_byte(batch: int, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nights(root: Path) -> list[Changes]:
+        return [listed(root, "r0", several[::2]), listed(root, "r1", several[:17])]
+
+    several = [sample_shard(number) for number in random.Random(1).sample(range(20), 20)]
+    expected = nights(tmp_path / "memory")
+    monkeypatch.setattr(run_shards, "BATCH", batch)
+    monkeypatch.setattr(run_shards, "STEP", step)
+    assert nights(tmp_path / "disk") == expected, "digests of the files among them"
 
 
 def test_counts_of_many_shards_add_up(tmp_path: Path) -> None:
