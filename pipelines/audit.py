@@ -131,16 +131,25 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     from causalprint.transforms.attribute_sources import AttributeSources
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
     from causalprint.transforms.process_shards import ProcessShards
+    from causalprint.transforms.tables.run_shards import inputs_of
     from causalprint.transforms.tables.write_manifest import WriteManifest
     from causalprint.transforms.tables.write_tables import write_slice
 
     config = planned.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
-    dealt = workers(config.runner, config.beam_options)
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
     compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
-    told_as = None if RUNNERS[config.runner].local else planned.run.run_id
-    process = ProcessShards(shards, planned.output, planned.slicing, compute, write_slice, config.retry_rejects, dealt, told_as)
+    process = ProcessShards(
+        shards,
+        planned.output,
+        planned.slicing,
+        compute,
+        write_slice,
+        config.retry_rejects,
+        workers(config.runner, config.beam_options),
+        inputs_of(planned.run),
+        told_as=None if RUNNERS[config.runner].local else planned.run.run_id,
+    )
     return root | process.with_resource_hints(**resource_hints(config)) | WriteManifest(planned.run)
 
 

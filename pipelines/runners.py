@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -152,7 +153,8 @@ def workers(name: str, beam_options: Sequence[str]) -> int:
     options = pipeline_options(name, beam_options)
     if RUNNERS[name].local:
         return worker_processes(options)
-    RUNNERS[name].create(options)  # which fills in what the cluster tells
+    with suppress(RunnerError):  # is told where a run is planned
+        RUNNERS[name].create(options)  # which fills in what the cluster tells
     told = options.get_all_options(retain_unknown_options=True)
     return max(1, *(int(told.get(option) or 1) for option in ("parallelism", "max_num_workers")))
 

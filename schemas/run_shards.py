@@ -69,6 +69,14 @@ SCHEMA = pa.schema(
         *SHARDS,
         VERDICTS,
         REASONS,
+        column("moved", pa.int64(), "slices whose rows are those of the same bytes at another address", "slice"),
+        column(
+            "footprint",
+            pa.string(),
+            "digest of the sizes of its slices' files, by which they are found to be there",
+            nullable=True,
+        ),
+        column("seal", pa.string(), "digest of what these files hold", nullable=True),
     ],
     metadata={
         "description": "`OUT/runs/<run_id>.shards.parquet`, a file a run: every shard of it, and those that are not found any "
@@ -76,4 +84,4 @@ SCHEMA = pa.schema(
         "slices the verdicts by whoever scored them last: view `current_shards`."
     },
 )
-"""Its columns: those of table ``shards``, with the run's and the counts of verdicts and rejects."""
+"""Its columns: those of table ``shards``, with the run's, and the rest of the account."""

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import NamedTuple
 
-import apache_beam as beam
-from apache_beam.pvalue import PBegin, PCollection
+from apache_beam.pvalue import TaggedOutput
 
 from causalprint.schemas.elements import Portion, Shard, Version
 from causalprint.schemas.records import from_json, to_json
+from causalprint.transforms.tables.known import known_accounts
 from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.skip_committed import kept
+from causalprint.transforms.tables.stored import Stored
 
 DEALT = 4
 """Portions a worker that shards come to, at least, where one shard has so many slices: the last to end is then soon joined."""
@@ -73,28 +75,23 @@ class Planned:
         return (*self.carried, *(replace(one.shard, was=one.was) for one in told))
 
 
-@dataclass
-class DealShards(beam.PTransform[PBegin, PCollection[Portion]]):
-    """All shards of a run as portions, each for one worker.
+def deal(
+    planned: Planned, output: Output, stored: Stored, workers: int = 1, inputs: str | None = None
+) -> Iterator[Portion | TaggedOutput]:
+    """All shards of a run: as portions; those that the run before closed as accounts, under the tag ``DONE``, and counted.
 
-    Attributes:
+    Args:
         planned: the shards.
-        output: where the file of their list is.
+        output: where the file of their list is, and what earlier runs wrote.
+        stored: what is there.
         workers: among which they are dealt out.
+        inputs: what the run was asked to read, where an earlier run may have been asked the same.
     """
-
-    planned: Planned
-    output: Output
-    workers: int = 1
-
-    def expand(self, root: PBegin) -> PCollection[Portion]:
-        """Shards are dealt out here, once; what follows is not shuffled up to the receipts, so a slice stays in its worker."""
-        return (
-            root
-            | "Plan" >> beam.Create([self.planned], reshuffle=False)
-            | "Portions" >> beam.FlatMap(_portions, self.output, self.workers)
-            | "Deal" >> beam.Reshuffle()
-        )
+    left = {shard.shard_id(output.bundle_id): shard for shard in planned.shards(output)}
+    for account in known_accounts(tuple(left.values()), inputs, output, stored):
+        del left[account.shard_id]
+        yield kept(account)
+    yield from portions(tuple(left.values()), workers)
 
 
 def portions(shards: Sequence[Shard], workers: int = 1) -> list[Portion]:
@@ -107,7 +104,3 @@ def portions(shards: Sequence[Shard], workers: int = 1) -> list[Portion]:
     dealt = [(shard, max(1, min(workers, ceil(shard.size / share)))) for shard in shards]
     each = (Portion(shard, part, parts) for shard, parts in dealt for part in range(parts))
     return sorted(each, key=lambda portion: -portion.shard.size / portion.parts)
-
-
-def _portions(planned: Planned, output: Output, workers: int) -> Iterator[Portion]:
-    yield from portions(planned.shards(output), workers)

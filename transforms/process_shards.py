@@ -17,7 +17,7 @@ from apache_beam.utils.shared import Shared
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import ImageSlice
-from causalprint.transforms.deal_shards import DealShards, Planned
+from causalprint.transforms.deal_shards import Planned, deal
 from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
@@ -38,6 +38,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         write: writes one of them; see :func:`~causalprint.transforms.tables.write_tables.write_counted`.
         retry: a stage; slices of which images were rejected there are computed again.
         workers: among which shards are dealt out.
+        inputs: what the run was asked to read, where an earlier run may have been asked the same.
         told_as: the run that workers count for in the output, where they are elsewhere; see
             :mod:`~causalprint.transforms.tables.tallies`.
     """
@@ -49,18 +50,23 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     write: Callable[[Any, Output], SliceReceipt]
     retry: str | None = None
     workers: int = 1
+    inputs: str | None = None
     told_as: str | None = None
 
     def expand(self, root: PBegin) -> PCollection[ShardAccount]:
         """One account a shard, once it is written."""
         skip = partial(Skip, output=self.output, retry=self.retry, shared=Shared())
-        dealt = root | DealShards(self.planned, self.output, self.workers)
+        dealt = partial(deal, workers=self.workers, inputs=self.inputs)
+        planned = root | "Plan" >> beam.Create([self.planned], reshuffle=False)
+        known = planned | "DealShards" >> beam.ParDo(skip(dealt)).with_outputs(DONE, main=TO_DO)
+        # Here they go to their workers; from here to the receipts nothing is shuffled, so a slice stays where it is read.
+        portions = known.to_do | "Deal" >> beam.Reshuffle()
         if self.told_as is not None:
-            dealt |= "Tell" >> beam.ParDo(Tell(self.output, self.told_as))
-        shards = dealt | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
+            portions |= "Tell" >> beam.ParDo(Tell(self.output, self.told_as))
+        shards = portions | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
         read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
         slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)
         computed = slices.to_do | "Compute" >> self.compute
         written = computed | "WriteSlice" >> beam.Map(write_counted, self.write, self.output)
         closed = (written, slices.done) | "Receipts" >> beam.Flatten() | CloseAccounts(self.output)
-        return (closed, shards.done) | "Accounts" >> beam.Flatten()
+        return (closed, known.done, shards.done) | "Accounts" >> beam.Flatten()

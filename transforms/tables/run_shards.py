@@ -163,7 +163,8 @@ def _rows(accounts: Iterable[ShardAccount], run: Run, elsewhere: _Elsewhere) -> 
             elsewhere.moved.add(old)
             state = State.KEPT if account.moved == account.slices else State.CHANGED
         of_the_run = {"run_id": run.run_id, "inputs": key, "bundle": run.bundle_id, "state": state.value}
-        yield {**of_the_run, **shard_row(account), "verdicts": verdicts, "reasons": reasons}
+        kept = {"moved": account.moved, "footprint": account.footprint, "seal": account.seal}
+        yield {**of_the_run, **shard_row(account), "verdicts": verdicts, "reasons": reasons, **kept}
 
 
 def _by_uri(rows: Iterable[_Row], spill: IO[bytes]) -> Iterator[_Row]:
@@ -234,7 +235,7 @@ def _elsewhere(run: Run, key: str | None) -> _Elsewhere:
     root, storage = run.config.output, run.config.storage
     looked = {None, key}
     for earlier in _earlier(root, storage, run.run_id) if moves else ():
-        listed = _readable(root, earlier, storage)
+        listed = readable_list(root, earlier, storage)
         if listed is None or listed.inputs in looked:
             continue
         looked.add(listed.inputs)
@@ -248,7 +249,7 @@ def _elsewhere(run: Run, key: str | None) -> _Elsewhere:
 def _before(root: str, storage: Storage, key: str, run_id: str) -> str | None:
     """The newest run before ``run_id`` over the same inputs."""
     for earlier in _earlier(root, storage, run_id):
-        listed = _readable(root, earlier, storage)
+        listed = readable_list(root, earlier, storage)
         if listed is not None and listed.inputs == key:
             return earlier
     return None
@@ -259,7 +260,7 @@ def _earlier(root: str, storage: Storage, run_id: str) -> Iterator[str]:
     return reversed([one for one in listed_runs(root, storage) if one < run_id])
 
 
-def _readable(root: str, run_id: str, storage: Storage) -> Listed | None:
+def readable_list(root: str, run_id: str, storage: Storage) -> Listed | None:
     """What a list says of itself; one that is damaged is passed over: ``verify`` finds it."""
     try:
         return read_listed(root, run_id, storage)

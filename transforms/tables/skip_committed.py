@@ -88,7 +88,9 @@ def pass_slice(source: ImageSlice, output: Output, stored: Stored | None = None)
 
 
 class Skip(beam.DoFn):
-    """:func:`pass_shard` or :func:`pass_slice` on every element, each partition of the output listed once a worker process.
+    """:func:`pass_shard`, :func:`pass_slice` or another such on every element.
+
+    Each partition of the output is listed once a worker process.
 
     Args:
         passed: which of them.
