@@ -1,4 +1,4 @@
-# causalprint on a CPU. For a GPU, take a base image that has torch with CUDA, and leave out the line that installs torch.
+# causalprint on a CPU; docs/deploy says how the same image serves the workers of Flink and Spark. For a GPU, take a base image that has torch with CUDA, and leave out the line that installs torch.
 FROM python:3.11-slim
 
 WORKDIR /opt/causalprint

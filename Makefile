@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 TOOLS := $(VENV)/supply-chain
+# Real clusters are started where what starts them lies beside this folder.
+ENGINES := $(if $(wildcard ../shared/clusters),.venv-flink/.installed .venv-spark/.installed)
 
-.PHONY: demo test fast lint types layers supply-chain format docs clean
+.PHONY: demo test fast clusters lint types layers supply-chain format docs clean
 
 $(INSTALLED): setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,7 +23,17 @@ test: $(INSTALLED)  ## the whole suite, slow tests included, two files of tests 
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 fast: $(INSTALLED)  ## the suite without its slow tests
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not cluster'
+
+clusters: $(INSTALLED) $(ENGINES)  ## audits on real Flink and Spark clusters, with faults; says why where there are none
+	$(BIN)/python -m pytest -m cluster tests/clusters
+
+.venv-flink/.installed: WHAT := --no-deps apache-flink-libraries==1.19.3
+.venv-spark/.installed: WHAT := pyspark==3.5.7
+.venv-%/.installed:
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $(WHAT)
+	touch $@
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -50,4 +62,4 @@ docs: $(INSTALLED)  ## what is generated from the code
 	$(BIN)/python -m causalprint.pipelines.flex_template > deploy/dataflow/metadata.json
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info
+	rm -rf $(VENV) .venv-flink .venv-spark demo build dist *.egg-info

@@ -87,5 +87,10 @@ setup(
         ],
         "demo": ["matplotlib>=3.10", "scikit-image>=0.26"],
     },
-    entry_points={"console_scripts": ["causalprint = causalprint.__main__:main"]},
+    entry_points={
+        "console_scripts": [
+            "causalprint = causalprint.__main__:main",
+            "causalprint-worker = causalprint.pipelines.engine_worker:main",
+        ]
+    },
 )

@@ -20,7 +20,6 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,7 @@ from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import ImageSlice
 from causalprint.transforms.attribute_sources import attribute_slice
 from causalprint.transforms.compute_fingerprints import fingerprint_slice
+from causalprint.transforms.counting import Pool
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.images.decode import decode
 from causalprint.transforms.match_shards import match_shards
@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> None:
         slices = read(inputs, bundle)
         images = sum(len(part.images) for part in slices)
         fingerprinter = Fingerprinter(bundle, "cpu")
-        pool = ThreadPoolExecutor(os.cpu_count())
+        pool = Pool(None)
         crops = [fingerprinter.crops(decode(image.data).pixels) for part in slices for image in part.images]
 
         pairs = [
@@ -84,7 +84,7 @@ def time_stages(
     slices: Sequence[ImageSlice],
     crops: Sequence[NDArray[np.uint8]],
     fingerprinter: Fingerprinter,
-    pool: ThreadPoolExecutor,
+    pool: Pool,
     root: Path,
 ) -> dict[str, Times]:
     """What each stage takes alone over all images."""

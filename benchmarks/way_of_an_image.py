@@ -14,7 +14,6 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -33,6 +32,7 @@ from causalprint.schemas.config import Slicing, Storage
 from causalprint.transforms.attribute_sources import attribute_slice
 from causalprint.transforms.compute_features import feature_slice
 from causalprint.transforms.compute_fingerprints import fingerprint_slice
+from causalprint.transforms.counting import Pool
 from causalprint.transforms.feature_files import feature_output, write_features
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_shards
@@ -49,7 +49,7 @@ def main() -> None:
     extraction = extraction_of(load_recipe("default"), None, "source", None, 0)
     extractor = FeatureExtractor(extraction.residual, extraction.features, pick_device("cpu"), "a training")
     slicing, storage = Slicing(), Storage()
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
+    with tempfile.TemporaryDirectory() as folder, Pool(1) as pool:
         shard_file = Path(folder) / "0.tar"
         pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
         about = {"url": "https://example.org/image.jpg", "source": "real"}
@@ -58,11 +58,11 @@ def main() -> None:
         output = Output(f"{folder}/out", bundle.bundle_id, bundle.digest, storage)
         features = feature_output(f"{folder}/features", "0" * 32, storage)
 
-        def audited(pool: ThreadPoolExecutor) -> None:
+        def audited(pool: Pool) -> None:
             for part in read_slices(shard, output.bundle_id, slicing, storage):
                 write_slice(attribute_slice(fingerprint_slice(part, fingerprinter, pool), attributor), output)
 
-        def learned(pool: ThreadPoolExecutor) -> None:
+        def learned(pool: Pool) -> None:
             for part in read_slices(shard, features.bundle_id, slicing, storage):
                 write_features(feature_slice(part, extractor, extraction, pool), features)
 
@@ -74,7 +74,7 @@ def main() -> None:
             print(f"{name}: {len(files)} files in {len({file.parent for file in files})} folders")
 
 
-def passed(travel: Callable[[ThreadPoolExecutor], None]) -> dict[Path, set[str]]:
+def passed(travel: Callable[[Pool], None]) -> dict[Path, set[str]]:
     """The project's files that a travel of one image calls, below the repository, with the functions called."""
     called: dict[Path, set[str]] = defaultdict(set)
 
@@ -84,7 +84,7 @@ def passed(travel: Callable[[ThreadPoolExecutor], None]) -> dict[Path, set[str]]
 
     threading.setprofile(note)
     sys.setprofile(note)
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         travel(pool)
     sys.setprofile(None)
     threading.setprofile(None)

@@ -149,6 +149,7 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
         config.retry_rejects,
         workers(config.runner, config.beam_options),
         inputs_of(planned.run),
+        told_as=None if RUNNERS[config.runner].local else planned.run.run_id,
     )
     return root | process.with_resource_hints(**resource_hints(config)) | WriteManifest(planned.run)
 

@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from causalprint.pipelines.scratch import scratch
 from causalprint.pipelines.worker import suspended_workers
-from causalprint.transforms.counting import FOLDER, Tally, places, read_tally
+from causalprint.schemas.config import NO_OPTIONS, Storage
+from causalprint.transforms.counting import FOLDER, Tally, append, places, read_tally
 
 if TYPE_CHECKING:
     from causalprint.pipelines.console import SafeConsole
@@ -22,6 +24,14 @@ REFRESH_SECONDS = 0.25
 LINE_SECONDS = 30.0
 STILL_SECONDS = 300.0
 """So long a thread may be at one place before a line says where."""
+ELSEWHERE_SECONDS = 10.0
+"""Between two looks at what workers elsewhere tell."""
+BEGIN_SECONDS = 25.0
+"""So long workers elsewhere may take to begin before a line says what may hold them up."""
+NOT_BEGUN = (
+    f"no worker has begun after {BEGIN_SECONDS:.0f} s: the cluster may have no free slot, or be starting workers still; its page "
+    "tells. Ctrl-C cancels the job"
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -83,8 +93,11 @@ class Sized(Protocol):
 class Follower:
     """Adds up the tally of a run's folder as it grows."""
 
-    def __init__(self, folder: str, shards: int, shard_bytes: int) -> None:
+    def __init__(self, folder: str, shards: int, shard_bytes: int, *, elsewhere: bool = False) -> None:
         self._folder = folder
+        self._awaited = elsewhere
+        # What is heard of workers elsewhere took so long to come about.
+        self._lag = ELSEWHERE_SECONDS if elsewhere else 0.0
         self._shards = shards
         self._shard_bytes = shard_bytes
         self._offset = 0
@@ -102,6 +115,10 @@ class Follower:
                 still[f" in worker process {worker}, which somebody stopped (kill -CONT {worker} lets it go on)"] = idle
         new = sorted(still.keys() - self._told)
         self._told = set(still)
+        if self._awaited and (self._offset or idle > BEGIN_SECONDS):
+            self._awaited = False
+            if not self._offset:
+                return [NOT_BEGUN]
         return [f"nothing has moved for {duration(still[place])}{place}; the run goes on" for place in new]
 
     def poll(self) -> Status:
@@ -112,20 +129,75 @@ class Follower:
         if more != Tally():
             self._moved = now
         if not self._done.images:
-            self._idle = now  # matching inputs and loading models is no part of the rate
+            self._idle = now - self._lag  # matching inputs and loading models is no part of the rate
         return Status(self._done, self._shards, self._shard_bytes, now - self._idle)
 
 
+class Elsewhere(NamedTuple):
+    """Where workers on other machines tell how far they are.
+
+    Attributes:
+        output: root of the output; empty where they tell nothing.
+        run_id: as of :mod:`causalprint.transforms.tables.tallies`.
+        storage: fsspec options.
+    """
+
+    output: str
+    run_id: str
+    storage: Storage
+
+
+UNSEEN = Elsewhere("", "", NO_OPTIONS)
+"""Workers that tell nothing."""
+
+
 @contextmanager
-def watched(shards: Sequence[Sized], *, local: bool) -> Iterator[Follower]:
-    """What follows a run over ``shards``, for the time of that run: workers that share this machine (``local``) count for it."""
+def watched(shards: Sequence[Sized], elsewhere: Elsewhere | None = None) -> Iterator[Follower]:
+    """What follows a run over ``shards``, for the time of that run.
+
+    Args:
+        shards: what there is to do.
+        elsewhere: where workers on other machines tell how far they are; ``None`` where they share this machine.
+    """
+    sizes = [shard.size for shard in shards]
     with scratch() as folder:
-        if local:
+        follower = Follower(folder, len(sizes), sum(sizes), elsewhere=elsewhere not in (None, UNSEEN))
+        if elsewhere is None:
             os.environ[FOLDER] = folder
-        try:
-            yield Follower(folder, len(shards), sum(shard.size for shard in shards))
-        finally:
-            os.environ.pop(FOLDER, None)
+            try:
+                yield follower
+            finally:
+                os.environ.pop(FOLDER, None)
+        elif elsewhere is UNSEEN:
+            yield follower
+        else:
+            with _collected(folder, elsewhere):
+                yield follower
+
+
+@contextmanager
+def _collected(folder: str, elsewhere: Elsewhere) -> Iterator[None]:
+    """Adds to the tally of ``folder`` what workers elsewhere tell, and removes in the end what they told by."""
+    from causalprint.transforms.tables.tallies import clear, told
+
+    ended = threading.Event()
+
+    def collect() -> None:
+        known = Tally()
+        while not ended.wait(ELSEWHERE_SECONDS):
+            with suppress(Exception):  # the store is asked again; what is shown need not be the newest
+                if tallies := told(*elsewhere):
+                    total = reduce(Tally.plus, tallies)
+                    append(folder, total.minus(known))
+                    known = total
+
+    threading.Thread(target=collect, name="told", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        with suppress(Exception):
+            clear(*elsewhere)
 
 
 @contextmanager

@@ -6,25 +6,26 @@ import importlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from causalprint.pipelines.engines import SHIPPING, RunnerError, cancel_on_flink, flink, flink_notes, on_the_worker, spark
+from causalprint.pipelines.jobs import cancel_job, jobs
 from causalprint.pipelines.scratch import scratch
 from causalprint.pipelines.worker import WORKER, stop_workers
+from causalprint.schemas.options import HERE, Command
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
-SHIPPING = ("--setup_file", "--sdk_container_image", "--environment_type", "--environment_config", "--sdk_location")
-"""Beam options that bring this package to workers on other machines."""
-
-
-class RunnerError(Exception):
-    """A runner cannot be used as asked; the message says why and what to do."""
+__all__ = ["RUNNERS", "Runner", "RunnerError"]
+SHOWN = 4
+"""Paths that are named to a user at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,14 @@ class Runner:
     Attributes:
         local: whether workers share this machine's disk, processor and devices.
         create: makes Beam's runner from the options, which it may complete.
+        notes: what whoever starts a run should know, as far as the options as they were given tell it.
+        cancel: cancels a job that was run with these options; see :class:`~causalprint.pipelines.jobs.Job`.
     """
 
     local: bool
     create: Callable[[PipelineOptions], PipelineRunner]
+    notes: Callable[[PipelineOptions], Iterable[str]] = lambda _: ()
+    cancel: Callable[[PipelineOptions, PipelineResult], None] = lambda _, result: cancel_job(result)
 
 
 class Ended(NamedTuple):
@@ -72,21 +77,39 @@ def pipeline_options(name: str, beam_options: Sequence[str]) -> PipelineOptions:
     return options
 
 
+def notes(config: Command) -> Iterator[str]:
+    """What whoever gives ``config`` should know before its pipeline runs, in a line each; none where it runs here.
+
+    Raises:
+        RunnerError: the runner or its options cannot be used.
+    """
+    name = getattr(config, "runner", HERE)
+    if RUNNERS[name].local:
+        return
+    yield from RUNNERS[name].notes(pipeline_options(name, getattr(config, "beam_options", ())))
+    if paths := config.local_paths():
+        shown = ", ".join(paths[:SHOWN]) + (", …" if len(paths) > SHOWN else "")
+        yield f"workers on other machines must find these under the same path, on a disk that all share: {shown}"
+
+
 def run_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> Ended:
     """Builds a pipeline and runs it on runner ``name`` to its end.
+
+    A job that another machine runs is known to :data:`~causalprint.pipelines.jobs.jobs` meanwhile, which cancels it.
 
     Raises:
         RunnerError: the runner or its options cannot be used.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
-    from causalprint.transforms.counting import counters
-
-    result = begin_pipeline(name, beam_options, build)
-    state = str(result.wait_until_finish())
-    try:
-        return Ended(state, counters(result))
-    except Exception:  # noqa: BLE001 - what was done is done, whatever a job server still answers
-        return Ended(state, None)
+    options = pipeline_options(name, beam_options)
+    root = _built(name, options, build)
+    if RUNNERS[name].local:
+        return _ended(root.run())
+    with jobs.submitted(root.run, partial(RUNNERS[name].cancel, options)) as job:
+        try:
+            return _ended(job)
+        except RuntimeError as error:
+            raise on_the_worker(error, options) from error
 
 
 def begin_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipeline], object]) -> PipelineResult:
@@ -95,13 +118,26 @@ def begin_pipeline(name: str, beam_options: Sequence[str], build: Callable[[Pipe
     Raises:
         RunnerError: the runner or its options cannot be used.
     """
+    return _built(name, pipeline_options(name, beam_options), build).run()
+
+
+def _built(name: str, options: PipelineOptions, build: Callable[[Pipeline], object]) -> Pipeline:
     from apache_beam import Pipeline
 
-    options = pipeline_options(name, beam_options)
     root = Pipeline(runner=RUNNERS[name].create(options), options=options)
     shutil.rmtree(root.local_tempdir)  # for transforms in other languages; a run that is killed would leave it
     build(root)
-    return root.run()
+    return root
+
+
+def _ended(result: PipelineResult) -> Ended:
+    from causalprint.transforms.counting import counters
+
+    state = str(result.wait_until_finish())
+    try:
+        return Ended(state, counters(result))
+    except Exception:  # noqa: BLE001 - what was done is done, whatever a job server still answers
+        return Ended(state, None)
 
 
 def worker_processes(options: PipelineOptions) -> int:
@@ -113,10 +149,12 @@ def worker_processes(options: PipelineOptions) -> int:
 
 
 def workers(name: str, beam_options: Sequence[str]) -> int:
-    """Workers of runner ``name`` among which shards are dealt out, as far as its options tell; else 1."""
+    """Workers of runner ``name`` among which shards are dealt out, as far as its options, or its cluster, tell; else 1."""
     options = pipeline_options(name, beam_options)
     if RUNNERS[name].local:
         return worker_processes(options)
+    with suppress(RunnerError):  # is told where a run is planned
+        RUNNERS[name].create(options)  # which fills in what the cluster tells
     told = options.get_all_options(retain_unknown_options=True)
     return max(1, *(int(told.get(option) or 1) for option in ("parallelism", "max_num_workers")))
 
@@ -131,11 +169,6 @@ def worker_threads(asked: int | None, name: str, beam_options: Sequence[str]) ->
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def ships_package(beam_options: Sequence[str]) -> bool:
-    """Whether ``beam_options`` say how workers on other machines get this package."""
-    return any(option.partition("=")[0] in SHIPPING for option in beam_options)
 
 
 def _direct(options: PipelineOptions) -> PipelineRunner:
@@ -155,26 +188,27 @@ def _direct(options: PipelineOptions) -> PipelineRunner:
     return WatchedRunner([sys.executable, "-m", WORKER, str(os.getpid())], workers, stop_workers, scratch)
 
 
-def _remote(module: str, name: str, _: PipelineOptions) -> PipelineRunner:
-    """Beam's runner of this name, which takes its options from the pipeline."""
-    runner: PipelineRunner = getattr(importlib.import_module(f"apache_beam.runners.{module}"), name)()
-    return runner
-
-
-def _dataflow(options: PipelineOptions) -> PipelineRunner:
+def _dataflow(_: PipelineOptions) -> PipelineRunner:
     try:
         importlib.import_module("apitools")  # Beam imports without it and fails much later
-        return _remote("dataflow.dataflow_runner", "DataflowRunner", options)
+        from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+        return DataflowRunner()
     except ImportError as error:
         raise RunnerError(
             f"--runner dataflow needs Beam's Google Cloud extra ({error}): pip install 'apache-beam[gcp]'"
         ) from error
 
 
+def _dataflow_notes(options: PipelineOptions) -> Iterable[str]:
+    if not any(options.get_all_options(drop_default=True).get(name) for name in SHIPPING):
+        yield "workers must have causalprint installed; without an image that has it, add -- --setup_file=./setup.py"
+
+
 RUNNERS: dict[str, Runner] = {
     "direct": Runner(local=True, create=_direct),
-    "flink": Runner(local=False, create=partial(_remote, "portability.flink_runner", "FlinkRunner")),
-    "spark": Runner(local=False, create=partial(_remote, "portability.spark_runner", "SparkRunner")),
-    "dataflow": Runner(local=False, create=_dataflow),
+    "flink": Runner(local=False, create=flink, notes=flink_notes, cancel=cancel_on_flink),
+    "spark": Runner(local=False, create=spark),
+    "dataflow": Runner(local=False, create=_dataflow, notes=_dataflow_notes),
 }
 """Every runner by the name that ``--runner`` takes; its option (causalprint.schemas.config.Runner) says what each is."""

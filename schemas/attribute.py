@@ -7,6 +7,7 @@ from typing import Annotated
 
 from causalprint.schemas.config import NO_OPTIONS, Runner, StorageOptions
 from causalprint.schemas.options import Command, Option, OptionError, argument
+from causalprint.schemas.places import Place
 from causalprint.schemas.prior import ESTIMATE, EVEN, Prior, parse_prior
 
 
@@ -31,6 +32,7 @@ class AttributeConfig(Command):
             "Attribute with this bundle, which shares its fingerprint with the one that computed the embeddings.",
             "BUNDLE",
             usual="the one that computed the embeddings",
+            place=Place.BUNDLE,
         ),
     ] = None
     embeddings: Annotated[

@@ -12,6 +12,7 @@ from typing import Annotated
 from causalprint.schemas.conditions import Condition, parse_condition
 from causalprint.schemas.moves import Move, parse_move
 from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
+from causalprint.schemas.places import Place
 from causalprint.schemas.prior import EVEN, Prior, parse_prior
 from causalprint.schemas.urls import hide
 
@@ -149,7 +150,8 @@ def _device(name: object) -> str:
 # The options that several commands share.
 LabelledInputs = Annotated[tuple[str, ...], argument("Shards or folders of images whose source is known, as audit takes them.")]
 Validation = Annotated[
-    tuple[str, ...], Option("Hold these inputs out, and validate on them; may be given again.", "INPUT", DATA, ("--val",))
+    tuple[str, ...],
+    Option("Hold these inputs out, and validate on them; may be given again.", "INPUT", DATA, ("--val",), place=Place.URL),
 ]
 LabelField = Annotated[
     str,
@@ -226,7 +228,8 @@ class AuditConfig(Command):
     ]
     output: Annotated[str, output("Write the tables below this root: a folder, s3://… or gs://…", "URL")]
     bundle: Annotated[
-        str | None, Option("Attribute with this bundle, a folder or `demo`.", "BUNDLE", usual="the one in the package")
+        str | None,
+        Option("Attribute with this bundle, a folder or `demo`.", "BUNDLE", usual="the one in the package", place=Place.BUNDLE),
     ] = None
     residual: Annotated[
         str | None,
@@ -234,6 +237,7 @@ class AuditConfig(Command):
             "Compute this residual, kind:path-or-hub-name, in place of the bundle's own; the verdicts then abstain as "
             "uncalibrated.",
             "SPEC",
+            place=Place.MODEL,
         ),
     ] = None
     prior: Annotated[

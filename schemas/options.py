@@ -11,9 +11,12 @@ from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+from causalprint.schemas.places import Place, absolute, local_path
 from causalprint.schemas.urls import public
 
 PROGRAM = "causalprint"
+HERE = "direct"
+"""The one ``--runner`` whose workers are on this machine."""
 _CALLED = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", Path: "a path"}
 
 
@@ -59,6 +62,7 @@ class Option:
         positional: whether it is given without a name.
         stated: when the command that repeats a run states it.
         parse: makes the field's value from what was given, a text of the command line or a value; raises ValueError.
+        place: of values that may name what lies on this machine's disk.
     """
 
     help: str
@@ -72,16 +76,17 @@ class Option:
     positional: bool = False
     stated: Stated = Stated.IF_GIVEN
     parse: Callable[[Any], Any] | None = None
+    place: Place | None = None
 
 
 def argument(text: str, metavar: str = "INPUT") -> Option:
     """What a command is given without a name; ``text`` says what that is."""
-    return Option(text, metavar, DATA, positional=True)
+    return Option(text, metavar, DATA, positional=True, place=Place.URL)
 
 
 def output(text: str, metavar: str = "DIR") -> Option:
     """Where a command writes."""
-    return Option(text, metavar, DATA, ("--output", "-o"), stated=Stated.ALWAYS)
+    return Option(text, metavar, DATA, ("--output", "-o"), stated=Stated.ALWAYS, place=Place.URL)
 
 
 class Setting(NamedTuple):
@@ -161,6 +166,20 @@ class Setting(NamedTuple):
             raise OptionError(f"{self.spelling} must be at least {option.least:g}, not {value!r}")
         return value
 
+    def absolute(self, value: Any) -> Any:
+        """``value`` as machines elsewhere find what it names."""
+        if value is None or self.option is None or self.option.place is None:
+            return value
+        place = self.option.place
+        return tuple(absolute(one, place) for one in value) if self.many else absolute(value, place)
+
+    def local_paths(self, value: Any) -> list[str]:
+        """What of ``value`` is a path on this machine."""
+        if value is None or self.option is None or self.option.place is None:
+            return []
+        place = self.option.place
+        return [path for one in (value if self.many else (value,)) if (path := local_path(one, place)) is not None]
+
     def words(self, value: Any) -> list[str]:
         """What sets it to ``value`` on the command line."""
         option, (name, *_) = self.option, self.names or ("",)
@@ -180,7 +199,8 @@ class Setting(NamedTuple):
 class Command:
     """Base of the configuration of a command: a frozen dataclass whose fields are the command's options.
 
-    It is made from keywords in Python as from words on the command line, and refuses the same values in the same words:
+    Where its pipeline runs elsewhere, local paths are absolute, for workers run in folders of their own. It is made from keywords
+    in Python as from words on the command line, and refuses the same values in the same words:
     ``AuditConfig(inputs=["photos/"], output="audit")``.
 
     Attributes:
@@ -194,8 +214,15 @@ class Command:
     NAME = ""
 
     def __post_init__(self) -> None:
+        elsewhere = getattr(self, "runner", HERE) != HERE
         for setting in settings_of(type(self)):
-            object.__setattr__(self, setting.name, setting.checked(getattr(self, setting.name)))
+            value = setting.checked(getattr(self, setting.name))
+            object.__setattr__(self, setting.name, setting.absolute(value) if elsewhere else value)
+
+    def local_paths(self) -> tuple[str, ...]:
+        """What it names on a disk of this machine, each once, in the order of the fields."""
+        paths = (path for setting in settings_of(type(self)) for path in setting.local_paths(getattr(self, setting.name)))
+        return tuple(dict.fromkeys(paths))
 
     def argv(self) -> tuple[str, ...]:
         """The command that repeats this, in words: what is given without a name first, the options in the order of the fields.

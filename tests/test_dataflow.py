@@ -86,6 +86,7 @@ def test_the_template_offers_what_the_launcher_understands() -> None:
     parameters = metadata()["parameters"]
     assert len({one["name"] for one in parameters}) == len(parameters)
     given = {"input": "gs://a/*.tar", "output": "gs://b", "prior": "photograph=0.9", "retry_rejects": "read", "seed": "1"}
+    given["same_as"] = "gs://old=gs://a"
     words = []
     for one in parameters:
         assert set(one) <= {"name", "label", "helpText", "isOptional", "paramType", "regexes"}

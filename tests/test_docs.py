@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -11,12 +12,17 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
+
+from causalprint.pipelines.engine_worker import COMMAND
+from causalprint.pipelines.runners import pipeline_options
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 STUDIES = sorted((DOCS / "results").glob("*.md"))
 DECISIONS = sorted((DOCS / "decisions").glob("0*.md"))
-PAGES = [DOCS / "RESULTS.md", DOCS / "decisions" / "README.md", *STUDIES, *DECISIONS]
+ENGINES = [DOCS / "deploy" / f"{engine}.md" for engine in ("flink", "spark")]
+PAGES = [*ENGINES, DOCS / "RESULTS.md", DOCS / "decisions" / "README.md", *STUDIES, *DECISIONS]
 
 
 def headings(page: Path) -> list[str]:
@@ -88,3 +94,25 @@ def test_the_container_copies_what_is_there_and_takes_the_tested_torch() -> None
     (torch,) = re.findall(r"torch==[\d.]+", dockerfile)
     assert torch in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
     assert dockerfile.index("\nUSER ") < dockerfile.index('\nENTRYPOINT ["causalprint"]')
+
+
+@pytest.mark.parametrize("page", ENGINES, ids=lambda page: page.name)
+def test_commands_on_engines_are_given_options_that_beam_has(page: Path) -> None:
+    found = commands(page)
+    assert found
+    for words in found:
+        cut = words.index("--")
+        assert [word for word in words[:cut] if word.startswith("--") and f"{word} " not in help_of("audit")] == []
+        known = pipeline_options("direct", words[cut + 1 :])  # which refuses what Beam does not know
+        assert known.get_all_options(drop_default=True)["job_endpoint"].endswith(":8099")
+
+
+def test_the_pool_beside_a_taskmanager_starts_the_worker_that_is_installed() -> None:
+    text = ENGINES[0].read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    deployment = yaml.safe_load(shown)
+    (pool,) = deployment["spec"]["taskManager"]["podTemplate"]["spec"]["containers"]
+    assert importlib.util.find_spec(pool["command"][-1]) is not None
+    assert f"--container_executable={COMMAND}" in pool["args"]
+    assert f'"{COMMAND} = causalprint.pipelines.engine_worker:main"' in (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert f"--environment_config=localhost:{pool['ports'][0]['containerPort']}" in text

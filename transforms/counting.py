@@ -30,6 +30,9 @@ NAMESPACE = "causalprint"
 FOLDER = "CAUSALPRINT_TALLY"
 """The environment variable that names the folder of the file; without it nobody watches."""
 
+listeners: list[Callable[[Tally], None]] = []
+"""Of what this process counts: each is given every count, in the thread that counts."""
+
 FILE = "tally"
 PLACE = "at-"
 """Begins the name of a file that says what a thread is at."""
@@ -60,6 +63,10 @@ class Tally(NamedTuple):
     def plus(self, other: Tally) -> Tally:
         """The sum, field by field."""
         return Tally(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+    def minus(self, other: Tally) -> Tally:
+        """The difference, field by field."""
+        return Tally(*(mine - its for mine, its in zip(self, other, strict=True)))
 
 
 class Pool(ThreadPoolExecutor):
@@ -144,7 +151,9 @@ def count(**amounts: float) -> None:
         Metrics.counter(NAMESPACE, name).inc(amount)
     told = {name: amount for name, amount in whole.items() if name in Tally._fields}
     if told and (folder := os.environ.get(FOLDER)):
-        _append(folder, Tally(**told))
+        append(folder, Tally(**told))
+    for listen in listeners if told else ():
+        listen(Tally(**told))
 
 
 def at(place: str) -> None:
@@ -196,8 +205,8 @@ def read_tally(folder: str, offset: int = 0) -> tuple[Tally, int]:
     return reduce(Tally.plus, records, Tally()), offset + whole
 
 
-def _append(folder: str, tally: Tally) -> None:
-    """One append of one small record, which the kernel keeps whole between processes and threads."""
+def append(folder: str, tally: Tally) -> None:
+    """Adds to the file, by one append of one small record, which the kernel keeps whole between processes and threads."""
     try:
         descriptor = os.open(Path(folder) / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError:

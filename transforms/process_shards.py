@@ -22,6 +22,7 @@ from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.skip_committed import DONE, TO_DO, Skip, pass_shard, pass_slice
+from causalprint.transforms.tables.tallies import Tell
 from causalprint.transforms.tables.write_tables import write_counted
 
 
@@ -38,6 +39,8 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         retry: a stage; slices of which images were rejected there are computed again.
         workers: among which shards are dealt out.
         inputs: what the run was asked to read, where an earlier run may have been asked the same.
+        told_as: the run that workers count for in the output, where they are elsewhere; see
+            :mod:`~causalprint.transforms.tables.tallies`.
     """
 
     planned: Planned
@@ -48,6 +51,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     retry: str | None = None
     workers: int = 1
     inputs: str | None = None
+    told_as: str | None = None
 
     def expand(self, root: PBegin) -> PCollection[ShardAccount]:
         """One account a shard, once it is written."""
@@ -56,9 +60,10 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         planned = root | "Plan" >> beam.Create([self.planned], reshuffle=False)
         known = planned | "DealShards" >> beam.ParDo(skip(dealt)).with_outputs(DONE, main=TO_DO)
         # Here they go to their workers; from here to the receipts nothing is shuffled, so a slice stays where it is read.
-        shards = (
-            known.to_do | "Deal" >> beam.Reshuffle() | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
-        )
+        portions = known.to_do | "Deal" >> beam.Reshuffle()
+        if self.told_as is not None:
+            portions |= "Tell" >> beam.ParDo(Tell(self.output, self.told_as))
+        shards = portions | "SkipShards" >> beam.ParDo(skip(pass_shard)).with_outputs(DONE, main=TO_DO)
         read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
         slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)
         computed = slices.to_do | "Compute" >> self.compute

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from causalprint.pipelines.attribute import execute, plan
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
-from causalprint.pipelines.progress import display, follow, watched
+from causalprint.pipelines.progress import UNSEEN, display, follow, watched
 from causalprint.pipelines.report import ScoringReport, print_report, scoring_report
 from causalprint.pipelines.runners import RUNNERS
 from causalprint.schemas.attribute import AttributeConfig
@@ -30,7 +30,7 @@ def attribute(config: AttributeConfig, session: Session) -> int:
     with session.log.status("looking at the output"):
         planned = plan(config)
 
-    with watched(planned.shards, local=RUNNERS[config.runner].local) as follower, display(session.log) as show:
+    with watched(planned.shards, None if RUNNERS[config.runner].local else UNSEEN) as follower, display(session.log) as show:
         manifest = follow(lambda: execute(planned), follower, show, session.warn)
     now = audit_now(config.output, config.storage)
     found = scoring_report(manifest, planned.scoring, now, time.monotonic() - began)

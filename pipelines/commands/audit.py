@@ -14,9 +14,9 @@ from causalprint.pipelines.dataflow import template_location
 from causalprint.pipelines.forecast import forecast
 from causalprint.pipelines.forecast import show as show_forecast
 from causalprint.pipelines.outside import told_outside
-from causalprint.pipelines.progress import display, follow, watched
+from causalprint.pipelines.progress import Elsewhere, display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
-from causalprint.pipelines.runners import RUNNERS, ships_package
+from causalprint.pipelines.runners import RUNNERS
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import Shard
 
@@ -71,14 +71,11 @@ def audit(config: AuditConfig, session: Session) -> int:
 def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]:
     """Runs an audit, with its progress on standard error; what it came to, and what was planned."""
     began = time.monotonic()
-    local = RUNNERS[config.runner].local
-    if not local and not ships_package(config.beam_options):
-        hint = "workers must have causalprint installed; without an image that has it, add -- --setup_file=./setup.py"
-        session.warn(hint)
     with session.log.status("looking at the input"):
         planned = plan(config)
 
-    with watched(planned.shards, local=local) as follower, display(session.log) as show:
+    elsewhere = None if RUNNERS[config.runner].local else Elsewhere(config.output, planned.run.run_id, config.storage)
+    with watched(planned.shards, elsewhere) as follower, display(session.log) as show:
         manifest = follow(lambda: execute(planned), follower, show, session.warn)
     from causalprint.pipelines.audit_views import audit_now
 

@@ -83,7 +83,7 @@ def command(
                 asked = config(**given)
             except OptionError as error:
                 context.fail(str(error))
-            return guarded(session, partial(run, asked, session), resumes=again)
+            return guarded(session, partial(_begun, run, asked, session), resumes=again)
 
         settings = settings_of(config)
         takes_beam = any(setting.name == BEAM for setting in settings)
@@ -99,6 +99,15 @@ def command(
         return callback
 
     return decorate
+
+
+def _begun(run: Callable[[CommandT, Session], int], asked: CommandT, session: Session) -> int:
+    """``run``, once it is said what whoever runs a pipeline elsewhere should know."""
+    from causalprint.pipelines.runners import notes
+
+    for line in notes(asked):
+        session.warn(line)
+    return run(asked, session)
 
 
 def add(app: typer.Typer, *commands: Callback) -> None:

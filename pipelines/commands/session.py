@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from causalprint.pipelines.errors import ExitCode, Interruption, explain
+from causalprint.pipelines.jobs import jobs
 from causalprint.pipelines.worker import stop_workers
 from causalprint.schemas.names import json_printable, printable
 from causalprint.schemas.records import to_json
@@ -115,7 +116,7 @@ def guarded(session: Session, command: Callable[[], int], *, resumes: str = "the
             return session.fail(explain(error), ExitCode.ERROR)
     except Interruption as stop:
         stop_workers()
-        session.fail(f"stopped; {resumes}", stop.exit_code)
+        session.fail("; ".join(filter(None, ("stopped", jobs.cancel(), resumes))), stop.exit_code)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(stop.exit_code)

@@ -12,6 +12,7 @@ from causalprint.pipelines.commands.session import Session
 from causalprint.pipelines.errors import ExitCode
 from causalprint.schemas.config import NO_OPTIONS, Device, Runner, StorageOptions
 from causalprint.schemas.options import DATA, Command, Option, OptionError, argument, output
+from causalprint.schemas.places import Place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +53,9 @@ class TraceConfig(Command):
     ] = None
     bundle: Annotated[
         str | None,
-        Option("The audit's bundle, or one of the same fingerprint.", "BUNDLE", usual="where the audit had it"),
+        Option(
+            "The audit's bundle, or one of the same fingerprint.", "BUNDLE", usual="where the audit had it", place=Place.BUNDLE
+        ),
     ] = None
     device: Device = "auto"
     storage: StorageOptions = NO_OPTIONS

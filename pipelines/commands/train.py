@@ -23,6 +23,7 @@ from causalprint.schemas.config import (
     Validation,
 )
 from causalprint.schemas.options import DATA, Command, Option, output
+from causalprint.schemas.places import Place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +51,7 @@ class TrainConfig(Command):
             "Read the image by this lens too: transformers:PATH-OR-HUB-NAME, onnx:PATH, …; may be given again.",
             "SPEC",
             names=("--lens",),
+            place=Place.MODEL,
         ),
     ] = ()
     label_field: LabelField = "source"
@@ -57,7 +59,12 @@ class TrainConfig(Command):
     # The files of a local path are copied into the bundle.
     residual: Annotated[
         str | None,
-        Option("Compute this residual, kind:path-or-hub-name.", "SPEC", usual="the recipe's, else the package's bundle's"),
+        Option(
+            "Compute this residual, kind:path-or-hub-name.",
+            "SPEC",
+            usual="the recipe's, else the package's bundle's",
+            place=Place.MODEL,
+        ),
     ] = None
     name: Annotated[str, Option("Name the bundle; its id begins so.", "NAME", DATA)] = "trained"
     licence: Annotated[
@@ -93,6 +100,7 @@ class TrainConfig(Command):
             "URL",
             DATA,
             usual="beside the output, till done",
+            place=Place.URL,
         ),
     ] = None
     runner: Runner = "direct"

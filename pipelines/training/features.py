@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.pipelines.progress import Status, follow, watched
+from causalprint.pipelines.progress import UNSEEN, Status, follow, watched
 from causalprint.pipelines.runners import RUNNERS, pipeline_options, run_pipeline, worker_threads, workers
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.losses import Losses, ReasonCount
@@ -124,7 +124,7 @@ def labelled_examples(
     dealt = workers(config.runner, config.beam_options)
     compute = ComputeFeatures(config.extraction, config.device, threads)
     process = ProcessShards(Planned(tuple(shards)), output, config.slicing, compute, write_features, workers=dealt)
-    with watched(shards, local=RUNNERS[config.runner].local) as follower:
+    with watched(shards, None if RUNNERS[config.runner].local else UNSEEN) as follower:
         ended = follow(lambda: run_pipeline(config.runner, config.beam_options, lambda root: root | process), follower, show)
     damage = []
     images, lost = 0, Losses()

@@ -79,7 +79,7 @@ def test_the_metrics_of_a_run_and_the_live_counts_are_the_totals_of_its_manifest
         options = pipeline_options(config.runner, beam_options)
         root = beam.Pipeline(runner=RUNNERS[config.runner].create(options), options=options)
         build(root, planned, Planned(planned.shards))
-        with watched(planned.shards, local=True) as follower:
+        with watched(planned.shards) as follower:
             result = root.run()
             result.wait_until_finish()
             live = follower.poll().done

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -17,11 +18,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from causalprint.pipelines import progress
 from causalprint.pipelines.console import SafeConsole
-from causalprint.pipelines.progress import Follower, Status, display, duration, follow, plain_lines, telling, watched
+from causalprint.pipelines.progress import (
+    UNSEEN,
+    Elsewhere,
+    Follower,
+    Status,
+    display,
+    duration,
+    follow,
+    plain_lines,
+    telling,
+    watched,
+)
 from causalprint.pipelines.worker import WORKER
+from causalprint.schemas.config import Storage
 from causalprint.schemas.elements import Shard
+from causalprint.transforms import counting
 from causalprint.transforms.counting import FILE, FOLDER, Tally, at, count, read_tally
+from causalprint.transforms.tables import tallies
+from tests.outputs import output_at
 
 COUNTS = st.integers(0, 10**12)
 TALLIES = st.builds(Tally, *[COUNTS] * len(Tally._fields))
@@ -67,14 +84,54 @@ def test_nobody_watching_and_a_folder_that_is_gone_are_no_errors(tmp_path: Path,
 
 def test_workers_count_for_a_run_of_this_machine_as_long_as_it_lasts() -> None:
     shards = [Shard(f"file:///data/{number}.tar", 10 + number, "1", "tar") for number in range(3)]
-    with watched(shards, local=True) as follower:
+    with watched(shards) as follower:
         count(images=3, encoded_bytes=5)
         status = follower.poll()
     assert (status.done, status.shards, status.shard_bytes) == (Tally(images=3, encoded_bytes=5), 3, 33)
     assert FOLDER not in os.environ
-    with watched(shards, local=False) as follower:
+    with watched(shards, UNSEEN) as follower:
         count(images=3)
         assert follower.poll().done == Tally()
+
+
+def test_workers_elsewhere_tell_in_the_output_as_long_as_somebody_watches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[Callable[[Tally], None]] = []
+    monkeypatch.setattr(tallies, "SECONDS", 0.02)
+    monkeypatch.setattr(progress, "ELSEWHERE_SECONDS", 0.02)
+    monkeypatch.setattr(tallies, "listeners", here)
+    monkeypatch.setattr(counting, "listeners", here)
+    shards = [Shard("s3://b/x.tar", 10, "1", "tar")]
+    output = output_at(tmp_path)
+    with watched(shards, Elsewhere(output.root, "run", Storage())) as follower:
+        assert follower.still() == []
+        workers = [tallies.Teller(output, "run") for _ in range(2)]  # each hears what this process counts
+        count(images=3, rejects=1)
+        _wait_until(lambda: follower.poll().done == Tally(images=6, rejects=2))
+        count(images=1)
+        _wait_until(lambda: follower.poll().done == Tally(images=8, rejects=2))
+        assert len(tallies.told(output.root, "run", Storage())) == len(workers)
+    assert FOLDER not in os.environ
+    here.clear()
+    _wait_until(lambda: tallies.told(output.root, "run", Storage()) == [])
+
+
+def test_that_no_worker_elsewhere_begins_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "BEGIN_SECONDS", 0.0)
+    follower = Follower(str(tmp_path), 1, 1, elsewhere=True)
+    assert [follower.still(), follower.still()] == [[progress.NOT_BEGUN], []]
+    follower = Follower(str(tmp_path), 1, 1, elsewhere=True)
+    counting.append(str(tmp_path), Tally())  # one has begun, and done nothing yet
+    follower.poll()
+    assert follower.still() == []
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_that_nothing_moves_is_said_also_where_no_worker_says_where_it_is(

@@ -14,20 +14,21 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from causalprint.pipelines.runners import RUNNERS, RunnerError, cores, pipeline_options, ships_package, worker_processes
+from causalprint.pipelines.runners import RUNNERS, RunnerError, cores, notes, pipeline_options, worker_processes
+from causalprint.schemas.config import AuditConfig
 
 ROOT = Path(__file__).parents[2]
 TWO_PROCESSES = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 
 
 @pytest.mark.parametrize("name", RUNNERS)
-def test_every_runner_can_be_made_or_says_what_to_install(name: str) -> None:
+def test_every_runner_can_be_made_or_says_what_is_missing(name: str) -> None:
     options = pipeline_options(name, ())
-    if name == "dataflow" and importlib.util.find_spec("apitools") is None:
-        with pytest.raises(RunnerError, match="pip install"):
-            RUNNERS[name].create(options)
-    else:
+    if name == "direct" or (name == "dataflow" and importlib.util.find_spec("apitools") is not None):
         assert isinstance(RUNNERS[name].create(options), beam.runners.PipelineRunner)
+    else:
+        with pytest.raises(RunnerError, match=r"pip install|needs a cluster"):
+            RUNNERS[name].create(options)
 
 
 def test_the_direct_runner_is_the_one_that_downloads_nothing() -> None:
@@ -57,10 +58,11 @@ def test_worker_processes(given: tuple[str, ...], processes: int) -> None:
     assert worker_processes(pipeline_options("direct", given)) == processes
 
 
-def test_whether_the_package_is_shipped() -> None:
-    assert ships_package(("--setup_file=./setup.py",))
-    assert ships_package(("--setup_file", "./setup.py"))
-    assert not ships_package(("--parallelism=4",))
+def test_that_workers_of_dataflow_need_the_package_is_said_where_nothing_brings_it() -> None:
+    given = ("s3://b/x.tar",), "s3://b/out"
+    assert list(notes(AuditConfig(*given, runner="dataflow", beam_options=("--setup_file=./setup.py",)))) == []
+    (line,) = notes(AuditConfig(*given, runner="dataflow", beam_options=("--num_workers=4",)))
+    assert "--setup_file=./setup.py" in line
 
 
 @pytest.mark.slow

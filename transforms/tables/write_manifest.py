@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import reduce
 from importlib.metadata import PackageNotFoundError, version
 
 import apache_beam as beam
-from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.pvalue import PCollection
 
 import causalprint
 from causalprint.schemas.accounts import Counts, ShardAccount, spread
@@ -136,7 +136,8 @@ class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[RunMa
     """One list of shards and one manifest for all accounts, also where there is none.
 
     It waits for every account, and accounts come once they are written: the manifest is the run's last file, the list the one
-    before it. The list is made in one worker, which takes the accounts one by one.
+    before it. Both are made in one worker, which takes the accounts one by one: an engine that starts workers anew for each group
+    of stages has one less to start them for than where sums are made apart.
 
     Attributes:
         run: what is known since the start.
@@ -146,19 +147,27 @@ class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[RunMa
 
     def expand(self, accounts: PCollection[ShardAccount]) -> PCollection[RunManifest]:
         """The manifest, once it is written."""
-        totals = accounts | "Totals" >> beam.Map(totals_of) | "AddUp" >> beam.CombineGlobally(add_up)
         even_if_none = accounts.pipeline | "EvenIfNone" >> beam.Create([None])
         together = (accounts, even_if_none) | beam.Flatten() | beam.Map(_together) | beam.GroupByKey()
-        listed = together | "List" >> beam.Map(_write_list, run=self.run)
-        return totals | "Write" >> beam.Map(write_manifest, run=self.run, changes=AsSingleton(listed))
+        return together | "Write" >> beam.Map(_write, run=self.run)
 
 
 def _together(account: ShardAccount | None) -> tuple[None, ShardAccount | None]:
     return None, account
 
 
-def _write_list(together: tuple[None, Iterable[ShardAccount | None]], run: Run) -> Changes:
-    return write_list((account for account in together[1] if account is not None), run)
+def _write(together: tuple[None, Iterable[ShardAccount | None]], run: Run) -> RunManifest:
+    totals = Totals()
+
+    def counted() -> Iterator[ShardAccount]:
+        nonlocal totals
+        for account in together[1]:
+            if account is not None:
+                totals = totals.plus(totals_of(account))
+                yield account
+
+    changes = write_list(counted(), run)
+    return write_manifest(totals, run, changes)
 
 
 def _masked(options: object) -> object:

@@ -117,6 +117,16 @@ def test_manifests_of_two_vendors_are_read_and_only_a_trusted_root_makes_one_val
         assert (trusted.state, other.state) == (ManifestState.VALID, ManifestState.UNVERIFIED)
 
 
+def test_a_real_file_of_another_vendor_is_read_trusted_and_once_changed_invalid() -> None:
+    files = Path(__file__).parents[2] / "files"
+    data, chain = ((files / f"signed_by_adobe.{suffix}").read_bytes() for suffix in ("jpg", "pem"))
+    assert read_claims(data) == Claims((Claim(SOFTWARE, Carrier.C2PA, "Make Test Images 0.26.0"),), ManifestState.UNVERIFIED)
+    assert read_claims(data[:-3000] + bytes([data[-3000] ^ 1]) + data[-2999:]).c2pa is ManifestState.INVALID
+    trusted = read_manifest(data, parse_anchors(chain, "adobe.pem").pem)
+    assert trusted is not None
+    assert trusted.state is ManifestState.VALID
+
+
 @pytest.mark.parametrize(("listed", "words"), [
     ("", "holds no certificate"),
     ("garbage", "holds no certificate"),
