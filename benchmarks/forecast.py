@@ -1,7 +1,7 @@
 """How near ``audit --dry-run`` comes to the audit that follows: what was foretold, what came, and the ratio.
 
-``python benchmarks/forecast.py INPUT… [--bundle BUNDLE] [--rounds 3]``. Seconds are by the clock, so the machine should have nothing else
-to do.
+``python benchmarks/forecast.py INPUT… [--bundle BUNDLE] [--rounds 3]``. Seconds are by the clock: the machine should have nothing
+else to do.
 """
 
 from __future__ import annotations
