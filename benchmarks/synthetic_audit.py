@@ -26,7 +26,7 @@ from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.settings import agree
 from causalprint.transforms.tables.skip_committed import skip_shard
 from causalprint.transforms.tables.write_manifest import write_run
-from causalprint.transforms.tables.write_tables import write_slice
+from causalprint.transforms.tables.write_tables import write_empty, write_slice
 
 SHARD_IMAGES = 65_536
 
@@ -55,6 +55,7 @@ def synthetic_audit(
         slicing=settings.slicing,
         fingerprint_digest=loaded.fingerprint_digest,
     )
+    write_empty(output)
     config = AuditConfig(("s3://synthetic/*.tar",), root, bundle, storage=output.storage)
     for night in range(nights):
         accounts = [

@@ -110,6 +110,7 @@ def plan(config: AuditConfig) -> Plan:
         config.storage,
         slicing=settings.slicing,
         fingerprint_digest=bundle.fingerprint_digest,
+        replaces=config.retry_rejects is not None,
     )
     shards = with_versions(matched.shards, config.same_as, output) if config.same_as else matched.shards
     return Plan(run, config, output, settings.slicing, shards, trust.pem if trust else "")
@@ -161,7 +162,11 @@ def execute(planned: Plan) -> RunManifest:
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
     from causalprint.transforms.deal_shards import Planned
+    from causalprint.transforms.tables.unpack import free
+    from causalprint.transforms.tables.write_tables import write_empty
 
+    write_empty(planned.output)
+    free(planned.output, planned.config.retry_rejects)
     shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
     try:
         return run_to_manifest(planned.run, lambda root: build(root, planned, shards))

@@ -13,6 +13,7 @@ import causalprint
 from causalprint.pipelines.commands.attribute import attribute
 from causalprint.pipelines.commands.audit import audit
 from causalprint.pipelines.commands.command import EXIT_CODES, QuietGroup, add
+from causalprint.pipelines.commands.compact import compact
 from causalprint.pipelines.commands.demo import demo
 from causalprint.pipelines.commands.diff import diff
 from causalprint.pipelines.commands.discover import discover
@@ -44,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a user meets them; the laboratory follows (see causalprint.__main__).
-add(app, audit, inspect, report, query, prevalence, sample, diff, verify, forget, fetch, evidence, match, publish)
+add(app, audit, inspect, report, query, prevalence, sample, diff, verify, compact, forget, fetch, evidence, match, publish)
 add(app, attribute, trace, discover, enroll, demo, train, split, evaluate)
 
 

@@ -12,6 +12,7 @@ from causalprint.pipelines.forget_runs import write_runs
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.tables.committed import bundle_ids, scored_by
 from causalprint.transforms.tables.output import Output, listed
+from causalprint.transforms.tables.packs import pack_ids, read_packs
 from causalprint.transforms.tables.partition import read_columns
 from causalprint.transforms.tables.settings import read_settings
 from causalprint.transforms.tables.write_views import write_views
@@ -112,6 +113,8 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
     root, storage = config.output, config.storage
     unwanted = Unwanted(frozenset(_digests(config)), frozenset(config.shard))
     parts = list(_partitions(root, storage))
+    if not config.dry_run:
+        _unpack(parts, unwanted)
     several = [_Found(part, tuple(part.places(unwanted))) for part in parts]
     places = [place for found in several for place in found.places]
     _check_shards(parts, unwanted.shards - {place.shard for place in places})
@@ -120,7 +123,9 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
     again = 0
     with ThreadPoolExecutor(THREADS) as pool:
         for part, found in ((one.part, one.slice_ids) for one in several):
-            again += sum(pool.map(partial(_is_computed_again, part, unwanted), found))
+            packs = read_packs(part.audit)  # of a slice in a pack nothing is left to compute
+            alone = [slice_id for slice_id in found if slice_id not in packs.places]
+            again += sum(pool.map(partial(_is_computed_again, part, unwanted), alone))
     report = ForgetReport(
         root,
         config.dry_run,
@@ -144,6 +149,20 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
         for part, found in ((one.part, one.slice_ids) for one in several):
             list(pool.map(partial(erase_files, part, unwanted), found))
     return replace(report, runs=runs)
+
+
+def _unpack(parts: Iterable[Partition], unwanted: Unwanted) -> None:
+    """Gives slices with unwanted rows files of their own again, and removes whatever is left of files that count no more."""
+    from causalprint.transforms.tables.compact import tidy
+    from causalprint.transforms.tables.unpack import unpack
+
+    for part in parts:
+        for output in part.outputs:
+            tidy(output)
+        packed = [output for output in part.outputs if pack_ids(output)]
+        slice_ids = {place.slice_id for place in part.places(unwanted)} if packed else set()
+        for output in packed:
+            unpack(output, slice_ids)
 
 
 def _digests(config: ForgetConfig) -> Iterator[str]:

@@ -16,8 +16,9 @@ from causalprint.schemas.config import Storage
 from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import RunManifest, new_run
 from causalprint.transforms.tables.committed import listed_runs, read_sealed, run_ids
-from causalprint.transforms.tables.output import Output, listed
-from causalprint.transforms.tables.stored import SUFFIX
+from causalprint.transforms.tables.output import EMPTY, Output
+from causalprint.transforms.tables.packs import SUFFIX, is_pack, read_packs
+from causalprint.transforms.tables.partition import counted_files
 
 
 def write_runs(root: str, storage: Storage, changed: Sequence[tuple[Output, ShardAccount]], pool: Executor) -> Iterator[str]:
@@ -85,11 +86,13 @@ def _current(root: str, storage: Storage, uris: Collection[str]) -> set[tuple[st
 
 def _accounts(output: Output, pool: Executor) -> Iterator[ShardAccount]:
     """All accounts of a partition."""
-    sizes = listed(output.root, output.folder("shards"), output.storage)
-    paths = [f"{output.folder('shards')}/{name}" for name in sorted(sizes) if name.endswith(SUFFIX)]
+    packs = read_packs(output)
+    names = [name.removesuffix(SUFFIX) for name in counted_files(output, "shards", packs)]
+    paths = [output.path("shards", name) for name in names if name != EMPTY and not is_pack(name)]
     for path, record in zip(paths, pool.map(lambda path: read_sealed(output, path), paths), strict=True):
         if record is not None:
             yield from_json(ShardAccount, record.text, path)
+    yield from (from_json(ShardAccount, packs.record(name) or "") for name in packs.places if packs.shard_id(name) == name)
 
 
 def _run_after(last: str) -> tuple[str, str]:

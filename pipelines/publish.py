@@ -173,15 +173,18 @@ def _files(output: str, name: str, storage: Storage) -> Iterator[Stored]:
     """All files of a table or of :data:`RUN_SHARDS`, by one listing of each folder."""
     from causalprint.transforms.storage.storage import filesystem
     from causalprint.transforms.tables.committed import bundle_ids
-    from causalprint.transforms.tables.output import listed
+    from causalprint.transforms.tables.output import Output, listed
+    from causalprint.transforms.tables.partition import counted_files
 
     fs, base = filesystem(output, storage)
-    folders = {"runs": ""} if name == RUN_SHARDS else {f"{name}/bundle={one}": one for one in bundle_ids(output, storage)}
-    suffix = ".shards.parquet" if name == RUN_SHARDS else ".parquet"
-    for folder, bundle in folders.items():
-        for file, size in listed(output, folder, storage).items():
-            if file.endswith(suffix) and not file.startswith(".") and size is not None:
-                yield Stored(str(fs.unstrip_protocol(f"{base}/{folder}/{file}")), size, bundle)
+    if name == RUN_SHARDS:
+        for file, size in listed(output, "runs", storage).items():
+            if file.endswith(".shards.parquet") and not file.startswith(".") and size is not None:
+                yield Stored(str(fs.unstrip_protocol(f"{base}/runs/{file}")), size, "")
+        return
+    for bundle in bundle_ids(output, storage):
+        for file, size in counted_files(Output(output, bundle, "", storage), name).items():
+            yield Stored(str(fs.unstrip_protocol(f"{base}/{name}/bundle={bundle}/{file}")), size, bundle)
 
 
 def _data_file(table: Table, fs: AbstractFileSystem, file: Stored) -> DataFile:

@@ -87,7 +87,7 @@ def trace_images(config: TraceConfig, report: Callable[[str], None] = lambda _: 
 
     from causalprint.models.statistics.nearest import directions
     from causalprint.pipelines.open_audit import open_audit
-    from causalprint.transforms.find_nearest import Wanted, embedding_files
+    from causalprint.transforms.find_nearest import Wanted, embedding_files, left_out
 
     where = embedded(config.audit, config.bundle, config.storage)
     gallery = _gallery(where)
@@ -101,7 +101,7 @@ def trace_images(config: TraceConfig, report: Callable[[str], None] = lambda _: 
     groups = list(embedding_files(where.output, current))
     report(f"looking through {sum(map(len, groups)):,} files of embeddings")
     job = _Job(config, tuple(query.name for query in queries), where.output.bundle_id, gallery)
-    wanted = Wanted(directions(means), config.top, config.at_least)
+    wanted = Wanted(directions(means), config.top, config.at_least, left_out(where.output, current))
     run_pipeline(config.runner, config.beam_options, lambda root: _build(root, groups, wanted, where, job))
     finds = _written(config)
     fetched, lost = _extracted(finds, config, report)

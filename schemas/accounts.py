@@ -27,6 +27,11 @@ class WrittenFile(NamedTuple):
     sha256: str
     size: int
 
+    @property
+    def table(self) -> str:
+        """The table that it is of."""
+        return self.path.partition("/")[0]
+
 
 class Scored(NamedTuple):
     """That a slice's stored fingerprints got other verdicts than those of its audit.

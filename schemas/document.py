@@ -7,6 +7,8 @@ import sys
 import pyarrow as pa
 
 from causalprint.schemas.claims import Carrier, ClaimKind, ManifestState
+from causalprint.schemas.packs import PACKS
+from causalprint.schemas.packs import SCHEMA as PACKS_SCHEMA
 from causalprint.schemas.prevalence import FOLDER, PREVALENCE
 from causalprint.schemas.reasons import Abstention, Reason, Stage, Verdict
 from causalprint.schemas.rendering import render
@@ -27,7 +29,7 @@ _VOCABULARIES = {
 
 def document() -> str:
     """The text of ``docs/tables.md``."""
-    several = ((RUN_SHARDS, SCHEMA), (FOLDER, PREVALENCE))
+    several = ((RUN_SHARDS, SCHEMA), (PACKS, PACKS_SCHEMA), (FOLDER, PREVALENCE))
     schemas = [*((name, file_schema(name, "", "")) for name in TABLES), *several]
     return render(
         "schemas/tables.md.j2",

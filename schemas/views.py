@@ -8,13 +8,32 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from causalprint.schemas.claims import conflict
+from causalprint.schemas.packs import PACKS
 from causalprint.schemas.run_shards import PRESENT, RUN_SHARDS, SCHEMA
 from causalprint.schemas.tables import FINGERPRINT_DIM, TABLES
 
-FILES = {**{table: f"{table}/*/*.parquet" for table in TABLES}, RUN_SHARDS: "runs/*.shards.parquet"}
+FILES = {
+    PACKS: f"{PACKS}/*/*.parquet",
+    **{table: f"{table}/*/*.parquet" for table in TABLES},
+    RUN_SHARDS: "runs/*.shards.parquet",
+}
 """Where the files of a view lie below the output."""
 
 SCHEMAS = {**TABLES, RUN_SHARDS: SCHEMA}
+
+_PARTITIONED = ("hive_partitioning = true", "hive_types = {'bundle': 'VARCHAR'}", "filename = true")
+_FILE = "parse_filename(filename, true)"
+_PACKED = f"SELECT bundle, name, max(row(number, {_FILE}))[2] AS pack FROM {{files}} GROUP BY ALL"  # noqa: S608 - words of ours
+_COUNTED = f"""
+SELECT t.* EXCLUDE (filename, file){{columns}} FROM (SELECT *, {_FILE} AS file FROM {{files}}) t
+WHERE starts_with(t.file, 'pack-') = ((t.bundle, t.{{name}}, if(starts_with(t.file, 'pack-'), t.file, '')) IN (
+    SELECT (bundle, name, pack) FROM {PACKS} UNION ALL SELECT (bundle, name, '') FROM {PACKS}
+))
+"""  # noqa: S608 - words of ours
+"""A row whose slice or shard is in a pack counts in that pack alone, and a file of a pack once the pack has an index.
+
+One ``IN``, for which DuckDB never holds the table's side: of a join it may hold either.
+"""
 
 _FINGERPRINT = f"fingerprint::FLOAT[{FINGERPRINT_DIM}] AS fingerprint"
 """Parquet has no lists of a fixed length, and DuckDB's array functions take no others."""
@@ -68,6 +87,7 @@ JOIN images i USING (slice_id, member, "offset")
 """  # noqa: S608 - words of ours
 
 _MEANINGS = {
+    PACKS: "In which pack the rows of a slice or shard are, that `causalprint compact` took out of a file of its own.",
     **{table: f"Table {table}, of all runs: README and docs/tables.md say what it holds." for table in TABLES},
     RUN_SHARDS: "Every run's list of its shards.",
     "current_shards": "The shards that the audit has now: of each the row of the newest run, unless it is not found any more.",
@@ -127,10 +147,13 @@ def stored_view(table: str, base: str, *, empty: bool = False, older: bool = Fal
     """
     if empty:
         return View(table, _nothing(table))
-    columns = f"* REPLACE ({_FINGERPRINT})" if table == "embeddings" else "*"
-    files = f"{base}/{FILES[table]}".replace("'", "''")
-    partitions = ", hive_partitioning = true, hive_types = {'bundle': 'VARCHAR'}" if table in TABLES else ""
-    rows = f"SELECT {columns} FROM read_parquet('{files}'{partitions})"  # noqa: S608 - a path, quoted
+    path = "'{}'".format(f"{base}/{FILES[table]}".replace("'", "''"))
+    files = "read_parquet({})".format(", ".join([path, *(() if table == RUN_SHARDS else _PARTITIONED)]))
+    if table == PACKS:
+        return View(table, _PACKED.format(files=files))
+    columns = f" REPLACE ({_FINGERPRINT})" if table == "embeddings" else ""
+    name = "shard_id" if table == "shards" else "slice_id"
+    rows = f"SELECT * FROM {files}" if table == RUN_SHARDS else _COUNTED.format(files=files, columns=columns, name=name)  # noqa: S608
     return View(table, f"{rows} UNION ALL BY NAME {_nothing(table)}" if older else rows)
 
 
@@ -157,6 +180,8 @@ def derived_views(*, listed: bool = True, closed: Collection[str] | None = None,
 
 def _nothing(table: str) -> str:
     """A query without rows that has the columns of a table."""
+    if table == PACKS:
+        return "SELECT NULL::VARCHAR AS bundle, NULL::VARCHAR AS name, NULL::VARCHAR AS pack WHERE false"
     columns = [f'NULL::{sql_type(field.type)} AS "{field.name}"' for field in SCHEMAS[table]]
     partition = ["NULL::VARCHAR AS bundle"] if table in TABLES else []
     return f"SELECT {', '.join([*columns, *partition])} WHERE false"

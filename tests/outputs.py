@@ -19,6 +19,7 @@ from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import AttributedSlice, Shard
 from causalprint.schemas.records import from_json
 from causalprint.schemas.runs import Run
+from causalprint.schemas.tables import stored_schema
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.committed import read_receipt, read_sealed
 from causalprint.transforms.tables.ledger import Ledger
@@ -104,15 +105,16 @@ def _marks(root: str) -> int:
 
 
 def files_below(root: Path) -> dict[str, bytes]:
-    """Every file below ``root`` by its path, but what tells the time or the place: of runs, the views and the description."""
-    apart = [root / name for name in (CROISSANT, CARD, "views.sql")]
+    """Every file below ``root`` by its path, but those of runs, for the views, and of the description."""
+    apart = [*(root / name for name in (CROISSANT, CARD, "views.sql")), *root.glob("packs/*/without-rows.parquet")]
     paths = sorted(path for path in root.rglob("*") if path.is_file() and path not in apart)
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if path.parent.name != "runs"}
 
 
 def rows(root: Path, table: str) -> pa.Table:
     """All rows of a table in one order."""
-    found = pa.concat_tables(pq.read_table(path, partitioning=None) for path in sorted((root / table).glob("*/*.parquet")))
+    files = sorted((root / table).glob("*/*.parquet"))
+    found = pa.concat_tables([stored_schema(table).empty_table(), *(pq.read_table(path, partitioning=None) for path in files)])
     keys = [name for name in ("slice_id", "member", "uri", "generation") if name in found.column_names]
     return found.sort_by([(name, "ascending") for name in keys])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 from threadpoolctl import threadpool_limits
@@ -17,8 +18,9 @@ from threadpoolctl import threadpool_limits
 from causalprint.models.statistics.nearest import nearest
 from causalprint.schemas.arrays import Doubles
 from causalprint.schemas.tables import FINGERPRINT_DIM
-from causalprint.transforms.tables.output import Output, OutputError, listed
-from causalprint.transforms.tables.stored import SUFFIX
+from causalprint.transforms.tables.output import Output, OutputError
+from causalprint.transforms.tables.packs import SUFFIX, is_pack, read_packs
+from causalprint.transforms.tables.partition import counted_files
 
 KEYS = ("image_id", "shard", "member", "offset", "slice_id")
 NEAREST = pa.schema(
@@ -37,25 +39,32 @@ THREADS = 4
 
 
 class Wanted(NamedTuple):
-    """What is looked for: directions (Q, 128), and of each at most ``top`` rows, ``at_least`` so similar."""
+    """What is looked for: directions (Q, 128), and of each at most ``top`` rows, ``at_least`` so similar.
+
+    Rows of the slices ``without`` are passed over.
+    """
 
     queries: Doubles
     top: int
     at_least: float
+    without: Sequence[str] = ()
 
 
 def embedding_files(output: Output, slice_ids: Container[str] | None = None) -> Iterator[tuple[str, ...]]:
     """Files of table ``embeddings``, of committed slices alone, in groups: the elements of :class:`FindNearest`.
 
-    Of the slices ``slice_ids`` alone, where these are given.
+    Of the slices ``slice_ids`` alone, where these are given; a pack that has any of them has others, too: :func:`left_out`.
     """
-    marks = listed(output.root, f"{output.mark}/bundle={output.bundle_id}", output.storage)
+    packs = read_packs(output)
+    marks = counted_files(output, output.mark, packs)
     folder = f"embeddings/bundle={output.bundle_id}"
     group, held = list[str](), 0
-    for name, size in sorted(listed(output.root, folder, output.storage).items()):
-        if size is None or name not in marks or not name.endswith(SUFFIX):
+    for name, size in counted_files(output, "embeddings", packs).items():
+        if name not in marks:
             continue
-        if slice_ids is not None and name.removesuffix(SUFFIX) not in slice_ids:
+        stem = name.removesuffix(SUFFIX)
+        names = packs.indexes[stem].names if is_pack(stem) else [stem]
+        if slice_ids is not None and not any(one in slice_ids for one in names):
             continue
         if group and (len(group) == GROUP_FILES or held + size > GROUP_BYTES):
             yield tuple(group)
@@ -64,6 +73,12 @@ def embedding_files(output: Output, slice_ids: Container[str] | None = None) -> 
         held += size
     if group:
         yield tuple(group)
+
+
+def left_out(output: Output, slice_ids: Container[str]) -> list[str]:
+    """The slices in packs that are none of ``slice_ids``, whose rows are not to be found."""
+    packs = read_packs(output)
+    return [name for name in packs.places if packs.shard_id(name) != name and name not in slice_ids]
 
 
 def nearest_in(path: str, wanted: Wanted, output: Output) -> pa.Table:
@@ -76,7 +91,8 @@ def nearest_in(path: str, wanted: Wanted, output: Output) -> pa.Table:
     if data is None:
         raise OutputError(f"{output.root}/{path} was there and is gone; is something else deleting files in the audit?")
     found = []
-    for rows in pq.ParquetFile(pa.BufferReader(data)).iter_batches(BLOCK, columns=["fingerprint", *KEYS]):
+    for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(BLOCK, columns=["fingerprint", *KEYS]):
+        rows = batch.filter(pc.invert(pc.is_in(batch["slice_id"], pa.array(wanted.without)))) if wanted.without else batch
         values = rows.column("fingerprint").flatten().to_numpy().reshape(-1, FINGERPRINT_DIM)
         near = nearest(values, wanted.queries, wanted.top, wanted.at_least)
         keys = rows.select(list(KEYS)).take(pa.array(near.row))

@@ -130,7 +130,7 @@ def labelled_examples(
     images, lost = 0, Losses()
     stored = Stored(output)
     for shard in shards:
-        account = stored_account(output, shard, stored.account_size(shard.shard_id(output.bundle_id)))
+        account = stored_account(output, shard, stored)
         if account is None:
             raise FeatureError(
                 f"the runner {config.runner} ended in state {ended.state} without features of {shard.uri}; see its log"

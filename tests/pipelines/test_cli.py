@@ -75,6 +75,7 @@ def test_help_shows_the_commands_in_the_order_in_which_a_user_meets_them(capsys:
             "sample",
             "diff",
             "verify",
+            "compact",
             "forget",
             "fetch",
             "evidence",

@@ -22,7 +22,7 @@ def test_an_audits_output_is_verified_repaired_and_completed(tmp_path: Path, tin
     whole = files_below(out)
     code, found, _ = command(capsys, "verify", out, "--deep")
     assert (code, found["findings"], found["unverified"], found["removed"]) == (0, [], 0, [])
-    assert (found["slices"], found["shards"], found["runs"], found["files"]) == (2, 1, 1, 11)
+    assert (found["slices"], found["shards"], found["runs"], found["files"]) == (2, 1, 1, 13)
     path = min((out / "embeddings").rglob("*.parquet"))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1

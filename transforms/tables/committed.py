@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
+from itertools import islice
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -17,7 +18,8 @@ from causalprint.schemas.elements import Shard
 from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import RECORD, SEALED_RECORD, TABLES
 from causalprint.transforms.tables.ledger import Ledger
-from causalprint.transforms.tables.output import Output, folder_names, listed
+from causalprint.transforms.tables.output import EMPTY, Output, folder_names, listed
+from causalprint.transforms.tables.packs import SUFFIX, is_pack, read_packs
 from causalprint.transforms.tables.seals import Seal, SealError, footer_is_whole, read_seal
 from causalprint.transforms.tables.stored import Stored
 
@@ -54,12 +56,9 @@ def committed(output: Output, slice_id: str, stored: Stored | None = None) -> Sl
         stored: what is there; by default it is looked up.
     """
     stored = stored or Stored(output)
-    size = stored.sizes(slice_id)[-1]
-    if size is None:
-        return None
     path = output.path(output.mark, slice_id)
     try:
-        receipt = read_receipt(output, path, size)
+        receipt = _receipt(output, slice_id, path, stored)
     except ValueError as error:
         _log.warning("the slice is computed again: %s", error)
         return None
@@ -68,10 +67,18 @@ def committed(output: Output, slice_id: str, stored: Stored | None = None) -> Sl
     if output.slicing and receipt.slicing not in (None, output.slicing):
         _log.warning("the slice is computed again: %s was cut at %s", path, receipt.slicing)
         return None
-    if not stored.holds(receipt):
+    if stored.packed(slice_id) is None and not stored.holds(receipt):
         _log.warning("the slice is computed again: files of %s are missing or of another size", slice_id)
         return None
     return receipt
+
+
+def _receipt(output: Output, slice_id: str, path: str, stored: Stored) -> SliceReceipt | None:
+    packed = stored.packed(slice_id)
+    if packed is not None:
+        return from_json(SliceReceipt, packed, path)
+    size = stored.sizes(slice_id)[-1]
+    return None if size is None else read_receipt(output, path, size)
 
 
 def read_receipt(output: Output, path: str, size: int) -> SliceReceipt | None:
@@ -87,10 +94,26 @@ def read_receipt(output: Output, path: str, size: int) -> SliceReceipt | None:
     return replace(receipt, computed=False).stored(size, record.seal.digest if record.seal else "")
 
 
+def own_receipt(output: Output, slice_id: str) -> SliceReceipt:
+    """The receipt in a slice's own commit mark.
+
+    Raises:
+        ParquetRecordError: there is none, or it is damaged.
+    """
+    path = output.path(output.mark, slice_id)
+    data = output.get(path)
+    receipt = None if data is None else read_receipt(output, path, len(data))
+    if receipt is None:
+        raise ParquetRecordError(
+            f"{output.root}/{path} is missing: run causalprint verify {output.root} --repair and the audit first"
+        )
+    return receipt
+
+
 def closed(output: Output, shard: Shard, stored: Stored | None = None) -> ShardAccount | None:
     """The account of ``shard`` where an earlier run closed it, its slices are there, and reading it again cannot give more."""
     stored = stored or Stored(output)
-    account = stored_account(output, shard, stored.account_size(shard.shard_id(output.bundle_id)))
+    account = stored_account(output, shard, stored)
     if account is None or account.retryable or stored.is_to_retry(account):
         return None
     if not stored.holds_all(account):
@@ -99,19 +122,23 @@ def closed(output: Output, shard: Shard, stored: Stored | None = None) -> ShardA
     return account
 
 
-def stored_account(output: Output, shard: Shard, size: int | None) -> ShardAccount | None:
+def stored_account(output: Output, shard: Shard, stored: Stored) -> ShardAccount | None:
     """The account of ``shard`` as an earlier run, with the same limit, closed it; ``None`` where none can be believed.
 
     Args:
         output: where it is looked for.
         shard: of which.
-        size: of the account's file; ``None`` where there is none.
+        stored: tells what is there.
     """
     shard_id = shard.shard_id(output.bundle_id)
     path = output.path("shards", shard_id)
+    text = stored.packed(shard_id)
+    size = stored.account_size(shard_id)
     try:
-        record = None if size is None else read_sealed(output, path, size)
-        account = None if record is None else from_json(ShardAccount, record.text, path)
+        if text is None and size is not None:
+            record = read_sealed(output, path, size)
+            text = None if record is None else record.text
+        account = None if text is None else from_json(ShardAccount, text, path)
     except ValueError as error:
         _log.warning("the shard is read again: %s", error)
         return None
@@ -152,15 +179,27 @@ def scored_by(output: Output) -> str:
 
     Its first mark that can be read tells.
     """
-    folder = output.folder(output.mark)
-    for name, size in sorted(listed(output.root, folder, output.storage).items()):
-        try:
-            receipt = read_receipt(output, f"{folder}/{name}", size or 0) if name.endswith(".parquet") else None
-        except ValueError:
-            continue
+    for receipt in some_receipts(output):
         if receipt is not None:
             return receipt.scored.embeddings if receipt.scored else ""
     return ""
+
+
+def some_receipts(output: Output) -> Iterator[SliceReceipt | None]:
+    """Receipts of a partition, one of each pack and then of each slice; ``None`` for one that cannot be read."""
+    for index in read_packs(output, sound=True).indexes.values():
+        rows = (row for row, name in enumerate(index.names) if name != index.shard_ids[row])
+        yield from (from_json(SliceReceipt, index.record(row)) for row in islice(rows, 1))
+    folder = output.folder(output.mark)
+    for name, size in sorted(listed(output.root, folder, output.storage).items()):
+        slice_id = name.removesuffix(SUFFIX)
+        if not name.endswith(SUFFIX) or is_pack(slice_id) or slice_id == EMPTY:
+            continue
+        try:
+            receipt = read_receipt(output, f"{folder}/{name}", size or 0)
+        except ValueError:
+            receipt = None
+        yield receipt
 
 
 def run_ids(root: str, storage: Storage) -> list[str]:

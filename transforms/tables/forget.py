@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 
 from causalprint.schemas.accounts import Counts, RejectCount, ShardAccount, SliceReceipt, WrittenFile, spread, summed
 from causalprint.schemas.elements import Shard
+from causalprint.schemas.packs import PACKS
 from causalprint.schemas.records import from_json, to_json
-from causalprint.schemas.tables import FINGERPRINT_DIGEST, TABLES
+from causalprint.schemas.tables import FINGERPRINT_DIGEST, TABLES, stored_schema
 from causalprint.transforms.tables.close_accounts import write_account
-from causalprint.transforms.tables.committed import read_receipt, record_in
+from causalprint.transforms.tables.committed import own_receipt, record_in
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, listed
 from causalprint.transforms.tables.parquet_bytes import read_parquet, without_record
@@ -128,6 +129,10 @@ class _Others:
         found = ((table, path, self._output.get(path)) for table, path in paths.items())
         return {table: _without(path, data, self._unwanted) for table, path, data in found if data is not None}
 
+    def rows(self, table: str) -> pa.Table:
+        """Those that are left in a table."""
+        return self.files[table].rows if table in self.files else stored_schema(table).empty_table()
+
     def erased_from(self, receipt: SliceReceipt) -> tuple[WrittenFile, ...]:
         """The files that the receipt names, as they are to be.
 
@@ -135,8 +140,8 @@ class _Others:
             ForgetError: they are neither as it says, nor as they are to be once an earlier command is finished.
         """
         after = []
-        for table, named in zip(self._output.tables, receipt.files, strict=False):
-            file = self.files.get(table)
+        for named in receipt.files:
+            file = self.files.get(named.table)
             if file is None or named not in (file.before, file.after):
                 raise ForgetError(
                     f"{self._output.root}/{named.path} is not the file that its receipt names: if another causalprint forget was "
@@ -186,7 +191,7 @@ def marks_without(part: Partition, unwanted: Unwanted, slice_id: str) -> Marks:
             version for file in others.files.values() for version in (file.before, file.after)
         }
         if fresh:  # else it scores files that an audit has since written anew: verify and attribute go by the names of those
-            rejects, images = (others.files[table].rows for table in ("rejects", "images"))
+            rejects, images = (others.rows(table) for table in ("rejects", "images"))
             receipt = replace(
                 receipt,
                 files=others.erased_from(receipt),
@@ -221,7 +226,7 @@ def erase_from_accounts(part: Partition, shard: Shard) -> list[tuple[Output, Sha
         if data is None:
             continue
         account = from_json(ShardAccount, record_in(data, f"{output.root}/{path}").text, path)
-        receipts = [_receipt(output, slice_id) for slice_id in account.slice_ids]
+        receipts = [own_receipt(output, slice_id) for slice_id in account.slice_ids]
         ledger = reduce(Ledger.add, receipts, Ledger(shard))
         account = replace(account, **spread(ledger.counts, Counts), footprint=ledger.footprint, seal=ledger.seal)
         if output is part.audit:
@@ -249,8 +254,7 @@ def erase_files(part: Partition, unwanted: Unwanted, slice_id: str) -> None:
 def remove_parts(outputs: Iterable[Output]) -> None:
     """Removes what killed processes left of files: it may hold any row."""
     for output in outputs:
-        for table in TABLES:
-            folder = output.folder(table)
+        for folder in (*map(output.folder, TABLES), f"{PACKS}/bundle={output.bundle_id}"):
             for name in listed(output.root, folder, output.storage):
                 if name.startswith(".") and name.endswith(".part"):
                     output.remove(f"{folder}/{name}")
@@ -271,16 +275,6 @@ def _kept(rows: pa.Table, unwanted: Unwanted) -> pa.Table:
 def _reasons(rejects: pa.Table) -> tuple[RejectCount, ...]:
     columns = (rejects[name].to_pylist() for name in ("stage", "reason"))
     return summed(RejectCount(stage, reason, 1) for stage, reason in zip(*columns, strict=True))
-
-
-def _receipt(output: Output, slice_id: str) -> SliceReceipt:
-    path = output.path(output.mark, slice_id)
-    data = output.get(path)
-    if data is None:
-        raise ForgetError(f"{output.root}/{path} is missing: run causalprint verify {output.root} --repair and the audit first")
-    receipt = read_receipt(output, path, len(data))
-    assert receipt is not None, "it was read a moment ago"
-    return receipt
 
 
 def _as_written(output: Output, data: bytes) -> Output:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
+from causalprint.schemas.packs import PACKS
 from causalprint.schemas.run_shards import PRESENT
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.storage import filesystem
@@ -15,7 +16,7 @@ from causalprint.transforms.tables.parquet_bytes import read_parquet
 from causalprint.transforms.tables.signatures import is_signature
 from causalprint.transforms.tables.write_manifest import manifest_path, read_manifest
 
-_IN_ORDER = ("shards", "attributions", "embeddings", "rejects", "images")
+_IN_ORDER = (PACKS, "shards", "attributions", "embeddings", "rejects", "images")
 
 
 def files_of(output: Output) -> Iterator[str]:
@@ -42,7 +43,7 @@ def files_of(output: Output) -> Iterator[str]:
 def remove_folders(output: Output) -> None:
     """Removes the empty folders of a bundle's partitions, where the store has folders."""
     fs, base = filesystem(output.root, output.storage)
-    for table in TABLES:
+    for table in (*TABLES, PACKS):
         with suppress(OSError, NotImplementedError):
             fs.rmdir(f"{base}/{table}/bundle={output.bundle_id}")
 

@@ -44,7 +44,7 @@ def known_accounts(shards: Iterable[Shard], inputs: str | None, output: Output, 
                 continue
             account = account_of(row)
             is_closed = not (account.retryable or stored.is_to_retry(account))
-            if is_closed and stored.account_size(account.shard_id) is not None and stored.holds_all(account):
+            if is_closed and stored.has_account(account.shard_id) and stored.holds_all(account):
                 yield account
 
 

@@ -25,6 +25,7 @@ from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import committed, record_in
 from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.pack_rows import all_rows_in_pack, without_rows
 from causalprint.transforms.tables.parquet_bytes import read_parquet, without_record
 from causalprint.transforms.tables.partition import read_columns
 from causalprint.transforms.tables.seals import check_body
@@ -97,7 +98,7 @@ def move_slice(source: ImageSlice, output: Output, stored: Stored) -> SliceRecei
         if any(getattr(receipt, name) != getattr(source, name) for name in _TOLD_OF_SLICES):
             continue
         try:
-            tables = _read(receipt, output)
+            tables = _read(receipt, output, stored)
             if _is_same(source, tables["images"], tables["rejects"], receipt.forgotten):
                 own = Slice(**spread(source, Slice))
                 receipt = replace(receipt, **spread(own), files=(), seal="", footprint="", moved_from=receipt.slice_id)
@@ -107,12 +108,15 @@ def move_slice(source: ImageSlice, output: Output, stored: Stored) -> SliceRecei
     return None
 
 
-def _read(receipt: SliceReceipt, output: Output) -> dict[str, pa.Table]:
-    """The rows of all files of a slice, once these are found to be what was written."""
-    tables = {}
-    paths = {output.path(table, receipt.slice_id): table for table in output.tables}
+def _read(receipt: SliceReceipt, output: Output, stored: Stored) -> dict[str, pa.Table]:
+    """The rows of a slice in all tables, once its files are found to be what was written."""
+    pack_id = stored.pack_of(receipt.slice_id)
+    if pack_id is not None:
+        return all_rows_in_pack(output, stored.packs.indexes[pack_id], receipt)
+    tables = {table: without_rows(table) for table in output.tables}
     digests = {file.path: file.sha256 for file in receipt.files}
-    for path, table in paths.items():
+    for table in (*(file.table for file in receipt.files), output.mark):
+        path = output.path(table, receipt.slice_id)
         data = output.get(path)
         if data is None:
             raise FileNotFoundError(f"{output.root}/{path} is gone")

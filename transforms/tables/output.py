@@ -31,6 +31,12 @@ GUESSED_BYTES = 64 * 1024 * 1024
 MARK = "attributions"
 """The table of an audit whose file commits a slice."""
 
+EMPTY = "without-rows"
+"""The name of the file without rows in a partition, which is there so that every table has a file.
+
+It sorts last: DuckDB guesses by the first file of a glob how many rows there are, and plans its joins by that.
+"""
+
 
 class OutputError(OSError):
     """The output's store did not take or give a file; the message says which, and why."""
@@ -90,6 +96,7 @@ class Output:
         scored: where verdicts on stored fingerprints are written, the id of the bundle that computed these. It names the slices,
             and in its partition lie their other tables.
         fingerprint_digest: of what fingerprints depend on, for the files' metadata; empty where it is not known.
+        replaces: whether slices are written that are there already, and may have had rows in tables where they have none now.
     """
 
     root: str
@@ -100,6 +107,7 @@ class Output:
     slicing: Slicing | None = None
     scored: str = ""
     fingerprint_digest: str = ""
+    replaces: bool = False
 
     @property
     def slices_by(self) -> str:

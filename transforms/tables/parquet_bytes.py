@@ -26,6 +26,9 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
 
 def without_record(rows: pa.Table) -> pa.Table:
     """The rows of a file with the metadata of its schema that were there before a record was added and it was sealed."""
-    return rows.replace_schema_metadata(
-        {key: value for key, value in (rows.schema.metadata or {}).items() if key not in _OF_THE_FILE}
-    )
+    return rows.replace_schema_metadata(plain(rows.schema).metadata)
+
+
+def plain(schema: pa.Schema) -> pa.Schema:
+    """A schema without what it says of its file: the record and the seal."""
+    return schema.with_metadata({key: value for key, value in (schema.metadata or {}).items() if key not in _OF_THE_FILE})

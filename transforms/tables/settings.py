@@ -8,8 +8,8 @@ from causalprint.schemas.config import Sample, Slicing, Storage
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
-from causalprint.transforms.tables.committed import bundle_ids, read_receipt
-from causalprint.transforms.tables.output import MARK, Output, get, listed, put
+from causalprint.transforms.tables.committed import bundle_ids, some_receipts
+from causalprint.transforms.tables.output import Output, get, put
 from causalprint.transforms.tables.seals import SealError, from_sealed, sealed
 
 
@@ -139,19 +139,10 @@ def lost_slicing(root: str, storage: Storage) -> Slicing | None:
     """
     unread = ""
     for bundle_id in bundle_ids(root, storage):
-        output = Output(root, bundle_id, "", storage)
-        folder = f"{MARK}/bundle={bundle_id}"
-        for name, size in listed(root, folder, storage).items():
-            if size is None or not name.endswith(".parquet"):
-                continue
-            try:
-                receipt = read_receipt(output, f"{folder}/{name}", size)
-            except ValueError as error:
-                unread = str(error)
-                continue
+        for receipt in some_receipts(Output(root, bundle_id, "", storage)):
             if receipt is not None and receipt.slicing is not None:
                 return receipt.slicing
-            unread = f"{folder}/{name} does not tell"
+            unread = f"of a slice by {bundle_id} the receipt " + ("does not tell" if receipt else "cannot be read")
     if unread:
         raise OutputSettingsError(
             f"{root} holds slices and its {OUTPUT_MARK} is lost, so that nothing tells where they were cut ({unread}); put that "

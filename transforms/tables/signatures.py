@@ -2,7 +2,8 @@
 
 A signature is over an in-toto statement (v1), whose subject is the run's manifest with its SHA-256, in a DSSE envelope. The
 manifest names the accounts of its shards by their digests, an account those of its slices, and a slice's receipt those of its
-files: so one signature vouches for every row. A time stamp (RFC 3161) is over the signature.
+files: so one signature vouches for every row. Where slices are in packs, the indexes of these are subjects too. A time stamp
+(RFC 3161) is over the signature.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from causalprint.schemas.config import Storage
 from causalprint.schemas.runs import RunManifest
-from causalprint.transforms.tables.output import get, listed, put
+from causalprint.transforms.tables.output import Output, get, listed, put
+from causalprint.transforms.tables.packs import index_path, pack_ids
 from causalprint.transforms.tables.write_manifest import manifest_path
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Signature(NamedTuple):
         checked: whether a key that was given made it, over the manifest that is there.
         time: that a time stamp states, ISO 8601 in UTC; ``None`` without one.
         time_checked: whether a root that was given vouches for the time.
+        packs: what else was signed: indexes of packs by path, and the SHA-256 of each.
     """
 
     run_id: str
@@ -53,6 +56,7 @@ class Signature(NamedTuple):
     checked: bool = False
     time: str | None = None
     time_checked: bool = False
+    packs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +178,10 @@ def check(root: str, run_id: str, keyid: str, trust: Trust, storage: Storage) ->
     """
     path = _path(run_id, keyid, "intoto.jsonl")
     envelope = _envelope(get(root, path, storage) or b"", f"{root}/{path}")
-    _check_statement(envelope.payload, root, run_id, storage, f"{root}/{path}")
+    packs = _check_statement(envelope.payload, root, run_id, storage, f"{root}/{path}")
     if trust.keys:
         _check_keys(envelope, keyid, trust, f"{root}/{path}")
-    checked = Signature(run_id, keyid, checked=bool(trust.keys))
+    checked = Signature(run_id, keyid, checked=bool(trust.keys), packs=packs)
     stamp = get(root, _path(run_id, keyid, "tsr"), storage)
     if stamp is None:
         return checked
@@ -194,7 +198,8 @@ def _path(run_id: str, keyid: str, kind: str) -> str:
 def _statement(root: str, manifest: RunManifest, storage: Storage) -> bytes:
     """What is signed: the files of the run by their digests, and for whoever reads it what the run came to."""
     run, totals = manifest.run, manifest.totals
-    subjects = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in _subjects(root, run.run_id, storage)]
+    files = (_manifest(root, run.run_id, storage), *_packs(root, run.bundle_id, storage))
+    subjects = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in files]
     predicate = {
         "run_id": run.run_id,
         "finished": manifest.finished,
@@ -209,12 +214,20 @@ def _statement(root: str, manifest: RunManifest, storage: Storage) -> bytes:
     return json.dumps(statement, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _subjects(root: str, run_id: str, storage: Storage) -> Iterator[tuple[str, str]]:
+def _manifest(root: str, run_id: str, storage: Storage) -> tuple[str, str]:
+    """The path of a manifest and its SHA-256."""
     path = manifest_path(run_id)
     data = get(root, path, storage)
     if data is None:
         raise SignatureError(f"{root}/{path} is gone, and with it what the signature is of")
-    yield path, hashlib.sha256(data).hexdigest()
+    return path, hashlib.sha256(data).hexdigest()
+
+
+def _packs(root: str, bundle_id: str, storage: Storage) -> Iterator[tuple[str, str]]:
+    """Paths and SHA-256s of the indexes of a bundle's packs, which hold receipts in place of the marks that accounts tell of."""
+    for pack_id in sorted(pack_ids(output := Output(root, bundle_id, "", storage))):
+        path = index_path(output, pack_id)
+        yield path, hashlib.sha256(output.get(path) or b"").hexdigest()
 
 
 def _envelope(data: bytes, where: str) -> Any:
@@ -229,7 +242,8 @@ def _envelope(data: bytes, where: str) -> Any:
     return envelope
 
 
-def _check_statement(payload: bytes, root: str, run_id: str, storage: Storage, where: str) -> None:
+def _check_statement(payload: bytes, root: str, run_id: str, storage: Storage, where: str) -> tuple[tuple[str, str], ...]:
+    """What it signs beside the manifest."""
     try:
         statement = json.loads(payload)
         kinds = (statement["_type"], statement["predicateType"])
@@ -238,9 +252,10 @@ def _check_statement(payload: bytes, root: str, run_id: str, storage: Storage, w
         raise SignatureError(f"{where} signs no statement: {type(error).__name__}: {error}") from error
     if kinds != (STATEMENT_TYPE, PREDICATE_TYPE):
         raise SignatureError(f"{where} signs a statement of another kind: {', '.join(map(str, kinds))}")
-    for name, sha256 in _subjects(root, run_id, storage):
-        if said.get(name) != sha256:
-            raise SignatureError(f"{where} is of another {name}: it says {said.get(name)}, there its SHA-256 is {sha256}")
+    name, sha256 = _manifest(root, run_id, storage)
+    if said.pop(name, None) != sha256:
+        raise SignatureError(f"{where} is of another {name}: there its SHA-256 is {sha256}")
+    return tuple(sorted(said.items()))
 
 
 def _check_keys(envelope: Any, keyid: str, trust: Trust, where: str) -> None:

@@ -95,7 +95,7 @@ def _repaired(check: Check) -> Iterator[str]:
     """Removes what is wrong, and first whatever claims it, so that a repair that is stopped leaves no claim about nothing."""
     claims = [path for several in check.also.values() for path in several]
     accounts = [path for path in claims if path.startswith("shards/")]
-    wrong = [one.path for one in check.findings.values() if one.kind not in (Kind.MISSING, Kind.UNSIGNED)]
+    wrong = [one.path for one in check.findings.values() if one.kind not in (Kind.MISSING, Kind.UNSIGNED, Kind.STOPPED)]
     there: dict[str, Mapping[str, int | None]] = {}
     for path in dict.fromkeys([*accounts, *claims, *sorted(wrong)]):
         folder, _, name = path.rpartition("/")

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     SURPLUS = "surplus"  # nothing of ours
     UNSIGNED = "unsigned"  # none of the keys that were given vouches for it
     TEMPORARY = "temporary"  # what a killed process left
+    STOPPED = "stopped"  # it counts, and a command that was to replace it was stopped
 
 
 class Finding(NamedTuple):
@@ -65,6 +66,7 @@ class Check:
         findings: by path.
         accounts: digests of those that can be read, by path.
         also: of a damaged file, what must go with it so that it is computed again: accounts first, then marks.
+        packs: the indexes of packs, by path, and the SHA-256 of each.
     """
 
     output: Output
@@ -78,6 +80,7 @@ class Check:
     findings: dict[str, Finding] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
     also: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    packs: dict[str, str] = field(default_factory=dict)
 
     def found(self, path: str, kind: Kind, detail: str, *also: str) -> None:
         """Keeps the first finding about a file."""
@@ -147,8 +150,8 @@ class Check:
             output = Output(root, manifest.run.bundle_id, "", storage)
             there = listed(root, f"shards/bundle={output.bundle_id}", storage)
             for shard in manifest.totals.closed:
-                if f"{shard.shard_id}.parquet" not in there:
-                    account = output.path("shards", shard.shard_id)
+                account = output.path("shards", shard.shard_id)
+                if f"{shard.shard_id}.parquet" not in there and account not in self.accounts:
                     self.found(
                         account, Kind.MISSING, f"run {run_id} closed the account of {shard.uri}; run the same command again"
                     )
@@ -157,6 +160,7 @@ class Check:
         """Signatures of runs; where there are keys those that are sound, and every account must be one that they vouch for."""
         root, storage = self.output.root, self.output.storage
         vouched: set[tuple[str, str]] = set()
+        packs: set[tuple[str, str]] = set()
         unmatched: dict[str, set[str]] = {}
         for run_id, keyids in signatures(root, storage).items():
             for keyid in keyids:
@@ -164,7 +168,8 @@ class Check:
                     yield Signature(run_id, keyid)
                     continue
                 try:
-                    yield check(root, run_id, keyid, trust, storage)
+                    yield (signature := check(root, run_id, keyid, trust, storage))
+                    packs |= {*signature.packs}
                     closed = self._closed(run_id)
                     vouched |= closed.accounts
                     unmatched[run_id] = closed.unmatched
@@ -175,9 +180,15 @@ class Check:
             if not paths <= known:  # a later run that was signed may have closed them, too
                 why = f"the accounts of run {run_id} are not, or not all, those that were signed; sign it again"
                 self.found(manifest_path(run_id), Kind.UNSIGNED, why)
-        for path, account in self.accounts.items() if trust.keys else ():
-            if (path, account) not in vouched:
-                self.found(path, Kind.UNSIGNED, "no run that one of these keys signed closed this account as it is")
+        if trust.keys:
+            self._unsigned(vouched, packs)
+
+    def _unsigned(self, accounts: set[tuple[str, str]], packs: set[tuple[str, str]]) -> None:
+        """Finds the accounts and packs that are not among those that were signed."""
+        for path in (path for path, account in self.accounts.items() if (path, account) not in accounts):
+            self.found(path, Kind.UNSIGNED, "no run that one of these keys signed closed this account as it is")
+        for path in (path for path, sha256 in self.packs.items() if (path, sha256) not in packs):
+            self.found(path, Kind.UNSIGNED, "no run was signed by one of these keys since this pack was written; sign again")
 
     def _closed(self, run_id: str) -> _Closed:
         """The accounts that a run closed."""

@@ -16,12 +16,14 @@ from causalprint.schemas.elements import digest
 from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.tables.committed import read_receipt, read_sealed, record_in
-from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.output import EMPTY, Output
+from causalprint.transforms.tables.packs import PREFIX, Packs, is_pack, read_packs
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.verify_output import Check, Kind
+from causalprint.transforms.tables.verify_packs import check_packs
 from causalprint.transforms.tables.write_manifest import account_digest
 
-_OURS = re.compile(r"[0-9a-f]{32}\.parquet")
+_OURS = re.compile(rf"(?:{PREFIX})?[0-9a-f]{{32}}\.parquet|{EMPTY}\.parquet")
 _COUNTED = ("seen", "attributed", "rejected", "forgotten", "resampled", "skipped")
 _STOPPED = "; if a causalprint forget was stopped, the same command finishes it"
 
@@ -36,6 +38,8 @@ class Partition:
         self._sound: dict[str, SliceReceipt] = {}
         self._account_of: dict[str, str] = {}
         """By the id of a slice, the path of the account that has it."""
+        self._sources: dict[str, Packs] = {}
+        """Packs of the bundles whose fingerprints were scored."""
         self._whole: set[str] = set()
         """The paths of accounts that can be read."""
 
@@ -46,13 +50,23 @@ class Partition:
             for table in TABLES
         }
         sizes = {table: {name.removesuffix(".parquet"): size for name, size in found.items()} for table, found in files.items()}
-        marks = sizes[self._output.mark]
+        for table, found in sizes.items():
+            self._empty(table, found.pop(EMPTY, None))
+        held = check_packs(self._check, self._output, sizes)
+        for found in sizes.values():  # what is in packs, and the packs' own files, are looked at
+            for name in [name for name in found if is_pack(name) or name in held.packs.places]:
+                del found[name]
+        marks = dict(sizes[self._output.mark])
         accounts = dict(self._accounts(sizes["shards"]))
+        accounts |= {self._output.path("shards", shard_id): account for shard_id, account in held.accounts.items()}
+        self._check.shards += len(held.accounts)
         self._whole |= accounts.keys()
         self._check.accounts |= {path: account_digest(account) for path, account in accounts.items()}
         for path, account in accounts.items():
             self._account_of |= dict.fromkeys(account.slice_ids, path)
         self._slices(marks, sizes)
+        self._packs(held.receipts)
+        marks |= dict.fromkeys(held.receipts, 0)
         for path, account in accounts.items():
             self._close(path, account, marks)
         self._unclosed()
@@ -62,6 +76,16 @@ class Partition:
                 if slice_id not in self._account_of:
                     path = self._output.path(table, slice_id)
                     self._check.found(path, Kind.ORPHAN, "its slice was not committed; the same audit writes it again")
+
+    def _empty(self, table: str, size: int | None) -> None:
+        """Looks at the file without rows of a table's partition, where there is one."""
+        path = f"{table}/bundle={self._output.bundle_id}/{EMPTY}.parquet"
+        if size is not None and self._check.deep:
+            try:
+                if pq.read_metadata(pa.BufferReader(self._output.get(path) or b"")).num_rows:
+                    self._check.found(path, Kind.DAMAGED, "it has rows, and is there to have none")
+            except (OSError, pa.ArrowException) as error:
+                self._check.found(path, Kind.DAMAGED, str(error))
 
     def _accounts(self, sizes: Mapping[str, int]) -> Iterator[tuple[str, ShardAccount]]:
         self._check.shards += len(sizes)
@@ -99,6 +123,17 @@ class Partition:
             if not {path, *(file.path for file in receipt.files)} & self._check.findings.keys():
                 self._sound[slice_id] = receipt
 
+    def _packs(self, receipts: Mapping[str, SliceReceipt]) -> None:
+        """Looks at the receipts in packs."""
+        self._check.slices += len(receipts)
+        for slice_id, receipt in receipts.items():
+            wrong = self._misplaced(receipt, slice_id) or self._unclosing(receipt)
+            if wrong:
+                self._check.found(self._output.path(self._output.mark, slice_id), Kind.DAMAGED, wrong, *self._claims(slice_id))
+            else:
+                self._check.unverified += not receipt.seal
+                self._sound[slice_id] = receipt
+
     def _receipt(self, slice_id: str, size: int) -> SliceReceipt | str:
         path = self._output.path(self._output.mark, slice_id)
         try:
@@ -107,23 +142,34 @@ class Partition:
                 return "it was listed and is gone"
             if wrong := self._misplaced(receipt, slice_id):
                 return wrong
-            told = (sum(count.images for count in receipt.verdicts), sum(count.images for count in receipt.reasons))
-            if told != (receipt.attributed, receipt.rejected) or sum(told) + receipt.forgotten != receipt.seen:
-                counted = f"{told[0]} attributed, {told[1]} rejected and {receipt.forgotten} forgotten"
-                return f"its account does not close: {receipt.seen} images seen, {counted}"
+            if wrong := self._unclosing(receipt):
+                return wrong
             if self._check.deep:
                 self._read(path, receipt.attributed)
         except (ValueError, pa.ArrowException) as error:
             return str(error)
         return receipt
 
+    @staticmethod
+    def _unclosing(receipt: SliceReceipt) -> str | None:
+        """What is wrong with the counts of a receipt."""
+        told = (sum(count.images for count in receipt.verdicts), sum(count.images for count in receipt.reasons))
+        if told == (receipt.attributed, receipt.rejected) and sum(told) + receipt.forgotten == receipt.seen:
+            return None
+        counted = f"{told[0]} attributed, {told[1]} rejected and {receipt.forgotten} forgotten"
+        return f"its account does not close: {receipt.seen} images seen, {counted}"
+
     def _misplaced(self, receipt: SliceReceipt, slice_id: str) -> str | None:
         """What is wrong with a receipt that is found as that of a slice."""
         output = replace(self._output, scored=receipt.scored.embeddings if receipt.scored else "")
         if receipt.shard.slice_id(output.slices_by, receipt.index) != slice_id:
             return f"it is slice {receipt.index} of {receipt.shard.uri}, {receipt.slice_id}, under another name"
-        if [file.path for file in receipt.files] != [output.path(one, slice_id) for one in output.tables[:-1]]:
+        named = [file.table for file in receipt.files]
+        if [file.path for file in receipt.files] != [output.path(one, slice_id) for one in output.tables[:-1] if one in named]:
             return "it names other files than those of its slice"
+        for table, rows in (("images", receipt.attributed), ("rejects", receipt.rejected)):
+            if rows and table not in named and len(output.tables) > 1:
+                return f"it counts {rows} rows of {table} and names no file of them"
         return self._scored(receipt, receipt.scored) if receipt.scored else None
 
     def _scored(self, receipt: SliceReceipt, scored: Scored) -> str | None:
@@ -132,12 +178,16 @@ class Partition:
             return f"its verdicts are those of {scored.bundle_id}"
         source = replace(self._output, bundle_id=scored.embeddings)
         path = source.path(source.mark, receipt.slice_id)
-        record = read_sealed(source, path)
-        if record is None:
+        if scored.embeddings not in self._sources:
+            self._sources[scored.embeddings] = read_packs(source, sound=True)
+        text = self._sources[scored.embeddings].record(receipt.slice_id)
+        record = read_sealed(source, path) if text is None else None
+        text = record.text if record else text
+        if text is None:
             return (
                 f"the slice that it scores is not committed: {path} is missing; once it is there, run causalprint attribute again"
             )
-        if from_json(SliceReceipt, record.text, path).files != receipt.files:
+        if from_json(SliceReceipt, text, path).files != receipt.files:
             return f"it scores other files than {path} names; run causalprint attribute again{_STOPPED}"
         return None
 
@@ -146,10 +196,10 @@ class Partition:
             return  # they are another partition's, and are looked at there
         claims = self._claims(receipt.slice_id, self._output.path(self._output.mark, receipt.slice_id))
         there = []
+        where = f"of slice {receipt.index} of {receipt.shard.uri}"
         stopped = _STOPPED if receipt.forgotten else ""
-        for table, file in zip(self._output.tables, receipt.files, strict=False):
-            size = sizes[table].get(receipt.slice_id)
-            where = f"of slice {receipt.index} of {receipt.shard.uri}"
+        for file in receipt.files:
+            table, size = file.table, sizes[file.table].get(receipt.slice_id)
             if size is None:
                 self._check.found(file.path, Kind.MISSING, where, *claims)
             elif size != file.size:
@@ -157,6 +207,11 @@ class Partition:
                 self._check.found(file.path, Kind.SIZE, detail, *claims)
             else:
                 there.append((table, file))
+        for table in {*self._output.tables[:-1]} - {file.table for file in receipt.files}:
+            if receipt.slice_id in sizes[table]:
+                self._check.found(
+                    self._output.path(table, receipt.slice_id), Kind.ORPHAN, f"{where}, whose receipt does not name it"
+                )
         if self._check.deep:
             rows = {"images": receipt.attributed, "rejects": receipt.rejected}
             for table, file in there:

@@ -18,13 +18,15 @@ from causalprint.schemas.accounts import Counts, ShardAccount, spread
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
+from causalprint.schemas.packs import PACKS
 from causalprint.schemas.records import to_json
 from causalprint.schemas.runs import Changes, ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version, Work
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.schemas.urls import public, scrubbed
-from causalprint.transforms.tables.output import get, put
+from causalprint.transforms.tables.output import Output, get, put
 from causalprint.transforms.tables.run_shards import write_list
 from causalprint.transforms.tables.seals import from_sealed, sealed
+from causalprint.transforms.tables.write_tables import write_empty
 from causalprint.transforms.tables.write_views import write_views
 
 PACKAGES = ("torch", "diffusers", "pyarrow", "apache-beam", "numpy", "pillow")
@@ -41,7 +43,8 @@ def write_run(accounts: Sequence[ShardAccount], run: Run) -> RunManifest:
 
 
 def write_manifest(totals: Totals, run: Run, changes: Changes) -> RunManifest:
-    """Writes ``OUT/views.sql``, then ``OUT/runs/<run_id>.json``."""
+    """Writes ``OUT/views.sql``, and a file for it where there are no packs, then ``OUT/runs/<run_id>.json``."""
+    write_empty(Output(run.config.output, run.bundle_id, run.bundle_digest, run.config.storage), (PACKS,))
     write_views(run.config.output, run.config.storage, filled=bool(totals.slices and totals.shards))
     manifest = sealed(
         RunManifest(

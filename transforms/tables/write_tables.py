@@ -17,20 +17,25 @@ import pyarrow.parquet as pq
 
 from causalprint.schemas.accounts import RejectCount, SliceReceipt, VerdictCount, WrittenFile, receipt_of
 from causalprint.schemas.elements import AttributedSlice
+from causalprint.schemas.packs import PACKS, SCHEMA
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SEALED_RECORD, file_schema, stored_rows
 from causalprint.transforms.counting import count
-from causalprint.transforms.tables.output import Output, unwritten
+from causalprint.transforms.tables.output import EMPTY, Output, unwritten
 from causalprint.transforms.tables.seals import BLANK, SEAL, read_seal, seal
 
 _log = logging.getLogger(__name__)
 ROW_GROUP = 8192
 """Rows: a whole slice of the default size. Rows are small, but a sidecar may be some kilobytes."""
 
+FALSE_FINDS = 0.01
+"""Share of row groups in which an image is looked for that they do not have."""
+
 _FEW_VALUES = (
     *("shard", "slice_id", "format", "mode", "verdict", "source", "stage", "reason", "candidates.list.element.source"),
     *("origin", "licence"),  # of features
     *("run_id", "inputs", "bundle", "state"),  # of a run's shards
+    "number",  # of packs
     *(f"verdicts.list.element.{name}" for name in ("verdict", "source", "reason")),
     *(f"reasons.list.element.{name}" for name in ("stage", "reason")),
 )
@@ -60,9 +65,9 @@ def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
 def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output) -> SliceReceipt:
     """Writes the files of one slice, that of the output's mark last, with the receipt in its footer; returns the receipt.
 
-    All are written even where they hold no row (then without a row group), so that every table can be opened by its glob. A
-    slice that is written twice gives the same bytes under the same names. Of one whose stored fingerprints were scored it is the
-    mark alone: the receipt names the others.
+    The mark is written even where it holds no row (then without a row group), the others are not: the files of
+    :func:`write_empty` are there for readers. A slice that is written twice gives the same bytes under the same names. Of one
+    whose stored fingerprints were scored it is the mark alone: the receipt names the others.
 
     Args:
         receipt: what the slice came to.
@@ -71,14 +76,26 @@ def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output
     """
     files = list(receipt.files)
     for table in () if output.scored else output.tables[:-1]:
-        data = encode(tables[table])
         path = output.path(table, receipt.slice_id)
+        if not tables[table].num_rows:
+            if output.replaces:
+                output.remove(path)
+            continue
+        data = encode(tables[table])
         output.put(path, data)
         files.append(WrittenFile(path, hashlib.sha256(data).hexdigest(), len(data)))
     receipt = replace(receipt, files=tuple(files), slicing=output.slicing or receipt.slicing)
     mark = encode(tables[output.mark], to_json(receipt))
     output.put(output.path(output.mark, receipt.slice_id), mark)
     return receipt.stored(len(mark), read_seal(mark).digest)
+
+
+def write_empty(output: Output, tables: Iterable[str] = ("images", "embeddings", "rejects")) -> None:
+    """Writes a file without rows to the partition of each table, so that it can be opened by its glob whatever slices come to."""
+    for table in tables:
+        made_by = (output.bundle_id, output.bundle_digest, output.fingerprint_digest)
+        schema = SCHEMA if table == PACKS else file_schema(table, *made_by)
+        output.put(output.path(table, EMPTY), encode(schema.empty_table()))
 
 
 def stored_table(table: str, rows: pa.RecordBatch, output: Output) -> pa.Table:
@@ -96,7 +113,7 @@ def stored_table(table: str, rows: pa.RecordBatch, output: Output) -> pa.Table:
     return pa.table(stored_rows(table, rows).columns, schema=schema)
 
 
-def encode(rows: pa.Table, record: str | None = None) -> bytes:
+def encode(rows: pa.Table, record: str | None = None, row_group: int = ROW_GROUP) -> bytes:
     """One Parquet file: the bytes are a function of the arguments and of the versions of this package and of pyarrow alone.
 
     zstd; dictionaries for columns of few values only; plain encodings, which every reader knows (DuckDB cannot undo a byte-stream
@@ -105,22 +122,29 @@ def encode(rows: pa.Table, record: str | None = None) -> bytes:
     Args:
         rows: with the schema of the file.
         record: goes to the footer below :data:`~causalprint.schemas.tables.SEALED_RECORD`, and the file is sealed.
+        row_group: rows of a row group, at most.
     """
-    return encode_parts([rows], rows.schema, record)
+    return encode_parts([rows], rows.schema, record, max(1, min(rows.num_rows, row_group)))
 
 
-def encode_parts(parts: Iterable[pa.Table], schema: pa.Schema, record: str | None = None) -> bytes:
-    """:func:`encode` of rows that come in parts, each of :data:`ROW_GROUP` rows but the last."""
-    few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in schema.names]
+def encode_parts(parts: Iterable[pa.Table], schema: pa.Schema, record: str | None = None, row_group: int = ROW_GROUP) -> bytes:
+    """:func:`encode` of rows that come in parts, each of ``row_group`` rows but the last."""
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=few_values) as writer:
+    with parquet_writer(sink, schema, row_group) as writer:
         for rows in parts:
             if rows.num_rows:  # else a row group without rows, of which some readers make an error
-                writer.write_table(rows, row_group_size=ROW_GROUP)
+                writer.write_table(rows, row_group_size=row_group)
         if record is not None:
             writer.add_key_value_metadata({SEALED_RECORD: record, SEAL: BLANK})
     data = sink.getvalue()
     return bytes(data) if record is None else seal(memoryview(data))
+
+
+def parquet_writer(sink: pa.NativeFile, schema: pa.Schema, rows: int) -> pq.ParquetWriter:
+    """Writes a file of a table; a Bloom filter for the ``image_id`` of each row group, of so many ``rows`` at most."""
+    few_values = [column for column in _FEW_VALUES if column.partition(".")[0] in schema.names]
+    blooms = {"image_id": {"ndv": rows, "fpp": FALSE_FINDS}} if "image_id" in schema.names else None
+    return pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=few_values, bloom_filter_options=blooms)
 
 
 def write_counted(computed: Any, write: Callable[[Any, Output], SliceReceipt], output: Output) -> SliceReceipt:

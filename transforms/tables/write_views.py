@@ -6,6 +6,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from causalprint.schemas.config import Storage
 from causalprint.schemas.names import well_formed
+from causalprint.schemas.packs import PACKS
 from causalprint.schemas.tables import TABLES
 from causalprint.schemas.urls import public
 from causalprint.schemas.views import script
@@ -40,4 +41,4 @@ def empty_tables(root: str, storage: Storage) -> tuple[str, ...]:
         partitions = (f"{table}/{name}" for name in folder_names(root, table, storage) if name.startswith("bundle="))
         return any(name.endswith(".parquet") for partition in partitions for name in listed(root, partition, storage))
 
-    return tuple(table for table in TABLES if not has_file(table))
+    return tuple(table for table in (*TABLES, PACKS) if not has_file(table))

@@ -186,7 +186,7 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next_which_computes_no_comm
     whole = output_at(tmp_path / "whole")
     with killed_at(-1) as steps:
         everything = audit([SHARD], whole, count=2)
-    assert steps[0] == 3 * (2 * 4 + 1 + 3), "three steps a file: its bytes, its name, its folder"
+    assert steps[0] == 3 * (2 * 4 + 1 + 4), "three steps a file: its bytes, its name, its folder"
     expected = files_below(tmp_path / "whole")
     for step in range(1, steps[0] + 1):
         output = output_at(tmp_path / str(step))

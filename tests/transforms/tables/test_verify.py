@@ -16,6 +16,7 @@ from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables import close_accounts, write_tables
+from causalprint.transforms.tables.output import EMPTY
 from causalprint.transforms.tables.seals import Seal
 from causalprint.transforms.tables.settings import OutputSettingsError, agree, read_settings
 from causalprint.transforms.tables.verify import Verification, needs_audit, verify
@@ -90,8 +91,8 @@ def damage(root: Path, kind: str, path: Path, at: int) -> set[str]:
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Every file of the tables."""
-    yield from sorted(root.glob("*/bundle=*/*.parquet"))
+    """Every file of the tables that has rows."""
+    yield from sorted(path for path in root.glob("*/bundle=*/*.parquet") if path.stem != EMPTY)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -20,7 +20,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from causalprint.schemas.tables import TABLES, file_schema, stored_rows
 from causalprint.transforms.tables.committed import committed, read_sealed
-from causalprint.transforms.tables.write_tables import write_counted, write_slice
+from causalprint.transforms.tables.write_tables import write_counted, write_empty, write_slice
 from tests.outputs import (
     BUNDLE_DIGEST,
     BUNDLE_ID,
@@ -180,6 +180,7 @@ def test_an_account_that_does_not_close_is_never_written(tmp_path: Path) -> None
 @pytest.mark.parametrize(("images", "rejects"), [(9, 5), (9, 0), (0, 5), (0, 0)])
 def test_every_reader_opens_every_table_by_one_glob(tmp_path: Path, images: int, rejects: int) -> None:
     output = output_at(tmp_path)
+    write_empty(output)
     for shard in shards(2):
         write_slice(sample_slice(shard, images=images, rejects=rejects), output)
     audit(list(shards(2)), output, count=1)
