@@ -1,12 +1,13 @@
 """Which development images the bundle that ships learns from, and which are put aside to measure it.
 
-    python benchmarks/choose_images.py IMAGES PICTURES --output OUT [--most 60]
+    python benchmarks/choose_images.py IMAGES PICTURES --output OUT [--most 60] [--any-licence]
 
 IMAGES holds labelled WebDataset tars of photographs and generated images, PICTURES those of ``causalprint lab make-pictures``.
 Writes ``OUT/learn/NAME.tar`` and ``OUT/aside/NAME.tar``, NAME one of ``photographs``, ``generated``, ``graphics``, ``open`` (of
 generators that are not to be named; half of their kins are learned as ``unregistered``) and ``paintings``. An origin of a source
 is on one side only. Learned are photographs and graphics whose licence lets the bundle be used for anything, which the GPL does
-not clearly do; of an origin at most ``--most`` images, drawn by their digests.
+not clearly do; of an origin at most ``--most`` images, drawn by their digests. ``--any-licence`` learns from half of the other
+origins as well, drawn by their names: a bundle for research alone, which shows what the licence costs.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ MOST_GRAPHICS = 24
 """Of an origin, on either side: there are many."""
 
 
-def main(images: Path, pictures: Path, output: Path, most: int) -> None:
+def main(images: Path, pictures: Path, output: Path, most: int, any_licence: bool) -> None:
     """Writes the tars and prints how many images of each source are where."""
     chosen: dict[tuple[str, str], dict[tuple[str, str], list[tuple[str, Row]]]] = defaultdict(lambda: defaultdict(list))
     for tar in (*sorted(images.rglob("*.tar")), *sorted(pictures.glob("*.tar"))):
         for row in rows(tar):
             source, origin = str(row[3]["source"]), str(row[3]["origin"])
-            place = where(source, origin, str(row[3].get("licence", "")), tar)
+            place = where(source, origin, str(row[3].get("licence", "")), tar, any_licence)
             if place:
                 told = {"source": UNREGISTERED, "origin": source} if place == ("learn", "open") else {}
                 kept = (*row[:3], {**row[3], **told})
@@ -78,17 +79,18 @@ def main(images: Path, pictures: Path, output: Path, most: int) -> None:
         print(f"{target}: {len(kept)} images of {len(kinds)} origins: {dict(counts)}")
 
 
-def where(source: str, origin: str, licence: str, tar: Path) -> tuple[str, str] | None:
+def where(source: str, origin: str, licence: str, tar: Path, any_licence: bool) -> tuple[str, str] | None:
     """The side and the tar that an image goes to; ``None`` where it goes nowhere: whole originals, whose crops are there too."""
     if tar.name == "originals.tar":
         return None
     if source == "real-art":
         return "aside", "paintings"
     free = "GPL" not in licence or "CC" in licence
+    drawn = any_licence and bool(int(digest(origin), 16) % 2)
     if source == "graphic":
-        return ("learn" if free else "aside"), "graphics"
+        return ("learn" if free or drawn else "aside"), "graphics"
     if source == "real":
-        return ("learn" if origin in PHOTOGRAPHS or (free and origin in PACKAGES) else "aside"), "photographs"
+        return ("learn" if drawn or origin in PHOTOGRAPHS or (free and origin in PACKAGES) else "aside"), "photographs"
     if "unknown" in tar.parts:
         kin = kin_of(source)
         return ("learn" if kin not in REGISTERED and int(digest(kin), 16) % 2 else "aside"), "open"
@@ -130,5 +132,6 @@ if __name__ == "__main__":
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--most", type=int, default=60)
+    parser.add_argument("--any-licence", action="store_true")
     given = parser.parse_args()
-    main(given.images, given.pictures, given.output, given.most)
+    main(given.images, given.pictures, given.output, given.most, given.any_licence)

@@ -182,12 +182,17 @@ StorageOptions = Annotated[
         parse=storage_of,
     ),
 ]
-Track = Annotated[
+_TRACKS = ("png", "jpeg95", "aligned", "laundered")
+_ENCODINGS = (
+    "Encode every image alike: png keeps the pixels, jpeg95 makes JPEG 95 at 4:4:4, aligned keeps the pixels and compares "
+    "the versions of a content, laundered sends each through a chain of the web (smaller, JPEG, twice)"
+)
+Track = Annotated[str, Option(f"{_ENCODINGS}.", choices=_TRACKS)]
+JudgedTrack = Annotated[
     str,
     Option(
-        "Encode every image alike: png keeps the pixels, jpeg95 makes JPEG 95 at 4:4:4, aligned keeps the pixels and compares "
-        "the versions of a content, laundered sends each through a chain of the web (smaller, JPEG, twice).",
-        choices=("png", "jpeg95", "aligned", "laundered"),
+        f"{_ENCODINGS}, hard keeps the pixels, and of what no generator made graphics, paintings and a tenth of the photographs.",
+        choices=(*_TRACKS, "hard"),
     ),
 ]
 Crop = Annotated[int, Option("Look at the central crop of so many pixels a side; smaller images are left out.", "N", least=16)]

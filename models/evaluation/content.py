@@ -52,6 +52,15 @@ class Content(NamedTuple):
         best: Labels = np.where(np.array(places) >= 0, self.scores[:, places], -np.inf).argmax(axis=1)
         return best
 
+    def take(self, rows: Mask) -> Content:
+        """The same of the images in the mask ``rows`` (N,)."""
+        return Content(self.generated[rows], self.sources, self.scores[rows])
+
+    def hard(self, photographs: Mask) -> Mask:
+        """Of the images in the mask ``photographs`` (N,) the tenth that by what they show look most generated."""
+        hardest: Mask = photographs & (deciles(self.generated, photographs) == DECILES - 1)
+        return hardest
+
 
 def content_of(
     crops: Crops, images: LabelledImages, seed: int, pool: Executor, tell: Callable[[int], None] = lambda _: None

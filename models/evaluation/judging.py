@@ -14,10 +14,12 @@ from causalprint.models.evaluation.perturbations import PERTURBATIONS, Perturbat
 from causalprint.models.evaluation.scoring import (
     Truth,
     aligned,
+    beside_each_kind,
     calibration,
     closed_set,
     measure,
     nearest,
+    of_hard_photographs,
     open_set,
     truth_of,
 )
@@ -85,6 +87,7 @@ def measure_bundle(judged: Judged, track: str, costs: tuple[Robustness, ...], re
     metrics += open_set(truth, verdicts)
     if track == "aligned":
         metrics += aligned(truth, verdicts)
+    metrics += beside_each_kind(truth, verdicts) if track == "hard" else of_hard_photographs(truth, verdicts)
     known = truth.label != STRANGER
     right, best = (verdicts.found == truth.label)[known], (np.arange(len(known)), verdicts.found)
     return BundleEvaluation(

@@ -141,6 +141,7 @@ TRACKS: Mapping[str, Callable[[Pixels], Pixels]] = {
     "jpeg95": lambda pixels: recompress(pixels, 95, CHROMA_WHOLE),
     "aligned": lambda pixels: pixels,
     "laundered": launder,
+    "hard": lambda pixels: pixels,
 }
 """The last encoding that every image gets alike, whatever made it: the pixels that are decoded from it."""
 

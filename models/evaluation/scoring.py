@@ -13,7 +13,7 @@ import numpy.typing as npt
 from causalprint.models.bundles.decision import even_shares
 from causalprint.models.bundles.manifest import ART, GRAPHIC, NOT_GENERATED, REAL, UNREGISTERED, Manifest
 from causalprint.models.evaluation.consistency import contents_solved, decoder_moves, swap_consistency, swap_holds
-from causalprint.models.evaluation.content import DECILES, Content, deciles, within
+from causalprint.models.evaluation.content import Content, deciles, within
 from causalprint.models.evaluation.neighbours import neighbours
 from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.calibration import at_prior
@@ -149,7 +149,6 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
     about_new = f"of origins that the bundle's card does not name: {len(np.unique(label[new]))} sources"
     by_column = "by generated_probability"
     said = (verdicts.verdict == Verdict.KNOWN.value, verdicts.accused, verdicts.generated)
-    hard = real & (deciles(truth.content.generated, real) == DECILES - 1)
     rarely = f"while at most {{:g}} % of {int(real.sum())} photographs are accused"
     return [
         *_and_content(Metric(ACCURACY, known, macro_recall, answers, about), truth, truth.named_by_content),
@@ -169,7 +168,36 @@ def closed_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:
             "of those verdicts; a family counts",
         ),
         *accusations(truth.images.source, *said),
-        *accusations_of("hard photographs", hard, *said, "; the tenth of them that by content alone look most generated"),
+    ]
+
+
+def of_hard_photographs(truth: Truth, verdicts: Verdicts) -> list[Metric]:
+    """What share of the photographs that look most generated is taken for generated."""
+    said = (verdicts.verdict == Verdict.KNOWN.value, verdicts.accused, verdicts.generated)
+    hard = truth.content.hard(truth.label == truth.real)
+    return accusations_of("hard photographs", hard, *said, "; the tenth of them that by content alone look most generated")
+
+
+def beside_each_kind(truth: Truth, verdicts: Verdicts) -> list[Metric]:
+    """All generated images, of known sources and of others, beside each kind of what no generator made, and beside all of it."""
+    found = (truth.generated, verdicts.generated)
+    kinds = {called: truth.images.source == source for source, called in CALLED.items()}
+    count = int((~truth.generated).sum())
+    everything = np.ones(len(truth.label), np.bool_)
+    rarely = f"of known sources and of others, while at most 1 % of all {count} others are accused"
+    return [
+        *(
+            Metric(
+                f"all generated against {called}, AUC",
+                truth.generated | kind,
+                area_under_curve,
+                found,
+                "by generated_probability",
+            )
+            for called, kind in kinds.items()
+            if kind.any()
+        ),
+        Metric("all generated found, TPR at 1 % FPR", everything, partial(tpr_at_fpr, fpr=0.01), found, rarely),
     ]
 
 

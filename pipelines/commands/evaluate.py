@@ -8,7 +8,7 @@ from typing import Annotated
 
 from causalprint.pipelines.commands.command import command
 from causalprint.pipelines.commands.session import Session
-from causalprint.schemas.config import NO_OPTIONS, Device, LabelField, Limit, StorageOptions, Track
+from causalprint.schemas.config import NO_OPTIONS, Device, JudgedTrack, LabelField, Limit, StorageOptions
 from causalprint.schemas.options import Command, Option, Stated, argument, output
 
 
@@ -29,7 +29,7 @@ class EvaluateConfig(Command):
             usual="the one in the package",
         ),
     ] = ()
-    track: Annotated[Track, Stated.ALWAYS] = "png"
+    track: Annotated[JudgedTrack, Stated.ALWAYS] = "png"
     robustness: Annotated[
         bool, Option("Also measure what every perturbation costs: JPEG, WebP, resizing, chains of the web, blur, noise and more.")
     ] = False

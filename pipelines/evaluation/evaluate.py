@@ -40,11 +40,12 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         ConnectionError: a shard cannot be read for now.
     """
     from causalprint.models.bundles.bundle import load_bundle
+    from causalprint.models.bundles.manifest import REAL
     from causalprint.models.evaluation.content import content_of
     from causalprint.models.evaluation.judging import judge_bundle
     from causalprint.models.evaluation.perturbations import PERTURBATIONS, TRACKS
     from causalprint.pipelines.evaluation.output import write_evaluation
-    from causalprint.pipelines.labelled.crops import read_labelled_crops
+    from causalprint.pipelines.labelled.crops import chosen_crops, read_labelled_crops
 
     if find_spec("matplotlib") is None:
         raise EvaluationError("evaluate needs matplotlib: pip install 'causalprint[compare]'")
@@ -71,6 +72,10 @@ def evaluate(config: EvaluateConfig, report: Report = lambda _: None) -> Evaluat
         _check(labelled, bundles, config)
         told = f" of {len(labelled.images):,} images"
         content = content_of(labelled.crops, labelled.images, 0, pool, lambda done: report(f"what they show: {done:,}{told}"))
+        if config.track == "hard":
+            images = labelled.images
+            kept = (images.source != REAL) | content.hard(images.source == REAL)
+            labelled, content = chosen_crops(labelled, kept, Path(folder) / "hard"), content.take(kept)
         judged = [judge_bundle(bundle, labelled, content, config.device, pool, report) for bundle in bundles]
         evaluation = _measure(config, labelled, judged, pool, report)
         report("drawing")

@@ -17,6 +17,7 @@ TRACKS: Mapping[str, str] = {
     "png": "pixels as they were decoded",
     "jpeg95": "every one encoded once more as JPEG, quality 95, 4:4:4",
     "aligned": "pixels as they were decoded; versions of one image share a content",
+    "hard": "pixels as they were decoded; of photographs the tenth alone that by what they show look most generated",
     "laundered": "every one through a chain of the web that is drawn for it: JPEG twice, a smaller copy as JPEG, or a messenger",
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from causalprint.models.labelled import ImageRow, LabelledCrops, LabelledImages
 from causalprint.pipelines.labelled.reader import LabelledImage, LabelledReader, Report, central_crop
-from causalprint.schemas.arrays import Crops, Pixels
+from causalprint.schemas.arrays import Crops, Mask, Pixels
 from causalprint.schemas.config import Storage
 from causalprint.transforms.match_shards import match_shards
 
@@ -60,6 +60,15 @@ def read_labelled_crops(
                 stream.write(pixels.tobytes())
     held = np.array(crops, np.uint8).reshape(-1, crop, crop, 3) if file is None else mapped(file, len(rows), crop)
     return LabelledCrops(LabelledImages.of(rows), held, reader.losses)
+
+
+def chosen_crops(labelled: LabelledCrops, rows: Mask, file: Path) -> LabelledCrops:
+    """The images in the mask ``rows`` (N,), their crops copied to ``file`` one by one: a mask would fetch all into memory."""
+    with file.open("wb") as stream:
+        for row in np.flatnonzero(rows):
+            stream.write(labelled.crops[row].tobytes())
+    crops = mapped(file, int(rows.sum()), labelled.crops.shape[1])
+    return LabelledCrops(labelled.images.take(rows), crops, labelled.losses)
 
 
 def mapped(file: Path, count: int, crop: int) -> Crops:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from causalprint.models.evaluation.duplicates import difference_hashes, join_near_duplicates
@@ -113,11 +114,25 @@ def _row(row: Variant, outcomes: Sequence[Outcome], figures: Figures, ground: Gr
         lens=row.lens,
         figures=tuple(Measured.of(name, getattr(figures, name)) for name in figures._fields if name in SHOWN),
         seeds=tuple(
-            AblationSeed(first + place, finite(accuracy), *map(finite, (one.run.validated, one.invariance, one.independence)))
+            AblationSeed(
+                seed=first + place,
+                accuracy=finite(accuracy),
+                validated=finite(one.run.validated),
+                invariance=finite(one.invariance),
+                independence=finite(one.independence),
+                detection=_detection([one]),
+            )
             for place, (accuracy, one) in enumerate(zip(accuracies, outcomes, strict=True))
         ),
         accuracy=finite(statistics.fmean(accuracies)),
         deviation=finite(statistics.stdev(accuracies)) if len(accuracies) > 1 else None,
         invariance=finite(statistics.fmean(moved)),
         independence=finite(statistics.fmean(shared)),
+        detection=_detection(outcomes),
     )
+
+
+def _detection(outcomes: Sequence[Outcome]) -> tuple[tuple[float | None, float | None], ...]:
+    """Means over the seeds, of each version."""
+    versions = zip(*(one.detection for one in outcomes), strict=True)
+    return tuple((finite(auc), finite(found)) for auc, found in (np.mean(several, axis=0).tolist() for several in versions))

@@ -12,14 +12,14 @@ import torch
 
 from causalprint.models.evaluation.splits import Split
 from causalprint.models.network.reduction import Reduction, learn_reduction
-from causalprint.models.statistics.metrics import macro_recall
+from causalprint.models.statistics.metrics import area_under_curve, macro_recall, tpr_at_fpr
 from causalprint.models.training.examples import Labelled
 from causalprint.models.training.learning import Trained, learn
 from causalprint.models.training.objectives import independence, invariance
 from causalprint.models.training.recipe import Optimiser, Recipe, Use
 from causalprint.models.training.sample import sample_of
 from causalprint.research.comparison.scoring import MethodRun
-from causalprint.schemas.arrays import Mask
+from causalprint.schemas.arrays import Floats, Mask
 
 FULL = "full"
 """Name of the recipe as it is: what every other row is compared with."""
@@ -43,6 +43,18 @@ class Variant(NamedTuple):
     lens: bool = False
 
 
+class Detected(NamedTuple):
+    """How generated images are told from photographs, by the detector's score; NaN where there are none of either.
+
+    Attributes:
+        auc: area under the curve.
+        found: share of generated images above all but 1 % of the photographs.
+    """
+
+    auc: float
+    found: float
+
+
 class Outcome(NamedTuple):
     """One training, on images that it did not learn from.
 
@@ -52,16 +64,23 @@ class Outcome(NamedTuple):
             :func:`~causalprint.models.training.objectives.invariance`; 0 is best, NaN where images have one version.
         independence: what fingerprints share with content and style within a source, HSIC as of
             :func:`~causalprint.models.training.objectives.independence`; 0 is best, 1 the most.
+        detection: by the detector, of images as they are, then of each version that the recipe makes of them.
     """
 
     run: MethodRun
     invariance: float
     independence: float
+    detection: tuple[Detected, ...]
 
 
 def variants(recipe: Recipe) -> tuple[Variant, ...]:
     """The recipe as it is, then every variant that differs from it, each lens alone at the end."""
     changed = [Variant(name, title, change(recipe)) for name, title, change in _CHANGES]
+    several = recipe.lenses if len(recipe.lenses) > 2 else ()  # of two, without one is the other alone
+    changed += [
+        Variant(f"no-{use.lens}/{use.reading}", f"without {use.lens} on the {use.reading}", _without(recipe, use))
+        for use in several
+    ]
     lenses = [
         Variant(f"{use.lens}/{use.reading}", f"{use.lens} on the {use.reading}", replace(recipe, lenses=(use,)), lens=True)
         for use in recipe.lenses
@@ -101,8 +120,8 @@ def try_out(
     shared = reduction.take([recipe.lenses.index(use) for use in variant.lenses]) if reduction is not None and fits else None
     trained = learn(learned.take(known), classes, variant, validation, seed, device, reduction=shared)
     tested = seen.take(split.test)
-    count, versions, width = tested.features.shape
-    fingerprints = trained.fingerprints(tested.features.reshape(count * versions, width)).reshape(count, versions, -1)
+    fingerprints = np.stack([trained.fingerprints(version) for version in tested.features.swapaxes(0, 1)], axis=1)
+    count = len(fingerprints)
     scores = trained.scores(np.ascontiguousarray(fingerprints[:, 0]))
     run = MethodRun(
         rows=np.flatnonzero(split.test),
@@ -112,7 +131,8 @@ def try_out(
         perturbed=np.zeros((0, classes)),
         validated=_validated(trained, seen, split.validation),
     )
-    return Outcome(run, *_decoupling(fingerprints, tested))
+    detected = tuple(_detected(trained.detection(version), tested) for version in fingerprints.swapaxes(0, 1))
+    return Outcome(run, *_decoupling(fingerprints, tested), detected)
 
 
 def shared_reduction(recipe: Recipe, labelled: Labelled, split: Split, seed: int) -> Reduction:
@@ -120,6 +140,10 @@ def shared_reduction(recipe: Recipe, labelled: Labelled, split: Split, seed: int
     features = labelled.features[split.train]
     rows = features.reshape(-1, features.shape[2])
     return learn_reduction(rows, labelled.sizes, *recipe.reduction, seed)
+
+
+def _without(recipe: Recipe, use: Use) -> Recipe:
+    return replace(recipe, lenses=tuple(one for one in recipe.lenses if one != use))
 
 
 def _with(**parts: Any) -> Change:
@@ -211,6 +235,14 @@ def _validated(trained: Trained, labelled: Labelled, validation: Mask) -> float:
         return float("nan")
     scores = trained.scores(trained.fingerprints(labelled.features[validation, 0]))
     return macro_recall(labelled.labels[validation], scores.argmax(axis=1))
+
+
+def _detected(scores: Floats, tested: Labelled) -> Detected:
+    """By the detector's scores (N,); of what no generator made photographs alone count, whose label is 0."""
+    made = np.array(tested.generators)[tested.labels]
+    asked = made | (tested.labels == 0)
+    of_asked = made[asked], scores[asked].astype(np.float64)
+    return Detected(area_under_curve(*of_asked), tpr_at_fpr(*of_asked, fpr=0.01))
 
 
 def _decoupling(fingerprints: npt.NDArray[np.float32], tested: Labelled) -> tuple[float, float]:

@@ -17,6 +17,7 @@ SECTION = "ablation"
 class AblationSeed(NamedTuple):
     """One training: macro accuracy on its test and on its validation, and how far its fingerprints are decoupled on the test.
 
+    Of ``detection`` a pair of images as they are and of each version: area under the curve, and share found at 1 % accused.
     ``None`` where there was nothing to measure it on. See :class:`~causalprint.research.ablation.parts.Outcome`.
     """
 
@@ -25,6 +26,7 @@ class AblationSeed(NamedTuple):
     validated: float | None
     invariance: float | None
     independence: float | None
+    detection: tuple[tuple[float | None, float | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class AblationRow:
         seeds: of each training.
         accuracy: mean of the seeds' accuracies; ``deviation`` their standard deviation, ``None`` for a single one.
         invariance, independence: means of the seeds'; less is better.
+        detection: means of the seeds', of images as they are and of each version that the recipe makes of them; more is better.
     """
 
     name: str
@@ -52,6 +55,7 @@ class AblationRow:
     deviation: float | None
     invariance: float | None
     independence: float | None
+    detection: tuple[tuple[float | None, float | None], ...]
 
     def figure(self, name: str) -> Estimate:
         """The figure of that name."""

@@ -15,7 +15,17 @@ from causalprint.models.bundles.manifest import Origin
 from causalprint.models.evaluation.content import Content
 from causalprint.models.evaluation.judging import audit_track, content_folds
 from causalprint.models.evaluation.perturbations import Perturbation
-from causalprint.models.evaluation.scoring import Truth, aligned, calibration, closed_set, measure, open_set, truth_of
+from causalprint.models.evaluation.scoring import (
+    Truth,
+    aligned,
+    beside_each_kind,
+    calibration,
+    closed_set,
+    measure,
+    of_hard_photographs,
+    open_set,
+    truth_of,
+)
 from causalprint.models.evaluation.scoring_tables import (
     Resampling,
     accusations,
@@ -80,7 +90,13 @@ def test_perfect_verdicts_have_perfect_figures() -> None:
     said.novelty[truth.label == STRANGER] = 2
     found = named(
         measure(
-            [*closed_set(truth, said), *calibration(truth, said, 1.5), *open_set(truth, said), *aligned(truth, said)],
+            [
+                *closed_set(truth, said),
+                *of_hard_photographs(truth, said),
+                *calibration(truth, said, 1.5),
+                *open_set(truth, said),
+                *aligned(truth, said),
+            ],
             truth.images.content,
             *SOME,
         )
@@ -148,9 +164,23 @@ def test_hard_photographs_are_those_whose_content_looks_most_generated() -> None
     hard = photographs[-2:].tolist()  # the tenth of twelve that begins at its quantile
     content = truth.content._replace(generated=np.arange(len(truth.label), dtype=np.float64))
     said = verdicts_of([int(place in hard) for place in range(len(truth.label))])
-    found = named(measure(closed_set(truth._replace(content=content), said), truth.images.content, *SOME))
+    found = named(measure(of_hard_photographs(truth._replace(content=content), said), truth.images.content, *SOME))
     assert found["hard photographs named"] == 1
-    assert found["photographs named"] == pytest.approx(len(hard) / EACH, abs=1e-6)
+    assert found["hard photographs accused"] == 0
+
+
+def test_generated_images_stand_beside_each_kind_of_what_no_generator_made() -> None:
+    truth = a_truth()
+    graphic = truth.images.source == "beta"
+    source, generated = np.where(graphic, "graphic", truth.images.source), truth.generated & ~graphic
+    drawn = truth._replace(images=replace(truth.images, source=source), generated=generated)
+    said = verdicts_of([0] * len(source))._replace(generated=np.where(graphic, 1.0, 0.1 + 0.8 * generated))
+    found = named(measure(beside_each_kind(drawn, said), truth.images.content, *SOME))
+    assert found == {
+        "all generated against photographs, AUC": 1,
+        "all generated against graphics, AUC": 0,
+        "all generated found, TPR at 1 % FPR": 0,
+    }
 
 
 def test_reliability_bins_hold_all_images() -> None:

@@ -163,14 +163,15 @@ def test_the_same_command_writes_the_same_files_and_another_track_its_own_sectio
     assert "figures/evaluate-aligned-confusion.png" in before
     evaluate(replace(config, threads=2))
     assert files_below(output) == before
-    arguments = ("--bundle", tiny, "-o", output, "--track", "jpeg95", "--seeds", 1, "--limit", 5)
+    arguments = ("--bundle", tiny, "-o", output, "--track", "hard", "--seeds", 1, "--limit", 5)
     answer = command(capsys, "evaluate", images, *arguments)
-    assert (answer.code, answer.found["track"]) == (0, "jpeg95")
-    assert sum(each["images"] for each in answer.found["images"]) == 5
+    assert (answer.code, answer.found["track"]) == (0, "hard")
+    assert [each["source"] for each in answer.found["images"]] == ["alpha", "alpha", "real", "stranger"]  # of two photographs one
+    assert sum(each["images"] for each in answer.found["images"]) == 4
     assert from_json(Evaluation, (output / "evaluation.json").read_bytes()) == from_json(Evaluation, json.dumps(answer.found))
     document = (output / "RESULTS.md").read_text()
     assert read_section(document, "evaluate-aligned") == read_section(before["RESULTS.md"].decode(), "evaluate-aligned")
-    assert "--track jpeg95 --seeds 1 --limit 5" in read_section(document, "evaluate-jpeg95")
+    assert "--track hard --seeds 1 --limit 5" in read_section(document, "evaluate-hard")
 
 
 def test_perturbations_are_measured_by_name(tmp_path: Path, images: str, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,6 +68,8 @@ def test_every_row_is_tested_on_origins_that_were_not_learned_from(ablated: Path
         assert row.accuracy == pytest.approx(sum(one.accuracy or 0 for one in row.seeds) / 2, abs=1e-4)
         assert row.invariance is not None
         assert row.independence is not None
+        assert len(row.detection) == 2  # as they are, and in one version
+        assert all(0 <= share <= 1 for pair in row.detection for share in pair if share is not None)
     assert found.rows[0].figure("over_recipe") == (0, 0, 0)
     best = next(row for row in found.rows if row.name == found.best_lens)
     of_full, of_best = (row.figure("accuracy").value for row in (found.rows[0], best))
@@ -147,4 +149,4 @@ def test_the_verdict_says_whether_fusion_beats_its_best_lens(gained: tuple[float
 
 def a_row(name: str, figures: Mapping[str, tuple[float, float, float]]) -> AblationRow:
     given = tuple(Measured(key, *values) for key, values in figures.items())
-    return AblationRow(name, name, name != "full", given, (), None, None, None, None)
+    return AblationRow(name, name, name != "full", given, (), None, None, None, None, ())

@@ -61,17 +61,28 @@ def test_a_row_without_a_part_has_that_part_alone_taken_out() -> None:
     assert row(OURS, "from-scratch").optimiser.epochs > OURS.optimiser.epochs
 
 
+def test_of_three_lenses_each_has_a_row_without_it() -> None:
+    recipe = load_recipe("default")
+    names = [f"no-{use.lens}/{use.reading}" for use in recipe.lenses]
+    without = [one.recipe for one in variants(recipe) if one.name in names]
+    assert [set(recipe.lenses) - set(one.lenses) for one in without] == [{use} for use in recipe.lenses]
+    assert not any("without rgb" in one.title for one in variants(OURS))  # of two it is a row already, the other alone
+
+
 def test_a_lens_that_tells_sources_is_told_from_one_that_does_not() -> None:
     labelled = another_content_each(a_world(gap=8))
     split = a_split(labelled)
-    accuracies = []
+    accuracies, detected = [], []
     for name in ("rgb/residual", "dct/image"):
-        run = try_out(row(OURS, name), OURS, labelled, CLASSES, split, 0).run
+        run, _, _, detection = try_out(row(OURS, name), OURS, labelled, CLASSES, split, 0)
+        detected.append([one.auc for one in detection])
         assert np.array_equal(run.rows, np.flatnonzero(split.test))
         accuracies.append(float(np.mean(run.scores.argmax(axis=1) == labelled.labels[run.rows])))
     assert SIZES[0] == 20, "the axes that tell sources are all of the first lens"
     assert accuracies[0] > 0.8
     assert accuracies[1] < 0.6
+    assert min(detected[0]) > 0.9  # as they are, and in the other version
+    assert max(detected[1]) < 0.7
 
 
 def test_decoupling_is_measured_in_all_views_whatever_was_learned_from() -> None:
