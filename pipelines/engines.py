@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from causalprint.pipelines.engine_worker import COMMAND, INSTALLED, installed
-from causalprint.pipelines.jobs import LOOK_SECONDS, cancel_job, job_name
+from causalprint.pipelines.jobs import LOOK_SECONDS, cancel_job, job_name, jobs
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -78,9 +78,9 @@ def flink(options: PipelineOptions) -> PipelineRunner:
             given.parallelism = found.slots
         if not endpoint:
             _choose_job_server(given, found.version)
-    from causalprint.pipelines.engine_runners import OnFlink
+    from causalprint.transforms.engine_runners import OnFlink
 
-    return OnFlink()
+    return OnFlink(jobs.serve)
 
 
 def spark(options: PipelineOptions) -> PipelineRunner:
@@ -101,9 +101,9 @@ def spark(options: PipelineOptions) -> PipelineRunner:
             )
         _need_java("--spark_master_url")
         reach(given.spark_master_url, "a Spark master", "--spark_master_url=spark://HOST:7077")
-    from causalprint.pipelines.engine_runners import OnSpark
+    from causalprint.transforms.engine_runners import OnSpark
 
-    return OnSpark()
+    return OnSpark(jobs.serve)
 
 
 def flink_notes(options: PipelineOptions) -> Iterator[str]:
@@ -200,9 +200,9 @@ def cancel_on_flink(options: PipelineOptions, result: PipelineResult) -> None:
         raise RunnerError("with --flink_master=HOST:PORT beside --job_endpoint, the next one is cancelled from here")
     begun = time.monotonic()
     while True:
-        jobs = [job for job in _told(master, "jobs/overview")["jobs"] if job["name"] == job_name(result)]
-        running = [job for job in jobs if job["state"] not in ENDED]
-        if not running and (jobs or time.monotonic() - begun > BEGIN_SECONDS):
+        same = [job for job in _told(master, "jobs/overview")["jobs"] if job["name"] == job_name(result)]
+        running = [job for job in same if job["state"] not in ENDED]
+        if not running and (same or time.monotonic() - begun > BEGIN_SECONDS):
             return
         for job in running:
             if job["state"] != "CANCELLING":
