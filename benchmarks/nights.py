@@ -43,6 +43,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, _store(given.store, folder) as (root, storage):
         fs, path = filesystem(root, storage)
+        fs.makedirs(f"{path}/in", exist_ok=True)
         for name, data in _shards(given.shards):
             fs.pipe_file(f"{path}/in/{name}", data)
         environment = {**os.environ, "CAUSALPRINT_STORAGE_OPTIONS": storage.options}

@@ -120,7 +120,7 @@ def storage_of(given: object) -> Storage:
     Raises:
         ValueError: it is none of these. The message does not show it.
     """
-    if given in (NO_OPTIONS, "{}") and (variable := os.environ.get(STORAGE_VARIABLE)):
+    if given in (NO_OPTIONS, "{}") and (variable := os.environ.get(STORAGE_VARIABLE) or "{}") != "{}":
         try:
             return storage_of(variable)
         except ValueError as error:

@@ -116,6 +116,9 @@ def test_storage_options_come_from_a_file_or_the_environment(tmp_path: Path, mon
     monkeypatch.setenv("CAUSALPRINT_STORAGE_OPTIONS", SECRET)
     assert made(("assam",), "tea").storage == Storage(SECRET)
     assert "S3CR3T" not in repr(made(("assam",), "tea"))
+    for nothing in ("", "{}"):
+        monkeypatch.setenv("CAUSALPRINT_STORAGE_OPTIONS", nothing)
+        assert made(("assam",), "tea").storage == Storage()
 
 
 def test_the_command_that_repeats_a_run_has_no_signatures() -> None:
