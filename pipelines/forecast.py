@@ -113,6 +113,8 @@ def forecast(planned: Plan) -> Forecast:
     an_image = speed.seconds / max(1, speed.images)
     per_slice = [_slices(shard, size.images, planned.slicing) for shard, size in zip(to_do, sizes, strict=True)]
     files, size = _written(speed.attributed, images, sum(per_slice), len(to_do), output)
+    if len(to_do) == len(planned.shards):
+        files += len(output.tables)  # those without rows, which each table of a new output has
     seconds = speed.start_seconds + images * an_image
     return Forecast(
         output=config.output,

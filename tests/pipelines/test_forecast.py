@@ -40,7 +40,7 @@ def test_it_writes_nothing_and_the_audit_comes_to_what_it_said(crawl: Path, tmp_
     audited = command(capsys, "audit", crawl, "-o", out, "--bundle", tiny, "--slice-images", 50).found
     assert found["images"] == pytest.approx(audited["seen"], rel=0.1)
     written = files_of(out)
-    assert found["files"] == pytest.approx(len(written), rel=0.15)
+    assert found["files"] == pytest.approx(len(written), rel=0.25)
     assert found["output_bytes"] == pytest.approx(sum(path.stat().st_size for path in written), rel=0.25)
     again = foretell(capsys, crawl, out, tiny)
     assert (again["kept"], again["images"], again["files"], again["output_bytes"]) == (2, 0, 0, 0)
