@@ -133,7 +133,7 @@ class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[Featu
 
     Attributes:
         extraction: what is computed.
-        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
+        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when a worker begins, before any image is read.
         threads: in which a worker decodes and computes; ``None`` takes every core.
     """
 
@@ -143,7 +143,7 @@ class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[Featu
 
     @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FeatureSlice]:
-        return slices | beam.ParDo(MapSlices(self.load))
+        return slices | beam.ParDo(MapSlices(self.load, partial(pick_device, self.device)))
 
     def load(self) -> Callable[[ImageSlice], FeatureSlice]:
         """What a worker computes with: the residual and the lenses on their device, and a pool."""

@@ -20,7 +20,7 @@ from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.models.features import candidates, chosen
+from causalprint.models.features import candidates, chosen, pick_device
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.claims import Claims
@@ -131,7 +131,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
     Attributes:
         bundle: directory; ``None`` for the bundle inside the package.
         residual: in place of the bundle's own.
-        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when the model loads, before any image is read.
+        device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when a worker begins, before any image is read.
         batch_size: images under way at any time.
         threads: in which a worker decodes and computes; ``None`` takes every core.
         anchors: certificates by which C2PA manifests are valid, PEM.
@@ -146,7 +146,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
 
     @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FingerprintedSlice]:
-        return slices | beam.ParDo(MapSlices(self.load))
+        return slices | beam.ParDo(MapSlices(self.load, partial(pick_device, self.device)))
 
     def load(self) -> Callable[[ImageSlice], FingerprintedSlice]:
         """What a worker computes with: the bundle on its device, a pool, and processes that decode."""

@@ -1,4 +1,4 @@
-"""Slices through a model: loaded once a process, before anything else, and never again."""
+"""Slices through a model: loaded once a process, and not where there are none."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ def test_a_process_loads_one_model_however_many_threads_and_slices_there_are(bea
         slices = root | beam.Create([ImageSlice(str(index), SHARD, index, ()) for index in range(8)], reshuffle=False)
         assert_that(slices | beam.Reshuffle() | beam.ParDo(MapSlices(load)), check)
     assert len(LOADED) == 1
+
+
+def test_where_there_is_no_slice_nothing_is_loaded() -> None:
+    LOADED.clear()
+    options = pipeline_options("direct", ())
+    with beam.Pipeline(runner=RUNNERS["direct"].create(options), options=options) as root:
+        _ = root | beam.Create([], reshuffle=False) | beam.ParDo(MapSlices(load))
+    assert LOADED == []
