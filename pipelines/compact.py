@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from causalprint.schemas.config import Storage
     from causalprint.transforms.tables.output import Output
 
-THREADS = 8
-"""Files that are read at once: on an object store most of the time is waiting."""
-
 
 class Compacted(NamedTuple):
     """What became of one bundle's files.
@@ -59,6 +56,7 @@ def compact(config: CompactConfig, report: Callable[[str], None] = lambda _: Non
     from causalprint.schemas.tables import SCHEMA_VERSION
     from causalprint.transforms.tables.committed import bundle_ids
     from causalprint.transforms.tables.compact import CompactError, compact_partition, tidy
+    from causalprint.transforms.tables.packs import THREADS
     from causalprint.transforms.tables.settings import read_settings
     from causalprint.transforms.tables.signatures import signatures
 

@@ -102,7 +102,7 @@ def forecast(planned: Plan) -> Forecast:
         ImportError, ValueError, OSError: what the audit would raise before its first image.
     """
     config, output = planned.config, planned.output
-    to_do = _to_do(planned.shards, output, config.retry_rejects)
+    to_do = _to_do(planned)
     asked = random.Random(0).sample(to_do, min(len(to_do), SAMPLED_SHARDS))  # noqa: S311 - no secret
     heads = [_head(shard, output, config.storage, ceil(SAMPLED_IMAGES / len(asked))) for shard in asked]
     sizes = _sizes(to_do, dict(zip((shard.uri for shard in asked), map(_size, heads), strict=True)))
@@ -163,15 +163,20 @@ def show(found: Forecast, out: Console) -> None:
     )
 
 
-def _to_do(shards: Sequence[Shard], output: Output, retry: str | None) -> list[Shard]:
-    """The shards that an audit would read."""
+def _to_do(planned: Plan) -> list[Shard]:
+    """The shards that an audit would read: those that neither the list of the run before nor an account tells to be done."""
     from causalprint.transforms.tables.committed import closed
+    from causalprint.transforms.tables.known import known_accounts
+    from causalprint.transforms.tables.run_shards import inputs_of
     from causalprint.transforms.tables.stored import Stored
 
-    stored = Stored(output, retry)
+    output = planned.output
+    stored = Stored(output, planned.config.retry_rejects)
+    known = {one.shard_id for one in known_accounts(planned.shards, inputs_of(planned.run), output, stored)}
+    left = [shard for shard in planned.shards if shard.shard_id(output.bundle_id) not in known]
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        done = pool.map(lambda shard: closed(output, shard, stored) is not None, shards)
-        return [shard for shard, is_done in zip(shards, done, strict=True) if not is_done]
+        done = pool.map(lambda shard: closed(output, shard, stored) is not None, left)
+        return [shard for shard, is_done in zip(left, done, strict=True) if not is_done]
 
 
 def _head(shard: Shard, output: Output, storage: Storage, images: int) -> ImageSlice:

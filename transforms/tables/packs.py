@@ -30,7 +30,7 @@ PREFIX = "pack-"
 RECORDS = 256
 """Records of an index that are decoded together."""
 THREADS = 8
-"""Indexes that are read at once."""
+"""Files that are read at once: on an object store most of the time is waiting."""
 
 
 class PackError(ValueError):

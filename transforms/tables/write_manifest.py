@@ -135,9 +135,9 @@ def without_secrets(config: AuditConfig | AttributeConfig) -> AuditConfig | Attr
 class WriteManifest(beam.PTransform[PCollection[ShardAccount], PCollection[RunManifest]]):
     """One list of shards and one manifest for all accounts, also where there is none.
 
-    It waits for every account, and accounts come once they are written: the manifest is the run's last file, the list the one
-    before it. Both are made in one worker, which takes the accounts one by one: an engine that starts workers anew for each group
-    of stages has one less to start them for than where sums are made apart.
+    It waits for every account, and accounts come once they are written: the manifest is the pipeline's last file, the list
+    the one before it. Both are made in one worker, which takes the accounts one by one: an engine that starts workers anew
+    for each group of stages has one less to start them for than where sums are made apart.
 
     Attributes:
         run: what is known since the start.
