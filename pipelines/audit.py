@@ -158,7 +158,7 @@ def execute(planned: Plan) -> RunManifest:
     """Runs the plan to its end.
 
     Raises:
-        AuditError: the runner ended without writing the manifest.
+        AuditError: the runner ended without writing the manifest, or lost shards on the way.
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
     from causalprint.transforms.deal_shards import Planned
@@ -169,9 +169,15 @@ def execute(planned: Plan) -> RunManifest:
     free(planned.output, planned.config.retry_rejects)
     shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
     try:
-        return run_to_manifest(planned.run, lambda root: build(root, planned, shards))
+        manifest = run_to_manifest(planned.run, lambda root: build(root, planned, shards))
     finally:
         shards.remove(planned.output)
+    if manifest.totals.shards != len(planned.shards):
+        raise AuditError(
+            f"the runner {planned.config.runner} was given {len(planned.shards):,} shards and accounted for "
+            f"{manifest.totals.shards:,}; run the same command again, which finds what is written"
+        )
+    return manifest
 
 
 def write_template(planned: Plan) -> None:

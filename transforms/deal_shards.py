@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from apache_beam.pvalue import TaggedOutput
 
+from causalprint.schemas.accounts import ShardAccount
 from causalprint.schemas.elements import Portion, Shard, Version
 from causalprint.schemas.records import from_json, to_json
 from causalprint.transforms.tables.known import known_accounts
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.skip_committed import kept
+from causalprint.transforms.tables.skip_committed import kept, skip_shard
 from causalprint.transforms.tables.stored import Stored
 
 DEALT = 4
@@ -80,6 +81,9 @@ def deal(
 ) -> Iterator[Portion | TaggedOutput]:
     """All shards of a run: as portions; those that the run before closed as accounts, under the tag ``DONE``, and counted.
 
+    Whether a shard of one portion is to be read is decided where it would be. Of a shard of several, that is decided here:
+    workers see the output at different times, and one that found it whole would leave out its portion for the others.
+
     Args:
         planned: the shards.
         output: where the file of their list is, and what earlier runs wrote.
@@ -91,7 +95,15 @@ def deal(
     for account in known_accounts(tuple(left.values()), inputs, output, stored):
         del left[account.shard_id]
         yield kept(account)
-    yield from portions(tuple(left.values()), workers)
+    accounts: dict[Shard, ShardAccount | None] = {}
+    for portion in portions(tuple(left.values()), workers):
+        shard = portion.shard
+        if portion.parts > 1 and shard not in accounts:
+            accounts[shard] = skip_shard(shard, output, stored)
+            if account := accounts[shard]:
+                yield kept(account)
+        if accounts.get(shard) is None:
+            yield portion
 
 
 def portions(shards: Sequence[Shard], workers: int = 1) -> list[Portion]:

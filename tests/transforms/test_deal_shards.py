@@ -10,6 +10,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,10 +19,12 @@ from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import Portion, Version
 from causalprint.transforms.deal_shards import CARRIED, DEALT, PlanError, Planned, deal, portions
 from causalprint.transforms.process_shards import ProcessShards
+from causalprint.transforms.tables.ledger import Ledger
+from causalprint.transforms.tables.skip_committed import pass_shard, skip_slice
 from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.verify import verify
 from causalprint.transforms.tables.write_tables import write_slice
-from tests.outputs import output_at, two_nights
+from tests.outputs import output_at, slices_of, two_nights
 from tests.outputs import shards as sample_shards
 from tests.samples import sample_shard
 
@@ -65,6 +68,27 @@ def test_however_many_shards_there_are_the_description_of_the_pipeline_stays_sma
     assert not (tmp_path / planned.path).exists()
     with pytest.raises(PlanError, match="run the same command again"):
         planned.shards(output)
+
+
+@pytest.mark.parametrize("before", ["", "0", "0246", "1357", "01234567"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_each_slice_counts_once_whenever_a_worker_looks_at_the_output(tmp_path: Path, before: str, first: int) -> None:
+    shard, output = sample_shard(), output_at(tmp_path)
+    slices = slices_of(shard, 8)
+    for index in before:
+        write_slice(slices[int(index)], output)
+    dealt = list(deal(Planned((shard,)), output, Stored(output), workers=2))
+    accounts = [each.value for each in dealt if isinstance(each, TaggedOutput)]
+    ledger = Ledger(shard)
+    for portion in sorted((each for each in dealt if isinstance(each, Portion)), key=lambda each: each.part != first):
+        stored = Stored(output)  # the next worker begins when the one before is done
+        assert list(pass_shard(portion, output, stored)) == [portion]
+        for mine in slices:
+            if portion.has(mine.fingerprinted.source.index):
+                for receipt in list(skip_slice(mine.fingerprinted.source, output, stored)) or [write_slice(mine, output)]:
+                    ledger = ledger.add(receipt)
+    accounts += [ledger.close(output.bundle_id)] if ledger.present else []
+    assert [(account.complete, account.slices, account.seen) for account in accounts] == [(True, 8, 8 * 7)]
 
 
 def test_what_a_killed_launcher_leaves_of_the_list_is_found(tmp_path: Path) -> None:

@@ -62,12 +62,12 @@ def skip_slice(source: ImageSlice, output: Output, stored: Stored | None = None)
 
 
 def pass_shard(portion: Portion, output: Output, stored: Stored | None = None) -> Iterator[Portion | TaggedOutput]:
-    """The portion where its shard is to be read, else the account under the tag :data:`DONE`, once; counts what is kept."""
-    account = skip_shard(portion.shard, output, stored)
-    if account is None:
-        yield portion
-    elif portion.part == 0:
-        yield kept(account)
+    """The portion where its shard is to be read, else the account under the tag :data:`DONE`; counts what is kept.
+
+    One of several portions of a shard is to be read, for it was dealt out; see :func:`~causalprint.transforms.deal_shards.deal`.
+    """
+    account = skip_shard(portion.shard, output, stored) if portion.parts == 1 else None
+    yield portion if account is None else kept(account)
 
 
 def kept(account: ShardAccount) -> TaggedOutput:
