@@ -214,7 +214,7 @@ def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options,
         Raises:
             ValueError: the bundle, residual, device, input or the output's settings do not allow the audit.
             RunnerError: the runner or its options cannot be used.
-            AuditError: the runner ended without writing the manifest.
+            AuditError: the runner ended without writing the manifest, or lost shards on the way.
             OSError: something cannot be read or written.
         """
         return execute(plan(configure(*args, **options)))
