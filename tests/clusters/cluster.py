@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ FLINK_MASTER, JOB_ENDPOINT = "CAUSALPRINT_FLINK_MASTER", "CAUSALPRINT_JOB_ENDPOI
 """Environment variables with the addresses of another cluster, whose machines share this one's disk."""
 SHARDS, SLICES, IMAGES_A_SLICE = 4, 48, 2
 OPTIONS = ["--bundle", "tiny", "--slice-images", str(IMAGES_A_SLICE)]
+OPENED = ("java.lang", "java.lang.invoke", "java.net", "java.nio", "java.time", "java.util", "sun.nio.ch")
+"""Packages of Java that Beam's and Flink's code looks into."""
 PACKAGES = {"flink": "pyflink", "spark": "pyspark"}
 
 
@@ -69,6 +72,26 @@ class Cluster:
     def add_worker(self) -> None:
         """One more, as after a fault."""
         _starter(self.engine, "add", self.folder)
+
+    def job_server_jar(self, folder: Path) -> Path:
+        """A jar that starts Beam's job server for Flink, as the published one does, from what was unpacked for this cluster."""
+        if self.folder is None:
+            pytest.skip("the cluster runs already: there is no job server here to start another of")
+        parts = [
+            self.folder / "common.jar",
+            self.folder / "flink.jar",
+            *(ROOT / ".venv-flink").glob("lib/*/site-packages/**/flink-dist-*.jar"),
+        ]
+        manifest = {
+            "Manifest-Version": "1.0",
+            "Main-Class": "org.apache.beam.runners.flink.FlinkJobServerDriver",
+            "Class-Path": " ".join(part.as_uri() for part in parts),
+            "Add-Opens": " ".join(f"java.base/{package}" for package in OPENED),
+        }
+        lines = "".join(f"{_folded(f'{name}: {value}')}\r\n" for name, value in manifest.items())
+        with zipfile.ZipFile(folder / "job-server.jar", "w") as jar:
+            jar.writestr("META-INF/MANIFEST.MF", lines)
+        return folder / "job-server.jar"
 
     def told(self, path: str) -> dict[str, Any]:
         """What the master tells."""
@@ -168,6 +191,11 @@ def python_workers() -> list[int]:
     return [pid for pid in found if _parent(pid) not in found]
 
 
+def processes_with(word: Path) -> list[int]:
+    """Processes that were started with this word."""
+    return [pid for pid, words in _processes() if str(word).encode() in words]
+
+
 def executors_of(worker: int) -> list[int]:
     """Executors of a worker of Spark."""
     return [
@@ -192,6 +220,11 @@ def suspended(pids: list[int]) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+def _folded(line: str) -> str:
+    """A line of a jar's manifest, which has at most 72 bytes and goes on after a blank."""
+    return "\r\n ".join(line[start : start + 70] for start in range(0, len(line), 70))
 
 
 def _processes() -> Iterator[tuple[int, list[bytes]]]:

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.clusters.cluster import SLICES, Cluster, Launcher, audited_here, committed, kill, python_workers, started, suspended
+from tests.clusters.cluster import (
+    SLICES,
+    Cluster,
+    Launcher,
+    audited_here,
+    committed,
+    kill,
+    processes_with,
+    python_workers,
+    started,
+    suspended,
+)
 from tests.outputs import files_below
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
@@ -56,6 +67,21 @@ def test_a_launcher_that_is_stopped_cancels_its_job_on_flink_and_a_full_cluster_
     told = flink.told("overview")
     assert (told["jobs-running"], told["slots-available"]) == (0, told["slots-total"])
     assert 0 < committed(home) < SLICES
+
+
+def test_with_the_clusters_address_alone_a_job_server_is_started_here_and_ends_with_its_job(flink: Cluster, home: Path) -> None:
+    jar = flink.job_server_jar(home)
+    alone = [word for word in flink.command() if not word.startswith("--job_endpoint")] + [f"--flink_job_server_jar={jar}"]
+    with Launcher(home, alone) as launcher:
+        launcher.wait_until(lambda: committed(home) > 0)
+        assert processes_with(jar) != []
+        assert launcher.stop() == 143, launcher.log
+    assert launcher.log.splitlines()[-1].endswith(" is cancelled on the cluster; the same command resumes")
+    assert processes_with(jar) == []
+    with Launcher(home, alone) as launcher:
+        assert launcher.wait() == 0, launcher.log
+    assert processes_with(jar) == []
+    assert files_below(home / "out") == audited_here(home)
 
 
 def test_what_a_worker_lacks_is_said(flink: Cluster, home: Path) -> None:
