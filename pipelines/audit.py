@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec
 
 from causalprint.pipelines.dataflow import RUNNER, TEMPLATE, resource_hints
-from causalprint.pipelines.execution import run_to_manifest
+from causalprint.pipelines.execution import AuditError, run_to_manifest
 from causalprint.pipelines.runners import RUNNERS, RunnerError, begin_pipeline, pipeline_options, worker_threads, workers
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard

@@ -95,14 +95,14 @@ def deal(
     for account in known_accounts(tuple(left.values()), inputs, output, stored):
         del left[account.shard_id]
         yield kept(account)
-    accounts: dict[Shard, ShardAccount | None] = {}
+    whole: dict[Shard, ShardAccount | None] = {}
     for portion in portions(tuple(left.values()), workers):
         shard = portion.shard
-        if portion.parts > 1 and shard not in accounts:
-            accounts[shard] = skip_shard(shard, output, stored)
-            if account := accounts[shard]:
-                yield kept(account)
-        if accounts.get(shard) is None:
+        if portion.parts > 1 and shard not in whole:
+            found = whole[shard] = skip_shard(shard, output, stored)
+            if found is not None:
+                yield kept(found)
+        if whole.get(shard) is None:
             yield portion
 
 

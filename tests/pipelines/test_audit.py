@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -15,7 +16,8 @@ import torch
 from apache_beam.metrics import MetricsFilter
 
 from causalprint.__main__ import main
-from causalprint.pipelines.audit import build, plan
+from causalprint.pipelines.audit import build, execute, plan
+from causalprint.pipelines.execution import AuditError
 from causalprint.pipelines.progress import watched
 from causalprint.pipelines.runners import RUNNERS, pipeline_options
 from causalprint.schemas.config import AuditConfig, Storage
@@ -64,6 +66,13 @@ def test_every_image_is_accounted_for(crawl: Path, tmp_path: Path, tiny: Path, c
     images = {row["member"]: row for row in rows(out, "images").to_pylist()}
     assert json.loads(images["00000.jpg"]["metadata"])["url"] == "https://example.org/0.jpg"
     assert found["slices"] == found["computed"] == len(list((out / "attributions").glob("*/*.parquet"))) == 5
+
+
+def test_shards_that_a_runner_loses_are_an_error(crawl: Path, tmp_path: Path, tiny: Path) -> None:
+    planned = plan(AuditConfig((f"{crawl}/*.tar",), str(tmp_path / "out"), str(tiny)))
+    # The same shard twice is one when they are dealt out.
+    with pytest.raises(AuditError, match="was given 4 shards and accounted for 2; run the same command again"):
+        execute(replace(planned, shards=(*planned.shards, *planned.shards)))
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
