@@ -44,7 +44,9 @@ class Forecast:
         output, bundle_id, device: as of the run.
         shards, bytes: of the input.
         kept: shards that the output holds already; what follows is of the others.
-        images: to be computed.
+        moved: of these, those that it holds at another address (``--same-as``): they are read, and their rows written, but
+            nothing of them is computed.
+        images: of which rows are to be written.
         counted: whether they were counted and not estimated.
         sampled_images, sampled_shards: from which the rest is estimated.
         seconds_an_image: by the clock, with all ``threads`` at work: decoded, computed and attributed; as measured here, now.
@@ -63,6 +65,7 @@ class Forecast:
     shards: int
     bytes: int
     kept: int
+    moved: int
     images: int
     counted: bool
     sampled_images: int
@@ -102,7 +105,7 @@ def forecast(planned: Plan) -> Forecast:
         ImportError, ValueError, OSError: what the audit would raise before its first image.
     """
     config, output = planned.config, planned.output
-    to_do = _to_do(planned)
+    to_do, moved = _to_do(planned)
     asked = random.Random(0).sample(to_do, min(len(to_do), SAMPLED_SHARDS))  # noqa: S311 - no secret
     heads = [_head(shard, output, config.storage, ceil(SAMPLED_IMAGES / len(asked))) for shard in asked]
     sizes = _sizes(to_do, dict(zip((shard.uri for shard in asked), map(_size, heads), strict=True)))
@@ -115,7 +118,8 @@ def forecast(planned: Plan) -> Forecast:
     files, size = _written(speed.attributed, images, sum(per_slice), len(to_do), output)
     if len(to_do) == len(planned.shards):
         files += len(output.tables)  # those without rows, which each table of a new output has
-    seconds = speed.start_seconds + images * an_image
+    computed = sum(size.images for shard, size in zip(to_do, sizes, strict=True) if shard.uri not in moved)
+    seconds = speed.start_seconds + computed * an_image if computed else 0.0
     return Forecast(
         output=config.output,
         bundle_id=planned.run.bundle_id,
@@ -123,6 +127,7 @@ def forecast(planned: Plan) -> Forecast:
         shards=len(planned.shards),
         bytes=sum(shard.size for shard in planned.shards),
         kept=len(planned.shards) - len(to_do),
+        moved=len(moved),
         images=images,
         counted=all(each.counted for each in sizes),
         sampled_images=speed.images,
@@ -147,6 +152,8 @@ def show(found: Forecast, out: Console) -> None:
     )
     table = new_table("the audit of the others would take", numbers=("forecast",))
     table.add_row("images", f"{about}{found.images:,}")
+    if found.moved:
+        table.add_row("shards that only moved, and are read", f"{found.moved:,}")
     table.add_row(f"seconds an image, {found.threads} threads, {found.device}", f"{found.seconds_an_image:.3f}")
     if found.seconds is not None:
         table.add_row("time on this machine", duration(found.seconds))
@@ -163,8 +170,11 @@ def show(found: Forecast, out: Console) -> None:
     )
 
 
-def _to_do(planned: Plan) -> list[Shard]:
-    """The shards that an audit would read: those that neither the list of the run before nor an account tells to be done."""
+def _to_do(planned: Plan) -> tuple[list[Shard], set[str]]:
+    """The shards that an audit would read: those that neither the list of the run before nor an account tells to be done.
+
+    And the URIs of those of them that are done at an address where they were before.
+    """
     from causalprint.transforms.tables.committed import closed
     from causalprint.transforms.tables.known import known_accounts
     from causalprint.transforms.tables.run_shards import inputs_of
@@ -174,9 +184,16 @@ def _to_do(planned: Plan) -> list[Shard]:
     stored = Stored(output, planned.config.retry_rejects)
     known = {one.shard_id for one in known_accounts(planned.shards, inputs_of(planned.run), output, stored)}
     left = [shard for shard in planned.shards if shard.shard_id(output.bundle_id) not in known]
+
+    def is_done(shard: Shard) -> bool:
+        return closed(output, shard, stored) is not None
+
+    def is_moved(shard: Shard) -> bool:
+        return any(is_done(replace(shard, uri=version.uri, generation=version.generation)) for version in shard.was)
+
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        done = pool.map(lambda shard: closed(output, shard, stored) is not None, left)
-        return [shard for shard, is_done in zip(left, done, strict=True) if not is_done]
+        to_do = [shard for shard, done in zip(left, pool.map(is_done, left), strict=True) if not done]
+        return to_do, {shard.uri for shard, moved in zip(to_do, pool.map(is_moved, to_do), strict=True) if moved}
 
 
 def _head(shard: Shard, output: Output, storage: Storage, images: int) -> ImageSlice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ def test_it_writes_nothing_and_the_audit_comes_to_what_it_said(crawl: Path, tmp_
     night = foretell(capsys, crawl, out, tiny)
     (crawl / "2.tar").unlink()
     assert (night["shards"], night["kept"], night["images"], night["counted"]) == (3, 2, 7, True)
+
+
+def test_what_only_moved_is_read_and_costs_no_computing(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    command(capsys, "audit", crawl / "1.tar", "-o", out, "--bundle", tiny)
+    shutil.copytree(crawl, elsewhere)
+    found = foretell(capsys, elsewhere, out, tiny, "--same-as", f"{crawl}={elsewhere}")
+    assert (found["shards"], found["kept"], found["moved"]) == (2, 0, 1)
+    only = foretell(capsys, elsewhere / "1.tar", out, tiny, "--same-as", f"{crawl}={elsewhere}")
+    assert (only["moved"], only["images"], only["seconds"], only["core_hours"]) == (1, 5, 0, 0)
 
 
 @pytest.mark.parametrize(("options", "images"), [(("--limit", 20), 20), (("--sample", 30), 30)])
