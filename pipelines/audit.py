@@ -134,7 +134,7 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     from causalprint.transforms.process_shards import ProcessShards
     from causalprint.transforms.tables.run_shards import inputs_of
     from causalprint.transforms.tables.write_manifest import WriteManifest
-    from causalprint.transforms.tables.write_tables import write_slice
+    from causalprint.transforms.tables.write_tables import rows_of_slice, write_slice
 
     config = planned.config
     threads = worker_threads(config.threads, config.runner, config.beam_options)
@@ -146,6 +146,7 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
         planned.slicing,
         compute,
         write_slice,
+        None if planned.output.replaces else rows_of_slice,  # what is computed again goes where it is
         config.retry_rejects,
         workers(config.runner, config.beam_options),
         inputs_of(planned.run),

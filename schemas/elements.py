@@ -110,17 +110,27 @@ class Shard:
 
 
 class Portion(NamedTuple):
-    """Every so many slices of a shard: what one worker computes of it.
+    """What one worker computes: every so many slices of a shard, or several small shards, whose slices are committed together.
 
     Attributes:
-        shard: that.
+        shards: those; of a portion of a shard that one alone.
         part: the first of its slices, from 0.
         parts: in how many portions the shard is dealt out: each ``parts``-th slice is of this one.
     """
 
-    shard: Shard
+    shards: tuple[Shard, ...]
     part: int = 0
     parts: int = 1
+
+    @property
+    def bytes(self) -> float:
+        """Bytes of what is computed of it."""
+        return sum(shard.size for shard in self.shards) / self.parts
+
+    @property
+    def together(self) -> str:
+        """Names several shards; empty for one."""
+        return self.shards[0].uri if len(self.shards) > 1 else ""
 
     def has(self, index: int) -> bool:
         """Whether slice ``index`` is of this portion."""
@@ -270,10 +280,12 @@ class ImageSlice(Slice):
     Attributes:
         images: those that were read.
         rejects: those that could not be.
+        together: names the small shards whose slices are committed together with this one; empty where it is committed alone.
     """
 
     images: tuple[EncodedImage, ...] = ()
     rejects: tuple[Reject, ...] = ()
+    together: str = ""
 
     @property
     def seen(self) -> int:

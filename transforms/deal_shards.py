@@ -1,9 +1,9 @@
-"""Shards dealt out to workers: the largest first, and in portions where there are fewer of them than would keep all at work."""
+"""Shards dealt out to workers: the largest first, in portions where that keeps all at work; small ones together."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import NamedTuple
@@ -20,6 +20,14 @@ from causalprint.transforms.tables.stored import Stored
 
 DEALT = 4
 """Portions a worker that shards come to, at least, where one shard has so many slices: the last to end is then soon joined."""
+SMALL = 2 * 1024 * 1024
+"""Bytes of a shard that may be committed with others: files and requests would cost as much as its images."""
+TOGETHER = 512
+"""Shards that are committed together, at most: a worker that is killed loses what it has computed of them."""
+TOGETHER_BYTES = 16 * 1024 * 1024
+"""Bytes of them, at most: some 200 photographs."""
+GROUPS = 16
+"""Groups of small shards, at least, among whatever workers there are: how many is not to change what is written."""
 CARRIED = 2000
 """Shards that a pipeline's own description carries, some 500 bytes each; services take descriptions of 10 MB."""
 
@@ -77,7 +85,13 @@ class Planned:
 
 
 def deal(
-    planned: Planned, output: Output, stored: Stored, workers: int = 1, inputs: str | None = None
+    planned: Planned,
+    output: Output,
+    stored: Stored,
+    workers: int = 1,
+    inputs: str | None = None,
+    *,
+    together: bool = False,
 ) -> Iterator[Portion | TaggedOutput]:
     """All shards of a run: as portions; those that the run before closed as accounts, under the tag ``DONE``, and counted.
 
@@ -90,14 +104,15 @@ def deal(
         stored: what is there.
         workers: among which they are dealt out.
         inputs: what the run was asked to read, where an earlier run may have been asked the same.
+        together: whether small shards are committed together.
     """
     left = {shard.shard_id(output.bundle_id): shard for shard in planned.shards(output)}
     for account in known_accounts(tuple(left.values()), inputs, output, stored):
         del left[account.shard_id]
         yield kept(account)
     whole: dict[Shard, ShardAccount | None] = {}
-    for portion in portions(tuple(left.values()), workers):
-        shard = portion.shard
+    for portion in portions(tuple(left.values()), workers, together=together):
+        shard = portion.shards[0]
         if portion.parts > 1 and shard not in whole:
             found = whole[shard] = skip_shard(shard, output, stored)
             if found is not None:
@@ -106,13 +121,34 @@ def deal(
             yield portion
 
 
-def portions(shards: Sequence[Shard], workers: int = 1) -> list[Portion]:
+def portions(shards: Sequence[Shard], workers: int = 1, *, together: bool = False) -> list[Portion]:
     """The shards in portions of similar size, the largest first.
 
     A shard is in as many portions as its bytes are of all bytes' ``DEALT * workers``-th part, but no more than there are
-    workers: each portion is a reading of the whole shard.
+    workers: each portion is a reading of the whole shard. Small shards may be :func:`grouped`.
     """
     share = max(1, sum(shard.size for shard in shards)) / (DEALT * workers)
-    dealt = [(shard, max(1, min(workers, ceil(shard.size / share)))) for shard in shards]
-    each = (Portion(shard, part, parts) for shard, parts in dealt for part in range(parts))
-    return sorted(each, key=lambda portion: -portion.shard.size / portion.parts)
+    groups = grouped(shards) if together else []
+    taken = {shard for group in groups for shard in group}
+    alone = [(shard, max(1, min(workers, ceil(shard.size / share)))) for shard in shards if shard not in taken]
+    each = [Portion((shard,), part, parts) for shard, parts in alone for part in range(parts)]
+    return sorted((*map(Portion, groups), *each), key=lambda portion: -portion.bytes)
+
+
+def grouped(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
+    """Small shards that are committed together, neighbours by URI: several in each group, and of few shards no group.
+
+    The shards alone decide, so that whatever computes them, and after whatever was stopped, the same files are written.
+    """
+    small = sorted((shard for shard in shards if shard.size <= SMALL), key=lambda shard: shard.uri)
+    most = min(TOGETHER, len(small) // GROUPS)
+    most_bytes = min(TOGETHER_BYTES, sum(shard.size for shard in small) / GROUPS)
+    groups: list[list[Shard]] = []
+    size = 0
+    for shard in small:
+        size += shard.size
+        if not groups or len(groups[-1]) >= most or size > most_bytes:
+            groups.append([])
+            size = shard.size
+        groups[-1].append(shard)
+    return [tuple(group) for group in groups if len(group) > 1]

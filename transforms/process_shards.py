@@ -23,7 +23,7 @@ from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.skip_committed import DONE, TO_DO, Skip, pass_shard, pass_slice
 from causalprint.transforms.tables.tallies import Tell
-from causalprint.transforms.tables.write_tables import write_counted
+from causalprint.transforms.tables.write_together import CLOSED, RECEIPTS, Rows, WriteSlices
 
 
 @dataclass
@@ -36,6 +36,8 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         slicing: where shards are cut.
         compute: slices to what ``write`` takes.
         write: writes one of them; see :func:`~causalprint.transforms.tables.write_tables.write_counted`.
+        rows: what it would write; with it, small shards are committed together, see
+            :mod:`~causalprint.transforms.tables.write_together`.
         retry: a stage; slices of which images were rejected there are computed again.
         workers: among which shards are dealt out.
         inputs: what the run was asked to read, where an earlier run may have been asked the same.
@@ -48,6 +50,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     slicing: Slicing
     compute: beam.PTransform[PCollection[ImageSlice], PCollection[Any]]
     write: Callable[[Any, Output], SliceReceipt]
+    rows: Rows | None = None
     retry: str | None = None
     workers: int = 1
     inputs: str | None = None
@@ -56,7 +59,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     def expand(self, root: PBegin) -> PCollection[ShardAccount]:
         """One account a shard, once it is written."""
         skip = partial(Skip, output=self.output, retry=self.retry, shared=Shared())
-        dealt = partial(deal, workers=self.workers, inputs=self.inputs)
+        dealt = partial(deal, workers=self.workers, inputs=self.inputs, together=self.rows is not None)
         planned = root | "Plan" >> beam.Create([self.planned], reshuffle=False)
         known = planned | "DealShards" >> beam.ParDo(skip(dealt)).with_outputs(DONE, main=TO_DO)
         # Here they go to their workers; from here to the receipts nothing is shuffled, so a slice stays where it is read.
@@ -67,6 +70,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
         slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)
         computed = slices.to_do | "Compute" >> self.compute
-        written = computed | "WriteSlice" >> beam.Map(write_counted, self.write, self.output)
-        closed = (written, slices.done) | "Receipts" >> beam.Flatten() | CloseAccounts(self.output)
-        return (closed, known.done, shards.done) | "Accounts" >> beam.Flatten()
+        write = WriteSlices(self.write, self.rows, self.output)
+        written = computed | "WriteSlice" >> beam.ParDo(write).with_outputs(CLOSED, main=RECEIPTS)
+        closed = (written.receipts, slices.done) | "Receipts" >> beam.Flatten() | CloseAccounts(self.output)
+        return (closed, known.done, shards.done, written.closed) | "Accounts" >> beam.Flatten()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -26,7 +26,7 @@ class _Read(NamedTuple):
 
 @dataclass
 class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice]]):
-    """Reads every shard, or portion of one, as slices; see :func:`~causalprint.transforms.formats.slices.read_slices`.
+    """Reads every shard, or portion, as slices; see :func:`~causalprint.transforms.formats.slices.read_slices`.
 
     While what follows takes a slice, the next one is read: a worker holds two. Of a portion the whole shard is read, for only
     its bytes tell where slices are cut, and its other slices are let go of.
@@ -51,7 +51,7 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
         return pcoll | beam.FlatMap(self._read).with_output_types(ImageSlice)
 
     def _read(self, given: Shard | Portion) -> Iterator[ImageSlice]:
-        slices = self._timed(given if isinstance(given, Portion) else Portion(given))
+        slices = self._timed(given if isinstance(given, Portion) else Portion((given,)))
         with ThreadPoolExecutor(1) as reader:
             coming = reader.submit(next, slices, None)
             while (read := coming.result()) is not None:
@@ -60,15 +60,15 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
                 yield read.images
 
     def _timed(self, portion: Portion) -> Iterator[_Read]:
-        uri = portion.shard.uri
-        began = time.perf_counter()
-        at(f"{uri}: reading its first slice")
         try:
-            for images in read_slices(portion.shard, self.bundle_id, self.slicing, self.storage, self.options):
-                if images.retryable or portion.has(images.index):
-                    at("")
-                    yield _Read(images, time.perf_counter() - began)
-                    began = time.perf_counter()
-                at(f"{uri}: reading what follows its slice {images.index}")
+            for shard in portion.shards:
+                began = time.perf_counter()
+                at(f"{shard.uri}: reading its first slice")
+                for images in read_slices(shard, self.bundle_id, self.slicing, self.storage, self.options):
+                    if images.retryable or portion.has(images.index):
+                        at("")
+                        yield _Read(replace(images, together=portion.together), time.perf_counter() - began)
+                        began = time.perf_counter()
+                    at(f"{shard.uri}: reading what follows its slice {images.index}")
         finally:
             at("")

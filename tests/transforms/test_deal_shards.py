@@ -36,18 +36,18 @@ def test_each_slice_is_in_one_portion_and_none_is_more_than_its_share(sizes: lis
     shards = [replace(sample_shard(number), size=size) for number, size in enumerate(sizes)]
     dealt = portions(shards, workers)
     for shard in shards:
-        mine = [portion for portion in dealt if portion.shard is shard]
+        mine = [portion for portion in dealt if shard in portion.shards]
         assert [sum(portion.has(index) for portion in mine) for index in range(100)] == [1] * 100
         assert len(mine) == workers or shard.size / len(mine) <= sum(sizes) / (DEALT * workers) + 1
-    assert all(one.shard.size / one.parts >= other.shard.size / other.parts for one, other in pairwise(dealt))
+    assert all(one.bytes >= other.bytes for one, other in pairwise(dealt))
 
 
 @given(SIZES)
 def test_one_worker_reads_no_shard_twice(sizes: list[int]) -> None:
     shards = [replace(sample_shard(number), size=size) for number, size in enumerate(sizes)]
-    assert sorted(portions(shards), key=lambda portion: portion.shard.uri) == sorted(
-        map(Portion, shards), key=lambda portion: portion.shard.uri
-    )
+    dealt = portions(shards)
+    assert all(portion.parts == 1 and len(portion.shards) == 1 for portion in dealt)
+    assert sorted(shard.uri for portion in dealt for shard in portion.shards) == sorted(shard.uri for shard in shards)
 
 
 def test_however_many_shards_there_are_the_description_of_the_pipeline_stays_small(tmp_path: Path) -> None:

@@ -22,9 +22,13 @@ from causalprint.transforms.tables.write_tables import encode, stored_table
 def write_account(account: ShardAccount, output: Output) -> ShardAccount:
     """Writes the account's file and returns the account; that of an earlier run, which could not read all, is replaced."""
     record = to_json(replace(account, computed=0))  # who computed it differs between runs; the file must not
-    rows = pa.RecordBatch.from_pylist([shard_row(account)], schema=SHARDS)
-    output.put(output.path("shards", account.shard_id), encode(stored_table("shards", rows, output), record))
+    output.put(output.path("shards", account.shard_id), encode(account_rows(account, output), record))
     return account
+
+
+def account_rows(account: ShardAccount, output: Output) -> pa.Table:
+    """The account as what is written to table ``shards``."""
+    return stored_table("shards", pa.RecordBatch.from_pylist([shard_row(account)], schema=SHARDS), output)
 
 
 def shard_row(account: ShardAccount) -> dict[str, Any]:

@@ -62,12 +62,19 @@ def skip_slice(source: ImageSlice, output: Output, stored: Stored | None = None)
 
 
 def pass_shard(portion: Portion, output: Output, stored: Stored | None = None) -> Iterator[Portion | TaggedOutput]:
-    """The portion where its shard is to be read, else the account under the tag :data:`DONE`; counts what is kept.
+    """What of the portion is to be read, and the accounts of its other shards under the tag :data:`DONE`; counts what is kept.
 
     One of several portions of a shard is to be read, for it was dealt out; see :func:`~causalprint.transforms.deal_shards.deal`.
     """
-    account = skip_shard(portion.shard, output, stored) if portion.parts == 1 else None
-    yield portion if account is None else kept(account)
+    left = []
+    for shard in portion.shards:
+        account = skip_shard(shard, output, stored) if portion.parts == 1 else None
+        if account is None:
+            left.append(shard)
+        else:
+            yield kept(account)
+    if left:
+        yield portion._replace(shards=tuple(left))
 
 
 def kept(account: ShardAccount) -> TaggedOutput:
@@ -77,14 +84,20 @@ def kept(account: ShardAccount) -> TaggedOutput:
 
 
 def pass_slice(source: ImageSlice, output: Output, stored: Stored | None = None) -> Iterator[ImageSlice | TaggedOutput]:
-    """The slice where it is to be computed, else its receipts under the tag :data:`DONE`; counts what is kept."""
+    """The slice where it is to be computed, else its receipts under the tag :data:`DONE`; counts what is kept.
+
+    One that has files of its own, or whose shard has an account of its own, gets these anew and is not committed with others.
+    """
+    stored = stored or Stored(output)
     receipts = list(skip_slice(source, output, stored))
     for receipt in receipts:
         size = receipt.shard.size if receipt.last else 0
         count(kept=receipt.seen, shards=int(receipt.last), shard_bytes=size, kept_bytes=size)
         yield TaggedOutput(DONE, receipt)
     if not receipts:
-        yield source
+        account = stored.account_size(source.shard.shard_id(output.bundle_id))
+        alone = account is not None or any(size is not None for size in stored.sizes(source.slice_id))
+        yield replace(source, together="") if alone else source
 
 
 class Skip(beam.DoFn):

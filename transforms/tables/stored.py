@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -110,12 +110,11 @@ class Stored:
         marks = self._partition(self.output.mark)
         # Where nothing is committed, nobody asks what else is there.
         others = self.output.tables[:-1]
-        return (*(self._partition(table, marks) if marks or self._all_packs.indexes else {} for table in others), marks)
+        return (*(self._partition(table) if marks or self._all_packs.indexes else {} for table in others), marks)
 
     def _sizes_in(self, table: str) -> Mapping[str, int]:
         return dict(zip((*self.output.tables, "shards"), (*self._slices, self._accounts), strict=True)).get(table, {})
 
-    def _partition(self, table: str, only: Iterable[str] | None = None) -> dict[str, int]:
+    def _partition(self, table: str) -> dict[str, int]:
         names = listed(self.output.root, self.output.folder(table), self.output.storage)
-        files = ((name.removesuffix(SUFFIX), size) for name, size in names.items() if name.endswith(SUFFIX) and size is not None)
-        return {name: size for name, size in files if only is None or name in only or is_pack(name) or name == EMPTY}
+        return {name.removesuffix(SUFFIX): size for name, size in names.items() if name.endswith(SUFFIX) and size is not None}

@@ -49,9 +49,14 @@ def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
     Raises:
         ValueError: the slice's account does not close, or a table has other columns than it should.
     """
+    if attributed.source.retryable:
+        return receipt_of(attributed.source)
+    return commit(*rows_of_slice(attributed, output), output)
+
+
+def rows_of_slice(attributed: AttributedSlice, output: Output) -> tuple[SliceReceipt, dict[str, pa.Table]]:
+    """The receipt of one slice of an audit, and the rows of each table; as of :func:`write_slice`."""
     fingerprinted = attributed.fingerprinted
-    if fingerprinted.source.retryable:
-        return receipt_of(fingerprinted.source)
     receipt = _receipt(attributed)
     tables = {
         "images": fingerprinted.images,
@@ -59,7 +64,7 @@ def write_slice(attributed: AttributedSlice, output: Output) -> SliceReceipt:
         "rejects": fingerprinted.rejects,
         "attributions": attributed.attributions,
     }
-    return commit(receipt, {table: stored_table(table, rows, output) for table, rows in tables.items()}, output)
+    return receipt, {table: stored_table(table, rows, output) for table, rows in tables.items()}
 
 
 def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output) -> SliceReceipt:
@@ -74,20 +79,28 @@ def commit(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output
         tables: the rows of each table, the mark's too.
         output: where to.
     """
-    files = list(receipt.files)
-    for table in () if output.scored else output.tables[:-1]:
-        path = output.path(table, receipt.slice_id)
-        if not tables[table].num_rows:
-            if output.replaces:
-                output.remove(path)
-            continue
-        data = encode(tables[table])
+    receipt, files = encoded(receipt, tables, output)
+    for path in _paths(receipt, output).values() if output.replaces else ():
+        if path not in files:
+            output.remove(path)
+    for path, data in files.items():
         output.put(path, data)
-        files.append(WrittenFile(path, hashlib.sha256(data).hexdigest(), len(data)))
-    receipt = replace(receipt, files=tuple(files), slicing=output.slicing or receipt.slicing)
+    return receipt
+
+
+def encoded(receipt: SliceReceipt, tables: Mapping[str, pa.Table], output: Output) -> tuple[SliceReceipt, dict[str, bytes]]:
+    """The receipt of one slice with what its files tell, and these by path, in the order of writing; see :func:`commit`."""
+    files = {path: encode(tables[table]) for table, path in _paths(receipt, output).items() if tables[table].num_rows}
+    written = (WrittenFile(path, hashlib.sha256(data).hexdigest(), len(data)) for path, data in files.items())
+    receipt = replace(receipt, files=(*receipt.files, *written), slicing=output.slicing or receipt.slicing)
     mark = encode(tables[output.mark], to_json(receipt))
-    output.put(output.path(output.mark, receipt.slice_id), mark)
-    return receipt.stored(len(mark), read_seal(mark).digest)
+    files[output.path(output.mark, receipt.slice_id)] = mark
+    return receipt.stored(len(mark), read_seal(mark).digest), files
+
+
+def _paths(receipt: SliceReceipt, output: Output) -> dict[str, str]:
+    """Of the files of a slice beside its mark, by table."""
+    return {table: output.path(table, receipt.slice_id) for table in (() if output.scored else output.tables[:-1])}
 
 
 def write_empty(output: Output, tables: Iterable[str] = ("images", "embeddings", "rejects")) -> None:

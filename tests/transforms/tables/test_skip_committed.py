@@ -227,7 +227,7 @@ def test_the_transforms_pass_on_what_is_to_do_and_stand_in_for_what_is_done(
     done, todo = sample_shard(0), sample_shard(1)
     audit([done], output)
     kept = write_slice(slices_of(todo)[0], output)
-    portions = [Portion(done), Portion(todo), *(Portion(done, part, 2) for part in range(2))]
+    portions = [Portion((done,)), Portion((todo,)), *(Portion((done,), part, 2) for part in range(2))]
     sources = [attributed.fingerprinted.source for attributed in slices_of(todo)]
     progress = tmp_path / "progress"
     progress.mkdir()

@@ -112,7 +112,7 @@ def test_a_run_leaves_one_manifest_that_says_what_was_done(tmp_path: Path) -> No
     audit([done], output, "r0")
     slices = slices_of(sample_shard(1))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        shards = pipeline | "Shards" >> beam.Create([Portion(done)])
+        shards = pipeline | "Shards" >> beam.Create([Portion((done,))])
         skipped = shards | beam.FlatMap(pass_shard, output).with_outputs(DONE, main=TO_DO)
         written = pipeline | "Slices" >> beam.Create(slices) | beam.Map(write_counted, write_slice, output)
         _ = (skipped.done, written | CloseAccounts(output)) | beam.Flatten() | WriteManifest(run)
