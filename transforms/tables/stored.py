@@ -107,10 +107,7 @@ class Stored:
 
     @cached_property
     def _slices(self) -> tuple[dict[str, int], ...]:
-        marks = self._partition(self.output.mark)
-        # Where nothing is committed, nobody asks what else is there.
-        others = self.output.tables[:-1]
-        return (*(self._partition(table) if marks or self._all_packs.indexes else {} for table in others), marks)
+        return tuple(self._partition(table) for table in self.output.tables)
 
     def _sizes_in(self, table: str) -> Mapping[str, int]:
         return dict(zip((*self.output.tables, "shards"), (*self._slices, self._accounts), strict=True)).get(table, {})
