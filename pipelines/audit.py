@@ -133,6 +133,7 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
     from causalprint.transforms.process_shards import ProcessShards
     from causalprint.transforms.tables.run_shards import inputs_of
+    from causalprint.transforms.tables.unpack import begin
     from causalprint.transforms.tables.write_manifest import WriteManifest
     from causalprint.transforms.tables.write_tables import rows_of_slice, write_slice
 
@@ -150,6 +151,7 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
         config.retry_rejects,
         workers(config.runner, config.beam_options),
         inputs_of(planned.run),
+        begin=begin,
         told_as=None if RUNNERS[config.runner].local else planned.run.run_id,
     )
     return root | process.with_resource_hints(**resource_hints(config)) | WriteManifest(planned.run)
@@ -163,11 +165,10 @@ def execute(planned: Plan) -> RunManifest:
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
     from causalprint.transforms.deal_shards import Planned
-    from causalprint.transforms.tables.unpack import free
-    from causalprint.transforms.tables.write_tables import write_empty
+    from causalprint.transforms.tables.unpack import free_to_retry
 
-    write_empty(planned.output)
-    free(planned.output, planned.config.retry_rejects)
+    if planned.config.retry_rejects is not None:
+        free_to_retry(planned.output, planned.config.retry_rejects)
     shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
     try:
         manifest = run_to_manifest(planned.run, lambda root: build(root, planned, shards))

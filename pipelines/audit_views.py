@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -14,7 +16,8 @@ from causalprint.schemas.runs import Change
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.schemas.views import FILES, derived_views, stored_view
 from causalprint.transforms.storage.storage import filesystem
-from causalprint.transforms.tables.committed import run_ids
+from causalprint.transforms.tables.committed import list_path, run_ids
+from causalprint.transforms.tables.run_lists import RunLists
 from causalprint.transforms.tables.settings import read_settings
 
 _NOW = "CREATE TEMP TABLE now AS SELECT seen, verdicts, reasons FROM current_shards"
@@ -58,8 +61,13 @@ def create_views(connection: duckdb.DuckDBPyConnection, output: str, storage: St
 
 def audit_now(output: str, storage: Storage) -> Change:
     """All shards that an audit has now, and how their images divide, as its runs have listed them; no table is opened."""
-    with duckdb.connect() as connection:
-        connection.execute(stored_view(RUN_SHARDS, _base_in(connection, output, storage)).statement)
+    lists = RunLists(output, storage)
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        (Path(folder) / "runs").mkdir()
+        for run_id in lists.telling:
+            if data := lists.data(run_id):
+                (Path(folder) / list_path(run_id)).write_bytes(data)
+        connection.execute(stored_view(RUN_SHARDS, folder).statement)
         connection.execute(next(derived_views()).statement)
         connection.execute(_NOW)
         ((shards, images),) = connection.execute("SELECT count(*), coalesce(sum(seen), 0) FROM now").fetchall()

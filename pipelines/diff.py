@@ -127,5 +127,5 @@ def _run(output: str, asked: str | None, storage: Storage) -> str | None:
     found = [run for run in there if run.startswith(asked)]
     if len(found) != 1:
         which = f"begin {len(found)} runs of" if found else "begins no run of"
-        raise DiffError(f"{asked!r} {which} {output}; it has {', '.join(there[-5:]) or 'none'}")
+        raise DiffError(f"{asked!r} {which} {output}; it has {', '.join([*there][-5:]) or 'none'}")
     return found[0]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import Drawn, SkippedCount, Slice, digest, limit_damage
+from causalprint.schemas.records import SECRET
 
 
 def add_digests(digests: Iterable[str]) -> str:
@@ -229,6 +230,7 @@ class ShardAccount:
             account's file, and ``None`` in outputs of earlier versions.
         scored: digest of the account of the audit that computed the fingerprints, where other verdicts on them are accounted
             for; kept in the footer too.
+        pack: where it is in a pack, the pack's name and a digest of the sizes of its files; no part of what it says.
     """
 
     shard_id: str
@@ -257,6 +259,7 @@ class ShardAccount:
     seal: str | None = None
     scored: str = ""
     moved: int = 0
+    pack: str = field(default="", compare=False, metadata=SECRET)
 
     @property
     def limited(self) -> bool:

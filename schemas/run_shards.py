@@ -27,6 +27,13 @@ PRESENT = (State.NEW, State.KEPT, State.CHANGED)
 """Of shards that the run found."""
 
 
+class Telling(NamedTuple):
+    """A run whose list tells what an audit is, and what it was asked to read; ``None``: it read no shard."""
+
+    run_id: str
+    inputs: str | None
+
+
 class Listed(NamedTuple):
     """What the file says of itself, kept in its footer.
 
@@ -34,11 +41,15 @@ class Listed(NamedTuple):
         run_id: whose it is.
         inputs: digest of what the run was asked to read: runs that agree in it are compared. ``None``: it read no shard.
         previous: the run that it was compared with; ``None``: there was none.
+        telling: the lists that told what the audit was when this one was written, itself included; none of earlier versions.
+        before: how many lists of earlier runs there were.
     """
 
     run_id: str
     inputs: str | None
     previous: str | None
+    telling: tuple[Telling, ...] = ()
+    before: int = 0
 
 
 def _counts(name: str, meaning: str, *keys: tuple[str, bool]) -> pa.Field:
@@ -77,6 +88,12 @@ SCHEMA = pa.schema(
             nullable=True,
         ),
         column("seal", pa.string(), "digest of what these files hold", nullable=True),
+        column(
+            "pack",
+            pa.string(),
+            "where its account was in a pack when the run ended: the pack's name, and a digest of the sizes of its files",
+            nullable=True,
+        ),
     ],
     metadata={
         "description": "`OUT/runs/<run_id>.shards.parquet`, a file a run: every shard of it, and those that are not found any "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import NamedTuple
@@ -30,6 +30,10 @@ GROUPS = 16
 """Groups of small shards, at least, among whatever workers there are: how many is not to change what is written."""
 CARRIED = 2000
 """Shards that a pipeline's own description carries, some 500 bytes each; services take descriptions of 10 MB."""
+
+
+Begin = Callable[[Output, Stored], None]
+"""What is done to an output before anything is read, by what it holds."""
 
 
 class PlanError(OSError):
@@ -91,6 +95,7 @@ def deal(
     workers: int = 1,
     inputs: str | None = None,
     *,
+    begin: Begin | None = None,
     together: bool = False,
 ) -> Iterator[Portion | TaggedOutput]:
     """All shards of a run: as portions; those that the run before closed as accounts, under the tag ``DONE``, and counted.
@@ -104,12 +109,15 @@ def deal(
         stored: what is there.
         workers: among which they are dealt out.
         inputs: what the run was asked to read, where an earlier run may have been asked the same.
+        begin: is called where the list does not tell that all is done.
         together: whether small shards are committed together.
     """
     left = {shard.shard_id(output.bundle_id): shard for shard in planned.shards(output)}
     for account in known_accounts(tuple(left.values()), inputs, output, stored):
         del left[account.shard_id]
         yield kept(account)
+    if left and begin is not None:
+        begin(output, stored)
     whole: dict[Shard, ShardAccount | None] = {}
     for portion in portions(tuple(left.values()), workers, together=together):
         shard = portion.shards[0]

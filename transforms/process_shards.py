@@ -17,7 +17,7 @@ from apache_beam.utils.shared import Shared
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import ImageSlice
-from causalprint.transforms.deal_shards import Planned, deal
+from causalprint.transforms.deal_shards import Begin, Planned, deal
 from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.output import Output
@@ -41,6 +41,7 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         retry: a stage; slices of which images were rejected there are computed again.
         workers: among which shards are dealt out.
         inputs: what the run was asked to read, where an earlier run may have been asked the same.
+        begin: is called where something is to be read, before it is.
         told_as: the run that workers count for in the output, where they are elsewhere; see
             :mod:`~causalprint.transforms.tables.tallies`.
     """
@@ -54,12 +55,13 @@ class ProcessShards(beam.PTransform[PBegin, PCollection[ShardAccount]]):
     retry: str | None = None
     workers: int = 1
     inputs: str | None = None
+    begin: Begin | None = None
     told_as: str | None = None
 
     def expand(self, root: PBegin) -> PCollection[ShardAccount]:
         """One account a shard, once it is written."""
         skip = partial(Skip, output=self.output, retry=self.retry, shared=Shared())
-        dealt = partial(deal, workers=self.workers, inputs=self.inputs, together=self.rows is not None)
+        dealt = partial(deal, workers=self.workers, inputs=self.inputs, begin=self.begin, together=self.rows is not None)
         planned = root | "Plan" >> beam.Create([self.planned], reshuffle=False)
         known = planned | "DealShards" >> beam.ParDo(skip(dealt)).with_outputs(DONE, main=TO_DO)
         # Here they go to their workers; from here to the receipts nothing is shuffled, so a slice stays where it is read.

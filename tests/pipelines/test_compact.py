@@ -24,7 +24,7 @@ from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.packs import read_packs
 from causalprint.transforms.tables.skip_committed import skip_shard
 from causalprint.transforms.tables.stored import Stored
-from causalprint.transforms.tables.unpack import free
+from causalprint.transforms.tables.unpack import free, free_to_retry
 from causalprint.transforms.tables.verify import verify
 from causalprint.transforms.tables.write_manifest import write_run
 from causalprint.transforms.tables.write_tables import write_slice
@@ -185,9 +185,9 @@ def test_a_killed_command_that_forgets_is_finished(whole: Path, tmp_path: Path, 
 def test_slices_that_are_computed_again_get_their_own_files_back(whole: Path, copy: Path) -> None:
     output = output_at(copy)
     compacted(copy)
-    free(output, None)
+    free(output, Stored(output))
     assert read_packs(output).places
-    free(output, "decode")  # every slice has a reject of this stage
+    free_to_retry(output, "decode")  # every slice has a reject of this stage
     assert not read_packs(output).places
     files, before = files_below(copy), files_below(whole)
     assert {path: data for path, data in files.items() if path in before and BUNDLE_ID in path} == {
@@ -208,7 +208,7 @@ def test_a_damaged_pack_is_found_and_computed_again(copy: Path, harm: str) -> No
     assert [skip_shard(shard, output) for shard in SHARDS] == [None] * 3
     other = copied(copy, copy.parent / "other" / "OUT")
     verify(str(other), LOCAL, repair=True)
-    free(output, None)
+    free(output, Stored(output))
     for root in (copy, other):
         assert not list(root.glob(f"*/bundle={BUNDLE_ID}/{pack_id}.parquet"))
         assert not rows(root, "images").num_rows

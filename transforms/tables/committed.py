@@ -38,10 +38,17 @@ class ParquetRecordError(ValueError):
 
 
 class Record(NamedTuple):
-    """What a file's footer says, checked: the receipt or account, as JSON text; and the seal, ``None`` of earlier versions."""
+    """What a file's footer says, checked.
+
+    Attributes:
+        text: the receipt, account or other record, as JSON.
+        seal: ``None`` of earlier versions.
+        read: the end of the file, as much as was read of it.
+    """
 
     text: str
     seal: Seal | None
+    read: bytes
 
 
 def committed(output: Output, slice_id: str, stored: Stored | None = None) -> SliceReceipt | None:
@@ -143,7 +150,9 @@ def stored_account(output: Output, shard: Shard, stored: Stored) -> ShardAccount
         _log.warning("the shard is read again: %s", error)
         return None
     asked = (shard_id, shard.limit, shard.drawn)
-    return account if account is not None and (account.shard_id, account.limit, account.drawn) == asked else None
+    if account is None or (account.shard_id, account.limit, account.drawn) != asked:
+        return None
+    return stored.placed(account)
 
 
 def committed_from(output: Output, shard: Shard, index: int, stored: Stored | None = None) -> Iterator[SliceReceipt]:
@@ -212,9 +221,10 @@ def list_path(run_id: str) -> str:
     return f"runs/{run_id}{LIST}"
 
 
-def listed_runs(root: str, storage: Storage) -> list[str]:
-    """The runs into the output at ``root`` that have listed their shards, oldest first."""
-    return sorted(name.removesuffix(LIST) for name in folder_names(root, "runs", storage) if name.endswith(LIST))
+def listed_runs(root: str, storage: Storage) -> dict[str, int]:
+    """The runs into the output at ``root`` that have listed their shards, oldest first, and the bytes of their lists."""
+    names = sorted(listed(root, "runs", storage).items())
+    return {name.removesuffix(LIST): size for name, size in names if name.endswith(LIST) and size is not None}
 
 
 def read_sealed(output: Output, path: str, size: int | None = None) -> Record | None:
@@ -241,11 +251,11 @@ def record_in(tail: bytes, where: str, size: int | None = None) -> Record:
     try:
         metadata = pq.read_metadata(pa.BufferReader(tail)).metadata or {}
         if SEALED_RECORD.encode() not in metadata:
-            return Record(metadata[RECORD.encode()].decode(), None)
+            return Record(metadata[RECORD.encode()].decode(), None, tail)
         seal = read_seal(tail)
         if size not in (None, seal.size):
             raise SealError(f"it has {size} bytes and was written with {seal.size}")
-        return Record(metadata[SEALED_RECORD.encode()].decode(), seal)
+        return Record(metadata[SEALED_RECORD.encode()].decode(), seal, tail)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ParquetRecordError(
             f"{where} holds no record of this pipeline ({error}); delete it and run the same command again"

@@ -62,11 +62,11 @@ def compact_partition(output: Output, pool: Executor, size: int = PACK_BYTES) ->
     packs = stored.packs
     accounts = sorted(_closed(output, stored, pool), key=lambda account: (account.uri, account.shard_id))
     begun = {pack_id: packs.indexes[pack_id] for pack_id in packs.outlived if any(packs.live(pack_id))}
-    if not accounts and not begun:
+    open_packs = begun | {index.pack_id: index for index in _open(packs, size)}
+    if not accounts and not begun and len(open_packs) < 2:
         return []
     write_empty(output, (table for table in own_tables(output) if not stored.has(table, EMPTY)))
-    open_packs = (begun | {index.pack_id: index for index in _open(packs, size)}).values()
-    sources = [items_of(index, [row for row, _ in packs.live(index.pack_id)], output) for index in open_packs]
+    sources = [items_of(index, [row for row, _ in packs.live(index.pack_id)], output) for index in open_packs.values()]
     merged = heapq.merge(_items(output, accounts, stored, pool), *sources, key=lambda item: item.order)
     number = 1 + max((index.pack.number for index in packs.indexes.values()), default=0)
     return list(write_packs(merged, output, number, size))

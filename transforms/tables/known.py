@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 from causalprint.schemas.accounts import RejectCount, ShardAccount, VerdictCount
 from causalprint.schemas.elements import Shard, SkippedCount
 from causalprint.schemas.run_shards import PRESENT
-from causalprint.transforms.tables.committed import list_path, listed_runs
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.run_shards import readable_list
+from causalprint.transforms.tables.run_lists import RunLists
 from causalprint.transforms.tables.stored import Stored
 
 _PRESENT = {state.value for state in PRESENT}
@@ -33,8 +32,7 @@ def known_accounts(shards: Iterable[Shard], inputs: str | None, output: Output, 
         output: where earlier runs wrote.
         stored: what is there.
     """
-    before = None if inputs is None else _run_before(inputs, output)
-    data = None if before is None else output.get(list_path(before))
+    data = None if inputs is None else _list_before(inputs, output)
     if data is None:
         return
     wanted = {shard.shard_id(output.bundle_id): shard for shard in shards if not shard.drawn}
@@ -44,8 +42,10 @@ def known_accounts(shards: Iterable[Shard], inputs: str | None, output: Output, 
                 continue
             account = account_of(row)
             is_closed = not (account.retryable or stored.is_to_retry(account))
-            if is_closed and stored.has_account(account.shard_id) and stored.holds_all(account):
+            if is_closed and stored.holds_pack(account):
                 yield account
+            elif is_closed and stored.has_account(account.shard_id) and stored.holds_all(account):
+                yield stored.placed(account)
 
 
 def account_of(row: Mapping[str, Any]) -> ShardAccount:
@@ -74,13 +74,12 @@ def account_of(row: Mapping[str, Any]) -> ShardAccount:
         reasons=tuple(RejectCount(**count) for count in row["reasons"]),
         footprint=row["footprint"],
         seal=row["seal"],
+        pack=row.get("pack") or "",  # of earlier versions, nothing
     )
 
 
-def _run_before(inputs: str, output: Output) -> str | None:
-    """The newest run over these inputs, where no run that reads no shard came after it."""
-    for run_id in reversed(listed_runs(output.root, output.storage)):
-        listed = readable_list(output.root, run_id, output.storage)
-        if listed is not None and listed.inputs in (None, inputs):
-            return None if listed.inputs is None else run_id
-    return None
+def _list_before(inputs: str, output: Output) -> bytes | None:
+    """The list of the newest run over these inputs, where no run that reads no shard came after it."""
+    lists = RunLists(output.root, output.storage)
+    before, other = lists.newest(inputs), lists.newest(None)
+    return None if before is None or (other is not None and other > before) else lists.data(before)

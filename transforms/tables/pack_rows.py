@@ -20,7 +20,7 @@ from causalprint.schemas.records import from_json, to_json
 from causalprint.schemas.tables import stored_schema
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.output import Output
-from causalprint.transforms.tables.packs import PREFIX, RECORDS, Index, PackError, index_path
+from causalprint.transforms.tables.packs import PREFIX, RECORDS, Index, PackError, index_path, place_of
 from causalprint.transforms.tables.parquet_bytes import plain
 from causalprint.transforms.tables.write_tables import ROW_GROUP, encode, parquet_writer
 
@@ -69,7 +69,7 @@ def account_item(account: ShardAccount, rows: pa.Table) -> Item:
 
 
 def write_packs(items: Iterable[Item], output: Output, number: int, size: int = PACK_BYTES) -> Iterator[str]:
-    """Writes packs and gives their names, each once it counts: its index is put last.
+    """Writes packs and gives the place of each, see :func:`place_of`, once it counts: its index is put last.
 
     The names and bytes are functions of the items, of ``number`` and of the versions of this package and of pyarrow.
 
@@ -184,8 +184,9 @@ class _Pack:
             written.append(WrittenFile(path, digests[table], data.size))
         columns = {name: [getattr(item, name) for item in self.items] for name in ("name", "shard_id", "record")}
         rows = pa.table(columns | {"number": [number] * len(self.items)}).select(SCHEMA.names).cast(SCHEMA)
-        output.put(index_path(output, pack_id), encode(rows, to_json(Pack(number, tuple(written))), RECORDS))
-        return pack_id
+        index = encode(rows, to_json(Pack(number, tuple(written))), RECORDS)
+        output.put(index_path(output, pack_id), index)
+        return place_of(pack_id, len(index), {table: data.size for table, data in files.items()})
 
 
 class _File:

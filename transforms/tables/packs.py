@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from causalprint.schemas.elements import digest
 from causalprint.schemas.packs import PACKS, Pack
 from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import SEALED_RECORD
@@ -42,6 +43,11 @@ class Place(NamedTuple):
 
     pack_id: str
     row: int
+
+
+def place_of(pack_id: str, index_size: int, sizes: Mapping[str, int]) -> str:
+    """A pack's name and a digest of the bytes of its index and of its files, by table: what a listing tells of it."""
+    return f"{pack_id}/{digest(index_size, *(sizes[table] for table in sorted(sizes)))[:32]}"
 
 
 def index_path(output: Output, pack_id: str) -> str:
@@ -134,13 +140,18 @@ class Packs:
         return [pack_id for pack_id, count in counts.items() if count < len(self.indexes[pack_id].names)]
 
 
-def read_packs(output: Output, *, sound: bool = False) -> Packs:
+def read_packs(output: Output, *, sound: bool = False, ids: Mapping[str, int] | None = None) -> Packs:
     """All packs of the partition of ``output``, or those alone whose indexes are ``sound``.
+
+    Args:
+        output: that.
+        sound: whether damaged ones are passed over.
+        ids: the packs and the bytes of their indexes, as of :func:`pack_ids`; by default they are looked up.
 
     Raises:
         PackError: an index is damaged, and ``sound`` was not asked for.
     """
-    ids = pack_ids(output)
+    ids = pack_ids(output) if ids is None else ids
     if not ids:
         return Packs()
 

@@ -19,15 +19,16 @@ import pyarrow.parquet as pq
 from causalprint.schemas.accounts import RejectCount, ShardAccount, VerdictCount, WrittenFile, summed
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
-from causalprint.schemas.records import from_json, to_json
+from causalprint.schemas.records import to_json
 from causalprint.schemas.run_shards import PRESENT, SCHEMA, Listed, State
 from causalprint.schemas.runs import Change, Changes, Run
 from causalprint.schemas.urls import public
 from causalprint.transforms.tables.close_accounts import shard_row
-from causalprint.transforms.tables.committed import list_path, listed_runs, read_sealed
+from causalprint.transforms.tables.committed import list_path
 from causalprint.transforms.tables.moved import address_before
-from causalprint.transforms.tables.output import Output, get, put
+from causalprint.transforms.tables.output import get, put
 from causalprint.transforms.tables.parquet_bytes import read_parquet
+from causalprint.transforms.tables.run_lists import RunLists
 from causalprint.transforms.tables.write_tables import ROW_GROUP, encode_parts
 
 BATCH = 2048
@@ -68,33 +69,24 @@ def write_list(accounts: Iterable[ShardAccount], run: Run) -> Changes:
     """
     config = run.config
     key = inputs_of(run)
-    before = None if key is None else _before(config.output, config.storage, key, run.run_id)
-    earlier = None if before is None else get(config.output, list_path(before), config.storage)
-    elsewhere = _elsewhere(run, key)
+    lists = RunLists(config.output, config.storage, run.run_id)
+    before = None if key is None else lists.newest(key)
+    earlier = None if before is None else lists.data(before)
+    elsewhere = _elsewhere(run, key, lists)
     with tempfile.TemporaryFile() as spill:
         now = _by_uri(_rows(accounts, run, elsewhere), spill)
-        aways = [_rows_of(get(config.output, list_path(one), config.storage)) for one in sorted(elsewhere.runs)]
+        aways = [_rows_of(lists.data(one)) for one in sorted(elsewhere.runs)]
         joined = _joined(now, _rows_of(earlier), run, elsewhere)
         rows = heapq.merge(joined, *(_gone(away, run, elsewhere) for away in aways), key=_URI)
         found = {state: _Sum() for state in State}
         counted = (found[State(row["state"])].add(row) for row in rows)
         previous = before or max(elsewhere.runs, default=None)
-        data = encode_parts(_tables(counted), SCHEMA, to_json(Listed(run.run_id, key, previous)))
+        listed = Listed(run.run_id, key, previous, lists.with_run(run.run_id, key), len(lists.sizes))
+        data = encode_parts(_tables(counted), SCHEMA, to_json(listed))
     put(config.output, list_path(run.run_id), data, config.storage, part="shards")  # run ids do not return
     file = WrittenFile(list_path(run.run_id), hashlib.sha256(data).hexdigest(), len(data))
     changes = {str(state): found[state].change for state in State if state != State.GONE}
     return Changes(previous=previous, file=file, **changes)
-
-
-def read_listed(root: str, run_id: str, storage: Storage) -> Listed | None:
-    """What the list of a run's shards says of itself; ``None`` where there is none.
-
-    Raises:
-        ValueError: it is not as it was written.
-    """
-    path = list_path(run_id)
-    record = read_sealed(Output(root, "", "", storage), path)
-    return None if record is None else from_json(Listed, record.text, f"{root}/{path}")
 
 
 def found_shards(root: str, run_id: str, storage: Storage) -> list[str]:
@@ -164,6 +156,7 @@ def _rows(accounts: Iterable[ShardAccount], run: Run, elsewhere: _Elsewhere) -> 
             state = State.KEPT if account.moved == account.slices else State.CHANGED
         of_the_run = {"run_id": run.run_id, "inputs": key, "bundle": run.bundle_id, "state": state.value}
         kept = {"moved": account.moved, "footprint": account.footprint, "seal": account.seal}
+        kept["pack"] = account.pack or None
         yield {**of_the_run, **shard_row(account), "verdicts": verdicts, "reasons": reasons, **kept}
 
 
@@ -228,41 +221,14 @@ def _gone(listed: Iterator[_Row], run: Run, elsewhere: _Elsewhere) -> Iterator[_
             yield row | _GONE | {"run_id": run.run_id, "inputs": inputs_of(run)}
 
 
-def _elsewhere(run: Run, key: str | None) -> _Elsewhere:
+def _elsewhere(run: Run, key: str | None, lists: RunLists) -> _Elsewhere:
     """What runs over other inputs than ``key`` found below the old prefixes; nothing where no shard moved."""
     moves = run.config.same_as if isinstance(run.config, AuditConfig) else ()
     found: dict[str, str] = {}
-    root, storage = run.config.output, run.config.storage
-    looked = {None, key}
-    for earlier in _earlier(root, storage, run.run_id) if moves else ():
-        listed = readable_list(root, earlier, storage)
-        if listed is None or listed.inputs in looked:
-            continue
-        looked.add(listed.inputs)
-        rows = read_parquet(get(root, list_path(earlier), storage) or b"", ["uri", "state"])
+    others = {lists.newest(inputs) for inputs in lists.telling.values() if inputs not in (None, key)} - {None}
+    for earlier in sorted(filter(None, others), reverse=True) if moves else ():
+        rows = read_parquet(lists.data(earlier) or b"", ["uri", "state"])
         for uri, state in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             if state in _PRESENT and any(uri.startswith(move.old) for move in moves):
                 found.setdefault(uri, earlier)
     return _Elsewhere(found)
-
-
-def _before(root: str, storage: Storage, key: str, run_id: str) -> str | None:
-    """The newest run before ``run_id`` over the same inputs."""
-    for earlier in _earlier(root, storage, run_id):
-        listed = readable_list(root, earlier, storage)
-        if listed is not None and listed.inputs == key:
-            return earlier
-    return None
-
-
-def _earlier(root: str, storage: Storage, run_id: str) -> Iterator[str]:
-    """Runs before ``run_id`` that have listed their shards, the newest first."""
-    return reversed([one for one in listed_runs(root, storage) if one < run_id])
-
-
-def readable_list(root: str, run_id: str, storage: Storage) -> Listed | None:
-    """What a list says of itself; one that is damaged is passed over: ``verify`` finds it."""
-    try:
-        return read_listed(root, run_id, storage)
-    except ValueError:
-        return None

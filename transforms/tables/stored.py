@@ -9,7 +9,7 @@ from functools import cached_property
 
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt, add_digests, footprint
 from causalprint.transforms.tables.output import EMPTY, Output, listed
-from causalprint.transforms.tables.packs import SUFFIX, Packs, is_pack, read_packs
+from causalprint.transforms.tables.packs import SUFFIX, Packs, is_pack, pack_ids, place_of, read_packs
 
 
 class Stored:
@@ -50,6 +50,22 @@ class Stored:
             place = self.packs.places.get(name)
         return None if place is None else place.pack_id
 
+    def placed(self, account: ShardAccount) -> ShardAccount:
+        """The account with the pack in which it and all of its slices are, where they are in one."""
+        pack_id = self.pack_of(account.shard_id)
+        together = pack_id is not None and all(self.pack_of(slice_id) == pack_id for slice_id in account.slice_ids)
+        return replace(account, pack=self._place(pack_id or "") if together else "")
+
+    def holds_pack(self, account: ShardAccount) -> bool:
+        """Whether the pack of a :meth:`placed` account is there, its files as large as they were; none is opened to tell."""
+        return bool(account.pack) and self._place(account.pack.partition("/")[0]) == account.pack
+
+    def _place(self, pack_id: str) -> str:
+        with self._lock:
+            sizes = {table: self._sizes_in(table).get(pack_id) for table in (*self.output.tables, "shards")}
+            there = {table: size for table, size in sizes.items() if size is not None}
+            return place_of(pack_id, self.pack_ids.get(pack_id, 0), there)
+
     def has(self, table: str, name: str) -> bool:
         """Whether there is a file of that name in one of the tables of slices, or in ``shards``."""
         with self._lock:
@@ -73,12 +89,16 @@ class Stored:
 
     def holds_all(self, account: ShardAccount) -> bool:
         """Whether all files of the account's slices are there, as large as they were written; of earlier versions, not empty."""
-        alone = {slice_id: self.sizes(slice_id) for slice_id in account.slice_ids if self.pack_of(slice_id) is None}
-        if account.footprint is None or len(alone) < len(account.slice_ids):  # what is in packs was compared with theirs
-            return all(size for sizes in alone.values() for size in (sizes if account.footprint is None else sizes[-1:]))
-        return all(mark for *_, mark in alone.values()) and account.footprint == add_digests(
-            footprint(slice_id, (size for size in sizes if size is not None)) for slice_id, sizes in alone.items()
-        )
+        own = {slice_id: self.sizes(slice_id) for slice_id in account.slice_ids}
+        if all(mark for *_, mark in own.values()) and account.footprint == add_digests(
+            footprint(slice_id, (size for size in sizes if size is not None)) for slice_id, sizes in own.items()
+        ):
+            return True
+        alone = {slice_id: sizes for slice_id, sizes in own.items() if self.pack_of(slice_id) is None}
+        if account.footprint is not None and len(alone) == len(own):
+            return False
+        # What is in packs was compared with theirs.
+        return all(size for sizes in alone.values() for size in (sizes if account.footprint is None else sizes[-1:]))
 
     def is_to_retry(self, found: SliceReceipt | ShardAccount) -> bool:
         """Whether images of it were rejected at the stage that is to be tried again; where some are forgotten, no slice is."""
@@ -94,7 +114,12 @@ class Stored:
 
     @cached_property
     def _all_packs(self) -> Packs:
-        return read_packs(self.output, sound=True)
+        return read_packs(self.output, sound=True, ids=self.pack_ids)
+
+    @cached_property
+    def pack_ids(self) -> dict[str, int]:
+        """All packs that there are, whole or not, and the bytes of the index of each."""
+        return pack_ids(self.output)
 
     @cached_property
     def audited(self) -> Stored:

@@ -11,32 +11,38 @@ from causalprint.schemas.records import from_json, to_json
 from causalprint.transforms.tables.committed import own_receipt
 from causalprint.transforms.tables.compact import tidy
 from causalprint.transforms.tables.ledger import Ledger
-from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.output import EMPTY, Output
 from causalprint.transforms.tables.pack_rows import Item, items_of, without_rows, write_packs
-from causalprint.transforms.tables.packs import Index, Packs, index_path, pack_ids, read_packs
+from causalprint.transforms.tables.packs import Index, Packs, index_path, read_packs
 from causalprint.transforms.tables.stored import Stored
-from causalprint.transforms.tables.write_tables import commit, encode
+from causalprint.transforms.tables.write_tables import commit, encode, write_empty
 
 
-def free(output: Output, retry: str | None) -> None:
-    """Has no pack hold what the audit that begins computes again, so that each slice is committed in one place.
+def begin(output: Output, stored: Stored) -> None:
+    """What an audit does first that has something to compute: every table gets a file, and packs that are not whole go."""
+    write_empty(output, (table for table in output.tables[:-1] if not stored.has(table, EMPTY)))
+    free(output, stored)
 
-    Packs that lack a file, or whose index is damaged, are none any more; what files of their own their slices have counts.
+
+def free(output: Output, stored: Stored) -> None:
+    """Has packs that lack a file, or whose index is damaged, be none any more; what files of their own their slices have counts.
 
     Args:
-        output: where the audit writes.
-        retry: a stage; slices of which images were rejected there are computed again.
+        output: where an audit is going to write.
+        stored: what is there.
     """
-    ids = pack_ids(output)
-    if not ids:
-        return
-    stored = Stored(output, retry)
-    broken = sorted(ids.keys() - stored.packs.indexes.keys())
+    broken = sorted(stored.pack_ids.keys() - stored.packs.indexes.keys())
     for pack_id in broken:
         output.remove(index_path(output, pack_id))
     if broken:
         tidy(output)
-    if retry is not None:
+
+
+def free_to_retry(output: Output, retry: str) -> None:
+    """Has no pack hold slices of which images were rejected at stage ``retry``, so that each is committed in one place."""
+    stored = Stored(output, retry)
+    free(output, stored)
+    if stored.pack_ids:
         unpack(output, [receipt.slice_id for receipt in _receipts(stored.packs) if stored.is_to_retry(receipt)])
 
 

@@ -114,9 +114,9 @@ def write_together(several: Sequence[Any], rows: Rows, output: Output) -> list[S
         items.append(slice_item(replace(receipt, computed=False), filled, output))
         items.append(account_item(replace(account, computed=0), account_rows(account, output)))
         accounts.append(account)
-    for _ in write_packs(sorted(items, key=lambda item: item.order), output, NUMBER):
-        pass
+    places = list(write_packs(sorted(items, key=lambda item: item.order), output, NUMBER))
     unwritten.end()
     size = sum(account.size for account in accounts)
     count(write_ms=1000 * (time.perf_counter() - began), shards=len(accounts), shard_bytes=size)
-    return accounts
+    # More than one pack takes sidecars of 256 MiB, and then nobody asks which.
+    return [replace(account, pack=places[0] if len(places) == 1 else "") for account in accounts]

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from causalprint.pipelines.audit_views import create_views
+from causalprint.pipelines.audit_views import audit_now, create_views
 from causalprint.schemas.accounts import Counts, ShardAccount, spread
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import AuditConfig, Storage
@@ -19,7 +19,8 @@ from causalprint.schemas.runs import Change, Changes
 from causalprint.transforms.tables import run_shards
 from causalprint.transforms.tables.committed import list_path, listed_runs
 from causalprint.transforms.tables.ledger import Ledger
-from causalprint.transforms.tables.run_shards import read_listed, write_list
+from causalprint.transforms.tables.run_lists import RunLists
+from causalprint.transforms.tables.run_shards import write_list
 from causalprint.transforms.tables.write_tables import write_slice
 from tests.outputs import BUNDLE_ID, output_at, run_into
 from tests.samples import sample_shard, sample_slice
@@ -85,10 +86,8 @@ def test_runs_are_compared_by_what_they_were_asked_to_read(tmp_path: Path) -> No
     assert listed(tmp_path, "r10", FIRST, ("c",)).previous == "r1", "ids sort as they are: r10 before r2"
     data = (tmp_path / list_path("r0")).read_bytes()
     (tmp_path / list_path("r2")).write_bytes(data[:-30])
-    with pytest.raises(ValueError, match="no record of this pipeline"):
-        read_listed(str(tmp_path), "r2", LOCAL)
     assert listed(tmp_path, "r3", FIRST, ("a", "b")).previous == "r0", "a damaged list is passed over"
-    assert listed_runs(str(tmp_path), LOCAL) == ["r0", "r1", "r10", "r2", "r3"]
+    assert list(listed_runs(str(tmp_path), LOCAL)) == ["r0", "r1", "r10", "r2", "r3"]
 
 
 def test_the_order_of_accounts_changes_no_byte(tmp_path: Path) -> None:
@@ -129,7 +128,6 @@ def test_a_run_that_reads_no_shard_gives_verdicts_and_does_not_say_what_there_is
     run = replace(run_into(output, "r2"), bundle_id="other", config=AttributeConfig(str(tmp_path)))
     changes = write_list(everything, run)
     assert (changes.previous, changes.kept.shards) == (None, 5), "two versions of one shard among them"
-    read_listed(str(tmp_path), "r2", LOCAL)
 
     def current(until: str | None = None) -> dict[str, tuple[str, str]]:
         with duckdb.connect() as connection:
@@ -143,3 +141,29 @@ def test_a_run_that_reads_no_shard_gives_verdicts_and_does_not_say_what_there_is
     assert current("r0") == {f"{number:05}": (BUNDLE_ID, "1") for number in range(3)}
     listed(tmp_path, "r3", SECOND[:2])
     assert current() == {"00000": (BUNDLE_ID, "1"), "00001": (BUNDLE_ID, "2")}, "the newest audit's verdicts"
+
+
+@pytest.mark.parametrize(("lost", "told"), [(None, "r4 r5 r6 r7"), (1, "r4 r5 r6 r7"), (4, "r1 r2 r5 r6 r7")])
+def test_what_an_audit_is_now_is_told_by_few_lists_as_by_all(tmp_path: Path, lost: int | None, told: str) -> None:
+    everything = accounts(tmp_path, FIRST + SECOND)
+
+    def night(number: int, shards: int, inputs: str | None) -> None:
+        run = run_into(output_at(tmp_path), f"r{number}")
+        config = AuditConfig((inputs,), str(tmp_path)) if inputs else AttributeConfig(str(tmp_path))
+        write_list(everything[:shards], replace(run, config=config))
+
+    for number, (shards, inputs) in enumerate(
+        [(1, "a"), (3, "b"), (3, None), (2, "a"), (4, "b"), (2, None), (1, "a"), (2, None)]
+    ):
+        night(number, shards, inputs)
+        with duckdb.connect() as connection:
+            create_views(connection, str(tmp_path), LOCAL)
+            ((count, seen),) = connection.execute("SELECT count(*), sum(seen) FROM current_shards").fetchall()
+        now = audit_now(str(tmp_path), LOCAL)
+        assert (now.shards, now.images) == (count, seen)
+        if number - 1 == lost:
+            (tmp_path / list_path(f"r{lost}")).unlink()
+    telling = RunLists(str(tmp_path), LOCAL).telling
+    assert " ".join(telling) == told, "of two inputs the newest, and who gave verdicts since the older one"
+    night(30, 1, "c")  # which began before others that ended
+    assert "r30" in RunLists(str(tmp_path), LOCAL).telling
