@@ -18,16 +18,20 @@ from causalprint.pipelines.compact import CompactReport, compact
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.config import Storage
 from causalprint.schemas.tables import TABLES
+from causalprint.transforms.tables import compact as compacting
+from causalprint.transforms.tables import pack_rows
 from causalprint.transforms.tables.close_accounts import write_account
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.packs import read_packs
+from causalprint.transforms.tables.settings import agree
 from causalprint.transforms.tables.skip_committed import skip_shard
 from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.unpack import free, free_to_retry
 from causalprint.transforms.tables.verify import verify
 from causalprint.transforms.tables.write_manifest import write_run
-from causalprint.transforms.tables.write_tables import write_slice
+from causalprint.transforms.tables.write_tables import rows_of_slice, write_slice
+from causalprint.transforms.tables.write_together import write_together
 from tests.audits import Answer, command, photographs_tar
 from tests.killed import KilledError, killed_after
 from tests.outputs import BUNDLE_ID, files_below, output_at, rows, run_into, slices_of
@@ -145,6 +149,29 @@ def test_new_slices_go_into_packs_that_are_not_full(copy: Path) -> None:
     assert order == sorted(order, key=order.index), "shards lie together"
     assert verify(str(copy), LOCAL, deep=True).findings == ()
     assert compacted(copy, pack_bytes=1).bundles[1].packs == 0, "a full pack stays"
+
+
+def test_small_packs_become_few_and_full_ones_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = begun_together(tmp_path)
+    table = rows(tmp_path, "images").to_pylist()
+    assert len(read_packs(output).indexes) == 7
+    monkeypatch.setattr(compacting, "PACK_NAMES", 16)
+    monkeypatch.setattr(pack_rows, "PACK_NAMES", 16)
+    assert compacted(tmp_path).bundles[0].packs == 2
+    assert sorted(len(index.names) for index in read_packs(output).indexes.values()) == [12, 16]
+    assert compacted(tmp_path).bundles[0].packs == 0
+    assert rows(tmp_path, "images").to_pylist() == table
+    assert verify(str(tmp_path), LOCAL, deep=True).findings == ()
+
+
+def begun_together(root: Path) -> Output:
+    """An output of 14 shards, of which every two are in a pack."""
+    agree(str(root), LOCAL, None, None)
+    output = output_at(root)
+    slices = [slices_of(sample_shard(number), 1)[0] for number in range(14)]
+    accounts = [one for start in range(0, 14, 2) for one in write_together(slices[start : start + 2], rows_of_slice, output)]
+    write_run(accounts, run_into(output))
+    return output
 
 
 def test_what_is_forgotten_leaves_its_pack(whole: Path, copy: Path, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import apache_beam as beam
 import pytest
@@ -17,7 +19,18 @@ from hypothesis import strategies as st
 
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import Portion, Version
-from causalprint.transforms.deal_shards import CARRIED, DEALT, PlanError, Planned, deal, portions
+from causalprint.transforms.deal_shards import (
+    CARRIED,
+    DEALT,
+    GROUPS,
+    SMALL,
+    TOGETHER_BYTES,
+    PlanError,
+    Planned,
+    deal,
+    grouped,
+    portions,
+)
 from causalprint.transforms.process_shards import ProcessShards
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.skip_committed import pass_shard, skip_slice
@@ -48,6 +61,21 @@ def test_one_worker_reads_no_shard_twice(sizes: list[int]) -> None:
     dealt = portions(shards)
     assert all(portion.parts == 1 and len(portion.shards) == 1 for portion in dealt)
     assert sorted(shard.uri for portion in dealt for shard in portion.shards) == sorted(shard.uri for shard in shards)
+
+
+@given(st.lists(st.integers(0, 3 * SMALL), max_size=100), st.integers(1, 8), st.randoms())
+def test_small_shards_are_together_whoever_computes_them(sizes: list[int], workers: int, order: Random) -> None:
+    shards = [replace(sample_shard(number), size=size) for number, size in enumerate(sizes)]
+    dealt = portions(order.sample(shards, len(shards)), workers, together=True)
+    groups = [portion for portion in dealt if len(portion.shards) > 1]
+    assert sorted(portion.shards for portion in groups) == sorted(grouped(shards))
+    assert {portion.shards for portion in dealt} >= {(shard,) for shard in shards if shard.size > SMALL}
+    assert Counter(shard for portion in dealt if portion.part == 0 for shard in portion.shards) == Counter(shards)
+    small = [shard for shard in shards if shard.size <= SMALL]
+    for portion in groups:
+        assert portion.parts == 1
+        assert len(portion.shards) <= len(small) / GROUPS
+        assert portion.bytes <= min(TOGETHER_BYTES, sum(shard.size for shard in small) / GROUPS)
 
 
 def test_however_many_shards_there_are_the_description_of_the_pipeline_stays_small(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_json
 from causalprint.transforms.tables.committed import record_in
 from causalprint.transforms.tables.output import EMPTY, Output, listed
-from causalprint.transforms.tables.pack_rows import PACK_BYTES, Item, account_item, items_of, slice_item, write_packs
+from causalprint.transforms.tables.pack_rows import PACK_BYTES, PACK_NAMES, Item, account_item, items_of, slice_item, write_packs
 from causalprint.transforms.tables.packs import SUFFIX, THREADS, Index, Packs, index_path, is_pack, read_packs
 from causalprint.transforms.tables.parquet_bytes import read_parquet, without_record
 from causalprint.transforms.tables.stored import Stored
@@ -45,9 +45,10 @@ class Fetched(NamedTuple):
 
 
 def compact_partition(output: Output, pool: Executor, size: int = PACK_BYTES) -> list[str]:
-    """Writes packs of all slices that have files of their own, and whose shards are closed for good; returns the packs' names.
+    """Writes packs of all slices that have files of their own, and whose shards are closed for good; returns their places.
 
-    Packs that are less than half full are written anew with them. What is replaced stays: see :func:`tidy`.
+    Packs that are less than half full are written anew with them, and where there are several, by themselves. What is replaced
+    stays: see :func:`tidy`.
 
     Args:
         output: the partition, :attr:`~causalprint.transforms.tables.output.Output.scored` where it is one of other verdicts.
@@ -58,6 +59,14 @@ def compact_partition(output: Output, pool: Executor, size: int = PACK_BYTES) ->
         CompactError: a file is not as its receipt says.
         ValueError: a mark, an account or an index is damaged.
     """
+    written: list[str] = []
+    while places := _compacted(output, pool, size):
+        written += places
+    return written
+
+
+def _compacted(output: Output, pool: Executor, size: int) -> list[str]:
+    """What one look at the partition leads to: of packs that are not full, one is made."""
     stored = Stored(output)
     packs = stored.packs
     accounts = sorted(_closed(output, stored, pool), key=lambda account: (account.uri, account.shard_id))
@@ -143,12 +152,16 @@ def _closed(output: Output, stored: Stored, pool: Executor) -> Iterator[ShardAcc
 
 
 def _open(packs: Packs, size: int) -> Iterator[Index]:
-    """Packs of less than half of ``size``, the smallest first, as far as they make one together."""
-    held = 0
-    small = {pack_id: sum(file.size for file in index.pack.files) for pack_id, index in packs.indexes.items()}
-    for pack_id in sorted(small, key=lambda pack_id: small[pack_id]):
-        held += small[pack_id]
-        if 2 * small[pack_id] >= size or held > size:
+    """Packs less than half full, by bytes of ``size`` or by names, the emptiest first, as far as they make one together."""
+    held = 0.0
+    full = {
+        pack_id: max(sum(file.size for file in index.pack.files) / size, len(index.names) / PACK_NAMES)
+        for pack_id, index in packs.indexes.items()
+        if any(packs.live(pack_id))
+    }
+    for pack_id in sorted(full, key=lambda pack_id: full[pack_id]):
+        held += full[pack_id]
+        if 2 * full[pack_id] >= 1 or held > 1:
             return
         yield packs.indexes[pack_id]
 
