@@ -150,9 +150,9 @@ def estimate_prior(output: Output) -> tuple[Prior, int]:
 def _stored(config: AttributeConfig, given: Bundle | None) -> list[Stored]:
     """What bundles have stored, the one of the last finished audit first."""
     from causalprint.transforms.tables.committed import bundle_ids, run_ids
+    from causalprint.transforms.tables.manifests import read_manifest
     from causalprint.transforms.tables.output import Output, folder_names
     from causalprint.transforms.tables.settings import read_settings
-    from causalprint.transforms.tables.write_manifest import read_manifest
 
     root, storage = config.output, config.storage
     if read_settings(root, storage) is None:

@@ -105,7 +105,7 @@ def _base_in(connection: duckdb.DuckDBPyConnection, output: str, storage: Storag
 
 def _closed_last(output: str, storage: Storage) -> tuple[str, ...] | None:
     """The shards that the last run closed, by ``shard_id``; ``None`` where its manifest does not list them."""
-    from causalprint.transforms.tables.write_manifest import read_manifest
+    from causalprint.transforms.tables.manifests import read_manifest
 
     runs = run_ids(output, storage)
     try:

@@ -65,7 +65,7 @@ def embedded(root: str, asked: str | None, storage: Storage) -> Embedded:
 def _audits(root: str, storage: Storage) -> dict[str, AuditConfig]:
     """What was asked of the last finished audit by each bundle."""
     from causalprint.transforms.tables.committed import run_ids
-    from causalprint.transforms.tables.write_manifest import read_manifest
+    from causalprint.transforms.tables.manifests import read_manifest
 
     found = {}
     for run_id in run_ids(root, storage):

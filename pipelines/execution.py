@@ -25,7 +25,8 @@ def run_to_manifest(run: Run, build: Callable[[Pipeline], object]) -> RunManifes
         Exception: what a worker raised; under most runners as a RuntimeError with the worker's traceback as its text.
     """
     from causalprint.pipelines.describe import describe
-    from causalprint.transforms.tables.write_manifest import add_work, read_manifest
+    from causalprint.transforms.tables.manifests import read_manifest
+    from causalprint.transforms.tables.write_manifest import add_work
 
     config = run.config
     began = time.monotonic()

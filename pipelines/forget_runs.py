@@ -62,7 +62,7 @@ def write_runs(root: str, storage: Storage, changed: Sequence[tuple[Output, Shar
 
 def _newest(root: str, storage: Storage, bundle_ids: Collection[str]) -> dict[str, RunManifest]:
     """The manifest of the newest finished run by each bundle."""
-    from causalprint.transforms.tables.write_manifest import read_manifest
+    from causalprint.transforms.tables.manifests import read_manifest
 
     found: dict[str, RunManifest] = {}
     for run_id in reversed(run_ids(root, storage)):

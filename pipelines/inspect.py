@@ -252,7 +252,7 @@ def _share(root: str, bundle_id: str, storage: Storage) -> Estimate | None:
 
 
 def _last(root: str, runs: tuple[str, ...], storage: Storage) -> RunManifest | None:
-    from causalprint.transforms.tables.write_manifest import read_manifest
+    from causalprint.transforms.tables.manifests import read_manifest
 
     try:
         return read_manifest(root, runs[-1], storage) if runs else None

@@ -39,8 +39,8 @@ def sign_runs(config: VerifyConfig, found: Verification) -> Verification:
         SignatureError: something is wrong, no run has finished, or the key or the server of time stamps cannot be used.
     """
     from causalprint.transforms.tables.committed import run_ids
+    from causalprint.transforms.tables.manifests import read_manifest
     from causalprint.transforms.tables.signatures import SignatureError, private_key, sign
-    from causalprint.transforms.tables.write_manifest import read_manifest
 
     if config.sign is None:
         return found

@@ -87,7 +87,7 @@ def told_by(output: str, asked: str | None, storage: Storage) -> Told:
 def _runs(output: str, storage: Storage) -> Iterator[RunManifest]:
     """Manifests of finished runs, the newest first; those of other versions are passed over."""
     from causalprint.transforms.tables.committed import run_ids
-    from causalprint.transforms.tables.write_manifest import read_manifest
+    from causalprint.transforms.tables.manifests import read_manifest
 
     for run_id in sorted(run_ids(output, storage), reverse=True)[:LOOKED_AT]:
         try:

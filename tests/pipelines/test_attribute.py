@@ -25,7 +25,7 @@ from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.config import Storage
 from causalprint.schemas.runs import WrongNames
-from causalprint.transforms.tables.write_manifest import read_manifest
+from causalprint.transforms.tables.manifests import read_manifest
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.bundles import photograph, with_held_out
 from tests.outputs import files_below

@@ -24,7 +24,7 @@ from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.transforms.counting import NAMESPACE, Tally
 from causalprint.transforms.deal_shards import Planned
 from causalprint.transforms.formats.members import read_member
-from causalprint.transforms.tables.write_manifest import read_manifest
+from causalprint.transforms.tables.manifests import read_manifest
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.outputs import files_below, rows
 from tests.servers import ObjectStore, breaking_proxy

@@ -21,8 +21,8 @@ from causalprint.pipelines.near_hashes import MOST, near_pairs
 from causalprint.schemas.claims import conflict
 from causalprint.schemas.config import Storage
 from causalprint.transforms.images.manifests import parse_anchors
+from causalprint.transforms.tables.manifests import read_manifest
 from causalprint.transforms.tables.settings import read_settings
-from causalprint.transforms.tables.write_manifest import read_manifest
 from tests.audits import Answer, command, jpeg, tar
 from tests.claimed import MODEL, PARAMETERS, encoded, signed, vendor, with_texts
 from tests.outputs import rows

@@ -16,7 +16,7 @@ import yaml
 from causalprint.pipelines.describe import CARD, CROISSANT, describe
 from causalprint.schemas.config import Storage
 from causalprint.schemas.tables import TABLES
-from causalprint.transforms.tables.write_manifest import read_manifest
+from causalprint.transforms.tables.manifests import read_manifest
 from tests.outputs import audit, output_at
 from tests.samples import sample_shard
 

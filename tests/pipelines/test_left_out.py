@@ -8,7 +8,7 @@ import pytest
 
 from causalprint.__main__ import main
 from causalprint.schemas.config import Storage
-from causalprint.transforms.tables.write_manifest import read_manifest
+from causalprint.transforms.tables.manifests import read_manifest
 from tests.audits import command, jpeg, photographs_tar
 from tests.outputs import rows
 

@@ -21,7 +21,7 @@ from causalprint.pipelines.progress import Status, display
 from causalprint.schemas.config import Storage
 from causalprint.schemas.runs import RunManifest, Work, work_of
 from causalprint.transforms.counting import Tally
-from causalprint.transforms.tables.write_manifest import read_manifest
+from causalprint.transforms.tables.manifests import read_manifest
 from tests.audits import Answer, command, jpeg, photographs_tar, tar
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]

@@ -19,7 +19,7 @@ from causalprint.schemas.records import from_json
 from causalprint.schemas.tables import RECORD, SEALED_RECORD, TABLES
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import EMPTY, Output, folder_names, listed
-from causalprint.transforms.tables.packs import SUFFIX, is_pack, read_packs
+from causalprint.transforms.tables.packs import SUFFIX, PackError, is_pack, pack_ids, read_index
 from causalprint.transforms.tables.seals import Seal, SealError, footer_is_whole, read_seal
 from causalprint.transforms.tables.stored import Stored
 
@@ -196,9 +196,14 @@ def scored_by(output: Output) -> str:
 
 def some_receipts(output: Output) -> Iterator[SliceReceipt | None]:
     """Receipts of a partition, one of each pack and then of each slice; ``None`` for one that cannot be read."""
-    for index in read_packs(output, sound=True).indexes.values():
-        rows = (row for row, name in enumerate(index.names) if name != index.shard_ids[row])
-        yield from (from_json(SliceReceipt, index.record(row)) for row in islice(rows, 1))
+    for pack_id, size in pack_ids(output).items():
+        try:
+            index = read_index(output, pack_id, size)
+        except PackError:
+            index = None
+        if index is not None:
+            rows = (row for row, name in enumerate(index.names) if name != index.shard_ids[row])
+            yield from (from_json(SliceReceipt, index.record(row)) for row in islice(rows, 1))
     folder = output.folder(output.mark)
     for name, size in sorted(listed(output.root, folder, output.storage).items()):
         slice_id = name.removesuffix(SUFFIX)

@@ -11,10 +11,10 @@ from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import bundle_ids, list_path, listed_runs, run_ids, scored_by
 from causalprint.transforms.tables.forget import ForgetError
+from causalprint.transforms.tables.manifests import manifest_path, read_manifest
 from causalprint.transforms.tables.output import Output, listed
 from causalprint.transforms.tables.parquet_bytes import read_parquet
 from causalprint.transforms.tables.signatures import is_signature
-from causalprint.transforms.tables.write_manifest import manifest_path, read_manifest
 
 _IN_ORDER = (PACKS, "shards", "attributions", "embeddings", "rejects", "images")
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from causalprint.schemas.config import Storage
 from causalprint.schemas.runs import RunManifest
+from causalprint.transforms.tables.manifests import manifest_path
 from causalprint.transforms.tables.output import Output, get, listed, put
 from causalprint.transforms.tables.packs import index_path, pack_ids
-from causalprint.transforms.tables.write_manifest import manifest_path
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

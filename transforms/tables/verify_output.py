@@ -13,12 +13,12 @@ from causalprint.schemas.runs import RunManifest
 from causalprint.schemas.tables import TABLES
 from causalprint.transforms.storage.lookup import OUTPUT_MARK
 from causalprint.transforms.tables.committed import LIST, read_sealed, run_ids
+from causalprint.transforms.tables.manifests import manifest_path, read_manifest
 from causalprint.transforms.tables.output import Output, listed
 from causalprint.transforms.tables.run_shards import found_shards
 from causalprint.transforms.tables.seals import check_body
 from causalprint.transforms.tables.settings import read_settings
 from causalprint.transforms.tables.signatures import Signature, SignatureError, Trust, check, is_signature, signatures
-from causalprint.transforms.tables.write_manifest import manifest_path, read_manifest
 
 
 class Kind(StrEnum):

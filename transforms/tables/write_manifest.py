@@ -23,18 +23,14 @@ from causalprint.schemas.records import to_json
 from causalprint.schemas.runs import Changes, ClosedShard, IncompleteShard, Run, RunManifest, Totals, Version, Work
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.schemas.urls import public, scrubbed
-from causalprint.transforms.tables.output import Output, get, put
+from causalprint.transforms.tables.manifests import manifest_path
+from causalprint.transforms.tables.output import Output, put
 from causalprint.transforms.tables.run_shards import write_list
-from causalprint.transforms.tables.seals import from_sealed, sealed
+from causalprint.transforms.tables.seals import sealed
 from causalprint.transforms.tables.write_tables import write_empty
 from causalprint.transforms.tables.write_views import write_views
 
 PACKAGES = ("torch", "diffusers", "pyarrow", "apache-beam", "numpy", "pillow")
-
-
-def manifest_path(run_id: str) -> str:
-    """Where the manifest of a run lies below the output's root."""
-    return f"runs/{run_id}.json"
 
 
 def write_run(accounts: Sequence[ShardAccount], run: Run) -> RunManifest:
@@ -72,17 +68,6 @@ def _put(manifest: RunManifest, storage: Storage) -> None:
     run = manifest.run
     text = to_json(manifest, indent=1).encode()
     put(run.config.output, manifest_path(run.run_id), text, storage, part="manifest")  # run ids do not return
-
-
-def read_manifest(root: str, run_id: str, storage: Storage) -> RunManifest | None:
-    """The manifest of a run into the output at ``root``; ``None`` where the run has not finished.
-
-    Raises:
-        ValueError: the file is none of this version's.
-    """
-    path = manifest_path(run_id)
-    data = get(root, path, storage)
-    return None if data is None else from_sealed(RunManifest, data, f"{root}/{path}")
 
 
 def totals_of(account: ShardAccount) -> Totals:

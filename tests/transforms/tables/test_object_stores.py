@@ -16,9 +16,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import bundle_ids, run_ids
+from causalprint.transforms.tables.manifests import read_manifest
 from causalprint.transforms.tables.output import folder_names, get, put
 from causalprint.transforms.tables.settings import OutputSettingsError, agree
-from causalprint.transforms.tables.write_manifest import read_manifest
 from tests.outputs import BUNDLE_ID, TABLES_OF_IMAGES, accounts_in, audit, files_below, output_at, receipts_in, shards
 from tests.samples import sample_shard
 from tests.servers import ObjectStore

@@ -18,12 +18,12 @@ from causalprint.schemas.elements import Portion, digest, limit_damage
 from causalprint.schemas.runs import FileDigest, IncompleteShard, Totals
 from causalprint.transforms.tables.close_accounts import CloseAccounts
 from causalprint.transforms.tables.committed import bundle_ids, run_ids
+from causalprint.transforms.tables.manifests import read_manifest
 from causalprint.transforms.tables.seals import SealError
 from causalprint.transforms.tables.skip_committed import DONE, TO_DO, pass_shard
 from causalprint.transforms.tables.write_manifest import (
     WriteManifest,
     add_up,
-    read_manifest,
     totals_of,
     without_secrets,
     write_run,
