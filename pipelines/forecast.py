@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,9 +16,10 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.console import new_table
+from causalprint.pipelines.forecast_files import written_alone, written_together
 from causalprint.pipelines.progress import duration
 from causalprint.pipelines.runners import RUNNERS, worker_threads, workers
-from causalprint.schemas.config import DEFAULT_READING, NO_OPTIONS, Slicing, Storage
+from causalprint.schemas.config import DEFAULT_READING, Slicing, Storage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,6 +104,8 @@ def forecast(planned: Plan) -> Forecast:
     Raises:
         ImportError, ValueError, OSError: what the audit would raise before its first image.
     """
+    from causalprint.transforms.deal_shards import grouped
+
     config, output = planned.config, planned.output
     to_do, moved = _to_do(planned)
     asked = random.Random(0).sample(to_do, min(len(to_do), SAMPLED_SHARDS))  # noqa: S311 - no secret
@@ -115,7 +117,15 @@ def forecast(planned: Plan) -> Forecast:
     speed = _measure(planned, heads, at_work)
     an_image = speed.seconds / max(1, speed.images)
     per_slice = [_slices(shard, size.images, planned.slicing) for shard, size in zip(to_do, sizes, strict=True)]
-    files, size = _written(speed.attributed, images, sum(per_slice), len(to_do), output)
+    groups = [] if output.replaces else grouped(to_do)
+    together = {shard.uri for group in groups for shard in group}
+    alone = [place for place, shard in enumerate(to_do) if shard.uri not in together]
+    images_alone = round(sum(sizes[place].images for place in alone))
+    written = (
+        written_alone(speed.attributed, images_alone, sum(per_slice[place] for place in alone), len(alone), output),
+        written_together(speed.attributed, images - images_alone, len(groups), output),
+    )
+    files, size = (sum(several) for several in zip(*written, strict=True))
     if len(to_do) == len(planned.shards):
         files += len(output.tables)  # those without rows, which each table of a new output has
     computed = sum(size.images for shard, size in zip(to_do, sizes, strict=True) if shard.uri not in moved)
@@ -248,39 +258,6 @@ def _measure(planned: Plan, heads: Sequence[ImageSlice], threads: int) -> _Speed
 
 def _slices(shard: Shard, images: float, slicing: Slicing) -> int:
     return max(1, ceil(images / slicing.images), ceil(shard.size / slicing.bytes))
-
-
-def _written(attributed: Sequence[AttributedSlice], images: int, slices: int, shards: int, output: Output) -> tuple[int, int]:
-    """Files of the tables and their bytes: by those of the sample, written to memory, and of files without rows."""
-    import pyarrow as pa
-
-    from causalprint.schemas.records import to_json
-    from causalprint.schemas.tables import TABLES
-    from causalprint.transforms.storage.storage import filesystem
-    from causalprint.transforms.tables.close_accounts import write_account
-    from causalprint.transforms.tables.ledger import Ledger
-    from causalprint.transforms.tables.output import listed
-    from causalprint.transforms.tables.write_tables import encode, stored_table, write_slice
-
-    if not attributed:
-        return 0, 0
-    scratch = replace(output, root=f"memory://forecast-{uuid.uuid4().hex}", storage=NO_OPTIONS)
-    receipts = [write_slice(each, scratch) for each in attributed]
-    for receipt in receipts:
-        write_account(Ledger(receipt.shard).add(receipt).close(output.bundle_id), scratch)
-    sizes = {table: [size or 0 for size in listed(scratch.root, scratch.folder(table), NO_OPTIONS).values()] for table in TABLES}
-    fs, base = filesystem(scratch.root, NO_OPTIONS)
-    fs.rm(base, recursive=True)
-    seen = max(1, sum(receipt.seen for receipt in receipts))
-    record = sum(len(to_json(receipt)) for receipt in receipts) / len(receipts)
-    files, size = shards, shards * sum(sizes["shards"]) / len(receipts)
-    for table in output.tables:
-        rows = pa.RecordBatch.from_pylist([], schema=TABLES[table])
-        fixed = len(encode(stored_table(table, rows, output))) + record * (table == output.mark)
-        held = min(slices, ceil(images * len(sizes[table]) / seen)) if len(sizes[table]) < len(receipts) else slices
-        files += held
-        size += held * fixed + images / seen * max(0.0, sum(sizes[table]) - len(sizes[table]) * fixed)
-    return files, round(size)
 
 
 def _requests(shards: Sequence[Shard], slices: Sequence[int], files: int, output: Output) -> int:

@@ -33,7 +33,10 @@ def test_small_shards_cost_few_requests_and_files(
     monkeypatch.setattr(AioBaseClient, "_make_api_call", counted)
     options = ("--bundle", tiny, "--storage-options", s3_store.storage.options)
     audit = ("audit", f"{s3_store.url}/crawl", "-o", f"{s3_store.url}/OUT", *options)
+    foretold = command(capsys, *audit, "--dry-run").found
+    asked.clear()
     assert command(capsys, *audit).found["computed"] == SHARDS
+    assert foretold["requests"] == pytest.approx(asked.total(), rel=0.25)
     assert asked["PutObject"] < 2 * SHARDS, asked
     asked.clear()
     night = command(capsys, *audit)
@@ -41,6 +44,9 @@ def test_small_shards_cost_few_requests_and_files(
     assert asked.total() <= 30, asked
     files = {name.removeprefix("OUT/"): s3_store.get(name) for name in s3_store.names() if name.startswith("OUT/")}
     assert sum(name.startswith("packs/") for name in files) == 16 + 1
+    tables = [len(data) for name, data in files.items() if name.endswith(".parquet") and "/bundle=" in name]
+    assert foretold["files"] == len(tables)
+    assert foretold["output_bytes"] == pytest.approx(sum(tables), rel=0.25)
     other = command(capsys, *audit[:3], tmp_path / "OUT", *options, "--", "--direct_num_workers=2")
     assert other.code == 0, other.log
     on_disk = files_below(tmp_path / "OUT")

@@ -205,12 +205,12 @@ def some_receipts(output: Output) -> Iterator[SliceReceipt | None]:
             rows = (row for row, name in enumerate(index.names) if name != index.shard_ids[row])
             yield from (from_json(SliceReceipt, index.record(row)) for row in islice(rows, 1))
     folder = output.folder(output.mark)
-    for name, size in sorted(listed(output.root, folder, output.storage).items()):
+    for name, bytes_there in sorted(listed(output.root, folder, output.storage).items()):
         slice_id = name.removesuffix(SUFFIX)
         if not name.endswith(SUFFIX) or is_pack(slice_id) or slice_id == EMPTY:
             continue
         try:
-            receipt = read_receipt(output, f"{folder}/{name}", size or 0)
+            receipt = read_receipt(output, f"{folder}/{name}", bytes_there or 0)
         except ValueError:
             receipt = None
         yield receipt
