@@ -33,9 +33,10 @@ SCHEMA = pa.schema(
         column("record", pa.string(), "receipt of the slice, or account of the shard, as JSON text"),
     ],
     metadata={
-        "description": "`OUT/packs/bundle=<bundle_id>/<pack>.parquet`, written by `causalprint compact`: a row for every slice "
-        "and every shard whose rows are in the files of that name in the other tables, `OUT/<table>/bundle=<bundle_id>/"
-        "<pack>.parquet`, and not in a file of their own. A pack counts once this file is there."
+        "description": "`OUT/packs/bundle=<bundle_id>/<pack>.parquet`, written by an audit of small shards and by "
+        "`causalprint compact`: a row for every slice and every shard whose rows are in the files of that name in the other "
+        "tables, `OUT/<table>/bundle=<bundle_id>/<pack>.parquet`, and not in a file of their own. A pack counts once this file "
+        "is there."
     },
 )
 """Its columns."""

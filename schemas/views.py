@@ -87,7 +87,7 @@ JOIN images i USING (slice_id, member, "offset")
 """  # noqa: S608 - words of ours
 
 _MEANINGS = {
-    PACKS: "In which pack the rows of a slice or shard are, that `causalprint compact` took out of a file of its own.",
+    PACKS: "In which pack the rows of a slice or shard are, that share files with others.",
     **{table: f"Table {table}, of all runs: README and docs/tables.md say what it holds." for table in TABLES},
     RUN_SHARDS: "Every run's list of its shards.",
     "current_shards": "The shards that the audit has now: of each the row of the newest run, unless it is not found any more.",

@@ -138,5 +138,6 @@ class Stored:
         return dict(zip((*self.output.tables, "shards"), (*self._slices, self._accounts), strict=True)).get(table, {})
 
     def _partition(self, table: str) -> dict[str, int]:
+        _ = self.pack_ids  # listed first: where another audit puts packs meanwhile, none is seen without its files
         names = listed(self.output.root, self.output.folder(table), self.output.storage)
         return {name.removesuffix(SUFFIX): size for name, size in names.items() if name.endswith(SUFFIX) and size is not None}

@@ -9,10 +9,10 @@ from functools import reduce
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.records import from_json, to_json
 from causalprint.transforms.tables.committed import own_receipt
-from causalprint.transforms.tables.compact import tidy
+from causalprint.transforms.tables.compact import own_tables, tidy
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import EMPTY, Output
-from causalprint.transforms.tables.pack_rows import Item, items_of, without_rows, write_packs
+from causalprint.transforms.tables.pack_rows import Item, items_of, table_path, without_rows, write_packs
 from causalprint.transforms.tables.packs import Index, Packs, index_path, read_packs
 from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.write_tables import commit, encode, write_empty
@@ -25,17 +25,16 @@ def begin(output: Output, stored: Stored) -> None:
 
 
 def free(output: Output, stored: Stored) -> None:
-    """Has packs that lack a file, or whose index is damaged, be none any more; what files of their own their slices have counts.
+    """Removes packs that lack a file, or whose index is damaged; what files of their own their slices have counts.
 
     Args:
         output: where an audit is going to write.
         stored: what is there.
     """
-    broken = sorted(stored.pack_ids.keys() - stored.packs.indexes.keys())
-    for pack_id in broken:
+    for pack_id in sorted(stored.pack_ids.keys() - stored.packs.indexes.keys()):
         output.remove(index_path(output, pack_id))
-    if broken:
-        tidy(output)
+        for table in (table for table in own_tables(output) if stored.has(table, pack_id)):
+            output.remove(table_path(output, table, pack_id))
 
 
 def free_to_retry(output: Output, retry: str) -> None:
