@@ -22,7 +22,7 @@ Written = TypeVar("Written")
 class WrittenFiles(NamedTuple):
     """So many files of the tables, and their bytes."""
 
-    count: int
+    files: int
     size: int
 
 
