@@ -109,18 +109,29 @@ class Shard:
         return (*columns, *limits)
 
 
+class Place(NamedTuple):
+    """Where an image is in its shard; see :class:`EncodedImage`."""
+
+    member: str
+    offset: int
+
+
 class Portion(NamedTuple):
-    """Every so many slices of a shard: what one worker computes of it.
+    """Every so many slices of a shard, or slices of some of its images: what one worker computes of it.
 
     Attributes:
         shard: that.
         part: the first of its slices, from 0.
         parts: in how many portions the shard is dealt out: each ``parts``-th slice is of this one.
+        only: the images to be read; ``None``: as the shard says.
+        taken: numbers that earlier slices have, of other images; those of these images are numbered without them.
     """
 
     shard: Shard
     part: int = 0
     parts: int = 1
+    only: tuple[Place, ...] | None = None
+    taken: frozenset[int] = frozenset()
 
     def has(self, index: int) -> bool:
         """Whether slice ``index`` is of this portion."""

@@ -64,7 +64,10 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
         began = time.perf_counter()
         at(f"{uri}: reading its first slice")
         try:
-            for images in read_slices(portion.shard, self.bundle_id, self.slicing, self.storage, self.options):
+            slices = read_slices(
+                portion.shard, self.bundle_id, self.slicing, self.storage, self.options, portion.only, portion.taken
+            )
+            for images in slices:
                 if images.retryable or portion.has(images.index):
                     at("")
                     yield _Read(images, time.perf_counter() - began)

@@ -1,0 +1,149 @@
+"""Some images of shards, chosen one by one, through the slice engine: each is computed once, whichever run chose it.
+
+A shard has one account, of all its images that were ever chosen. What a run chooses becomes slices with numbers that are free.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count as numbers
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
+from apache_beam.utils.shared import Shared
+
+from causalprint.schemas.accounts import ShardAccount, SliceReceipt
+from causalprint.schemas.config import Slicing
+from causalprint.schemas.elements import ImageSlice, Place, Portion, Shard
+from causalprint.transforms.counting import count
+from causalprint.transforms.deal_shards import PlanError, Planned
+from causalprint.transforms.read_image_shards import ReadImageShards
+from causalprint.transforms.tables.close_accounts import CloseAccounts
+from causalprint.transforms.tables.committed import committed, stored_account
+from causalprint.transforms.tables.ledger import Ledger
+from causalprint.transforms.tables.output import Output
+from causalprint.transforms.tables.skip_committed import DONE, TO_DO, Skip, kept, pass_slice
+from causalprint.transforms.tables.stored import Stored
+from causalprint.transforms.tables.write_tables import write_counted, write_slice
+
+KEPT = "kept"
+"""Tag of accounts of shards of which no image is to be computed."""
+GAP = 64
+"""So many slices in a row may be missing before one that is there: those that failed while others did not."""
+CHOSEN = pa.schema([("shard", pa.string()), ("members", pa.list_(pa.string())), ("offsets", pa.list_(pa.int64()))])
+"""Of the file that names chosen images: a row a shard, by its URI, with their places in it."""
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The images that a run is to compute, as the description of its pipeline carries them.
+
+    Attributes:
+        planned: all shards of the run, those without a chosen image too: what is left of an earlier run is accounted for.
+        path: below the output's root, of the file that names the images.
+    """
+
+    planned: Planned
+    path: str
+
+    @classmethod
+    def of(cls, shards: tuple[Shard, ...], places: pa.Table, output: Output, run_id: str) -> Chosen:
+        """Writes the file; ``places`` has the columns of :data:`CHOSEN`, and its launcher calls :meth:`remove` at the end."""
+        path = f"runs/.{run_id}.chosen.part"
+        sink = io.BytesIO()
+        pq.write_table(places.cast(CHOSEN), sink, row_group_size=_AT_ONCE, compression="zstd")
+        output.put(path, sink.getvalue())
+        return cls(Planned.of(shards, output, run_id), path)
+
+    def remove(self, output: Output) -> None:
+        """Removes what :meth:`of` wrote."""
+        self.planned.remove(output)
+        output.remove(self.path)
+
+    def portions(self, output: Output) -> Iterator[Portion]:
+        """Every shard with the images to be read of it, those that have none last.
+
+        Raises:
+            PlanError: the file cannot be read.
+        """
+        left = {shard.uri: shard for shard in self.planned.shards(output)}
+        data = output.get(self.path)
+        if data is None:
+            raise PlanError(f"{output.root}/{self.path}, the list of this run's images, is gone; run the same command again")
+        for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(_AT_ONCE, use_threads=False):
+            for uri, members, offsets in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield Portion(left.pop(uri), only=tuple(map(Place, members, offsets)))
+        yield from (Portion(shard, only=()) for shard in left.values())
+
+
+def pass_chosen(portion: Portion, output: Output, stored: Stored) -> Iterator[Portion | TaggedOutput]:
+    """The portion where images are to be read, its numbers those that are free; and what earlier runs left of its shard.
+
+    That are the receipts of its slices, by the tag :data:`DONE`, or its account, by the tag :data:`KEPT`, where nothing is to be
+    read and the account has all of them.
+    """
+    there = dict(stored_slices(portion.shard, output, stored))
+    account = stored_account(output, portion.shard, stored)
+    if not portion.only and account and account.slice_ids == tuple(receipt.slice_id for receipt in there.values()):
+        yield TaggedOutput(KEPT, kept(account).value)
+        return
+    for receipt in there.values():
+        count(kept=receipt.seen)
+        yield TaggedOutput(DONE, replace(receipt, damage=None))  # what was missing then is chosen again
+    if portion.only:
+        yield portion._replace(taken=frozenset(there))
+
+
+def stored_slices(shard: Shard, output: Output, stored: Stored) -> Iterator[tuple[int, SliceReceipt]]:
+    """The slices of a shard that are committed, by their numbers."""
+    missing = 0
+    for number in numbers():
+        receipt = committed(output, shard.slice_id(output.bundle_id, number), stored)
+        if receipt is not None and receipt.shard == shard:
+            missing = 0
+            yield number, receipt
+        elif (missing := missing + 1) > GAP:
+            return
+
+
+def close_chosen(ledger: Ledger, output: Output) -> ShardAccount:
+    """The account of a shard's chosen images: it is complete once all that were to be read have a row."""
+    slices = ledger.present.bit_length()
+    return replace(ledger, shortest=slices, longest=slices).close(output.bundle_id)
+
+
+@dataclass
+class ComputeChosen(beam.PTransform[PBegin, PCollection[ShardAccount]]):
+    """Reads, computes and writes the chosen images, and closes the accounts of their shards.
+
+    Attributes:
+        chosen: those images.
+        output: where slices and accounts are written, and those of earlier runs lie; its storage options also reach the shards.
+        slicing: how many images a slice has.
+        compute: slices to attributed slices.
+    """
+
+    chosen: Chosen
+    output: Output
+    slicing: Slicing
+    compute: beam.PTransform[PCollection[ImageSlice], PCollection[Any]]
+
+    def expand(self, root: PBegin) -> PCollection[ShardAccount]:
+        """One account for each shard of which an image was ever chosen, once it is written."""
+        skip = partial(Skip, output=self.output, retry=None, shared=Shared())
+        chosen = root | "Chosen" >> beam.Create([self.chosen], reshuffle=False)
+        portions = chosen | "Portions" >> beam.FlatMap(Chosen.portions, self.output) | "Deal" >> beam.Reshuffle()
+        shards = portions | "SkipShards" >> beam.ParDo(skip(pass_chosen)).with_outputs(DONE, KEPT, main=TO_DO)
+        read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
+        slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)
+        computed = slices.to_do | "Compute" >> self.compute
+        written = computed | "WriteSlice" >> beam.Map(write_counted, write_slice, self.output)
+        receipts = (written, slices.done, shards.done) | "Receipts" >> beam.Flatten()
+        return (receipts | CloseAccounts(self.output, close_chosen), shards.kept) | "Accounts" >> beam.Flatten()
