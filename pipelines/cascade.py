@@ -51,7 +51,7 @@ _WAITING = """
 """
 _PLACES = """
     SELECT place[1] AS shard, list(place[3] ORDER BY place) AS members, list(place[2] ORDER BY place) AS offsets
-    FROM ({images}) GROUP BY ALL ORDER BY {order}
+    FROM ({images}) GROUP BY ALL ORDER BY shard
 """
 _TAKEN = "({0}.verdict IN ('known', 'unknown'))"
 _DISAGREEMENT = f"""
@@ -164,7 +164,7 @@ def plan_tier(planned: Plan, number: int, allowed: float | None = None) -> TierP
             most = max(0, int((PLANNED * allowed - (time.monotonic() - began)) / speed)) if speed else 0
         first = first_turns(planned.config.control)
         images = f"FROM waiting ORDER BY turn >= '{first}', turn {'' if most is None else f'LIMIT {most}'}"
-        places = tables.sql(_PLACES.format(images=images, order="shard")).to_arrow()
+        places = tables.sql(_PLACES.format(images=images)).to_arrow()
         counts = _counts(tables, places)
     return TierPlan(rows, audit, Chosen.of(shards, places, audit.output, audit.run.run_id), counts, speed)
 
@@ -235,7 +235,7 @@ def _heads(tables: AuditTables, audit: Plan) -> Iterator[ImageSlice]:
     shards = {shard.uri: shard for shard in audit.shards}
     some = f"SELECT DISTINCT place[1] AS uri FROM waiting ORDER BY sha256(uri) LIMIT {SAMPLED_SHARDS}"  # noqa: S608 - a number
     several = f"FROM waiting SEMI JOIN ({some}) ON place[1] = uri"
-    rows = tables.sql(_PLACES.format(images=several, order="sha256(shard)")).rows()
+    rows = tables.sql(_PLACES.format(images=several)).rows()
     for row in rows:
         few = ceil(SAMPLED_IMAGES / len(rows))
         only = tuple(map(Place, row["members"][:few], row["offsets"][:few]))
