@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.pvalue import PCollection
 
+    from causalprint.pipelines.forecast import Speed
     from causalprint.pipelines.open_audit import AuditTables
     from causalprint.schemas.elements import ImageSlice
     from causalprint.transforms.compute_chosen import Chosen
@@ -100,14 +101,10 @@ class TierPlan:
 
 def execute_tier(tier: TierPlan) -> RunManifest:
     """Runs one tier to its end; raises as :func:`~causalprint.pipelines.execution.run_to_manifest` does."""
-    from causalprint.transforms.tables.write_tables import write_empty
-
-    output = tier.audit.output
-    write_empty(output)
     try:
         return run_to_manifest(tier.audit.run, lambda root: build(root, tier))
     finally:
-        tier.chosen.remove(output)
+        tier.chosen.remove(tier.audit.output)
 
 
 def cascade(planned: Plan, execute: Callable[[TierPlan], RunManifest] = execute_tier) -> tuple[Tier, ...]:
@@ -158,15 +155,16 @@ def plan_tier(planned: Plan, number: int, allowed: float | None = None) -> TierP
     write_empty(audit.output, audit.output.tables)  # from now on it has a view
     with open_audit(planned.config.output, storage_options=planned.config.storage.options) as tables:
         _find(tables, planned, rows)
-        most, speed = None, None
-        if allowed is not None:
-            speed = _speed(tables, audit, MEASURING * allowed)
-            most = max(0, int((PLANNED * allowed - (time.monotonic() - began)) / speed)) if speed else 0
+        most, seconds = None, None
+        if allowed is not None and (speed := _speed(tables, audit, MEASURING * allowed)):
+            seconds = speed.seconds / max(1, speed.images)
+            left = PLANNED * allowed - (time.monotonic() - began) - speed.start_seconds  # once more, in the workers
+            most = max(0, int(left / seconds))
         first = first_turns(planned.config.control)
         images = f"FROM waiting ORDER BY turn >= '{first}', turn {'' if most is None else f'LIMIT {most}'}"
         places = tables.sql(_PLACES.format(images=images)).to_arrow()
         counts = _counts(tables, places)
-    return TierPlan(rows, audit, Chosen.of(shards, places, audit.output, audit.run.run_id), counts, speed)
+    return TierPlan(rows, audit, Chosen.of(shards, places, audit.output, audit.run.run_id), counts, seconds)
 
 
 def build(root: Pipeline, tier: TierPlan) -> PCollection[RunManifest]:
@@ -220,13 +218,10 @@ def _counts(tables: AuditTables, places: pa.Table) -> _Counts:
     return _Counts(undecided, control, chosen, waiting - chosen)
 
 
-def _speed(tables: AuditTables, audit: Plan, seconds: float) -> float | None:
-    """Seconds an image by the clock, of the tier's bundle on a few of the images that wait; ``None`` where none does."""
+def _speed(tables: AuditTables, audit: Plan, seconds: float) -> Speed | None:
+    """Of the tier's bundle on a few of the images that wait; ``None`` where none does."""
     heads = list(_heads(tables, audit))
-    if not heads:
-        return None
-    speed = measure(audit, heads, threads_at_work(audit.config), seconds)
-    return speed.seconds / max(1, speed.images)
+    return measure(audit, heads, threads_at_work(audit.config), seconds) if heads else None
 
 
 def _heads(tables: AuditTables, audit: Plan) -> Iterator[ImageSlice]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +36,8 @@ Capture = pytest.CaptureFixture[str]
 CONTROL = 0.4
 IMAGES = 24
 SIDE = 96
+SMALL = ("--control", CONTROL, "--slice-images", 5)
+PAGE = Path(__file__).parents[2] / "docs" / "cascade.md"
 ABSTAIN = "abstain"
 
 
@@ -59,9 +63,9 @@ def seldom_sure(directory: Path) -> Path:
 def cascaded(tmp_path_factory: pytest.TempPathFactory) -> Cascaded:
     """Two tars: images, one of them in both, one too small for a bundle, and one that cannot be decoded."""
     root = tmp_path_factory.mktemp("cascaded")
-    photographs_tar(root / "in" / "0.tar", range(IMAGES // 2), SIDE)
+    photographs_tar(root / "crawl" / "0.tar", range(IMAGES // 2), SIDE)
     more = [(f"{seed}.jpg", jpeg(seed, SIDE)) for seed in (3, *range(IMAGES // 2, IMAGES))]
-    tar(root / "in" / "1.tar", [*more, ("small.jpg", jpeg(99, SIDE // 2)), ("broken.jpg", jpeg(98, SIDE)[:900])])
+    tar(root / "crawl" / "1.tar", [*more, ("small.jpg", jpeg(99, SIDE // 2)), ("broken.jpg", jpeg(98, SIDE)[:900])])
     bundles = (
         seldom_sure(root / "first"),
         tiny_bundle(root / "second", name="second", seed=5, crop=SIDE, residual="autoencoder:./residual").directory,
@@ -70,17 +74,24 @@ def cascaded(tmp_path_factory: pytest.TempPathFactory) -> Cascaded:
     output, full = root / "OUT", {2: root / "full2", 3: root / "full3"}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        assert main([*map(str, asked(root / "in", output, *bundles)), "--json"]) == 0
+        assert main([*shlex.split(blocks("sh")[0])[1:], *map(str, SMALL), "--json"]) == 0
         for number, path in full.items():
             assert (
-                main(["audit", "in", "-o", str(path), "--bundle", str(bundles[number - 1]), "--slice-images", "5", "--json"]) == 0
+                main(["audit", "crawl", "-o", str(path), "--bundle", str(bundles[number - 1]), "--slice-images", "5", "--json"])
+                == 0
             )
-    return Cascaded(root / "in", output, bundles, full, tuple(manifest_tier(output, number) for number in full))
+    return Cascaded(root / "crawl", output, bundles, full, tuple(manifest_tier(output, number) for number in full))
 
 
 def asked(crawl: Path, output: object, first: Path, *further: Path) -> list[object]:
     tiers = [word for one in further for word in ("--cascade", one)]
-    return ["audit", crawl, "-o", output, "--bundle", first, *tiers, "--control", CONTROL, "--slice-images", 5]
+    return ["audit", crawl, "-o", output, "--bundle", first, *tiers, *SMALL]
+
+
+def blocks(kind: str) -> list[str]:
+    """Commands, or queries, of the page."""
+    found = re.findall(rf"^```{kind}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for block in found for line in block.splitlines()] if kind == "sh" else found
 
 
 def manifest_tier(output: Path, number: int) -> Tier:
@@ -185,31 +196,39 @@ def test_the_control_sample_tells_how_often_a_tier_disagrees_with_those_before(c
     assert cascaded.tiers[0].disagreements[0].differs > 0
 
 
-def test_the_same_command_computes_nothing_and_says_the_same(cascaded: Cascaded, tmp_path: Path, capsys: Capture) -> None:
-    out = shutil.copytree(cascaded.output, tmp_path / "OUT")
-    before = {root: own_files(root) for root in (out, *(out / "tiers").iterdir())}
-    code, found, _ = command(capsys, *asked(cascaded.crawl, out, *cascaded.bundles))
+def test_the_page_of_cascades_is_right_and_its_commands_compute_nothing_twice(
+    cascaded: Cascaded, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(cascaded.output.parent)
+    before = {root: own_files(root) for root in (cascaded.output, *(cascaded.output / "tiers").iterdir())}
+    _, again, query, verified = blocks("sh")
+    code, found, _ = command(capsys, *shlex.split(again)[1:], *SMALL)
     assert code == 0
-    assert {root: own_files(root) for root in before} == before
     assert [(tier["chosen"], tier["left"], tier["incomplete"]) for tier in found["tiers"]] == [(0, 0, 0)] * 2
     for now, then in zip(found["tiers"], cascaded.tiers, strict=True):
         assert [tuple(each.values()) for each in now["disagreements"]] == [tuple(each) for each in then.disagreements]
+    assert {root: own_files(root) for root in before} == before
+    assert [command(capsys, *shlex.split(words)[1:]).code for words in (query, verified)] == [0, 0]
+    with open_audit("OUT") as tables:
+        answered, waiting = (tables.sql(text.rstrip(";\n")).rows() for text in blocks("sql"))
+    assert {row["image_id"] for row in answered} == {
+        image_id for image_id, row in verdicts(cascaded.output).items() if not decided(row)
+    }
+    assert waiting == []
 
 
 def own_files(root: Path) -> dict[str, bytes]:
     return {path: data for path, data in files_below(root).items() if not path.startswith("tiers/")}
 
 
-@pytest.mark.parametrize("lost", [0, 1])
-def test_what_a_kill_left_out_is_computed_and_nothing_else(
-    lost: int, cascaded: Cascaded, tmp_path: Path, capsys: Capture
-) -> None:
+def test_what_a_kill_left_out_is_computed_and_nothing_else(cascaded: Cascaded, tmp_path: Path, capsys: Capture) -> None:
     out = shutil.copytree(cascaded.output, tmp_path / "OUT")
     tier = out / "tiers" / "2"
     whole = {table: rows(tier, table) for table in TABLES}
     with open_audit(str(tier)) as tables:
         accounts = tables.sql("SELECT slice_ids FROM shards ORDER BY len(slice_ids) DESC").rows()
-    gone = accounts[0]["slice_ids"][lost]
+    gone, *others = accounts[0]["slice_ids"]
+    assert others, "which come after it"
     shutil.rmtree(tier / "runs")
     for account in (tier / "shards").glob("*/*.parquet"):
         account.unlink()
