@@ -35,7 +35,7 @@ from tests.outputs import files_below, rows
 Capture = pytest.CaptureFixture[str]
 CONTROL = 0.4
 IMAGES = 24
-SIDE = 96
+SIDE = 64
 SMALL = ("--control", CONTROL, "--slice-images", 5)
 PAGE = Path(__file__).parents[2] / "docs" / "cascade.md"
 ABSTAIN = "abstain"
@@ -298,8 +298,8 @@ def test_what_is_forgotten_is_forgotten_by_all_tiers_and_not_computed_again(
     code, found, _ = command(capsys, "forget", out, "--image-id", gone)
     assert code == 0
     assert [len(each["bundles"]) for each in (found, *found["tiers"])] == [1, 1, 1]
-    code, found, _ = command(capsys, *asked(cascaded.crawl, out, *cascaded.bundles))
-    assert (code, [tier["chosen"] for tier in found["tiers"]]) == (0, [0, 0])
+    code, found, _ = command(capsys, *asked(cascaded.crawl, out, *cascaded.bundles[:2]))
+    assert (code, [tier["chosen"] for tier in found["tiers"]]) == (0, [0])
     for root in (out, *(out / "tiers").iterdir()):
         for table in TABLES:
             assert gone not in rows(root, table).column("image_id").to_pylist()
