@@ -140,6 +140,8 @@ def plan_tier(planned: Plan, number: int, allowed: float | None = None) -> TierP
     """
     from causalprint.transforms.compute_chosen import Chosen
     from causalprint.transforms.match_shards import Matched
+    from causalprint.transforms.tables.packs import pack_ids
+    from causalprint.transforms.tables.unpack import unpack
     from causalprint.transforms.tables.write_tables import write_empty
 
     began = time.monotonic()
@@ -164,6 +166,9 @@ def plan_tier(planned: Plan, number: int, allowed: float | None = None) -> TierP
         images = f"FROM waiting ORDER BY turn >= '{first}', turn {'' if most is None else f'LIMIT {most}'}"
         places = tables.sql(_PLACES.format(images=images)).to_arrow()
         counts = _counts(tables, places)
+    if pack_ids(audit.output):  # the account of a shard that is to grow cannot stay in a pack
+        wanted = {*places.column("shard").to_pylist()}
+        unpack(audit.output, [shard.shard_id(rows.bundle_id) for shard in shards if shard.uri in wanted])
     return TierPlan(rows, audit, Chosen.of(shards, places, audit.output, audit.run.run_id), counts, seconds)
 
 

@@ -19,6 +19,8 @@ from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, load_bundle, save_bundle
 from causalprint.pipelines import cascade as cascading
 from causalprint.pipelines.audit import execute, plan
+from causalprint.pipelines.commands.compact import CompactConfig
+from causalprint.pipelines.compact import compact
 from causalprint.pipelines.forecast import Speed
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.schemas.cascade import Budget, Tier, first_turns, parse_budget
@@ -48,15 +50,15 @@ class Cascaded(NamedTuple):
     output: Path
     bundles: tuple[Path, Path, Path]
     full: dict[int, Path]
-    tiers: tuple[dict[str, Any], ...]
+    tiers: tuple[Tier, ...]
 
 
 def seldom_sure(directory: Path) -> Path:
     """A bundle with limits at which it decides about half of all images."""
     bundle = tiny_bundle(directory, crop=SIDE)
     decision = replace(bundle.manifest.decision, cleared_limit=0.002, generated_limit=0.998)
-    tensors = (load_file(directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
-    return save_bundle(directory, replace(bundle.manifest, decision=decision, files=()), *tensors, {}).directory
+    fingerprint, attribution = (load_file(directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
+    return save_bundle(directory, replace(bundle.manifest, decision=decision, files=()), fingerprint, attribution, {}).directory
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +275,7 @@ def test_a_budget_takes_images_in_their_turn_and_the_same_command_goes_on(
             for image_id in whole.column("image_id").to_pylist()
         }
         assert set(reached(root)) == set(sorted(turns, key=turns.__getitem__)[:7]), "the control sample first"
+        compact(CompactConfig(f"{root}/tiers/2", keep_seconds=0))
         (rest,) = cascading.cascade(plan(replace(config, budget=None)))
         assert (rest.chosen, rest.left) == (tier.left, 0)
         assert sorted(reached(root)) == sorted(turns)
