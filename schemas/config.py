@@ -259,20 +259,20 @@ class AuditConfig(Command):
     cascade: Annotated[
         tuple[str, ...],
         Option(
-            "Then compute with this bundle, too, what those before it do not decide, and a control share of all images. May be "
-            "given again, for a further tier.",
+            "Compute with this bundle, too, what those before it do not decide, and a control share of all images. May be given "
+            "again, for a further tier.",
             "BUNDLE",
             place=Place.BUNDLE,
         ),
     ] = ()
     control: Annotated[
         float,
-        Option("Of a cascade: each further tier computes this share of all images too, drawn at random.", "SHARE", least=0),
+        Option("Have each further tier (--cascade) compute this share of all images too, drawn at random.", "SHARE", least=0),
     ] = 0.01
     budget: Annotated[
         Budget | None,
         Option(
-            "Of a cascade: spend no more than this on all further tiers together, by a forecast made of a few images: "
+            "Spend no more than this on all further tiers (--cascade) together, by a forecast made of a few images: "
             "20core-hours, 1.5gpu-hours. The same command goes on with what is left.",
             "HOURS",
             usual="as much as it takes",
