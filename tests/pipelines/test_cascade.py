@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from causalprint.__main__ import main
-from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, load_bundle, save_bundle
+from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, Bundle, load_bundle, save_bundle
 from causalprint.pipelines import cascade as cascading
 from causalprint.pipelines.audit import execute, plan
 from causalprint.pipelines.commands.compact import CompactConfig
@@ -53,12 +53,12 @@ class Cascaded(NamedTuple):
     tiers: tuple[Tier, ...]
 
 
-def seldom_sure(directory: Path) -> Path:
-    """A bundle with limits at which it decides about half of all images."""
-    bundle = tiny_bundle(directory, crop=SIDE)
-    decision = replace(bundle.manifest.decision, cleared_limit=0.002, generated_limit=0.998)
-    fingerprint, attribution = (load_file(directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
-    return save_bundle(directory, replace(bundle.manifest, decision=decision, files=()), fingerprint, attribution, {}).directory
+def seldom_sure(bundle: Bundle, limit: float) -> Path:
+    """The bundle, with limits at which it leaves images undecided."""
+    decision = replace(bundle.manifest.decision, cleared_limit=limit, generated_limit=1 - limit)
+    fingerprint, attribution = (load_file(bundle.directory / name) for name in (FINGERPRINT_FILE, ATTRIBUTION_FILE))
+    manifest = replace(bundle.manifest, decision=decision, files=())
+    return save_bundle(bundle.directory, manifest, fingerprint, attribution, {}).directory
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ def cascaded(tmp_path_factory: pytest.TempPathFactory) -> Cascaded:
     more = [(f"{seed}.jpg", jpeg(seed, SIDE)) for seed in (3, *range(IMAGES // 2, IMAGES))]
     tar(root / "crawl" / "1.tar", [*more, ("small.jpg", jpeg(99, SIDE // 2)), ("broken.jpg", jpeg(98, SIDE)[:900])])
     bundles = (
-        seldom_sure(root / "first"),
-        tiny_bundle(root / "second", name="second", seed=5, crop=SIDE, residual="autoencoder:./residual").directory,
+        seldom_sure(tiny_bundle(root / "first", crop=SIDE), 0.002),
+        seldom_sure(tiny_bundle(root / "second", name="second", seed=5, crop=SIDE, residual="autoencoder:./residual"), 0.02),
         tiny_bundle(root / "third", name="third", seed=6, crop=SIDE, residual="ddim:./residual?steps=1").directory,
     )
     output, full = root / "OUT", {2: root / "full2", 3: root / "full3"}
@@ -138,6 +138,7 @@ def test_what_is_undecided_reaches_a_tier_and_what_is_drawn_from_all(cascaded: C
     first, second, third = (verdicts(root) for root in (cascaded.output, *cascaded.full.values()))
     open_now = {image_id for image_id, row in first.items() if not decided(row)}
     drawn = {image_id for image_id in first if turn(image_id) < first_turns(CONTROL)}
+    assert cascaded.tiers[1].undecided > 0
     assert open_now - drawn
     assert drawn - open_now
     path = [first, second, third]
