@@ -18,22 +18,22 @@ import pyarrow.parquet as pq
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 from apache_beam.utils.shared import Shared
 
-from causalprint.schemas.accounts import ShardAccount, SliceReceipt
+from causalprint.schemas.accounts import ShardAccount
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import ImageSlice, Place, Portion, Shard
 from causalprint.transforms.counting import count
 from causalprint.transforms.deal_shards import PlanError, Planned
 from causalprint.transforms.read_image_shards import ReadImageShards
 from causalprint.transforms.tables.close_accounts import CloseAccounts
-from causalprint.transforms.tables.committed import committed, stored_account
+from causalprint.transforms.tables.committed import closed, committed
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.skip_committed import DONE, TO_DO, Skip, kept, pass_slice
 from causalprint.transforms.tables.stored import Stored
 from causalprint.transforms.tables.write_tables import write_counted, write_slice
 
-KEPT = "kept"
-"""Tag of accounts of shards of which no image is to be computed."""
+RECEIPTS = "receipts"
+"""Tag of what earlier runs committed of shards whose accounts are to be closed anew."""
 GAP = 64
 """So many slices in a row may be missing before one that is there: those that failed while others did not."""
 CHOSEN = pa.schema([("shard", pa.string()), ("members", pa.list_(pa.string())), ("offsets", pa.list_(pa.int64()))])
@@ -86,29 +86,33 @@ class Chosen:
 def pass_chosen(portion: Portion, output: Output, stored: Stored) -> Iterator[Portion | TaggedOutput]:
     """The portion where images are to be read, its numbers those that are free; and what earlier runs left of its shard.
 
-    That are the receipts of its slices, by the tag :data:`DONE`, or its account, by the tag :data:`KEPT`, where nothing is to be
-    read and the account has all of them.
+    That is its account, by the tag :data:`DONE`, where nothing is to be read and the account has all slices; else the receipts of
+    these, by the tag :data:`RECEIPTS`.
     """
-    there = dict(stored_slices(portion.shard, output, stored))
-    account = stored_account(output, portion.shard, stored)
-    if not portion.only and account and account.slice_ids == tuple(receipt.slice_id for receipt in there.values()):
-        yield TaggedOutput(KEPT, kept(account).value)
+    named = dict(_named(portion.shard, output, stored))
+    account = None if portion.only else closed(output, portion.shard, stored)
+    if account is not None and account.slice_ids == tuple(named.values()):
+        yield kept(account)
         return
-    for receipt in there.values():
-        count(kept=receipt.seen)
-        yield TaggedOutput(DONE, replace(receipt, damage=None))  # what was missing then is chosen again
+    taken = set()
+    for number, slice_id in named.items():
+        receipt = committed(output, slice_id, stored)
+        if receipt is not None and receipt.shard == portion.shard:
+            taken.add(number)
+            count(kept=receipt.seen)
+            yield TaggedOutput(RECEIPTS, replace(receipt, damage=None))  # what was missing then is chosen again
     if portion.only:
-        yield portion._replace(taken=frozenset(there))
+        yield portion._replace(taken=frozenset(taken))
 
 
-def stored_slices(shard: Shard, output: Output, stored: Stored) -> Iterator[tuple[int, SliceReceipt]]:
-    """The slices of a shard that are committed, by their numbers."""
+def _named(shard: Shard, output: Output, stored: Stored) -> Iterator[tuple[int, str]]:
+    """The slices of a shard of which there is a mark, by their numbers; no file is read."""
     missing = 0
     for number in numbers():
-        receipt = committed(output, shard.slice_id(output.bundle_id, number), stored)
-        if receipt is not None and receipt.shard == shard:
+        slice_id = shard.slice_id(output.bundle_id, number)
+        if stored.has(output.mark, slice_id) or stored.pack_of(slice_id):
             missing = 0
-            yield number, receipt
+            yield number, slice_id
         elif (missing := missing + 1) > GAP:
             return
 
@@ -140,10 +144,10 @@ class ComputeChosen(beam.PTransform[PBegin, PCollection[ShardAccount]]):
         skip = partial(Skip, output=self.output, retry=None, shared=Shared())
         chosen = root | "Chosen" >> beam.Create([self.chosen], reshuffle=False)
         portions = chosen | "Portions" >> beam.FlatMap(Chosen.portions, self.output) | "Deal" >> beam.Reshuffle()
-        shards = portions | "SkipShards" >> beam.ParDo(skip(pass_chosen)).with_outputs(DONE, KEPT, main=TO_DO)
+        shards = portions | "SkipShards" >> beam.ParDo(skip(pass_chosen)).with_outputs(DONE, RECEIPTS, main=TO_DO)
         read = shards.to_do | ReadImageShards(self.output.bundle_id, self.slicing, self.output.storage)
         slices = read | "SkipSlices" >> beam.ParDo(skip(pass_slice)).with_outputs(DONE, main=TO_DO)
         computed = slices.to_do | "Compute" >> self.compute
         written = computed | "WriteSlice" >> beam.Map(write_counted, write_slice, self.output)
-        receipts = (written, slices.done, shards.done) | "Receipts" >> beam.Flatten()
-        return (receipts | CloseAccounts(self.output, close_chosen), shards.kept) | "Accounts" >> beam.Flatten()
+        receipts = (written, slices.done, shards.receipts) | "Receipts" >> beam.Flatten()
+        return (receipts | CloseAccounts(self.output, close_chosen), shards.done) | "Accounts" >> beam.Flatten()
