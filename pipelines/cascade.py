@@ -156,7 +156,8 @@ def plan_tier(planned: Plan, number: int, allowed: float | None = None) -> TierP
         )
     write_empty(audit.output, audit.output.tables)  # from now on it has a view
     with open_audit(planned.config.output, storage_options=planned.config.storage.options) as tables:
-        _find(tables, planned, rows)
+        _ask(tables, planned)
+        _find(tables, planned.config, rows)
         most, seconds = None, None
         if allowed is not None and (speed := _speed(tables, audit, MEASURING * allowed)):
             seconds = speed.seconds / max(1, speed.images)
@@ -202,12 +203,15 @@ def _config(planned: Plan, number: int) -> AuditConfig:
     )
 
 
-def _find(tables: AuditTables, planned: Plan, rows: TierRows) -> None:
-    """Makes the tables ``reachable`` and ``waiting``: the images that the tier is for, and those that it has not computed."""
+def _ask(tables: AuditTables, planned: Plan) -> None:
+    """Adds the table ``asked``: the shards of the audit that has just ended."""
     import pyarrow as pa
 
-    config = planned.config
     tables.add("asked", pa.table({"uri": pa.array([shard.uri for shard in planned.shards], pa.string())}))
+
+
+def _find(tables: AuditTables, config: AuditConfig, rows: TierRows) -> None:
+    """Makes the tables ``reachable`` and ``waiting``: the images that the tier is for, and those that it has not computed."""
     before = cascaded([one for one in tables.tiers if one.tier < rows.tier])
     turn, first = turn_of("image_id", config.seed), first_turns(config.control)
     tables.sql(_REACHABLE.format(before=before, turn=turn, first=first))
@@ -249,7 +253,7 @@ def _close(planned: Plan, tier: TierPlan, manifest: RunManifest, allowed: float 
 
     rows, audit = tier.rows, tier.audit
     with open_audit(planned.config.output, storage_options=planned.config.storage.options) as tables:
-        _find(tables, planned, rows)
+        _ask(tables, planned)
         own = f"({cascaded([one for one in tables.tiers if one.tier <= rows.tier])})"
         asked = f"FROM {own} SEMI JOIN asked ON shard = uri WHERE decided_by = {rows.tier}"
         ((decided,),) = tables.sql(f"SELECT count(DISTINCT image_id) {asked}").relation.fetchall()
