@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from causalprint.pipelines.audit import audit as audit
+    from causalprint.pipelines.audit_call import audit as audit
     from causalprint.pipelines.fetch import fetch as fetch
     from causalprint.pipelines.open_audit import open_audit as open_audit
     from causalprint.pipelines.open_bundle import open_bundle as open_bundle
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "audit": "pipelines.audit",
+    "audit": "pipelines.audit_call",
     "open_bundle": "pipelines.open_bundle",
     "open_audit": "pipelines.open_audit",
     "fetch": "pipelines.fetch",

@@ -5,31 +5,27 @@
 
 from __future__ import annotations
 
-import inspect
-import typing
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING
 
 from causalprint.pipelines.dataflow import RUNNER, TEMPLATE, resource_hints
 from causalprint.pipelines.execution import AuditError, run_to_manifest
 from causalprint.pipelines.runners import RUNNERS, RunnerError, begin_pipeline, pipeline_options, worker_threads, workers
+from causalprint.schemas.cascade import GPU
 from causalprint.schemas.config import AuditConfig, Slicing
 from causalprint.schemas.elements import Shard
-from causalprint.schemas.options import settings_of
 from causalprint.schemas.runs import FileDigest, Run, RunManifest, new_run
 from causalprint.schemas.urls import public
 
 if TYPE_CHECKING:
-    from apache_beam import Pipeline
+    from apache_beam import Pipeline, PTransform
     from apache_beam.pvalue import PCollection
 
+    from causalprint.schemas.elements import AttributedSlice, ImageSlice
     from causalprint.transforms.deal_shards import Planned
     from causalprint.transforms.images.manifests import Anchors
+    from causalprint.transforms.match_shards import Matched
     from causalprint.transforms.tables.output import Output
-
-
-Options = ParamSpec("Options")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +49,14 @@ class Plan:
     anchors: str = ""
 
 
-def plan(config: AuditConfig) -> Plan:
+def plan(config: AuditConfig, matched: Matched | None = None) -> Plan:
     """Checks everything that can be checked before the work, the device and the weights first, and finds the shards.
 
     Writes nothing but the output's settings, where it has none and ``dry_run`` is not asked for.
+
+    Args:
+        config: what is asked.
+        matched: what its inputs come to, where that is known.
 
     Raises:
         RunnerError: the runner or its options cannot be used.
@@ -69,16 +69,21 @@ def plan(config: AuditConfig) -> Plan:
     from causalprint.models.features import pick_device
 
     bundle = load_bundle(config.bundle, config.residual, config.prior)
+    for further in config.cascade:
+        load_bundle(further, None, config.prior)  # which is needed hours later
     digests = tuple(FileDigest(*digest) for digest in bundle.residual_digests.items())
     # Elsewhere only what was asked is known.
     device = str(pick_device(config.device)) if RUNNERS[config.runner].local else config.device
+    if config.budget is not None and config.budget.of == GPU and device == "cpu":
+        raise RunnerError(f"--budget {config.budget} is of GPUs, and this machine computes without one: give core-hours")
 
     from causalprint.transforms.match_shards import match_inputs
     from causalprint.transforms.tables.moved import as_uris, with_versions
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import agree
 
-    matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
+    if matched is None:
+        matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
     trust = _trusted(config)
     settings = agree(
         config.output,
@@ -129,8 +134,6 @@ def _trusted(config: AuditConfig) -> Anchors | None:
 
 def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunManifest]:
     """Adds the audit of ``shards`` to the pipeline ``root``; its one result is the manifest, once that is written."""
-    from causalprint.transforms.attribute_sources import AttributeSources
-    from causalprint.transforms.compute_fingerprints import ComputeFingerprints
     from causalprint.transforms.process_shards import ProcessShards
     from causalprint.transforms.tables.run_shards import inputs_of
     from causalprint.transforms.tables.unpack import begin
@@ -138,14 +141,11 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
     from causalprint.transforms.tables.write_tables import rows_of_slice, write_slice
 
     config = planned.config
-    threads = worker_threads(config.threads, config.runner, config.beam_options)
-    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
-    compute = fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
     process = ProcessShards(
         shards,
         planned.output,
         planned.slicing,
-        compute,
+        compute(planned),
         write_slice,
         None if planned.output.replaces else rows_of_slice,  # what is computed again goes where it is
         config.retry_rejects,
@@ -155,6 +155,17 @@ def build(root: Pipeline, planned: Plan, shards: Planned) -> PCollection[RunMani
         told_as=None if RUNNERS[config.runner].local else planned.run.run_id,
     )
     return root | process.with_resource_hints(**resource_hints(config)) | WriteManifest(planned.run)
+
+
+def compute(planned: Plan) -> PTransform[PCollection[ImageSlice], PCollection[AttributedSlice]]:
+    """What the plan does with each slice."""
+    from causalprint.transforms.attribute_sources import AttributeSources
+    from causalprint.transforms.compute_fingerprints import ComputeFingerprints
+
+    config = planned.config
+    threads = worker_threads(config.threads, config.runner, config.beam_options)
+    fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
+    return fingerprints | AttributeSources(config.bundle, config.residual, config.prior)
 
 
 def execute(planned: Plan) -> RunManifest:
@@ -197,38 +208,3 @@ def write_template(planned: Plan) -> None:
 
     shards = Planned.of(planned.shards, planned.output, planned.run.run_id)
     begin_pipeline(config.runner, config.beam_options, lambda root: build(root, planned, shards))
-
-
-def _by_keywords(configure: Callable[Options, AuditConfig]) -> Callable[Options, RunManifest]:
-    def audit(*args: Options.args, **options: Options.kwargs) -> RunManifest:
-        """Audits image shards: writes who made each image, with the evidence, to Parquet tables; what ``causalprint audit`` does.
-
-        Args:
-            args: none; the options are given by name.
-            options: those of the command, as of :class:`~causalprint.schemas.config.AuditConfig`: ``inputs`` and ``output`` at
-                least.
-
-        Returns:
-            the run's manifest: what was asked, with which weights and code, and what it came to (``manifest.totals``). It is in
-            ``OUT/runs`` too. Where ``totals.incomplete`` is above 0, something is missing from a shard, and table ``shards``
-            says what.
-
-        Raises:
-            ValueError: the bundle, residual, device, input or the output's settings do not allow the audit.
-            RunnerError: the runner or its options cannot be used.
-            AuditError: the runner ended without writing the manifest, or lost shards on the way.
-            OSError: something cannot be read or written.
-        """
-        return execute(plan(configure(*args, **options)))
-
-    # So that help() shows every option, with its type and what it does.
-    hints = typing.get_type_hints(configure)
-    signature = inspect.signature(configure)
-    shown = [one.replace(annotation=hints[name]) for name, one in signature.parameters.items()]
-    audit.__signature__ = signature.replace(parameters=shown, return_annotation=RunManifest)  # type: ignore[attr-defined]
-    options = [f"    {one.name}: {one.option.help}" for one in settings_of(configure) if one.option]
-    audit.__doc__ = "\n".join([inspect.cleandoc(audit.__doc__ or ""), "", "Options:", *options])
-    return audit
-
-
-audit = _by_keywords(AuditConfig)

@@ -13,7 +13,10 @@ from causalprint.pipelines.beam_main import INPUT
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.options import Setting, settings_of
 
-_LEFT_OUT = ("runner", "output", "storage", "metrics_file", "openlineage", "fail_if", "dry_run")
+_LEFT_OUT = (
+    *("runner", "output", "storage", "metrics_file", "openlineage", "fail_if", "dry_run"),
+    *("cascade", "control", "budget"),
+)
 """Options that the template gives itself, or that mean nothing where the launcher is gone when the job ends."""
 
 

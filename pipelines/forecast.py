@@ -12,14 +12,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.console import new_table
 from causalprint.pipelines.forecast_files import written_alone, written_together
 from causalprint.pipelines.progress import duration
 from causalprint.pipelines.runners import RUNNERS, worker_threads, workers
-from causalprint.schemas.config import DEFAULT_READING, Slicing, Storage
+from causalprint.schemas.config import DEFAULT_READING, AuditConfig, Slicing, Storage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,7 +88,7 @@ class _Size(NamedTuple):
     counted: bool
 
 
-class _Speed(NamedTuple):
+class Speed(NamedTuple):
     """What computing a few images took and gave."""
 
     images: int
@@ -112,9 +112,8 @@ def forecast(planned: Plan) -> Forecast:
     heads = [_head(shard, output, config.storage, ceil(SAMPLED_IMAGES / len(asked))) for shard in asked]
     sizes = _sizes(to_do, dict(zip((shard.uri for shard in asked), map(_size, heads), strict=True)))
     images = round(sum(size.images for size in sizes))
-    threads = worker_threads(config.threads, config.runner, config.beam_options) or os.cpu_count() or 1
-    at_work = threads * workers(config.runner, config.beam_options)
-    speed = _measure(planned, heads, at_work)
+    at_work = threads_at_work(config)
+    speed = measure(planned, heads, at_work)
     an_image = speed.seconds / max(1, speed.images)
     per_slice = [_slices(shard, size.images, planned.slicing) for shard, size in zip(to_do, sizes, strict=True)]
     groups = [] if output.replaces else grouped(to_do)
@@ -152,6 +151,12 @@ def forecast(planned: Plan) -> Forecast:
         output_bytes=size,
         requests=_requests(to_do, per_slice, files, output),
     )
+
+
+def threads_at_work(config: AuditConfig) -> int:
+    """Threads that decode and compute in all workers together."""
+    threads = worker_threads(config.threads, config.runner, config.beam_options) or os.cpu_count() or 1
+    return threads * workers(config.runner, config.beam_options)
 
 
 def show(found: Forecast, out: Console) -> None:
@@ -237,8 +242,8 @@ def _sizes(shards: Sequence[Shard], known: dict[str, _Size]) -> list[_Size]:
     return [known.get(shard.uri) or guess(shard) for shard in shards]
 
 
-def _measure(planned: Plan, heads: Sequence[ImageSlice], threads: int) -> _Speed:
-    """Computes them as a worker does."""
+def measure(planned: Plan, heads: Sequence[ImageSlice], threads: int, seconds: float = inf) -> Speed:
+    """Computes a few images as a worker does, until so many seconds have passed."""
     from causalprint.models.features import pick_device
     from causalprint.transforms.attribute_sources import AttributeSources
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
@@ -252,8 +257,13 @@ def _measure(planned: Plan, heads: Sequence[ImageSlice], threads: int) -> _Speed
     for head in heads[:1]:
         compute(replace(head, images=head.images[:WARMING]))
     began = time.monotonic()
-    attributed = tuple(attribute(compute(head)) for head in heads)
-    return _Speed(sum(head.seen for head in heads), time.monotonic() - began, start, str(pick_device(config.device)), attributed)
+    attributed: list[AttributedSlice] = []
+    for head in heads:
+        attributed.append(attribute(compute(head)))
+        if time.monotonic() - began > seconds:
+            break
+    images = sum(each.fingerprinted.seen for each in attributed)
+    return Speed(images, time.monotonic() - began, start, str(pick_device(config.device)), tuple(attributed))
 
 
 def _slices(shard: Shard, images: float, slicing: Slicing) -> int:

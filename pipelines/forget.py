@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from causalprint.pipelines.cascaded import tiers_of
 from causalprint.pipelines.forget_runs import write_runs
 from causalprint.schemas.tables import SCHEMA_VERSION
 from causalprint.transforms.tables.committed import bundle_ids, scored_by
@@ -57,7 +58,8 @@ class ForgetReport:
             not finished.
         removed: files that went as a whole: reports and tables that were made from the rows, and all of ``--bundle``.
         runs: what was written down of it, a run for each bundle.
-        signed: whether runs were signed, which have to be signed again.
+        signed: whether runs were signed, those of tiers too, which have to be signed again.
+        tiers: the same of each further tier of a cascade.
     """
 
     output: str
@@ -68,6 +70,7 @@ class ForgetReport:
     removed: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     signed: bool = False
+    tiers: tuple[ForgetReport, ...] = ()
 
 
 class _Found(NamedTuple):
@@ -101,13 +104,16 @@ def forget(config: ForgetConfig) -> ForgetReport:
             f"the tables in {root} have version {settings.schema_version}, this version writes {SCHEMA_VERSION}: forget with the "
             "version that wrote them, or audit into another output"
         )
-    signed = bool(signatures(root, storage))
+    tiers = [f"{root.rstrip('/')}/{tier.root}" for tier in tiers_of(root, storage)]
+    signed = any(signatures(one, storage) for one in (root, *tiers))
     if config.bundle is not None:
         return replace(_forget_bundle(config, config.bundle), signed=signed)
-    return replace(_forget_images(config), signed=signed)
+    found = _forget_images(config, check_shards=True)
+    further = tuple(_forget_images(replace(config, output=tier), check_shards=False) for tier in tiers)
+    return replace(found, signed=signed, tiers=further)
 
 
-def _forget_images(config: ForgetConfig) -> ForgetReport:
+def _forget_images(config: ForgetConfig, *, check_shards: bool) -> ForgetReport:
     from causalprint.transforms.tables.forget import Unwanted, erase_files, erase_from_accounts, remove_parts
 
     root, storage = config.output, config.storage
@@ -117,7 +123,8 @@ def _forget_images(config: ForgetConfig) -> ForgetReport:
         _unpack(parts, unwanted)
     several = [_Found(part, tuple(part.places(unwanted))) for part in parts]
     places = [place for found in several for place in found.places]
-    _check_shards(parts, unwanted.shards - {place.shard for place in places})
+    if check_shards:
+        _check_shards(parts, unwanted.shards - {place.shard for place in places})
     bundles = tuple(_counted(several))
     derived = tuple(_derived(root, storage, [one.bundle_id for one in bundles]))
     again = 0

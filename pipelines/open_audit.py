@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import duckdb
 
 from causalprint.pipelines.audit_views import create_views
+from causalprint.pipelines.cascaded import create_cascaded, tiers_of
 from causalprint.schemas.config import Storage, storage_of
 from causalprint.transforms.tables.committed import bundle_ids
 from causalprint.transforms.tables.settings import read_settings
@@ -58,19 +59,23 @@ class Table:
 class AuditTables:
     """The tables of one audit's output, each a view of DuckDB under its own name (``causalprint.schemas.views``).
 
-    ``findings``: images and their verdicts in one row, a row for each image that the audit has now; ``current_images``,
+    ``findings``: images and their verdicts in one row, a row for each image that the audit has now; ``cascaded``: the same with
+    the verdicts of the highest tier of a cascade that has computed each (docs/cascade.md); ``current_images``,
     ``current_embeddings``, ``current_attributions``, ``current_rejects`` and ``current_shards``: what the tables hold of that;
     ``images``, ``embeddings`` (fingerprints as ``FLOAT[128]``, so that DuckDB's array functions take them), ``attributions``,
     ``rejects`` and ``shards``: all that was ever written, also of shards that have changed or vanished since; ``run_shards``:
     what each run said of its shards. All have the column ``bundle``.
 
     Attributes:
+        tiers: the further ones of a cascade.
         note: where it is not known what is current, what is taken for it, in one sentence; else empty.
     """
 
     def __init__(self, output: str, storage: Storage, database: str = ":memory:") -> None:
         self._connection = duckdb.connect(database)
         self._base, self.note = create_views(self._connection, output, storage)
+        self.tiers = tuple(tiers_of(output, storage))
+        create_cascaded(self._connection, output, storage, self.tiers)
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from causalprint.pipelines.console import new_table
 from causalprint.pipelines.errors import ExitCode
 from causalprint.pipelines.progress import duration
 from causalprint.schemas.accounts import RejectCount, VerdictCount, spread
+from causalprint.schemas.cascade import Tier
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import SkippedCount
 from causalprint.schemas.losses import LeftOut, counted
@@ -44,6 +45,7 @@ class AuditReport:
         now: all shards that the audit has now, by this run and by runs over other inputs.
         failed_if: the conditions of ``--fail-if`` that hold of these.
         work: what this run itself did, and how long its stages took.
+        tiers: what the further tiers of a cascade came to.
     """
 
     exit_code: int
@@ -81,10 +83,11 @@ class AuditReport:
     now: Change
     failed_if: tuple[str, ...]
     work: Work | None
+    tiers: tuple[Tier, ...]
 
 
-def report(manifest: RunManifest, now: Change, seconds: float) -> AuditReport:
-    """The report on a run that ended with ``manifest`` after ``seconds`` and left the audit as it is ``now``."""
+def report(manifest: RunManifest, now: Change, seconds: float, tiers: tuple[Tier, ...] = ()) -> AuditReport:
+    """The report on a run that ended with ``manifest`` after ``seconds``, on its ``tiers``, and on the audit as it is ``now``."""
     run, totals = manifest.run, manifest.totals
     shown = {field.name for field in fields(AuditReport)}
     changes = manifest.changes
@@ -95,7 +98,7 @@ def report(manifest: RunManifest, now: Change, seconds: float) -> AuditReport:
     rejected = sum(count.images for count in now.rejects)
     conditions = run.config.fail_if if isinstance(run.config, AuditConfig) else ()
     failed_if = tuple(str(condition) for condition in conditions if condition.holds(verdicts, rejected))
-    incomplete = totals.incomplete or not_computed(totals.reasons) or run.unread
+    incomplete = totals.incomplete or not_computed(totals.reasons) or run.unread or any(tier.incomplete for tier in tiers)
     return AuditReport(
         exit_code=ExitCode.CONDITION if failed_if else ExitCode.INCOMPLETE if incomplete else ExitCode.COMPLETE,
         output=run.config.output,
@@ -116,6 +119,7 @@ def report(manifest: RunManifest, now: Change, seconds: float) -> AuditReport:
         now=now,
         failed_if=failed_if,
         work=manifest.work,
+        tiers=tiers,
         **{name: value for name, value in spread(totals).items() if name in shown},
     )
 
@@ -181,6 +185,7 @@ def print_report(found: AuditReport, console: Console) -> None:
         kinds = ", ".join(counted(each.members, each.kind) for each in found.skipped_kinds)
         _line(console, f"{found.skipped:,} members of shards are neither images nor their sidecars: {kinds}")
     print_left_out(found.left_out, console)
+    _print_tiers(found.tiers, console)
     for condition in found.failed_if:
         _line(console, f"--fail-if: {condition} holds of the audit as it is now")
     _line(console, f"tables: {found.output}   manifest: {found.manifest}")
@@ -188,6 +193,24 @@ def print_report(found: AuditReport, console: Console) -> None:
         _line(console, "next: the same command again, to read what could not be read this time")
     else:
         _line(console, f"next: causalprint inspect {found.output}")
+
+
+def _print_tiers(tiers: tuple[Tier, ...], console: Console) -> None:
+    """What the further tiers of a cascade came to."""
+    for tier in tiers:
+        left = f"; {tier.left:,} are left, for the budget: the same command goes on" if tier.left else ""
+        _line(
+            console,
+            f"tier {tier.tier}, {tier.bundle_id}: decides {tier.decided:,} of {tier.undecided:,} images that were undecided; "
+            f"{tier.chosen:,} computed now, in {duration(tier.spent_seconds)}{left}",
+        )
+        for each in (one for one in tier.disagreements if one.share is not None):
+            _line(
+                console,
+                f"tier {tier.tier} gives another answer on {each.differs:,} of {each.images:,} images that tier {each.tier} "
+                f"decided and that were drawn from all: {each.share:.1%} ({each.low:.1%} to {each.high:.1%}); "
+                f"{each.crosses:,} of them are generated to one and not to the other",
+            )
 
 
 def print_counts(verdicts: tuple[VerdictCount, ...], rejects: tuple[RejectCount, ...], console: Console) -> None:

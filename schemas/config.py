@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from causalprint.schemas.cascade import Budget, parse_budget
 from causalprint.schemas.conditions import Condition, parse_condition
 from causalprint.schemas.moves import Move, parse_move
 from causalprint.schemas.options import DATA, RUNS, Command, Option, OptionError, Stated, argument, output
@@ -255,6 +256,29 @@ class AuditConfig(Command):
             parse=parse_prior,
         ),
     ] = EVEN
+    cascade: Annotated[
+        tuple[str, ...],
+        Option(
+            "Compute with this bundle, too, what those before it do not decide, and a control share of all images. May be given "
+            "again, for a further tier.",
+            "BUNDLE",
+            place=Place.BUNDLE,
+        ),
+    ] = ()
+    control: Annotated[
+        float,
+        Option("Have each further tier (--cascade) compute this share of all images too, drawn at random.", "SHARE", least=0),
+    ] = 0.01
+    budget: Annotated[
+        Budget | None,
+        Option(
+            "Spend no more than this on all further tiers (--cascade) together, by a forecast made of a few images: "
+            "20core-hours, 1.5gpu-hours. The same command goes on with what is left.",
+            "HOURS",
+            usual="as much as it takes",
+            parse=parse_budget,
+        ),
+    ] = None
     device: Device = "auto"
     batch_size: Annotated[
         int, Option("Decode and compute so many images together; this bounds memory and never changes a row.", "N", RUNS, least=1)
@@ -343,6 +367,10 @@ class AuditConfig(Command):
         Command.__post_init__(self)  # super() finds no class that slots were added to
         if self.limit is not None and self.sample is not None:
             raise OptionError("--limit reads the first images and --sample some of all: give one of them")
+        if self.control > 1:
+            raise OptionError(f"--control is a share of all images, 0 to 1, not {self.control:g}")
+        if self.budget is not None and not self.cascade:
+            raise OptionError("--budget is of further tiers: give --cascade BUNDLE")
 
     @property
     def sampling(self) -> Sample | None:

@@ -109,18 +109,31 @@ class Shard:
         return (*columns, *limits)
 
 
+class Place(NamedTuple):
+    """Where an image is in its shard; see :class:`EncodedImage`."""
+
+    member: str
+    offset: int
+
+
 class Portion(NamedTuple):
-    """What one worker computes: every so many slices of a shard, or several small shards, whose slices are committed together.
+    """What one worker computes: every so many slices of a shard, or of some of its images, or several small shards.
+
+    Slices of several shards are committed together.
 
     Attributes:
         shards: those; of a portion of a shard that one alone.
         part: the first of its slices, from 0.
         parts: in how many portions the shard is dealt out: each ``parts``-th slice is of this one.
+        only: the images to be read; ``None``: as the shard says.
+        taken: numbers that earlier slices have, of other images; those of these images are numbered without them.
     """
 
     shards: tuple[Shard, ...]
     part: int = 0
     parts: int = 1
+    only: tuple[Place, ...] | None = None
+    taken: frozenset[int] = frozenset()
 
     @property
     def bytes(self) -> float:

@@ -56,3 +56,8 @@ class Verdict(StrEnum):
 
 TAKEN = f"(verdict IN ('{Verdict.KNOWN}', '{Verdict.UNKNOWN}') OR coalesce(reason = '{Abstention.NO_SOURCE}', false))"
 """The condition, in SQL, of an image that a bundle takes for generated, as its card counts the photographs that it accuses."""
+
+UNDECIDED = (
+    f"(verdict = '{Verdict.ABSTAIN}' AND reason NOT IN ('{Abstention.TOO_SMALL}', '{Abstention.DAMAGED}', '{Abstention.FLAT}'))"
+)
+"""The condition, in SQL, of an image that another bundle may decide: what the picture itself forbids, it forbids to all."""

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from causalprint.schemas.accounts import Counts, RejectCount, VerdictCount, WrittenFile, add_digests, summed
 from causalprint.schemas.attribute import AttributeConfig
+from causalprint.schemas.cascade import Tier
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.losses import LeftOut
 from causalprint.schemas.prior import Prior
@@ -255,7 +256,8 @@ class RunManifest:
     """``OUT/runs/<run_id>.json``: the run, when it ended (UTC, ISO 8601), what it came to, and what it ran on.
 
     ``digest`` is the SHA-256 of all else, hex; ``changes`` is what became of the dataset; ``work`` is added by whoever
-    started the run, once the runner has ended. Earlier versions wrote none of them.
+    started the run, once the runner has ended; ``tier``, where it was one of a cascade, what that came to. Earlier versions wrote
+    none of them.
     """
 
     schema_version: int
@@ -267,3 +269,4 @@ class RunManifest:
     digest: str = ""
     changes: Changes | None = None
     work: Work | None = None
+    tier: Tier | None = None

@@ -23,6 +23,7 @@ from causalprint.models.features import FeatureExtractor, feature
 from causalprint.models.fingerprint import Fingerprinter
 from causalprint.models.statistics.discriminant import discriminants
 from causalprint.schemas.tables import FINGERPRINT_DIM
+from tests.models.tiny_models import autoencoder_tiny
 
 UNDECIDED = Decision(
     temperature=1.0,
@@ -68,15 +69,30 @@ def tiny_prior(directory: Path, seed: int = 0) -> Path:
     return directory
 
 
+def tiny_autoencoder(directory: Path, seed: int = 0) -> Path:
+    """A random autoencoder in the layout of a latent diffusion model's."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        autoencoder_tiny().save_pretrained(directory / "vae", safe_serialization=True)
+    return directory
+
+
 def tiny_bundle(
-    directory: Path, *, sources: tuple[str, ...] = SOURCES, name: str = "tiny", views: int = 1, seed: int = 0, crop: int = 256
+    directory: Path,
+    *,
+    sources: tuple[str, ...] = SOURCES,
+    name: str = "tiny",
+    views: int = 1,
+    seed: int = 0,
+    crop: int = 256,
+    residual: str = f"denoise:./{RESIDUAL_FOLDER}",
 ) -> Bundle:
     """A bundle in ``directory`` whose verdicts on :func:`photograph` are of every kind.
 
     Where there are several ``views``, a lens reads the image.
     """
     draw = np.random.default_rng(seed)
-    tiny_prior(directory / RESIDUAL_FOLDER, seed)
+    (tiny_autoencoder if residual.startswith("autoencoder") else tiny_prior)(directory / RESIDUAL_FOLDER, seed)
     features = tuple(feature(lens, "residual") for lens in ("dct", "radial", "stats"))
     features += (feature("radial", "image"),) if views > 1 else ()
     manifest = Manifest(
@@ -85,7 +101,7 @@ def tiny_bundle(
         licence="Apache-2.0",
         sources=sources,
         geometry=Geometry(crop=crop, views=views),
-        residual=f"denoise:./{RESIDUAL_FOLDER}",
+        residual=residual,
         features=features,
         decision=UNDECIDED,
     )

@@ -64,7 +64,7 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
             for shard in portion.shards:
                 began = time.perf_counter()
                 at(f"{shard.uri}: reading its first slice")
-                for images in read_slices(shard, self.bundle_id, self.slicing, self.storage, self.options):
+                for images in self._slices(shard, portion):
                     if images.retryable or portion.has(images.index):
                         at("")
                         yield _Read(replace(images, together=portion.together), time.perf_counter() - began)
@@ -72,3 +72,6 @@ class ReadImageShards(beam.PTransform[PCollection[Shard], PCollection[ImageSlice
                     at(f"{shard.uri}: reading what follows its slice {images.index}")
         finally:
             at("")
+
+    def _slices(self, shard: Shard, portion: Portion) -> Iterator[ImageSlice]:
+        return read_slices(shard, self.bundle_id, self.slicing, self.storage, self.options, portion.only, portion.taken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.audit import Plan, execute, plan, write_template
@@ -16,7 +16,7 @@ from causalprint.pipelines.forecast import show as show_forecast
 from causalprint.pipelines.outside import told_outside
 from causalprint.pipelines.progress import Elsewhere, display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
-from causalprint.pipelines.runners import RUNNERS
+from causalprint.pipelines.runners import RUNNERS, RunnerError
 from causalprint.schemas.config import AuditConfig
 from causalprint.schemas.elements import Shard
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from causalprint.pipelines.open_audit import AuditTables
+    from causalprint.schemas.cascade import Tier
+    from causalprint.schemas.runs import RunManifest
 
 FEW = 50
 """An audit of fewer images than this is shown image by image."""
@@ -50,6 +52,8 @@ def audit(config: AuditConfig, session: Session) -> int:
             foreseen = forecast(plan(config))
         return session.present(foreseen, show_forecast)
     if location := template_location(config):
+        if config.cascade:
+            raise RunnerError("a template holds one job: leave out --cascade, whose tiers are planned when the audit has ended")
         write_template(plan(config))
         return session.present(WrittenTemplate(location), lambda found, out: out.print(str(found), soft_wrap=True))
     with told_outside(config, session.warn) as tell:
@@ -69,17 +73,28 @@ def audit(config: AuditConfig, session: Session) -> int:
 
 
 def run_audit(config: AuditConfig, session: Session) -> tuple[AuditReport, Plan]:
-    """Runs an audit, with its progress on standard error; what it came to, and what was planned."""
+    """Runs an audit and its further tiers, with progress on standard error; what it came to, and what was planned."""
     began = time.monotonic()
     with session.log.status("looking at the input"):
         planned = plan(config)
 
-    elsewhere = None if RUNNERS[config.runner].local else Elsewhere(config.output, planned.run.run_id, config.storage)
-    with watched(planned.shards, elsewhere) as follower, display(session.log) as show:
-        manifest = follow(lambda: execute(planned), follower, show, session.warn)
+    manifest = _watched(planned, lambda: execute(planned), session)
+    tiers: tuple[Tier, ...] = ()
+    if config.cascade:
+        from causalprint.pipelines.cascade import cascade, execute_tier
+
+        tiers = cascade(planned, lambda tier: _watched(tier.audit, lambda: execute_tier(tier), session))
     from causalprint.pipelines.audit_views import audit_now
 
-    return report(manifest, audit_now(config.output, config.storage), time.monotonic() - began), planned
+    return report(manifest, audit_now(config.output, config.storage), time.monotonic() - began, tiers), planned
+
+
+def _watched(planned: Plan, run: Callable[[], RunManifest], session: Session) -> RunManifest:
+    """What a run ends with, whose progress is shown."""
+    config = planned.config
+    elsewhere = None if RUNNERS[config.runner].local else Elsewhere(config.output, planned.run.run_id, config.storage)
+    with watched(planned.shards, elsewhere) as follower, display(session.log) as show:
+        return follow(run, follower, show, session.warn)
 
 
 def _print_images(tables: AuditTables, shards: Sequence[Shard], out: Console) -> None:

@@ -75,9 +75,10 @@ def forget(config: ForgetConfig, session: Session) -> int:
 
 def show(found: ForgetReport, out: Console) -> None:
     """Prints what went, and what is left to do."""
-    if found.bundles:
+    bundles = [each for one in (found, *found.tiers) for each in one.bundles]
+    if bundles:
         table = new_table("bundle", numbers=("shards", "slices", "images"))
-        for each in found.bundles:
+        for each in bundles:
             table.add_row(each.bundle_id, f"{each.shards:,}", f"{each.slices:,}", f"{each.images:,}")
         out.print(table)
     for line in told(found):

@@ -62,7 +62,7 @@ URLS = {
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     """The output of an audit of those files."""
-    from causalprint.pipelines.audit import audit
+    from causalprint.pipelines.audit_call import audit
 
     folder = tmp_path_factory.mktemp("claims")
     members = []

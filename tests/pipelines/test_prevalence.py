@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, HELD_OUT_FILE, Bundle, load_bundle, save_bundle
 from causalprint.models.bundles.held_out import read_held_out
 from causalprint.models.bundles.manifest import BundleError
-from causalprint.pipelines.audit import audit
+from causalprint.pipelines.audit_call import audit
 from causalprint.pipelines.open_audit import open_audit
 from causalprint.pipelines.prevalence import prevalence_of
 from causalprint.schemas.config import Storage

@@ -1,16 +1,27 @@
-"""Which images of the shards are read where not all are: the first (``--limit``), or a sample (``--sample``)."""
+"""Which images of the shards are read where not all are: the first (``--limit``), a sample (``--sample``), or those named."""
 
 from __future__ import annotations
 
 import hashlib
 import heapq
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from causalprint.schemas.config import ReadOptions, Storage
-from causalprint.schemas.elements import Drawn, Shard, ShardDamageError, Skipped, Unread, digest, limit_damage
+from causalprint.schemas.elements import (
+    Drawn,
+    EncodedImage,
+    Place,
+    Reject,
+    Shard,
+    ShardDamageError,
+    Skipped,
+    Unread,
+    digest,
+    limit_damage,
+)
 from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.items import Item
@@ -75,6 +86,25 @@ def chosen_items(items: Iterable[Item | Unread], shard: Shard) -> Iterator[Item 
         place += 1
     if shard.drawn:  # and others were not
         raise ShardDamageError(limit_damage(shard.limit, shard.drawn))
+
+
+def only_items(items: Iterable[Item | Unread], only: Collection[Place]) -> Iterator[Item]:
+    """Those of a shard's ``items`` that are images at these places; no more is read than they need.
+
+    Raises:
+        ShardDamageError: some are not there, or were not given; retryable where none was, for else the others count.
+    """
+    left = set(only)
+    for item in items if left else ():
+        place = Place(item.member, item.offset)
+        if isinstance(item, EncodedImage | Reject) and place in left:
+            left.remove(place)
+            yield item
+            if not left:
+                return
+    if left:
+        message = f"{len(left)} of {len(only)} images that were to be read again were not given"
+        raise ShardDamageError(message, retryable=len(left) == len(only))
 
 
 def drawn_places(shard: Shard) -> frozenset[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Container, Iterator
+from itertools import count
 
 from causalprint.schemas.config import DEFAULT_READING, ReadOptions, Slicing, Storage
 from causalprint.schemas.elements import (
     EncodedImage,
     ImageSlice,
+    Place,
     Reject,
     Shard,
     ShardDamageError,
@@ -20,7 +22,7 @@ from causalprint.schemas.elements import (
 from causalprint.schemas.urls import scrubbed
 from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.formats import FORMATS
-from causalprint.transforms.formats.chosen import chosen_items
+from causalprint.transforms.formats.chosen import chosen_items, only_items
 from causalprint.transforms.formats.items import Damage, Item, held_bytes
 from causalprint.transforms.formats.left_out import tell_nested
 from causalprint.transforms.images.kinds import skipped_kind
@@ -30,7 +32,13 @@ logger = logging.getLogger(__name__)
 
 
 def read_slices(
-    shard: Shard, bundle_id: str, slicing: Slicing, storage: Storage, options: ReadOptions = DEFAULT_READING
+    shard: Shard,
+    bundle_id: str,
+    slicing: Slicing,
+    storage: Storage,
+    options: ReadOptions = DEFAULT_READING,
+    only: Collection[Place] | None = None,
+    taken: Container[int] = (),
 ) -> Iterator[ImageSlice]:
     """The shard's slices in order; the last one, and no other, has ``last`` set.
 
@@ -45,24 +53,35 @@ def read_slices(
     - One file of a folder that the store does not give has its place in a slice, which is ``unfinished``; so are those after it
       where that place is not certain.
 
+    Args:
+        shard: that.
+        bundle_id: names the slices.
+        slicing: where they are cut.
+        storage: fsspec options.
+        options: of reading.
+        only: the images to be read; ``None``: as the shard says.
+        taken: numbers that no slice may have.
+
     Yields:
         At least one slice. Before each one the shard's generation is looked up, so that none mixes two versions.
 
     Raises:
         ImportError: the shard needs a package that is not installed.
     """
-    index = 0
+    numbers = (number for number in count() if number not in taken)
+    index = next(numbers)
     pending = _Pending()
     end: ShardDamageError | None = None
     certain = True
     source: ShardSource | None = None
     try:
         source = ShardSource(shard, storage, options)
-        for item in chosen_items(tell_nested(FORMATS[shard.format].read(source, options), shard), shard):
+        items = chosen_items(tell_nested(FORMATS[shard.format].read(source, options), shard), shard)
+        for item in items if only is None else only_items(items, only):
             if pending.is_full_for(item, slicing):
                 source.check_generation()
                 yield pending.as_slice(shard, bundle_id, index)
-                index += 1
+                index = next(numbers)
                 pending = _Pending(certain=certain)
             pending.add(item)
             certain = certain and not (isinstance(item, Unread) and item.size is None)

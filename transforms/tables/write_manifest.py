@@ -16,6 +16,7 @@ from apache_beam.pvalue import PCollection
 import causalprint
 from causalprint.schemas.accounts import Counts, ShardAccount, spread
 from causalprint.schemas.attribute import AttributeConfig
+from causalprint.schemas.cascade import Tier
 from causalprint.schemas.config import AuditConfig, Storage
 from causalprint.schemas.elements import digest
 from causalprint.schemas.packs import PACKS
@@ -60,6 +61,13 @@ def write_manifest(totals: Totals, run: Run, changes: Changes) -> RunManifest:
 def add_work(manifest: RunManifest, work: Work, storage: Storage) -> RunManifest:
     """Writes the manifest once more, with what only the launcher knows, since metrics are whole when the pipeline has ended."""
     manifest = sealed(replace(manifest, work=work))
+    _put(manifest, storage)
+    return manifest
+
+
+def add_tier(manifest: RunManifest, tier: Tier, storage: Storage) -> RunManifest:
+    """Writes the manifest once more, with what a tier of a cascade came to beside those before it."""
+    manifest = sealed(replace(manifest, tier=tier))
     _put(manifest, storage)
     return manifest
 

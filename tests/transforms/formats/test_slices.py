@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causalprint.schemas.config import Slicing, Storage
-from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, Skipped
+from causalprint.schemas.elements import EncodedImage, ImageSlice, Place, Reject, Shard, Skipped
 from causalprint.transforms import formats
 from causalprint.transforms.formats.members import open_shard
 from causalprint.transforms.formats.slices import read_slices
@@ -83,6 +83,29 @@ def test_a_limit_stops_and_says_so_only_where_there_was_more(kind: str, limit: i
     slices = slices_of(path, Slicing(images=4), limit)
     assert sum(each.seen for each in slices) == min(limit, 25)
     assert (slices[-1].damage, slices[-1].retryable) == (damage, False)
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet", "tfrecord", "folder"])
+def test_images_that_are_named_come_as_they_do_among_all_under_numbers_that_are_free(kind: str, tmp_path: Path) -> None:
+    path = write_shard(kind, SAMPLES, tmp_path / f"shard.{kind}")
+    shard = open_shard(path.as_uri(), Storage())
+    every = [image for each in slices_of(path, Slicing(images=4)) for image in each.images]
+    wanted = every[3::4]
+    places = {Place(image.member, image.offset) for image in wanted}
+    slices = list(read_slices(shard, "bundle", Slicing(images=4), Storage(), only=places, taken={0, 2}))
+    assert [image for each in slices for image in each.images] == wanted
+    assert [(each.index, len(each.images), each.skipped, each.damage) for each in slices] == [(1, 4, 0, None), (3, 2, 0, None)]
+    assert [each.slice_id for each in slices] == [shard.slice_id("bundle", number) for number in (1, 3)]
+
+
+@pytest.mark.parametrize(("found", "retryable"), [(2, False), (0, True)])
+def test_images_that_are_not_there_cost_the_others_nothing(found: int, retryable: bool, tmp_path: Path) -> None:
+    path = tar_at(tmp_path)
+    every = [image for each in slices_of(path, Slicing()) for image in each.images]
+    places = [*(Place(image.member, image.offset) for image in every[:found]), Place("gone.jpg", 7)]
+    (only,) = read_slices(open_shard(path.as_uri(), Storage()), "bundle", Slicing(), Storage(), only=places)
+    assert (list(only.images), only.retryable) == (every[:found], retryable)
+    assert only.damage == f"1 of {found + 1} images that were to be read again were not given"
 
 
 def test_an_error_that_no_reader_foresaw_ends_one_shard_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
