@@ -48,9 +48,10 @@ def main(arguments: argparse.Namespace) -> None:
         bundle = load_bundle(None)
         slices = read(inputs, bundle)
         encoded = [image.data for part in slices for image in part.images]
-        loop = BareLoop(Fingerprinter(bundle, arguments.device), encoded)
+        fingerprinter = Fingerprinter(bundle, arguments.device)
+        fingerprinter.keep_canary()  # what is loaded with the first crop belongs to neither
+        loop = BareLoop(fingerprinter, encoded)
         print(machine(arguments.device))
-        loop.run()  # what is loaded with the first image belongs to neither
 
         audits, bares, models = [], [], []
         for turn in range(arguments.rounds):

@@ -6,7 +6,8 @@ Loops over the encoded images: ours (``read_slices``, which proves that it saw a
 decoded ones: ours (``decode``, which refuses what is harmful and takes what headers say), webdataset's
 ``decode("rgb8")``, and Pillow over tarfile. All run in one process and one thread, in turn; ratios are taken round by round.
 webdataset is no package of ours: ``pip install --no-deps --target DIR webdataset braceexpand`` and ``PYTHONPATH=DIR``; without it
-its lines are missing. img2dataset is not here: it reads lists of URLs, and writes such tars. Without ``--input`` the images are made here: JPEGs of 256 x 256 pixels with a sidecar each, a thousand a tar.
+its lines are missing. img2dataset is not here: it reads lists of URLs, and writes such tars. Without ``--input`` the images are
+made here: JPEGs of 256 x 256 pixels with a sidecar each, a thousand a tar.
 """
 
 from __future__ import annotations
