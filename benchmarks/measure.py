@@ -87,8 +87,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, *,
     """Runs ``causalprint`` with these words; with ``watch``, looks at its processes five times a second."""
     words, took, began = [sys.executable, "-m", "causalprint", *command], Took(), time.monotonic()
     with (
-        (Path(os.devnull)).open("wb") as nowhere,
-        subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=nowhere) as running,
+        subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running,
     ):
         if watch:
             while os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:

@@ -3,11 +3,11 @@
     python benchmarks/roofline.py [--bundle BUNDLE] [--residual SPEC] [--side 256] [--device cpu] [--rounds 5]
 
 On a CPU everything runs on one thread, as an audit computes an image on one, and seconds are the processor's; on a GPU a
-micro-batch is computed, and seconds are the clock's. Of all times the shortest is taken. Peaks are, in float32, without TF32 as in
-an audit, the faster of a matrix product and a convolution; with 8-bit numbers a matrix product on the CPU, where encoders in ONNX
-run whatever ``--device`` is; and a copy of what no cache holds. A stage's share of the peak is what its operations would take at
-these peaks over what it takes; its share of the roof the same with the time for its bytes where that is longer. A stage with its data
-in a cache may come above it.
+micro-batch is computed, and seconds are the clock's. Of all times the shortest is taken. Peaks are, in float32, without TF32 as
+in an audit, the faster of a matrix product and a convolution; with 8-bit numbers a matrix product on the CPU, where encoders in
+ONNX run whatever ``--device`` is; and a copy of what no cache holds. A stage's share of the peak is what its operations would
+take at these peaks over what it takes; its share of the roof the same with the time for its bytes where that is longer. A stage
+whose data stay in a cache may come above its roof.
 """
 
 from __future__ import annotations
