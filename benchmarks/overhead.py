@@ -109,8 +109,7 @@ def time_stages(
     attributed: list[AttributedSlice] = []
 
     def compute() -> None:
-        for part in slices:
-            attributed.append(attribute_slice(fingerprint_slice(part, loop.fingerprinter, pool), attributor))
+        attributed.extend(attribute_slice(fingerprint_slice(part, loop.fingerprinter, pool), attributor) for part in slices)
 
     return {
         "read": timed(lambda: read(inputs, bundle)),

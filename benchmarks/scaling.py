@@ -9,9 +9,10 @@ side): they are read, hashed, decoded and written, and abstain, so that what gro
 the time of each further image or shard, which is the same at every size where time is linear, and the most memory that one
 process of a kind held, which is the same where memory is flat.
 
-``workers`` audits images of 300 pixels a side with the model, by one worker on one core and by two on two, of one thread each, in
-pairs; and two images alone, whose time is the start-up. Beside the clock stands what the processors say, for machines that have
-other work: the time of all processes of one worker's audit over that of the launcher and the busier of two workers.
+``workers`` audits a shard of images of 300 pixels a side with the model, in slices of ten, by one worker on one core and by two
+on two, of one thread each, in pairs; and two images alone, whose time is the start-up. Beside the clock stands what the processors
+say, for machines that have other work: the time of all processes of one worker's audit over that of the launcher and the busier of
+two workers.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ DEFAULTS = {"images": (1000, 10_000, 100_000), "shards": (10, 100, 1000, 10_000)
 SHARD = 1000
 
 
-def audit(inputs: Path, output: Path, workers: int) -> Took:
+def audit(inputs: Path, output: Path, workers: int, *options: str) -> Took:
     """Runs an audit by so many workers, on as many cores; raises where it fails."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(cores)[:workers])
-    took = run(["audit", str(inputs), "--output", str(output), "--json", "--", f"--direct_num_workers={workers}"], watch=True)
+    command = ["audit", str(inputs), "--output", str(output), "--json", *options, "--", f"--direct_num_workers={workers}"]
+    took = run(command, watch=True)
     os.sched_setaffinity(0, cores)
     if took.code:
         raise RuntimeError(f"audit ended with {took.code}: {took.output.decode()}")
@@ -68,10 +70,10 @@ def speed_up(images: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name, number in (("few", 2), ("many", images)):
-            make_shards(root / name, number, 2, 300)
+            make_shards(root / name, number, 1, 300)
         for turn in range(rounds):
             took = {
-                (name, workers): audit(root / name, root / f"{name}-{workers}-{turn}", workers)
+                (name, workers): audit(root / name, root / f"{name}-{workers}-{turn}", workers, "--slice-images", "10")
                 for name in ("few", "many")
                 for workers in (1, 2)
             }
