@@ -10,9 +10,9 @@ the time of each further image or shard, which is the same at every size where t
 process of a kind held, which is the same where memory is flat.
 
 ``workers`` audits a shard of images of 300 pixels a side with the model, in slices of ten, by one worker on one core and by two
-on two, of one thread each, in pairs; and two images alone, whose time is the start-up. Beside the clock stands what the processors
-say, for machines that have other work: the time of all processes of one worker's audit over that of the launcher and the busier of
-two workers.
+on two, of one thread each, in pairs; and two images alone, whose time is the start-up. Beside the clock stands what the
+processors say, for machines that have other work: the time of all processes of one worker's audit over that of the launcher and
+the busier of two workers.
 """
 
 from __future__ import annotations
