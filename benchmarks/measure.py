@@ -43,16 +43,16 @@ def machine(device: str = "cpu") -> str:
 
 def timed(work: Callable[[], object]) -> Times:
     """Seconds of processor time, also of processes that decode, and of wall time."""
-    began, spent = time.perf_counter(), processor_seconds()
+    own, others, began = _spent(resource.RUSAGE_SELF), _spent(resource.RUSAGE_CHILDREN), time.perf_counter()
     work()
+    own, clock = _spent(resource.RUSAGE_SELF) - own, time.perf_counter() - began
     gc.collect()  # the time of a process counts once it is gone
-    return np.array([processor_seconds() - spent, time.perf_counter() - began])
+    return np.array([own + _spent(resource.RUSAGE_CHILDREN) - others, clock])
 
 
-def processor_seconds() -> float:
-    """Of this process and of those that it started and that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+def _spent(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
 
 
 def median(times: Iterable[Times]) -> str:
