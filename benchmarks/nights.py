@@ -11,11 +11,8 @@ import argparse
 import io
 import json
 import os
-import subprocess
-import sys
 import tarfile
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import run
 from moto.server import ThreadedMotoServer
 from PIL import Image
 from werkzeug.serving import WSGIRequestHandler
@@ -58,25 +56,18 @@ def main() -> None:
             ("inspect", ["inspect", f"{root}/out", "--json"]),
         ):
             asked.clear()
-            told = _run(command, environment)
+            told = _told(command, environment)
             requests = (
                 f"; {asked.total():,} requests ({', '.join(f'{n:,} {m}' for m, n in asked.most_common())})" if asked else ""
             )
             print(f"{step}: {told}, {sum(1 for _ in fs.find(f'{path}/out')):,} files{requests}", flush=True)
 
 
-def _run(command: list[str], environment: dict[str, str]) -> str:
-    began = time.monotonic()
-    with subprocess.Popen(
-        [sys.executable, "-m", "causalprint", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as running:
-        output = running.stdout.read() if running.stdout else b""
-        _, status, usage = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        return f"failed, {json.loads(output or b'{}').get('error', running.returncode)}"
-    cpu = usage.ru_utime + usage.ru_stime
-    return f"{time.monotonic() - began:.1f} s, {cpu:.1f} CPU-s, {usage.ru_maxrss / 1024:,.0f} MiB"
+def _told(command: list[str], environment: dict[str, str]) -> str:
+    took = run(command, environment)
+    if took.code:
+        return f"failed, {json.loads(took.output or b'{}').get('error', took.code)}"
+    return f"{took.seconds:.1f} s, {took.cpu:.1f} CPU-s, {took.largest:,.0f} MiB"
 
 
 def _shards(count: int) -> Iterator[tuple[str, bytes]]:
