@@ -148,11 +148,11 @@ class Faulty(Fingerprinter):
     def micro_batch(self) -> int:
         return 4
 
-    def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()) -> Fingerprints:
+    def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any) -> Fingerprints:
         hit = np.array([np.array_equal(crop, self.bad) for crop in crops])
         if self.error is not None and hit.any():
             raise self.error
-        found = super().__call__(crops, others)
+        found = super().__call__(crops, others, *apart)
         found.fingerprint[hit] = np.nan
         return found
 

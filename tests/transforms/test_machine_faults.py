@@ -7,6 +7,7 @@ import io
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,12 +84,12 @@ class Failing(Fingerprinter):
         super().__init__(bundle, "cpu")
         self._fails, self._calls = fails, 0
 
-    def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()) -> Fingerprints:
+    def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any) -> Fingerprints:
         self._calls += 1
         error = self._fails(self._calls, crops)
         if error is not None:
             raise error
-        return super().__call__(crops, others)
+        return super().__call__(crops, others, *apart)
 
 
 def is_canary(crops: npt.NDArray[np.uint8]) -> bool:
@@ -205,8 +206,10 @@ def test_a_machine_that_computes_something_else_ends_the_run_before_an_image_is_
     bundle: Bundle, images: tuple[EncodedImage, ...]
 ) -> None:
     class Drifting(Failing):
-        def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()) -> Fingerprints:
-            found = super().__call__(crops, others)
+        def __call__(
+            self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any
+        ) -> Fingerprints:
+            found = super().__call__(crops, others, *apart)
             if self._calls > 3:
                 found.fingerprint[:] = np.nan
             return found
@@ -226,8 +229,10 @@ def test_an_image_that_the_model_cannot_compute_is_a_reject_once_the_canary_sang
 
 def test_a_model_that_gives_no_number_for_an_ordinary_crop_is_refused(bundle: Bundle) -> None:
     class Nothing(Fingerprinter):
-        def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()) -> Fingerprints:
-            found = super().__call__(crops, others)
+        def __call__(
+            self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any
+        ) -> Fingerprints:
+            found = super().__call__(crops, others, *apart)
             found.fingerprint[:] = np.nan
             return found
 
@@ -280,11 +285,11 @@ def test_rejects_of_the_model_exit_with_3_and_can_be_computed_again(
         real = Fingerprinter.__call__
 
         def failing(
-            self: Fingerprinter, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()
+            self: Fingerprinter, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any
         ) -> Fingerprints:
             if any((crop == bad).all() for crop in crops):
                 raise ValueError("no such kernel")
-            return real(self, crops, others)
+            return real(self, crops, others, *apart)
 
         patched.setattr(Fingerprinter, "__call__", failing)
         first = command(capsys, *arguments)
