@@ -151,9 +151,9 @@ def _keep_freed_memory() -> None:
     By itself it gives memory of that size back to the system at once, and every page that comes anew costs a fault: a fifth
     of the processor's time of the residual that ships.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    for parameter, size in MALLOC.items() if mallopt else ():
-        mallopt(parameter, size)
+    library = ctypes.CDLL(None)
+    for parameter, size in MALLOC.items() if sys.platform == "linux" and hasattr(library, "mallopt") else ():
+        library.mallopt(parameter, size)
 
 
 def feature(lens: str, reading: Reading) -> Feature:

@@ -35,7 +35,7 @@ from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
 from causalprint.transforms.images.domains import domain_of, host_of, url_of
 from causalprint.transforms.images.resampled import was_resampled
-from causalprint.transforms.map_slices import StreamSlices
+from causalprint.transforms.map_slices import StreamSlices, streamed
 from causalprint.transforms.micro_batches import Finished, MicroBatches, Opened, Together, Work, compute_images
 
 Decode = Callable[[bytes, int, Places], tuple[DecodedImage, Crops]]
@@ -156,8 +156,7 @@ def fingerprint_slice(
 
 def contained(images: ImageSlice, fingerprinter: Fingerprinter, pool: Pool) -> FingerprintedSlice:
     """One slice by itself through a :class:`Stream`."""
-    stream = Stream(Computing(fingerprinter, pool))
-    (found,) = (*stream.add(images), *stream.finish())
+    (found,) = streamed(Stream(Computing(fingerprinter, pool)), [images])
     return found
 
 
@@ -267,7 +266,7 @@ def _open(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> 
     return Computed(image, image_id, image.md5, decoded, len(crops)), crops
 
 
-def _bisect(fingerprinter: Fingerprinter, waiting: Sequence[Waiting]) -> list[Fingerprints | Exception]:
+def _bisect(fingerprinter: Fingerprinter, waiting: Sequence[Waiting]) -> Sequence[Fingerprints | Exception]:
     """Fingerprints of several images' crops, computed together; where that fails, the failure of each image by itself.
 
     Raises:
@@ -282,7 +281,7 @@ def _bisect(fingerprinter: Fingerprinter, waiting: Sequence[Waiting]) -> list[Fi
             raise MachineFaultError(told(error)) from error
         if len(waiting) > 1:
             half = len(waiting) // 2
-            return _bisect(fingerprinter, waiting[:half]) + _bisect(fingerprinter, waiting[half:])
+            return [*_bisect(fingerprinter, waiting[:half]), *_bisect(fingerprinter, waiting[half:])]
         check_machine(fingerprinter, error)
     try:
         return fingerprinter.of_images(crops, apart)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 from typing_extensions import override
+
+from causalprint.schemas.elements import ImageSlice
 
 
 class MapSlices(beam.DoFn):
@@ -40,14 +42,24 @@ class MapSlices(beam.DoFn):
         return self._compute
 
 
-class Stream(Protocol):
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Stream(Protocol[Result_co]):
     """Slices on their way through what computes several of them together; for one thread."""
 
-    def add(self, element: Any) -> Iterable[Any]:
+    def add(self, images: ImageSlice, /) -> Iterable[Result_co]:
         """Takes a slice, and gives what came of those that are done, in order."""
 
-    def finish(self) -> Iterable[Any]:
+    def finish(self) -> Iterable[Result_co]:
         """Gives what comes of all others."""
+
+
+def streamed(stream: Stream[Result_co], elements: Iterable[ImageSlice]) -> Iterator[Result_co]:
+    """What comes of all slices, in order, without Beam."""
+    for element in elements:
+        yield from stream.add(element)
+    yield from stream.finish()
 
 
 class StreamSlices(MapSlices):
@@ -55,7 +67,7 @@ class StreamSlices(MapSlices):
 
     def start_bundle(self) -> None:
         """Beam calls it before it hands over some slices."""
-        self._stream: Stream | None = None
+        self._stream: Stream[Any] | None = None
 
     @override
     def process(self, element: Any) -> Iterator[Any]:

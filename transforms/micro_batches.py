@@ -6,7 +6,7 @@ all threads busy, and fill the micro-batches of a GPU.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, NamedTuple
@@ -101,7 +101,7 @@ class MicroBatches:
         self._opening: deque[tuple[_Place, Future[Opened]]] = deque()
         self._group: list[tuple[_Place, Any]] = []
         self._computing: deque[tuple[list[_Place], Future[Together]]] = deque()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def add(self, images: ImageSlice) -> Iterator[Finished]:
         """Takes a slice, and gives those that are done; its rejects are counted first."""
@@ -148,7 +148,8 @@ class MicroBatches:
         place, future = self._opening.popleft()
         at(f"{place.held.images.shard.uri}: {place.image.member}")
         opened = future.result()
-        self._seconds.update(decode=opened.decoding, compute=opened.computing)
+        self._seconds["decode"] += opened.decoding
+        self._seconds["compute"] += opened.computing
         if not opened.waiting:
             self._done([place], [opened.outcome])
             return
@@ -182,7 +183,8 @@ class MicroBatches:
         while self._held and not self._held[0].missing:
             yield Finished(self._held[0].images, self._held[0].outcomes)
             self._held.popleft()  # whoever fails at what it is given finds it among what was not given
-        self._seconds.update(pool=self._work.pool.there(), device=self._work.device.there() if self._work.device else 0)
+        self._seconds["pool"] += self._work.pool.there()
+        self._seconds["device"] += self._work.device.there() if self._work.device else 0
         count(**{f"{name}_ms": 1000 * seconds for name, seconds in self._seconds.items()})
         self._seconds.clear()
         at("")

@@ -45,8 +45,6 @@ FREE = {
 """The other names that a plain one's config may have; most change nothing of what it computes."""
 LONGEST_WAVE = 10_000
 """In timesteps, divided by 2π."""
-SUMS = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-"""Of a kernel's three weights along an axis, those that fall on one pixel once it is doubled, by place in a transposed kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ class Level(nn.Module):
         for block in self.resnets:
             x = block(torch.cat([x, states.pop()], dim=1), time)
         for one in cast("Iterable[nn.ModuleDict]", self.upsamplers):
-            x = _doubled(x, one["conv"])
+            x = _doubled(x, cast("nn.Conv2d", one["conv"]))
         return x
 
 
@@ -154,7 +152,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """(N, before, H, W) -> (N, after, H, W)."""
-        kept = x if isinstance(self.conv_shortcut, nn.Identity) else _mixed(x, self.conv_shortcut)
+        kept = _mixed(x, self.conv_shortcut) if isinstance(self.conv_shortcut, nn.Conv2d) else x
         y = _silu(self.norm1(x))
         y = conv2d(y, self.conv1.weight, self.conv1.bias + self.time_emb_proj(time)[0], padding=1)
         joined: Tensor = self.conv2(_silu(self.norm2(y)))
@@ -202,20 +200,25 @@ def _silu(fresh: Tensor) -> Tensor:
     return silu(fresh, inplace=not torch.is_grad_enabled())
 
 
-def _mixed(x: Tensor, convolution: nn.Module) -> Tensor:
+def _mixed(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """A convolution of one pixel. On one thread torch gives it to a slow kernel unless it is dilated, which changes nothing."""
     return conv2d(x, convolution.weight, convolution.bias, dilation=2 if x.device.type == "cpu" else 1)
 
 
-def _doubled(x: Tensor, convolution: nn.Module) -> Tensor:
+def _doubled(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """The 3x3 ``convolution`` of ``x`` (N, C, H, W), doubled to its nearest neighbours: (N, K, 2H, 2W).
 
     Of four pixels with one value a kernel sees sums of its weights. So it is a transposed convolution of x itself, with 4/9 of
     the multiplications, equal but for rounding.
     """
-    sums = SUMS.to(x.device)
-    weight = torch.einsum("ak,oikl,bl->ioab", sums, convolution.weight, sums)
+    weight = _doubled_kernel(_doubled_kernel(convolution.weight, 2), 3).transpose(0, 1)
     return conv_transpose2d(x, weight, convolution.bias, stride=2, padding=1)
+
+
+def _doubled_kernel(weight: Tensor, axis: int) -> Tensor:
+    """Of three weights along ``axis`` those that fall on one pixel, summed, by their place in a transposed kernel of four."""
+    first, middle, last = weight.unbind(axis)
+    return torch.stack([last, middle + last, first + middle, first], dim=axis)
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
