@@ -125,7 +125,7 @@ class MicroBatches:
 
     def give_up(self) -> list[ImageSlice]:
         """Slices that were not given, once nothing of them holds memory any more; after that, nothing was ever taken."""
-        futures: list[Future[Any]] = [future for _, future in (*self._opening, *self._computing)]
+        futures: list[Future[Any]] = [*(future for _, future in self._opening), *(future for _, future in self._computing)]
         for future in futures:
             future.cancel()
         wait(futures)

@@ -72,7 +72,7 @@ def test_micro_batches_that_do_not_fit_into_memory_are_halved_once_for_all(
     monkeypatch.setattr(Fingerprinter, "micro_batch", 2)
     expected = fingerprinter(crops)
     assert all(one.fingerprint.tobytes() == expected.fingerprint.tobytes() for one in found)
-    halving._extract.residual = lambda _: short(torch.zeros(3))  # type: ignore[assignment,misc]
+    halving._extract.residual = lambda _: short(torch.zeros(3))  # type: ignore[assignment]
     with pytest.raises(torch.OutOfMemoryError):
         halving(crops)
 

@@ -109,7 +109,8 @@ def test_a_night_is_told_in_the_same_numbers_everywhere(night: Night, capsys: py
     assert read["causalprint_seen", ()] == found["seen"] == 6
     reason = (("reason", "truncated-image"), ("stage", "decode"))
     assert read["causalprint_rejects", reason] == read["causalprint_work_reasons", reason] == 1
-    numbers = [field.name for field in fields(Work) if field.name != "reasons"]
+    assert work.device_idle is None, "there is no GPU"
+    numbers = [field.name for field in fields(Work) if field.name not in ("reasons", "device_idle")]
     assert {name: read[f"causalprint_work_{name}", ()] for name in numbers} == {name: found["work"][name] for name in numbers}
     verdicts = {name: value for name, value in read.items() if name[0] == "causalprint_verdicts"}
     assert sum(verdicts.values()) == found["attributed"]
@@ -187,3 +188,5 @@ def test_idle_is_what_is_left_of_the_time_of_the_threads() -> None:
     assert [count._asdict() for count in work.reasons] == [{"stage": "decode", "reason": "bomb", "images": 2}]
     assert work_of({"pool_ms": 10, "decode_ms": 11}, 1.0).idle == 0.0
     assert work_of({}, 1.0).idle is None
+    beside = work_of({"pool_ms": 8000, "decode_ms": 4000, "device_ms": 1000, "on_device_ms": 900}, 1.0)
+    assert (beside.idle, beside.device_idle, beside.compute_seconds) == (0.5, 0.1, 0.9)

@@ -183,7 +183,7 @@ def test_a_fingerprint_that_is_no_number_is_a_reject(bundle: Bundle, images: tup
 class Counted(Fingerprinter):
     """Computes micro-batches of four, as on a GPU, and says of how many images each was."""
 
-    micro_batch = 4  # type: ignore[assignment]
+    micro_batch = 4
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle, "cpu")
