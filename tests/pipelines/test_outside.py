@@ -136,7 +136,8 @@ def test_lineage_has_a_start_and_an_end_of_one_run_with_what_it_read_and_wrote(n
             assert facet["_schemaURL"].startswith("https://openlineage.io/spec/")
     (output,) = end["outputs"]
     assert output["outputFacets"]["outputStatistics"]["rowCount"] == night.answer.found["attributed"]
-    assert end["run"]["facets"]["causalprint"]["work"] == night.answer.found["work"]
+    told = {name: value for name, value in night.answer.found["work"].items() if value is not None}
+    assert end["run"]["facets"]["causalprint"]["work"] == told
 
 
 def _facets(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
