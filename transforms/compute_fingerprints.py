@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -24,42 +24,20 @@ from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.features import candidates, chosen, pick_device
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Crops
-from causalprint.schemas.claims import Claims
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.counting import Pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError, is_machine_fault, is_shortage, told
+from causalprint.transforms.fingerprint_rows import Computed, fingerprinted
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
-from causalprint.transforms.images.domains import domain_of, host_of, url_of
-from causalprint.transforms.images.resampled import was_resampled
 from causalprint.transforms.map_slices import StreamSlices, streamed
 from causalprint.transforms.micro_batches import Finished, MicroBatches, Opened, Together, Work, compute_images
 
 Decode = Callable[[bytes, int, Places], tuple[DecodedImage, Crops]]
 _log = logging.getLogger(__name__)
-
-
-class Computed(NamedTuple):
-    """One image that was decoded: what ``images`` and ``embeddings`` say of it.
-
-    Attributes:
-        image: as the shard holds it.
-        image_id: SHA-256 of its bytes, lower-case hex.
-        md5: of them too.
-        decoded: what its headers say; its pixels are gone.
-        crops: how many were analysed; 0 where the image is smaller than the crop, or damaged.
-        fingerprints: what they give, N = 1; ``None`` where there are no crops.
-    """
-
-    image: EncodedImage
-    image_id: str
-    md5: str
-    decoded: DecodedImage
-    crops: int
-    fingerprints: Fingerprints | None = None
 
 
 class Waiting(NamedTuple):
@@ -127,7 +105,7 @@ class Stream:
     def _contained(self, finished: Iterator[Finished]) -> Iterator[FingerprintedSlice]:
         try:
             for images, outcomes in finished:
-                yield _rows(images, outcomes)
+                yield fingerprinted(images, outcomes)
         except (BrokenMachineError, ImportError, GeneratorExit):
             self._batches.give_up()
             raise
@@ -151,7 +129,7 @@ def fingerprint_slice(
     Raises:
         Exception: the machine failed, or something that nobody foresaw.
     """
-    return _rows(images, compute_images(images, Computing(fingerprinter, pool, batch_size, decode).work()))
+    return fingerprinted(images, compute_images(images, Computing(fingerprinter, pool, batch_size, decode).work()))
 
 
 def contained(images: ImageSlice, fingerprinter: Fingerprinter, pool: Pool) -> FingerprintedSlice:
@@ -163,7 +141,7 @@ def contained(images: ImageSlice, fingerprinter: Fingerprinter, pool: Pool) -> F
 def _again(images: ImageSlice, computing: Computing) -> FingerprintedSlice:
     """A slice that failed, one image after another; empty and ``retryable`` where that fails, too."""
     try:
-        return _rows(images, compute_images(images, computing.alone()))
+        return fingerprinted(images, compute_images(images, computing.alone()))
     except (BrokenMachineError, ImportError):
         raise
     except MachineFaultError as fault:
@@ -173,18 +151,6 @@ def _again(images: ImageSlice, computing: Computing) -> FingerprintedSlice:
         damage = f"slice {images.index} was not computed: {told(error)}; please report this"
     source = replace(images.without_bytes(), damage=damage, retryable=True, skipped=0, skipped_kinds=())
     return FingerprintedSlice(source, 0, *(pa.RecordBatch.from_pylist([], schema) for schema in (IMAGES, EMBEDDINGS, REJECTS)))
-
-
-def _rows(images: ImageSlice, outcomes: Sequence[Computed | Reject]) -> FingerprintedSlice:
-    computed = [item for item in outcomes if isinstance(item, Computed)]
-    rejects = [*images.rejects, *(item for item in outcomes if isinstance(item, Reject))]
-    return FingerprintedSlice(
-        source=images.without_bytes(),
-        seen=images.seen,
-        images=pa.RecordBatch.from_pylist([_image_row(images, item) for item in computed], schema=IMAGES),
-        embeddings=pa.RecordBatch.from_pylist([_embedding_row(images, item) for item in computed], schema=EMBEDDINGS),
-        rejects=pa.RecordBatch.from_pylist([_place(images) | item._asdict() for item in rejects], schema=REJECTS),
-    )
 
 
 @beam.typehints.with_input_types(ImageSlice)
@@ -328,47 +294,3 @@ def _close(fingerprinter: Fingerprinter, item: Computed, outcome: Fingerprints |
         detail = f"{(~np.isfinite(outcome.fingerprint)).sum()} of {FINGERPRINT_DIM} numbers are not finite in float16"
         return item.image.rejected(Stage.COMPUTE, Reason.NON_FINITE, detail, item.image_id)
     return item._replace(fingerprints=outcome)
-
-
-def _place(images: ImageSlice) -> dict[str, Any]:
-    return {"shard": images.shard.uri, "slice_id": images.slice_id}
-
-
-def _key(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    return _place(images) | {"image_id": row.image_id, "member": row.image.member, "offset": row.image.offset}
-
-
-def _image_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    """A row of table ``images``."""
-    decoded, metadata = row.decoded, row.image.metadata
-    url = url_of(metadata)
-    told = {
-        "encoded_bytes": len(row.image.data),
-        "resampled": was_resampled(metadata, decoded.width, decoded.height),
-        "md5": row.md5,
-        "domain": domain_of(host_of(url)) if url else None,
-        "metadata": metadata,
-    }
-    return _key(images, row) | decoded._asdict() | _claim_columns(decoded.claims) | told
-
-
-def _claim_columns(claims: Claims) -> dict[str, Any]:
-    strongest = claims.claims[0] if claims.claims else None
-    return {
-        "claim_kind": strongest and strongest.kind,
-        "claim_source": strongest and strongest.source,
-        "c2pa": claims.c2pa,
-        "claims": [claim._asdict() for claim in claims.claims],
-    }
-
-
-def _embedding_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    """A row of table ``embeddings``: null where the image is too small, and what is measured also where it is not finite."""
-    key = _key(images, row) | {"crops": row.crops}
-    if row.fingerprints is None:
-        return key
-    found = row.fingerprints
-    scalars = {"residual_energy": found.residual_energy, **found.scalars, "stability": found.stability}
-    finite = {name: float(value[0]) for name, value in scalars.items() if np.isfinite(value[0])}
-    spectrum = {"spectrum": found.spectrum[0]} if np.isfinite(found.spectrum).all() else {}
-    return key | {"fingerprint": found.fingerprint[0]} | spectrum | finite

@@ -188,7 +188,7 @@ def test_an_error_that_nobody_foresaw_costs_its_slice_and_not_the_run(
     def failing(*_: object) -> None:
         raise LookupError("a fault of ours")
 
-    monkeypatch.setattr("causalprint.transforms.compute_fingerprints._embedding_row", failing)
+    monkeypatch.setattr("causalprint.transforms.fingerprint_rows._embedding_row", failing)
     found = compute(images, Fingerprinter(bundle, "cpu"))
     assert (found.seen, len(found.images), found.source.retryable) == (0, 0, True)
     assert found.source.damage == "slice 3 was not computed: LookupError: a fault of ours; please report this"
