@@ -151,11 +151,14 @@ class Fingerprinter:
         start = 0
         while start < len(crops):
             halved = self._halved
-            some = slice(start, start + self._together)
+            size = max(1, self.micro_batch >> halved)
+            some = slice(start, start + size)
             try:
-                parts.append(self._micro_batch(crops[some], others[some], apart[some]))
-            except torch.OutOfMemoryError as error:
-                self._halve(halved, error)
+                parts.append(self._micro_batch(size, crops[some], others[some], apart[some]))
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                self._halve(halved, size)
             else:
                 start = some.stop
         empty = np.zeros(0, np.float32)
@@ -192,31 +195,17 @@ class Fingerprinter:
                     standardised[place] = every.mean(dim=1)
             return self._fuse(image, standardised)
 
-    @property
-    def _together(self) -> int:
-        return max(1, self.micro_batch >> self._halved)
-
-    def _halve(self, halved: int, error: torch.OutOfMemoryError) -> None:
-        """Halves micro-batches that were halved so many times, unless another thread did it, and says so.
-
-        Raises:
-            OutOfMemoryError: they are of one crop.
-        """
+    def _halve(self, halved: int, size: int) -> None:
+        """Halves micro-batches of that ``size``, which were ``halved`` so many times, unless another thread did; and says so."""
         with self._lock:
-            before = self._together
             if self._halved > halved:
                 return
-            if before == 1:
-                raise error
             self._halved += 1
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        _log.warning("%s has no memory for micro-batches of %d crops: from now on %d", self.device, before, self._together)
+        _log.warning("%s has no memory for micro-batches of %d crops: from now on %d", self.device, size, size // 2)
 
     def _micro_batch(
-        self, crops: Crops, others: Sequence[Crops], apart: Sequence[Mapping[int, torch.Tensor]] = ()
+        self, size: int, crops: Crops, others: Sequence[Crops], apart: Sequence[Mapping[int, torch.Tensor]]
     ) -> Fingerprints:
-        size = self._together
         count = len(crops)
         with torch.inference_mode(), exact_kernels():
             x, reconstruction = self._extract.reconstruct(_padded(crops, size))

@@ -33,7 +33,7 @@ from causalprint.transforms.faults import BrokenMachineError, MachineFaultError,
 from causalprint.transforms.fingerprint_rows import Computed, fingerprinted
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
-from causalprint.transforms.map_slices import StreamSlices, streamed
+from causalprint.transforms.map_slices import StreamSlices
 from causalprint.transforms.micro_batches import Finished, MicroBatches, Opened, Together, Work, compute_images
 
 Decode = Callable[[bytes, int, Places], tuple[DecodedImage, Crops]]
@@ -130,12 +130,6 @@ def fingerprint_slice(
         Exception: the machine failed, or something that nobody foresaw.
     """
     return fingerprinted(images, compute_images(images, Computing(fingerprinter, pool, batch_size, decode).work()))
-
-
-def contained(images: ImageSlice, fingerprinter: Fingerprinter, pool: Pool) -> FingerprintedSlice:
-    """One slice by itself through a :class:`Stream`."""
-    (found,) = streamed(Stream(Computing(fingerprinter, pool)), [images])
-    return found
 
 
 def _again(images: ImageSlice, computing: Computing) -> FingerprintedSlice:

@@ -22,11 +22,12 @@ from causalprint.schemas.arrays import Crops
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms import faults
-from causalprint.transforms.compute_fingerprints import contained
+from causalprint.transforms.compute_fingerprints import Computing, Stream
 from causalprint.transforms.counting import Pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places
+from causalprint.transforms.map_slices import streamed
 from tests.audits import command, photographs_tar
 from tests.bundles import photograph
 from tests.outputs import files_below
@@ -74,7 +75,9 @@ def expected(bundle: Bundle, images: tuple[EncodedImage, ...]) -> FingerprintedS
 def compute(images: tuple[EncodedImage, ...], fingerprinter: Fingerprinter) -> FingerprintedSlice:
     fingerprinter.keep_canary()
     with Pool(2) as pool:
-        return contained(ImageSlice("0" * 32, SHARD, 3, images, last=False, skipped=2), fingerprinter, pool)
+        images_of_it = ImageSlice("0" * 32, SHARD, 3, images, last=False, skipped=2)
+        (found,) = streamed(Stream(Computing(fingerprinter, pool)), [images_of_it])
+    return found
 
 
 class Failing(Fingerprinter):
