@@ -6,6 +6,8 @@ readings) standardised by the training images' mean and scale. The paper leaves 
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -26,6 +28,7 @@ from causalprint.models.network.reduction import CLIP
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.tables import FINGERPRINT_DIM, SPECTRUM_RINGS
 
+_log = logging.getLogger(__name__)
 SCALARS = {name: summarise for lens in LENSES.values() for name, summarise in lens.scalars.items()}
 """What fills the columns of table ``embeddings`` that lenses have, by column, in the registry's order."""
 
@@ -85,6 +88,8 @@ class Fingerprinter:
         self._network = load_network(stored, bundle.manifest.features, bundle.manifest.network).to(self.device)
         self._image = [place for place, one in enumerate(bundle.manifest.features) if one.reading == "image"]
         self._canary: Fingerprints | None = None
+        self._halved = 0
+        self._lock = threading.Lock()
 
     @property
     def micro_batch(self) -> int:
@@ -114,22 +119,48 @@ class Fingerprinter:
         """The crops that are analysed: uint8 (V, C, C, 3) of uint8 (H, W, 3); V = 0 where the image is smaller than the crop."""
         return cut(pixels, self.bundle.manifest.geometry, self.bundle.manifest.decision.flat)
 
-    def of_images(self, images: Sequence[Crops]) -> list[Fingerprints]:
-        """Of each image's crops, uint8 (V, C, C, 3) with V of one at least, the fingerprint; all images computed together."""
+    def look_apart(self, crops: Crops) -> Mapping[int, torch.Tensor]:
+        """Of crops uint8 (V, C, C, 3) what a processor computes even where all else is computed on a GPU; for :meth:`of_images`.
+
+        Where nothing is, or all is, it computes nothing.
+        """
+        return self._extract.look_apart(crops)
+
+    def of_images(self, images: Sequence[Crops], apart: Sequence[Mapping[int, torch.Tensor]] = ()) -> list[Fingerprints]:
+        """Of each image's crops, uint8 (V, C, C, 3) with V of one at least, the fingerprint; all images computed together.
+
+        ``apart`` is what :meth:`look_apart` gave of each, where it was asked.
+        """
         if not images:
             return []
-        return self(np.stack([crops[0] for crops in images]), [crops[1:] for crops in images]).each()
+        return self(np.stack([crops[0] for crops in images]), [crops[1:] for crops in images], apart).each()
 
-    def __call__(self, crops: Crops, others: Sequence[Crops] = ()) -> Fingerprints:
+    def __call__(
+        self, crops: Crops, others: Sequence[Crops] = (), apart: Sequence[Mapping[int, torch.Tensor]] = ()
+    ) -> Fingerprints:
         """Fingerprints of N images.
+
+        Where the GPU has no memory for a micro-batch, this and all later ones are half as large.
 
         Args:
             crops: of each the first crop, uint8 (N, C, C, 3).
             others: of each the further ones, uint8 (W, C, C, 3); nothing where none has any.
+            apart: of each what :meth:`look_apart` gave; nothing where it was not asked.
         """
-        size = self.micro_batch
-        starts = range(0, len(crops), size)
-        parts = [self._micro_batch(crops[start : start + size], others[start : start + size]) for start in starts]
+        parts: list[Fingerprints] = []
+        start = 0
+        while start < len(crops):
+            halved = self._halved
+            size = max(1, self.micro_batch >> halved)
+            some = slice(start, start + size)
+            try:
+                parts.append(self._micro_batch(size, crops[some], others[some], apart[some]))
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                self._halve(halved, size)
+            else:
+                start = some.stop
         empty = np.zeros(0, np.float32)
         return Fingerprints(
             np.concatenate([np.zeros((0, FINGERPRINT_DIM), np.float16), *(part.fingerprint for part in parts)]),
@@ -164,36 +195,56 @@ class Fingerprinter:
                     standardised[place] = every.mean(dim=1)
             return self._fuse(image, standardised)
 
-    def _micro_batch(self, crops: Crops, others: Sequence[Crops]) -> Fingerprints:
+    def _halve(self, halved: int, size: int) -> None:
+        """Halves micro-batches of that ``size``, which were ``halved`` so many times, unless another thread did; and says so."""
+        with self._lock:
+            if self._halved > halved:
+                return
+            self._halved += 1
+        _log.warning("%s has no memory for micro-batches of %d crops: from now on %d", self.device, size, size // 2)
+
+    def _micro_batch(
+        self, size: int, crops: Crops, others: Sequence[Crops], apart: Sequence[Mapping[int, torch.Tensor]]
+    ) -> Fingerprints:
         count = len(crops)
         with torch.inference_mode(), exact_kernels():
-            x, reconstruction = self._extract.reconstruct(self._padded(crops))
+            x, reconstruction = self._extract.reconstruct(_padded(crops, size))
             residual = reconstruction.residual
-            standardised = self._standardised(self._extract.read(x, reconstruction))
+            first = _stacked([{place: values[:1] for place, values in each.items()} for each in apart], size)
+            standardised = self._standardised(self._extract.read(x, reconstruction, first))
             stability = np.full(count, np.nan, np.float32)
-            looks = iter(self._looks([crop for several in others for crop in several]))
+            further = [
+                {place: values[number + 1 : number + 2] for place, values in apart[row].items()} if apart else {}
+                for row, several in enumerate(others)
+                for number in range(len(several))
+            ]
+            looks = iter(self._looks([crop for several in others for crop in several], further, size))
             for row, several in enumerate(others):
                 views = [{place: standardised[place][row] for place in self._image}, *islice(looks, len(several))]
                 if len(views) > 1 and self._image:
                     stability[row] = self._average(standardised, row, views)
-            fused = self._fuse(x, standardised)
             energy = residual.flatten(1).square().mean(dim=1).sqrt()
-            scalars = {name: summarise(residual)[:count].cpu().numpy() for name, summarise in SCALARS.items()}
-            fingerprint, spectrum = (
-                values[:count].to(torch.float16).cpu().numpy() for values in (fused, ring_spectrum(residual))
-            )
-        return Fingerprints(fingerprint, energy[:count].cpu().numpy(), scalars, stability, spectrum)
+            scalars = [summarise(residual) for summarise in SCALARS.values()]
+            columns = [self._fuse(x, standardised), ring_spectrum(residual), energy[:, None], *(one[:, None] for one in scalars)]
+            rows = torch.cat(columns, dim=1)[:count].cpu()  # in one piece: each copy from a GPU waits for all that it computes
+        fingerprint, spectrum, numbers = rows.split([FINGERPRINT_DIM, SPECTRUM_RINGS, 1 + len(SCALARS)], dim=1)
+        own, *each = numbers.T.contiguous().numpy()
+        return Fingerprints(
+            fingerprint.to(torch.float16).numpy(),
+            own,
+            dict(zip(SCALARS, each, strict=True)),
+            stability,
+            spectrum.to(torch.float16).numpy(),
+        )
 
-    def _padded(self, crops: Crops) -> Crops:
-        # Another number of rows could choose another kernel, and with it another rounding.
-        return np.concatenate([crops, np.repeat(crops[-1:], self.micro_batch - len(crops), axis=0)])
-
-    def _looks(self, crops: Sequence[Crops]) -> list[dict[int, torch.Tensor]]:
+    def _looks(
+        self, crops: Sequence[Crops], apart: Sequence[Mapping[int, torch.Tensor]], size: int
+    ) -> list[dict[int, torch.Tensor]]:
         """Of each further crop uint8 (C, C, 3) its standardised readings of the image, (size,), by their place."""
         found: list[dict[int, torch.Tensor]] = []
-        for start in range(0, len(crops) if self._image else 0, self.micro_batch):
-            several = np.stack(crops[start : start + self.micro_batch])
-            looks = self._extract.look(self._extract.image(self._padded(several)))
+        for start in range(0, len(crops) if self._image else 0, size):
+            several = np.stack(crops[start : start + size])
+            looks = self._extract.look(self._extract.image(_padded(several, size)), _stacked(apart[start : start + size], size))
             standard = {place: self._standard(place, values) for place, values in looks.items()}
             found += [{place: values[row] for place, values in standard.items()} for row in range(len(several))]
         return found
@@ -219,6 +270,17 @@ class Fingerprinter:
         fused: torch.Tensor = self._network(standardised).fingerprint
         flat = roughness(x) < self.bundle.manifest.decision.flat
         return torch.where(flat[:, None], torch.zeros_like(fused), fused)
+
+
+def _padded(crops: Crops, size: int) -> Crops:
+    # Another number of rows could choose another kernel, and with it another rounding.
+    return np.concatenate([crops, np.repeat(crops[-1:], size - len(crops), axis=0)])
+
+
+def _stacked(rows: Sequence[Mapping[int, torch.Tensor]], size: int) -> dict[int, torch.Tensor]:
+    """Features (1, size) of several crops below each other, by their place, and the last repeated as :func:`_padded` does."""
+    last = [rows[-1]] * (size - len(rows)) if rows else []
+    return {place: torch.cat([row[place] for row in (*rows, *last)]) for place in (rows[0] if rows else ())}
 
 
 def _canary_crop(side: int) -> Crops:

@@ -247,19 +247,20 @@ def measure(planned: Plan, heads: Sequence[ImageSlice], threads: int, seconds: f
     from causalprint.models.features import pick_device
     from causalprint.transforms.attribute_sources import AttributeSources
     from causalprint.transforms.compute_fingerprints import ComputeFingerprints
+    from causalprint.transforms.map_slices import streamed
 
     config = planned.config
     began = time.monotonic()
     fingerprints = ComputeFingerprints(config.bundle, config.residual, config.device, config.batch_size, threads, planned.anchors)
-    compute = fingerprints.load()
+    begin = fingerprints.load()
     attribute = AttributeSources(config.bundle, config.residual, config.prior).load()
     start = time.monotonic() - began
-    for head in heads[:1]:
-        compute(replace(head, images=head.images[:WARMING]))
+    for _ in streamed(begin(), [replace(head, images=head.images[:WARMING]) for head in heads[:1]]):
+        pass
     began = time.monotonic()
     attributed: list[AttributedSlice] = []
-    for head in heads:
-        attributed.append(attribute(compute(head)))
+    for each in streamed(begin(), heads):
+        attributed.append(attribute(each))
         if time.monotonic() - began > seconds:
             break
     images = sum(each.fingerprinted.seen for each in attributed)

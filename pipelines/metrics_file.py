@@ -42,6 +42,7 @@ _WORK = {
     "compute_seconds": "Seconds of computing, of all threads together.",
     "write_seconds": "Seconds of writing, of all threads together.",
     "idle": "Share of their time for which the threads that decode and compute did neither, 0 to 1.",
+    "device_idle": "Share of its time for which the GPU had no micro-batch to compute, 0 to 1.",
 }
 
 

@@ -143,6 +143,7 @@ def stages(work: Work) -> str:
         for stage, name in (("read", "reading"), ("decode", "decoding"), ("compute", "computing"), ("write", "writing"))
     )
     idle = "" if work.idle is None else f"; idle for {work.idle:.0%} of the time of the threads that decode and compute"
+    idle += "" if work.device_idle is None else f", the GPU for {work.device_idle:.0%}"
     images = f"{work.images:,} images of {work.encoded_bytes:,} bytes in {duration(work.seconds)}"
     return f"{images}; of all threads together {taken}{idle}"
 

@@ -208,7 +208,8 @@ class Work:
         kept: images that an earlier run had committed.
         read_seconds, decode_seconds, compute_seconds, write_seconds: of all threads of all workers together.
         idle: for what share of their time, 0 to 1, the threads that decode and compute did neither: they waited for reading or
-            for writing; ``None`` where nothing was computed.
+            for writing; ``None`` where nothing was computed. Where a GPU computes, it is of the threads that decode.
+        device_idle: for what share of its time, 0 to 1, the GPU had no micro-batch to compute; ``None`` without one.
     """
 
     seconds: float
@@ -222,12 +223,13 @@ class Work:
     compute_seconds: float = 0.0
     write_seconds: float = 0.0
     idle: float | None = None
+    device_idle: float | None = None
 
 
 def work_of(counters: Mapping[str, int], seconds: float) -> Work:
     """The work of a pipeline that took so many ``seconds``, by its counters (``causalprint.transforms.counting.count``)."""
-    there = counters.get("pool_ms", 0)
-    busy = counters.get("decode_ms", 0) + counters.get("compute_ms", 0)
+    there, device = counters.get("pool_ms", 0), counters.get("device_ms", 0)
+    busy, on_device = counters.get("decode_ms", 0) + counters.get("compute_ms", 0), counters.get("on_device_ms", 0)
     rejects = ((name.split("/"), images) for name, images in counters.items() if name.startswith("rejects/"))
     return Work(
         seconds=round(seconds, 3),
@@ -238,10 +240,15 @@ def work_of(counters: Mapping[str, int], seconds: float) -> Work:
         kept=counters.get("kept", 0),
         read_seconds=counters.get("read_ms", 0) / 1000,
         decode_seconds=counters.get("decode_ms", 0) / 1000,
-        compute_seconds=counters.get("compute_ms", 0) / 1000,
+        compute_seconds=(counters.get("compute_ms", 0) + on_device) / 1000,
         write_seconds=counters.get("write_ms", 0) / 1000,
-        idle=round(max(0.0, 1 - busy / there), 4) if there else None,
+        idle=_idle(busy, there),
+        device_idle=_idle(on_device, device),
     )
+
+
+def _idle(busy: int, there: int) -> float | None:
+    return round(max(0.0, 1 - busy / there), 4) if there else None
 
 
 class Version(NamedTuple):

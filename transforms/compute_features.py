@@ -27,10 +27,11 @@ from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.config import Slicing
 from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject, Shard, digest
 from causalprint.schemas.reasons import Abstention, Reason, Stage
-from causalprint.transforms.counting import Done, Pool, compute_images
+from causalprint.transforms.counting import Pool
 from causalprint.transforms.images.decode import ImageRejectError, decode
 from causalprint.transforms.labels import UNLABELLED, Label, LabelError, label_of
 from causalprint.transforms.map_slices import MapSlices
+from causalprint.transforms.micro_batches import Opened, Work, compute_images
 
 WHO = "causalprint train"
 
@@ -72,8 +73,8 @@ def feature_slice(
 
     Rows are in the slice's order and depend on each image's bytes, its label and ``extraction`` alone.
     """
-    work = partial(_compute, extractor, extraction, images.shard)
-    return feature_rows(images, compute_images(images, work, pool, together=1, ahead=len(images.images)), extraction.width)
+    work = Work(partial(_compute, extractor, extraction, images.shard), pool, ahead=max(1, len(images.images)))
+    return feature_rows(images, compute_images(images, work), extraction.width)
 
 
 def feature_schema(width: int) -> pa.Schema:
@@ -152,20 +153,19 @@ class ComputeFeatures(beam.PTransform[PCollection[ImageSlice], PCollection[Featu
         return partial(feature_slice, extractor=extractor, extraction=extraction, pool=Pool(self.threads))
 
 
-def _compute(extractor: FeatureExtractor, extraction: Extraction, shard: Shard, images: Sequence[EncodedImage]) -> Done:
+def _compute(extractor: FeatureExtractor, extraction: Extraction, shard: Shard, image: EncodedImage) -> Opened:
     """One task: one image."""
-    (image,) = images
     began = time.perf_counter()
     try:
         label = label_of(image, shard, extraction.label_field)
         pixels = decode(image.data).intact().pixels
     except LabelError as error:
-        return Done([image.rejected(Stage.READ, UNLABELLED, str(error))], 0.0, 0.0)
+        return Opened(image.rejected(Stage.READ, UNLABELLED, str(error)))
     except ImageRejectError as error:
-        return Done([image.rejected(error.stage, error.reason, error.detail)], time.perf_counter() - began, 0.0)
+        return Opened(image.rejected(error.stage, error.reason, error.detail), time.perf_counter() - began)
     decoded = time.perf_counter()
     outcome = _example(extractor, extraction, image, label, pixels)
-    return Done([outcome], decoded - began, time.perf_counter() - decoded)
+    return Opened(outcome, decoded - began, time.perf_counter() - decoded)
 
 
 def _example(

@@ -1,21 +1,22 @@
 """Slices of encoded images to record batches: decode, residual, lenses, fingerprint.
 
-Decoding and computing run in one thread pool, each image (on a GPU: each micro-batch) in one task, so that they overlap and no
-residual leaves its worker.
+On a CPU each image is decoded and computed in one task of a thread pool. On a GPU the pool decodes image by image, and what it
+decoded is computed in full micro-batches. So both overlap, and no residual leaves its worker.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import torch
 from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
@@ -23,41 +24,97 @@ from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.features import candidates, chosen, pick_device
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Crops
-from causalprint.schemas.claims import Claims
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
 from causalprint.schemas.reasons import Reason, Stage
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
-from causalprint.transforms.counting import Done, Pool, compute_images
+from causalprint.transforms.counting import Pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError, is_machine_fault, is_shortage, told
+from causalprint.transforms.fingerprint_rows import Computed, fingerprinted
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places, decode_crops
-from causalprint.transforms.images.domains import domain_of, host_of, url_of
-from causalprint.transforms.images.resampled import was_resampled
-from causalprint.transforms.map_slices import MapSlices
+from causalprint.transforms.map_slices import StreamSlices
+from causalprint.transforms.micro_batches import Finished, MicroBatches, Opened, Together, Work, compute_images
 
 Decode = Callable[[bytes, int, Places], tuple[DecodedImage, Crops]]
 _log = logging.getLogger(__name__)
 
 
-class Computed(NamedTuple):
-    """One image that was decoded: what ``images`` and ``embeddings`` say of it.
+class Waiting(NamedTuple):
+    """One image that was decoded, its crops, and of these what a processor computes where a GPU computes the rest, by place."""
+
+    item: Computed
+    crops: Crops
+    apart: Mapping[int, torch.Tensor]
+
+
+class Computing(NamedTuple):
+    """What slices are computed with.
 
     Attributes:
-        image: as the shard holds it.
-        image_id: SHA-256 of its bytes, lower-case hex.
-        md5: of them too.
-        decoded: what its headers say; its pixels are gone.
-        crops: how many were analysed; 0 where the image is smaller than the crop, or damaged.
-        fingerprints: what they give, N = 1; ``None`` where there are no crops.
+        fingerprinter: a loaded bundle.
+        pool: where images are decoded and, one by one, computed.
+        batch_size: images that are decoded, or wait for those before them, at any time; twice the threads where that is more.
+        decode: here, or in a process of its own.
+        device: where micro-batches of several images are computed, one after another; ``None``: in ``pool``.
     """
 
-    image: EncodedImage
-    image_id: str
-    md5: str
-    decoded: DecodedImage
-    crops: int
-    fingerprints: Fingerprints | None = None
+    fingerprinter: Fingerprinter
+    pool: Pool
+    batch_size: int = BATCH_SIZE
+    decode: Decode = decode_crops
+    device: Pool | None = None
+
+    def work(self) -> Work:
+        """An image a task where the model takes them one by one, else full micro-batches."""
+        ahead = max(self.batch_size, 2 * self.pool.threads)
+        if self.fingerprinter.micro_batch == 1:
+            return Work(partial(_open_and_compute, self.fingerprinter, self.decode), self.pool, ahead)
+        opened = partial(_open_timed, self.fingerprinter, self.decode)
+        compute = partial(_compute, self.fingerprinter)
+        return Work(opened, self.pool, ahead, compute, self.fingerprinter.micro_batch, self.device)
+
+    def alone(self) -> Work:
+        """One image after another."""
+        return Work(partial(_open_and_compute, self.fingerprinter, self.decode), self.pool, 1)
+
+
+class Stream:
+    """Slices on their way to their rows. A row depends on its image's bytes alone, and rows are in their slice's order.
+
+    Where computing several slices fails, each is computed once more, one image after another. Where that fails it is left out
+    whole, as ``retryable``: it is not written, the run goes on, and the next one tries again.
+    """
+
+    def __init__(self, computing: Computing) -> None:
+        self._computing = computing
+        self._batches = MicroBatches(computing.work())
+
+    def add(self, images: ImageSlice) -> Iterator[FingerprintedSlice]:
+        """Takes a slice, and gives those that are done, in order.
+
+        Raises:
+            BrokenMachineError: nothing that this machine computes is to be believed.
+        """
+        return self._contained(self._batches.add(images))
+
+    def finish(self) -> Iterator[FingerprintedSlice]:
+        """Gives all others; raises what :meth:`add` does."""
+        return self._contained(self._batches.finish())
+
+    def _contained(self, finished: Iterator[Finished]) -> Iterator[FingerprintedSlice]:
+        try:
+            for images, outcomes in finished:
+                yield fingerprinted(images, outcomes)
+        except (BrokenMachineError, ImportError, GeneratorExit):
+            self._batches.give_up()
+            raise
+        except Exception as error:  # noqa: BLE001 - told below, where it comes again
+            left = self._batches.give_up()
+            for images in left:
+                where = f"slice {images.index} of {images.shard.uri}"
+                _log.warning("%s is tried again, one image at a time: %s", where, told(error))
+                yield _again(images, self._computing)
 
 
 def fingerprint_slice(
@@ -67,50 +124,18 @@ def fingerprint_slice(
     batch_size: int = BATCH_SIZE,
     decode: Decode = decode_crops,
 ) -> FingerprintedSlice:
-    """Computes one slice, and counts its images as they are done; rows are in its order and depend on each image's bytes alone.
-
-    Args:
-        images: the slice.
-        fingerprinter: a loaded bundle.
-        pool: where decoding and computing run.
-        batch_size: images under way at any time, which bounds the memory of decoded pixels.
-        decode: here, or in a process of its own.
-    """
-    together = max(1, min(batch_size, fingerprinter.micro_batch))
-    results = compute_images(images, partial(_compute, fingerprinter, decode), pool, together, max(1, batch_size // together))
-    computed = [item for item in results if isinstance(item, Computed)]
-    rejects = [*images.rejects, *(item for item in results if isinstance(item, Reject))]
-    return FingerprintedSlice(
-        source=images.without_bytes(),
-        seen=images.seen,
-        images=pa.RecordBatch.from_pylist([_image_row(images, item) for item in computed], schema=IMAGES),
-        embeddings=pa.RecordBatch.from_pylist([_embedding_row(images, item) for item in computed], schema=EMBEDDINGS),
-        rejects=pa.RecordBatch.from_pylist([_place(images) | item._asdict() for item in rejects], schema=REJECTS),
-    )
-
-
-def contained(
-    images: ImageSlice,
-    fingerprinter: Fingerprinter,
-    pool: Pool,
-    batch_size: int = BATCH_SIZE,
-    decode: Decode = decode_crops,
-) -> FingerprintedSlice:
-    """:func:`fingerprint_slice`, once more one image after another where it or the machine fails, and then without that slice.
-
-    What cannot be computed is left out whole, as ``retryable``: it is not written, the run goes on, and the next one tries again.
+    """Computes one slice by itself, and counts its images as they are done; arguments are as of :class:`Computing`.
 
     Raises:
-        BrokenMachineError: nothing that this machine computes is to be believed.
+        Exception: the machine failed, or something that nobody foresaw.
     """
+    return fingerprinted(images, compute_images(images, Computing(fingerprinter, pool, batch_size, decode).work()))
+
+
+def _again(images: ImageSlice, computing: Computing) -> FingerprintedSlice:
+    """A slice that failed, one image after another; empty and ``retryable`` where that fails, too."""
     try:
-        return fingerprint_slice(images, fingerprinter, pool, batch_size, decode)
-    except (BrokenMachineError, ImportError):
-        raise
-    except Exception as error:  # noqa: BLE001 - told below, where it comes again
-        _log.warning("slice %d of %s is tried again, one image at a time: %s", images.index, images.shard.uri, told(error))
-    try:
-        return fingerprint_slice(images, fingerprinter, pool, 1, decode)
+        return fingerprinted(images, compute_images(images, computing.alone()))
     except (BrokenMachineError, ImportError):
         raise
     except MachineFaultError as fault:
@@ -132,7 +157,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         bundle: directory; ``None`` for the bundle inside the package.
         residual: in place of the bundle's own.
         device: ``auto``, ``cpu`` or ``cuda``; one that is missing is an error when a worker begins, before any image is read.
-        batch_size: images under way at any time.
+        batch_size: images that are decoded, or wait for those before them, at any time; twice the threads where that is more.
         threads: in which a worker decodes and computes; ``None`` takes every core.
         anchors: certificates by which C2PA manifests are valid, PEM.
     """
@@ -146,28 +171,44 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
 
     @override
     def expand(self, slices: PCollection[ImageSlice]) -> PCollection[FingerprintedSlice]:
-        return slices | beam.ParDo(MapSlices(self.load, partial(pick_device, self.device)))
+        return slices | beam.ParDo(StreamSlices(self.load, partial(pick_device, self.device)))
 
-    def load(self) -> Callable[[ImageSlice], FingerprintedSlice]:
+    def load(self) -> Callable[[], Stream]:
         """What a worker computes with: the bundle on its device, a pool, and processes that decode."""
         fingerprinter = Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
         fingerprinter.keep_canary()
         pool, apart = Pool(self.threads), DecoderProcesses(anchors=self.anchors).decode
-        return partial(contained, fingerprinter=fingerprinter, pool=pool, batch_size=self.batch_size, decode=apart)
+        device = None if fingerprinter.micro_batch == 1 else Pool(1)
+        return partial(Stream, Computing(fingerprinter, pool, self.batch_size, apart, device))
 
 
-def _compute(fingerprinter: Fingerprinter, decode: Decode, images: Sequence[EncodedImage]) -> Done:
-    """One task: decodes a few images and computes them together."""
+def _open_timed(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> Opened:
+    """An image that waits for its micro-batch, with what of it a processor computes; or what else came of it."""
     began = time.perf_counter()
-    opened = [_open(fingerprinter, decode, image) for image in images]
+    item, crops = _open(fingerprinter, decode, image)
     decoded = time.perf_counter()
-    waiting = [crops for item, crops in opened if isinstance(item, Computed) and len(crops)]
-    fingerprints = iter(_bisect(fingerprinter, waiting))
-    outcomes = [
-        _close(fingerprinter, item, next(fingerprints)) if isinstance(item, Computed) and len(crops) else item
-        for item, crops in opened
-    ]
-    return Done(outcomes, decoded - began, time.perf_counter() - decoded)
+    if not isinstance(item, Computed) or not len(crops):
+        return Opened(item, decoded - began)
+    return Opened(
+        Waiting(item, crops, fingerprinter.look_apart(crops)), decoded - began, time.perf_counter() - decoded, waiting=True
+    )
+
+
+def _compute(fingerprinter: Fingerprinter, waiting: Sequence[Waiting]) -> Together:
+    """A micro-batch."""
+    began = time.perf_counter()
+    found = _bisect(fingerprinter, waiting)
+    outcomes = [_close(fingerprinter, each.item, outcome) for each, outcome in zip(waiting, found, strict=True)]
+    return Together(outcomes, time.perf_counter() - began)
+
+
+def _open_and_compute(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> Opened:
+    """An image by itself."""
+    opened = _open_timed(fingerprinter, decode, image)
+    if not opened.waiting:
+        return opened
+    ((outcome,), computing) = _compute(fingerprinter, [opened.outcome])
+    return Opened(outcome, opened.decoding, opened.computing + computing)
 
 
 def _open(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> tuple[Computed | Reject, Crops]:
@@ -185,24 +226,25 @@ def _open(fingerprinter: Fingerprinter, decode: Decode, image: EncodedImage) -> 
     return Computed(image, image_id, image.md5, decoded, len(crops)), crops
 
 
-def _bisect(fingerprinter: Fingerprinter, waiting: list[Crops]) -> list[Fingerprints | Exception]:
+def _bisect(fingerprinter: Fingerprinter, waiting: Sequence[Waiting]) -> Sequence[Fingerprints | Exception]:
     """Fingerprints of several images' crops, computed together; where that fails, the failure of each image by itself.
 
     Raises:
         MachineFaultError, BrokenMachineError: it is the machine that fails; no image is blamed.
     """
+    crops, apart = [each.crops for each in waiting], [each.apart for each in waiting]
     try:
-        return [*fingerprinter.of_images(waiting)]
+        return fingerprinter.of_images(crops, apart)
     except Exception as error:  # whatever one image makes the model raise costs that image alone
         if is_machine_fault(error):
             check_machine(fingerprinter, error)
             raise MachineFaultError(told(error)) from error
         if len(waiting) > 1:
             half = len(waiting) // 2
-            return _bisect(fingerprinter, waiting[:half]) + _bisect(fingerprinter, waiting[half:])
+            return [*_bisect(fingerprinter, waiting[:half]), *_bisect(fingerprinter, waiting[half:])]
         check_machine(fingerprinter, error)
     try:
-        return [*fingerprinter.of_images(waiting)]
+        return fingerprinter.of_images(crops, apart)
     except Exception as error:
         if is_machine_fault(error):
             raise MachineFaultError(told(error)) from error
@@ -246,47 +288,3 @@ def _close(fingerprinter: Fingerprinter, item: Computed, outcome: Fingerprints |
         detail = f"{(~np.isfinite(outcome.fingerprint)).sum()} of {FINGERPRINT_DIM} numbers are not finite in float16"
         return item.image.rejected(Stage.COMPUTE, Reason.NON_FINITE, detail, item.image_id)
     return item._replace(fingerprints=outcome)
-
-
-def _place(images: ImageSlice) -> dict[str, Any]:
-    return {"shard": images.shard.uri, "slice_id": images.slice_id}
-
-
-def _key(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    return _place(images) | {"image_id": row.image_id, "member": row.image.member, "offset": row.image.offset}
-
-
-def _image_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    """A row of table ``images``."""
-    decoded, metadata = row.decoded, row.image.metadata
-    url = url_of(metadata)
-    told = {
-        "encoded_bytes": len(row.image.data),
-        "resampled": was_resampled(metadata, decoded.width, decoded.height),
-        "md5": row.md5,
-        "domain": domain_of(host_of(url)) if url else None,
-        "metadata": metadata,
-    }
-    return _key(images, row) | decoded._asdict() | _claim_columns(decoded.claims) | told
-
-
-def _claim_columns(claims: Claims) -> dict[str, Any]:
-    strongest = claims.claims[0] if claims.claims else None
-    return {
-        "claim_kind": strongest and strongest.kind,
-        "claim_source": strongest and strongest.source,
-        "c2pa": claims.c2pa,
-        "claims": [claim._asdict() for claim in claims.claims],
-    }
-
-
-def _embedding_row(images: ImageSlice, row: Computed) -> dict[str, Any]:
-    """A row of table ``embeddings``: null where the image is too small, and what is measured also where it is not finite."""
-    key = _key(images, row) | {"crops": row.crops}
-    if row.fingerprints is None:
-        return key
-    found = row.fingerprints
-    scalars = {"residual_energy": found.residual_energy, **found.scalars, "stability": found.stability}
-    finite = {name: float(value[0]) for name, value in scalars.items() if np.isfinite(value[0])}
-    spectrum = {"spectrum": found.spectrum[0]} if np.isfinite(found.spectrum).all() else {}
-    return key | {"fingerprint": found.fingerprint[0]} | spectrum | finite

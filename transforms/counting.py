@@ -10,16 +10,15 @@ import os
 import struct
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import reduce
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from causalprint.schemas.elements import EncodedImage, ImageSlice, Reject
+from causalprint.schemas.elements import Reject
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
@@ -77,8 +76,8 @@ class Pool(ThreadPoolExecutor):
     """
 
     def __init__(self, threads: int | None) -> None:
-        self._count = threads or os.cpu_count() or 1
-        super().__init__(self._count)
+        self.threads = threads or os.cpu_count() or 1
+        super().__init__(self.threads)
         self._since = time.perf_counter()
         self._lock = threading.Lock()
 
@@ -86,52 +85,7 @@ class Pool(ThreadPoolExecutor):
         """Seconds of all its threads together, idle or not, since this was asked last; at first, since the pool was made."""
         with self._lock:
             since, self._since = self._since, time.perf_counter()
-            return self._count * (self._since - since)
-
-
-class Done(NamedTuple):
-    """What came of a task's images, in order, and the seconds that it took to decode and to compute them."""
-
-    outcomes: Sequence[Any]
-    decoding: float
-    computing: float
-
-
-def compute_images(
-    images: ImageSlice, work: Callable[[Sequence[EncodedImage]], Done], pool: Pool, together: int, ahead: int
-) -> list[Any]:
-    """What came of each image of a slice, in order. Counts the slice's images as they are done, its rejects first.
-
-    Args:
-        images: the slice.
-        work: one task.
-        pool: where tasks run.
-        together: images of one task.
-        ahead: tasks under way at any time, which bounds the memory of decoded pixels.
-    """
-    count(images=len(images.rejects), **rejects_by(images.rejects))
-    outcomes: list[Any] = []
-    decoding = computing = 0.0
-    chunks = (images.images[start : start + together] for start in range(0, len(images.images), together))
-    pending = deque(pool.submit(work, chunk) for chunk in islice(chunks, ahead))
-    try:
-        while pending:
-            at(f"{images.shard.uri}: {images.images[len(outcomes)].member} and what is computed with it")
-            done = pending.popleft().result()
-            size = sum(len(image.data) for image in images.images[len(outcomes) : len(outcomes) + len(done.outcomes)])
-            count(images=len(done.outcomes), encoded_bytes=size, **rejects_by(done.outcomes))
-            outcomes += done.outcomes
-            decoding += done.decoding
-            computing += done.computing
-            pending.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
-    except Exception:
-        for future in pending:
-            future.cancel()
-        wait(pending)  # so that nothing of this slice holds memory when it is tried again
-        raise
-    at("")
-    count(decode_ms=1000 * decoding, compute_ms=1000 * computing, pool_ms=1000 * pool.there())
-    return outcomes
+            return self.threads * (self._since - since)
 
 
 def count(**amounts: float) -> None:
@@ -140,7 +94,8 @@ def count(**amounts: float) -> None:
     Amounts are rounded to whole numbers.
 
     Besides the fields: ``rejects/STAGE/REASON`` (images), ``read_ms``, ``decode_ms``, ``compute_ms`` and ``write_ms``,
-    milliseconds of all threads together, and ``pool_ms``, for which the threads that decode and compute were there. To be called
+    milliseconds of all threads together, and ``pool_ms``, for which the threads that decode and compute were there; where a GPU
+    computes beside them, ``on_device_ms`` for which it did, and ``device_ms`` for which it was there. To be called
     in the thread in which Beam calls the transform: what other threads count is in no metric. Outside a pipeline there are no
     metrics, and once the folder is gone there is no file: a lost count must not stop work.
     """

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
+from apache_beam.utils.windowed_value import WindowedValue
+from typing_extensions import override
+
+from causalprint.schemas.elements import ImageSlice
 
 
 class MapSlices(beam.DoFn):
@@ -17,11 +22,11 @@ class MapSlices(beam.DoFn):
         check: is called when a worker begins, so that what it raises comes before any image is read.
     """
 
-    def __init__(self, load: Callable[[], Callable[[Any], Any]], check: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, load: Callable[[], Callable[..., Any]], check: Callable[[], object] = lambda: None) -> None:
         self._load = load
         self._check = check
         self._shared = Shared()
-        self._compute: Callable[[Any], Any] | None = None
+        self._compute: Callable[..., Any] | None = None
 
     def setup(self) -> None:
         """Beam calls it before the first slice."""
@@ -29,6 +34,49 @@ class MapSlices(beam.DoFn):
 
     def process(self, element: Any) -> Iterator[Any]:
         """Beam calls it for every slice."""
+        yield self._acquired()(element)
+
+    def _acquired(self) -> Callable[..., Any]:
         if self._compute is None:
             self._compute = self._shared.acquire(self._load)
-        yield self._compute(element)
+        return self._compute
+
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Stream(Protocol[Result_co]):
+    """Slices on their way through what computes several of them together; for one thread."""
+
+    def add(self, images: ImageSlice, /) -> Iterable[Result_co]:
+        """Takes a slice, and gives what came of those that are done, in order."""
+
+    def finish(self) -> Iterable[Result_co]:
+        """Gives what comes of all others."""
+
+
+def streamed(stream: Stream[Result_co], elements: Iterable[ImageSlice]) -> Iterator[Result_co]:
+    """What comes of all slices, in order, without Beam."""
+    for element in elements:
+        yield from stream.add(element)
+    yield from stream.finish()
+
+
+class StreamSlices(MapSlices):
+    """What comes of every slice, several on their way at once: what ``load`` gives begins a :class:`Stream`."""
+
+    def start_bundle(self) -> None:
+        """Beam calls it before it hands over some slices."""
+        self._stream: Stream[Any] | None = None
+
+    @override
+    def process(self, element: Any) -> Iterator[Any]:
+        if self._stream is None:
+            self._stream = self._acquired()()
+        yield from self._stream.add(element)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Beam calls it after some slices: what it has not been given by then, it takes for lost."""
+        window = GlobalWindow()
+        for result in self._stream.finish() if self._stream else ():
+            yield WindowedValue(result, window.max_timestamp(), (window,))

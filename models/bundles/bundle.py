@@ -30,6 +30,7 @@ from causalprint.models.bundles.manifest import (
 )
 from causalprint.models.bundles.weights import first_not_finite
 from causalprint.models.residuals import load_residual
+from causalprint.models.residuals.weights import take_digest
 from causalprint.schemas.elements import digest
 from causalprint.schemas.model_spec import ModelSpec, ResidualSpec, is_spec
 from causalprint.schemas.prior import EVEN, Prior
@@ -262,18 +263,18 @@ def _check_listed(directory: Path, manifest: Manifest) -> None:
 def _check_file(directory: Path, file: BundleFile) -> None:
     path = directory / file.path
     try:
-        data = path.read_bytes()
+        actual = take_digest(path)
+        data = path.read_bytes() if path.suffix == ".safetensors" else None
     except OSError as error:
         raise BundleError(
             f"{path} is named in {MANIFEST} and cannot be read: {error.strerror}; fetch the bundle again"
         ) from error
-    actual = hashlib.sha256(data).hexdigest()
     if actual != file.sha256:
         raise BundleError(
             f"{path} has SHA-256 {actual}, {MANIFEST} says {file.sha256}; the file is damaged or was changed: fetch it again"
         )
     try:
-        wrong = first_not_finite(data) if path.suffix == ".safetensors" else None
+        wrong = first_not_finite(data) if data is not None else None
     except ValueError as error:
         raise BundleError(f"{path} is no safetensors file: {error}") from error
     if wrong is not None:

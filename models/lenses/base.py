@@ -47,6 +47,7 @@ class Lens:
         scalars: summaries of a residual, z -> float32 (N,), by their column in ``causalprint.schemas.tables.EMBEDDINGS``.
         digests: SHA-256 (hex) of every file that decides its values, by name; empty without learned weights.
         show: how a residual is shown to ``apply``: as it is, without learned weights.
+        on_cpu: whether it computes on the CPU wherever images are, and so each image by itself.
         blocks: x -> float32 (N, L, D): class token after each of an encoder's L blocks. ``None`` where it has none, such as
             convolutional ones; raises :class:`~causalprint.schemas.model_spec.LensError` where that shows only when it is called.
     """
@@ -57,6 +58,7 @@ class Lens:
     scalars: Mapping[str, Function] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     show: Function = lambda residual: residual
+    on_cpu: bool = False
     blocks: Function | None = None
 
 

@@ -83,7 +83,7 @@ def load(spec: LensSpec, device: torch.device) -> Lens:
             return run(session, end, x, lambda states: _pool(states[0]))
 
     digests = take_digests(path.parent, (path, *path.parent.glob(f"{path.name}.data")))
-    return Lens(str(spec), features(blank).shape[1], features, digests=digests, show=magnified, blocks=blocks)
+    return Lens(str(spec), features(blank).shape[1], features, digests=digests, show=magnified, on_cpu=True, blocks=blocks)
 
 
 def residual_stream(graph: Any) -> list[str]:

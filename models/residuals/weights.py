@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,21 @@ def open_onnx(spec: ModelSpec, model: Path | bytes) -> Any:
 
 def take_digests(root: Path, files: Iterable[Path]) -> dict[str, str]:
     """SHA-256 (hex) of each of ``files``, by its path below ``root``, with slashes."""
-    digests = {}
-    for file in files:
-        with file.open("rb") as stream:
-            digests[file.relative_to(root).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return digests
+    return {file.relative_to(root).as_posix(): take_digest(file) for file in files}
+
+
+def take_digest(file: Path) -> str:
+    """SHA-256 (hex) of ``file``. In a process it is read once, unless it changes: a bundle is loaded in several places.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    now = file.stat()
+    return _digest(file, (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, stamp: tuple[int, ...]) -> str:
+    del stamp  # a part of the key alone
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -16,6 +16,7 @@ from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.bundles.manifest import BundleError, Geometry
 from causalprint.models.features import candidates, chosen, cut, pick_device
 from causalprint.models.fingerprint import SCALARS, Fingerprinter
+from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.tables import EMBEDDINGS, FINGERPRINT_DIM
 from tests.bundles import photograph, tiny_bundle
 
@@ -48,6 +49,48 @@ def test_the_micro_batch_of_a_gpu_is_padded_and_the_padding_leaves_no_rows(
     assert padded.fingerprint.shape == (5, FINGERPRINT_DIM)
     # Another kernel may round otherwise, and then float16 by one step.
     np.testing.assert_allclose(padded.fingerprint.astype(np.float32), single.fingerprint.astype(np.float32), rtol=2e-2, atol=5e-2)
+
+
+def test_micro_batches_that_do_not_fit_into_memory_are_halved_once_for_all(
+    fingerprinter: Fingerprinter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bundle: Bundle
+) -> None:
+    crops = np.stack([photograph(seed) for seed in range(5)])
+    monkeypatch.setattr(Fingerprinter, "micro_batch", 8)
+    halving = Fingerprinter(bundle, "cpu")
+    residual, sizes = halving._extract.residual, []
+
+    def short(x: torch.Tensor) -> Reconstruction:
+        sizes.append(len(x))
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return residual(x)
+
+    halving._extract.residual = short  # type: ignore[assignment]
+    found = [halving(crops) for _ in range(2)]
+    assert sizes == [8, 4, 2, 2, 2, 2, 2, 2]
+    assert caplog.messages == [f"cpu has no memory for micro-batches of {size} crops: from now on {size // 2}" for size in (8, 4)]
+    monkeypatch.setattr(Fingerprinter, "micro_batch", 2)
+    expected = fingerprinter(crops)
+    assert all(one.fingerprint.tobytes() == expected.fingerprint.tobytes() for one in found)
+    halving._extract.residual = lambda _: short(torch.zeros(3))  # type: ignore[assignment]
+    with pytest.raises(torch.OutOfMemoryError):
+        halving(crops)
+
+
+def test_what_the_cpu_reads_of_an_image_beside_a_gpu_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fingerprinter = Fingerprinter(tiny_bundle(tmp_path, views=3, crop=64), "cpu")
+    images = [fingerprinter.crops(photograph(seed, 200, 200))[: 1 + seed] for seed in range(3)]
+    monkeypatch.setattr(Fingerprinter, "micro_batch", 4)
+    expected = fingerprinter.of_images(images)
+    extract = fingerprinter._extract
+    extract._apart = frozenset(place for place, one in enumerate(extract.features) if one.reading == "image")
+    assert extract._apart
+    apart = [fingerprinter.look_apart(crops) for crops in images]
+    others = [{place: 0 * values for place, values in each.items()} for each in apart]
+    found, wrong = fingerprinter.of_images(images, apart), fingerprinter.of_images(images, others)
+    assert all(one.fingerprint.tobytes() != other.fingerprint.tobytes() for one, other in zip(found, wrong, strict=True))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.fingerprint.astype(np.float32), other.fingerprint.astype(np.float32), rtol=2e-2, atol=5e-2)
 
 
 def test_other_pixels_give_another_fingerprint(fingerprinter: Fingerprinter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,20 @@ import pyarrow as pa
 import pytest
 import torch
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.testing.util import assert_that
+from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.schemas.arrays import Crops
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject, Shard
+from causalprint.schemas.runs import work_of
 from causalprint.schemas.tables import EMBEDDINGS, IMAGES, REJECTS
-from causalprint.transforms.compute_fingerprints import ComputeFingerprints, fingerprint_slice
-from causalprint.transforms.counting import FILE, FOLDER, Pool, read_tally
+from causalprint.transforms.compute_fingerprints import ComputeFingerprints, Computing, Stream, fingerprint_slice
+from causalprint.transforms.counting import FILE, FOLDER, Pool, counters, read_tally
+from causalprint.transforms.map_slices import streamed
 from tests.bundles import photograph
 
 SHARD = Shard("file:///data/00000.tar", 1000, "etag-1", "tar")
@@ -148,11 +151,11 @@ class Faulty(Fingerprinter):
     def micro_batch(self) -> int:
         return 4
 
-    def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()) -> Fingerprints:
+    def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any) -> Fingerprints:
         hit = np.array([np.array_equal(crop, self.bad) for crop in crops])
         if self.error is not None and hit.any():
             raise self.error
-        found = super().__call__(crops, others)
+        found = super().__call__(crops, others, *apart)
         found.fingerprint[hit] = np.nan
         return found
 
@@ -175,6 +178,69 @@ def test_a_fingerprint_that_is_no_number_is_a_reject(bundle: Bundle, images: tup
     (row,) = [row for row in found.rejects.to_pylist() if row["stage"] == "compute"]
     assert (row["member"], row["reason"]) == ("7.jpg", "non-finite")
     assert row["detail"] == "128 of 128 numbers are not finite in float16"
+
+
+class Counted(Fingerprinter):
+    """Computes micro-batches of four, as on a GPU, and says of how many images each was."""
+
+    micro_batch = 4
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle, "cpu")
+        self.sizes: list[int] = []
+
+    def of_images(self, images: Sequence[Crops], apart: Sequence[Mapping[int, torch.Tensor]] = ()) -> list[Fingerprints]:
+        self.sizes.append(len(images))
+        return super().of_images(images, apart)
+
+
+def test_small_slices_fill_micro_batches_together(bundle: Bundle, images: tuple[EncodedImage, ...]) -> None:
+    counted = Counted(bundle)
+    slices = [a_slice(images[start : start + 2], start) for start in range(0, len(images), 2)]
+    with Pool(2) as pool, Pool(1) as device:
+        found = list(streamed(Stream(Computing(counted, pool, device=device)), slices))
+        whole = fingerprint_slice(a_slice(images), counted, pool)
+    assert [item.source for item in found] == [item.without_bytes() for item in slices]
+    assert counted.sizes == [4, 1, 4, 1], "five images have a fingerprint, in slices of two and in one of eight"
+    rows = [row for item in found for row in item.embeddings.to_pylist()]
+    assert [row | {"slice_id": ""} for row in rows] == [row | {"slice_id": ""} for row in whole.embeddings.to_pylist()]
+
+
+def test_where_computing_several_slices_fails_each_is_computed_by_itself(
+    bundle: Bundle, images: tuple[EncodedImage, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Short(Counted):
+        """Has no memory for more than one image."""
+
+        def __call__(self, crops: Crops, others: Sequence[Crops] = (), *apart: Any) -> Fingerprints:
+            if len(crops) > 1:
+                raise MemoryError
+            return super().__call__(crops, others, *apart)
+
+    slices = [a_slice(images[start : start + 2], start) for start in range(0, len(images), 2)]
+    with Pool(2) as pool:
+        found = list(streamed(Stream(Computing(Short(bundle), pool)), slices))
+        expected = list(streamed(Stream(Computing(Counted(bundle), pool)), slices))
+    assert [item.embeddings for item in found] == [item.embeddings for item in expected]
+    assert sum("is tried again, one image at a time" in text for text in caplog.messages) == len(slices)
+
+
+def test_a_gpu_is_told_of_beside_the_threads_and_what_it_holds_at_the_end_is_given(
+    bundle: Bundle, images: tuple[EncodedImage, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fingerprinter, "micro_batch", 4)
+    slices = [a_slice(images, number) for number in range(2)]
+    root = beam.Pipeline(runner=FnApiRunner())
+    found = root | beam.Create(slices, reshuffle=False) | ComputeFingerprints(str(bundle.directory), device="cpu", threads=1)
+    assert_that(found | beam.Map(lambda item: item.source.index), equal_to([0, 1]))
+    result = root.run()
+    result.wait_until_finish()
+    work = work_of(counters(result), 1.0)
+    assert work.images == 2 * (len(images) + 1)
+    assert work.idle is not None
+    assert work.device_idle is not None
+    assert 0 < work.device_idle < 1
+    assert work.compute_seconds > 0
 
 
 def test_an_empty_slice_has_empty_tables(fingerprinter: Fingerprinter) -> None:

@@ -7,6 +7,7 @@ import io
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,12 @@ from causalprint.schemas.arrays import Crops
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms import faults
-from causalprint.transforms.compute_fingerprints import contained
+from causalprint.transforms.compute_fingerprints import Computing, Stream
 from causalprint.transforms.counting import Pool
 from causalprint.transforms.faults import BrokenMachineError, MachineFaultError
 from causalprint.transforms.images.decode import DecodedImage, ImageRejectError, decode
 from causalprint.transforms.images.decoder_processes import DecoderProcesses, Places
+from causalprint.transforms.map_slices import streamed
 from tests.audits import command, photographs_tar
 from tests.bundles import photograph
 from tests.outputs import files_below
@@ -73,7 +75,9 @@ def expected(bundle: Bundle, images: tuple[EncodedImage, ...]) -> FingerprintedS
 def compute(images: tuple[EncodedImage, ...], fingerprinter: Fingerprinter) -> FingerprintedSlice:
     fingerprinter.keep_canary()
     with Pool(2) as pool:
-        return contained(ImageSlice("0" * 32, SHARD, 3, images, last=False, skipped=2), fingerprinter, pool)
+        images_of_it = ImageSlice("0" * 32, SHARD, 3, images, last=False, skipped=2)
+        (found,) = streamed(Stream(Computing(fingerprinter, pool)), [images_of_it])
+    return found
 
 
 class Failing(Fingerprinter):
@@ -83,12 +87,12 @@ class Failing(Fingerprinter):
         super().__init__(bundle, "cpu")
         self._fails, self._calls = fails, 0
 
-    def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()) -> Fingerprints:
+    def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any) -> Fingerprints:
         self._calls += 1
         error = self._fails(self._calls, crops)
         if error is not None:
             raise error
-        return super().__call__(crops, others)
+        return super().__call__(crops, others, *apart)
 
 
 def is_canary(crops: npt.NDArray[np.uint8]) -> bool:
@@ -187,7 +191,7 @@ def test_an_error_that_nobody_foresaw_costs_its_slice_and_not_the_run(
     def failing(*_: object) -> None:
         raise LookupError("a fault of ours")
 
-    monkeypatch.setattr("causalprint.transforms.compute_fingerprints._embedding_row", failing)
+    monkeypatch.setattr("causalprint.transforms.fingerprint_rows._embedding_row", failing)
     found = compute(images, Fingerprinter(bundle, "cpu"))
     assert (found.seen, len(found.images), found.source.retryable) == (0, 0, True)
     assert found.source.damage == "slice 3 was not computed: LookupError: a fault of ours; please report this"
@@ -205,8 +209,10 @@ def test_a_machine_that_computes_something_else_ends_the_run_before_an_image_is_
     bundle: Bundle, images: tuple[EncodedImage, ...]
 ) -> None:
     class Drifting(Failing):
-        def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()) -> Fingerprints:
-            found = super().__call__(crops, others)
+        def __call__(
+            self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any
+        ) -> Fingerprints:
+            found = super().__call__(crops, others, *apart)
             if self._calls > 3:
                 found.fingerprint[:] = np.nan
             return found
@@ -226,8 +232,10 @@ def test_an_image_that_the_model_cannot_compute_is_a_reject_once_the_canary_sang
 
 def test_a_model_that_gives_no_number_for_an_ordinary_crop_is_refused(bundle: Bundle) -> None:
     class Nothing(Fingerprinter):
-        def __call__(self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()) -> Fingerprints:
-            found = super().__call__(crops, others)
+        def __call__(
+            self, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any
+        ) -> Fingerprints:
+            found = super().__call__(crops, others, *apart)
             found.fingerprint[:] = np.nan
             return found
 
@@ -280,11 +288,11 @@ def test_rejects_of_the_model_exit_with_3_and_can_be_computed_again(
         real = Fingerprinter.__call__
 
         def failing(
-            self: Fingerprinter, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = ()
+            self: Fingerprinter, crops: npt.NDArray[np.uint8], others: Sequence[npt.NDArray[np.uint8]] = (), *apart: Any
         ) -> Fingerprints:
             if any((crop == bad).all() for crop in crops):
                 raise ValueError("no such kernel")
-            return real(self, crops, others)
+            return real(self, crops, others, *apart)
 
         patched.setattr(Fingerprinter, "__call__", failing)
         first = command(capsys, *arguments)

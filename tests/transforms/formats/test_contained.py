@@ -24,10 +24,11 @@ from causalprint.schemas.config import Slicing, Storage
 from causalprint.schemas.elements import ImageSlice, Shard
 from causalprint.schemas.reasons import Reason
 from causalprint.transforms.attribute_sources import attribute_slice
-from causalprint.transforms.compute_fingerprints import contained
+from causalprint.transforms.compute_fingerprints import Computing, Stream
 from causalprint.transforms.counting import Pool
 from causalprint.transforms.formats.members import open_shard
 from causalprint.transforms.formats.slices import read_slices
+from causalprint.transforms.map_slices import streamed
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output
 from causalprint.transforms.tables.write_tables import write_slice
@@ -234,8 +235,8 @@ def audit(slices: Iterable[ImageSlice], shard: Shard, bundle: Path, output: Outp
     fingerprinter.keep_canary()
     ledger = Ledger(shard)
     with Pool(1) as pool:
-        for each in slices:
-            ledger = ledger.add(write_slice(attribute_slice(contained(each, fingerprinter, pool), attributor), output))
+        for each in streamed(Stream(Computing(fingerprinter, pool)), slices):
+            ledger = ledger.add(write_slice(attribute_slice(each, attributor), output))
     return ledger.close(output.bundle_id)
 
 
