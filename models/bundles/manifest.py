@@ -316,6 +316,7 @@ def fingerprint_shapes(features: tuple[Feature, ...], network: Network) -> dict[
 
 def attribution_shapes(sources: tuple[str, ...], network: Network, enrolled: int = 0) -> dict[str, tuple[int, ...]]:
     """Shapes in ``attribution.safetensors``: attributor, detector, and of each source its centre, with one metric for all.
+
     Of so many ``enrolled`` sources, their discriminants.
     """
     count = len(sources)
