@@ -151,7 +151,7 @@ def _again(images: ImageSlice, computing: Computing) -> FingerprintedSlice:
 @beam.typehints.with_output_types(FingerprintedSlice)
 @dataclass
 class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[FingerprintedSlice]]):
-    """:func:`fingerprint_slice` on every slice.
+    """What comes of every slice, by a :class:`Stream` of them.
 
     Attributes:
         bundle: directory; ``None`` for the bundle inside the package.
