@@ -315,6 +315,7 @@ def test_a_tier_keeps_to_its_bundle(cascaded: Cascaded, tmp_path: Path, capsys: 
     out = shutil.copytree(cascaded.output, tmp_path / "OUT")
     code, found, _ = command(capsys, *asked(cascaded.crawl, out, first, third))
     assert code == 1
+    assert len([*out.glob("runs/*.json")]) == len([*cascaded.output.glob("runs/*.json")]), "before tier 1 is computed"
     assert f"is of bundle {load_bundle(second).bundle_id}, not {load_bundle(third).bundle_id}" in found["error"]
     words = asked(cascaded.crawl, tmp_path / "new", first, second)
     code, found, _ = command(capsys, *words, "--budget", "2gpu-hours", "--device", "cpu")
