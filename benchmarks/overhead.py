@@ -29,7 +29,7 @@ from causalprint.pipelines.audit import execute, plan
 from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import AttributedSlice, ImageSlice
 from causalprint.transforms.attribute_sources import attribute_slice
-from causalprint.transforms.compute_fingerprints import fingerprint_slice
+from causalprint.transforms.compute_fingerprints import Computing, fingerprint_slice
 from causalprint.transforms.counting import Pool
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.images.decode import decode
@@ -105,11 +105,12 @@ def time_stages(
 ) -> dict[str, Times]:
     """What each stage takes alone over all images."""
     attributor, pool = Attributor(bundle), loop.pool
+    work = Computing(loop.fingerprinter, pool).work()
     output = Output(str(root / "stage"), bundle.bundle_id, bundle.digest, Storage())
     attributed: list[AttributedSlice] = []
 
     def compute() -> None:
-        attributed.extend(attribute_slice(fingerprint_slice(part, loop.fingerprinter, pool), attributor) for part in slices)
+        attributed.extend(attribute_slice(fingerprint_slice(part, work), attributor) for part in slices)
 
     return {
         "read": timed(lambda: read(inputs, bundle)),

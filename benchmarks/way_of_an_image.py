@@ -31,7 +31,7 @@ from causalprint.pipelines.training.features import extraction_of
 from causalprint.schemas.config import Slicing, Storage
 from causalprint.transforms.attribute_sources import attribute_slice
 from causalprint.transforms.compute_features import feature_slice
-from causalprint.transforms.compute_fingerprints import fingerprint_slice
+from causalprint.transforms.compute_fingerprints import Computing, fingerprint_slice
 from causalprint.transforms.counting import Pool
 from causalprint.transforms.feature_files import feature_output, write_features
 from causalprint.transforms.formats.slices import read_slices
@@ -59,8 +59,9 @@ def main() -> None:
         features = feature_output(f"{folder}/features", "0" * 32, storage)
 
         def audited(pool: Pool) -> None:
+            work = Computing(fingerprinter, pool).work()
             for part in read_slices(shard, output.bundle_id, slicing, storage):
-                write_slice(attribute_slice(fingerprint_slice(part, fingerprinter, pool), attributor), output)
+                write_slice(attribute_slice(fingerprint_slice(part, work), attributor), output)
 
         def learned(pool: Pool) -> None:
             for part in read_slices(shard, features.bundle_id, slicing, storage):

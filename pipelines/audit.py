@@ -69,19 +69,20 @@ def plan(config: AuditConfig, matched: Matched | None = None) -> Plan:
     from causalprint.models.features import pick_device
 
     bundle = load_bundle(config.bundle, config.residual, config.prior)
-    for further in config.cascade:
-        load_bundle(further, None, config.prior)  # which is needed hours later
+    further = [load_bundle(one, None, config.prior).bundle_id for one in config.cascade]  # which are needed hours later
     digests = tuple(FileDigest(*digest) for digest in bundle.residual_digests.items())
     # Elsewhere only what was asked is known.
     device = str(pick_device(config.device)) if RUNNERS[config.runner].local else config.device
     if config.budget is not None and config.budget.of == GPU and device == "cpu":
         raise RunnerError(f"--budget {config.budget} is of GPUs, and this machine computes without one: give core-hours")
 
+    from causalprint.pipelines.cascaded import check_tiers
     from causalprint.transforms.match_shards import match_inputs
     from causalprint.transforms.tables.moved import as_uris, with_versions
     from causalprint.transforms.tables.output import Output
     from causalprint.transforms.tables.settings import agree
 
+    check_tiers(config.output, further, config.storage)
     if matched is None:
         matched = match_inputs(config.inputs, config.storage, config.limit, config.sampling, columns=config.image_column)
     trust = _trusted(config)

@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from causalprint.pipelines.audit import Plan, compute, plan
-from causalprint.pipelines.cascaded import TierRows, cascaded, tiers_of
+from causalprint.pipelines.cascaded import TierRows, cascaded
 from causalprint.pipelines.dataflow import resource_hints
 from causalprint.pipelines.execution import run_to_manifest
 from causalprint.pipelines.forecast import SAMPLED_IMAGES, SAMPLED_SHARDS, measure, threads_at_work
@@ -67,10 +67,6 @@ _DISAGREEMENT = f"""
 """  # noqa: S608 - words of ours
 
 
-class CascadeError(ValueError):
-    """A tier cannot be computed as asked; the message says why, and what to do."""
-
-
 class _Counts(NamedTuple):
     """Images that a tier is for, of these the ones that this run is to compute, and those that it leaves."""
 
@@ -115,7 +111,6 @@ def cascade(planned: Plan, execute: Callable[[TierPlan], RunManifest] = execute_
         execute: runs a tier.
 
     Raises:
-        CascadeError: a tier's output holds another bundle's.
         Exception: as :func:`~causalprint.pipelines.audit.plan` and ``execute`` do.
     """
     config = planned.config
@@ -133,11 +128,7 @@ def cascade(planned: Plan, execute: Callable[[TierPlan], RunManifest] = execute_
 
 
 def plan_tier(planned: Plan, number: int, allowed: float | None = None) -> TierPlan:
-    """Chooses the images of tier ``number``, for no more than ``allowed`` seconds by the clock, this planning included.
-
-    Raises:
-        CascadeError: see :func:`cascade`.
-    """
+    """Chooses the images of tier ``number``, for no more than ``allowed`` seconds by the clock, this planning included."""
     from causalprint.transforms.compute_chosen import Chosen
     from causalprint.transforms.match_shards import Matched
     from causalprint.transforms.tables.packs import pack_ids
@@ -148,12 +139,6 @@ def plan_tier(planned: Plan, number: int, allowed: float | None = None) -> TierP
     shards = tuple(replace(shard, was=()) for shard in planned.shards)
     audit = plan(_config(planned, number), Matched(shards, ()))
     rows = TierRows(number, audit.run.bundle_id)
-    there = next((one for one in tiers_of(planned.config.output, planned.config.storage) if one.tier == number), rows)
-    if there != rows:
-        raise CascadeError(
-            f"tier {number} of {planned.config.output} is of bundle {there.bundle_id}, not {rows.bundle_id}: give the bundles "
-            f"in their order, or forget it first: causalprint forget {audit.config.output} --bundle {there.bundle_id}"
-        )
     write_empty(audit.output, audit.output.tables)  # from now on it has a view
     with open_audit(planned.config.output, storage_options=planned.config.storage.options) as tables:
         _ask(tables, planned)

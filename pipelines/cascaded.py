@@ -36,6 +36,10 @@ _NEXT = f"""
 """  # noqa: S608 - words of ours
 
 
+class CascadeError(ValueError):
+    """A tier cannot be computed as asked; the message says why, and what to do."""
+
+
 class TierRows(NamedTuple):
     """A further tier that has an output: its number, and the bundle that computes there."""
 
@@ -63,6 +67,22 @@ def tiers_of(root: str, storage: Storage) -> list[TierRows]:
     numbers = sorted(int(name) for name in folder_names(root, TIERS, storage) if name.isdecimal())
     found = ((number, folder_names(root, f"{TIERS}/{number}/images", storage)) for number in numbers)
     return [TierRows(number, name.removeprefix("bundle=")) for number, names in found for name in names[:1]]
+
+
+def check_tiers(root: str, bundle_ids: Sequence[str], storage: Storage) -> None:
+    """Makes sure that the further tiers in an audit's output, as far as there are any, are of these bundles, in order.
+
+    Raises:
+        CascadeError: one is of another.
+    """
+    asked = {number: TierRows(number, bundle_id) for number, bundle_id in enumerate(bundle_ids, 2)}
+    for there in tiers_of(root, storage) if asked else ():
+        rows = asked.get(there.tier, there)
+        if rows != there:
+            raise CascadeError(
+                f"tier {there.tier} of {root} is of bundle {there.bundle_id}, not {rows.bundle_id}: give the bundles in their "
+                f"order, or forget it first: causalprint forget {root.rstrip('/')}/{there.root} --bundle {there.bundle_id}"
+            )
 
 
 def create_cascaded(connection: duckdb.DuckDBPyConnection, output: str, storage: Storage, tiers: Sequence[TierRows]) -> None:

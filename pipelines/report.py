@@ -205,6 +205,12 @@ def _print_tiers(tiers: tuple[Tier, ...], console: Console) -> None:
             f"tier {tier.tier}, {tier.bundle_id}: decides {tier.decided:,} of {tier.undecided:,} images that were undecided; "
             f"{tier.chosen:,} computed now, in {duration(tier.spent_seconds)}{left}",
         )
+        if tier.incomplete:
+            _line(
+                console,
+                f"tier {tier.tier} lacks images of {tier.incomplete:,} shards: the same command tries again, and causalprint "
+                f"inspect {tier.output} says what is missing",
+            )
         for each in (one for one in tier.disagreements if one.share is not None):
             _line(
                 console,

@@ -281,7 +281,13 @@ class AuditConfig(Command):
     ] = None
     device: Device = "auto"
     batch_size: Annotated[
-        int, Option("Decode and compute so many images together; this bounds memory and never changes a row.", "N", RUNS, least=1)
+        int,
+        Option(
+            "Decode so many images ahead, or twice the threads where that is more; this bounds memory and never changes a row.",
+            "N",
+            RUNS,
+            least=1,
+        ),
     ] = BATCH_SIZE
     slice_images: Annotated[
         int | None, Option("Cut shards into slices of so many images.", "N", RUNS, least=1, usual=str(SLICE_IMAGES))

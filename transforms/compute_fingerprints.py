@@ -117,25 +117,19 @@ class Stream:
                 yield _again(images, self._computing)
 
 
-def fingerprint_slice(
-    images: ImageSlice,
-    fingerprinter: Fingerprinter,
-    pool: Pool,
-    batch_size: int = BATCH_SIZE,
-    decode: Decode = decode_crops,
-) -> FingerprintedSlice:
-    """Computes one slice by itself, and counts its images as they are done; arguments are as of :class:`Computing`.
+def fingerprint_slice(images: ImageSlice, work: Work) -> FingerprintedSlice:
+    """Computes one slice by itself, and counts its images as they are done; ``work`` is that of a :class:`Computing`.
 
     Raises:
         Exception: the machine failed, or something that nobody foresaw.
     """
-    return fingerprinted(images, compute_images(images, Computing(fingerprinter, pool, batch_size, decode).work()))
+    return fingerprinted(images, compute_images(images, work))
 
 
 def _again(images: ImageSlice, computing: Computing) -> FingerprintedSlice:
     """A slice that failed, one image after another; empty and ``retryable`` where that fails, too."""
     try:
-        return fingerprinted(images, compute_images(images, computing.alone()))
+        return fingerprint_slice(images, computing.alone())
     except (BrokenMachineError, ImportError):
         raise
     except MachineFaultError as fault:
@@ -151,7 +145,7 @@ def _again(images: ImageSlice, computing: Computing) -> FingerprintedSlice:
 @beam.typehints.with_output_types(FingerprintedSlice)
 @dataclass
 class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[FingerprintedSlice]]):
-    """:func:`fingerprint_slice` on every slice.
+    """What comes of every slice, by a :class:`Stream` of them.
 
     Attributes:
         bundle: directory; ``None`` for the bundle inside the package.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindow
+from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.shared import Shared
+from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 from typing_extensions import override
 
@@ -46,7 +48,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 
 class Stream(Protocol[Result_co]):
-    """Slices on their way through what computes several of them together; for one thread."""
+    """Slices on their way through what computes several of them together; for one thread. Of each slice one result comes."""
 
     def add(self, images: ImageSlice, /) -> Iterable[Result_co]:
         """Takes a slice, and gives what came of those that are done, in order."""
@@ -63,20 +65,28 @@ def streamed(stream: Stream[Result_co], elements: Iterable[ImageSlice]) -> Itera
 
 
 class StreamSlices(MapSlices):
-    """What comes of every slice, several on their way at once: what ``load`` gives begins a :class:`Stream`."""
+    """What comes of every slice, several on their way at once: what ``load`` gives begins a :class:`Stream`.
+
+    What comes of a slice keeps its time and window, though it is given when Beam has handed over a later one.
+    """
 
     def start_bundle(self) -> None:
         """Beam calls it before it hands over some slices."""
         self._stream: Stream[Any] | None = None
+        self._came: deque[tuple[Timestamp, BoundedWindow]] = deque()
 
     @override
-    def process(self, element: Any) -> Iterator[Any]:
+    def process(self, element: Any, time: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
         if self._stream is None:
             self._stream = self._acquired()()
-        yield from self._stream.add(element)
+        self._came.append((time, window))
+        yield from map(self._placed, self._stream.add(element))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """Beam calls it after some slices: what it has not been given by then, it takes for lost."""
-        window = GlobalWindow()
-        for result in self._stream.finish() if self._stream else ():
-            yield WindowedValue(result, window.max_timestamp(), (window,))
+        yield from map(self._placed, self._stream.finish() if self._stream else ())
+
+    def _placed(self, result: Any) -> WindowedValue:
+        """What came of the slice that has waited longest, where that slice was."""
+        time, window = self._came.popleft()
+        return WindowedValue(result, time, (window,))

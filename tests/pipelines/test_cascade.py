@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import shlex
 import shutil
@@ -13,16 +14,19 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from rich.console import Console
 from safetensors.numpy import load_file
 
 from causalprint.__main__ import main
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, FINGERPRINT_FILE, Bundle, load_bundle, save_bundle
 from causalprint.pipelines import cascade as cascading
 from causalprint.pipelines.audit import execute, plan
+from causalprint.pipelines.audit_views import audit_now
 from causalprint.pipelines.commands.compact import CompactConfig
 from causalprint.pipelines.compact import compact
 from causalprint.pipelines.forecast import Speed
 from causalprint.pipelines.open_audit import open_audit
+from causalprint.pipelines.report import print_report, report
 from causalprint.schemas.cascade import Budget, Tier, first_turns, parse_budget
 from causalprint.schemas.config import NO_OPTIONS, AuditConfig
 from causalprint.schemas.options import OptionError
@@ -199,6 +203,20 @@ def test_the_control_sample_tells_how_often_a_tier_disagrees_with_those_before(c
     assert cascaded.tiers[0].disagreements[0].differs > 0
 
 
+def test_what_a_tier_lacks_is_said_and_told_by_the_exit_code(cascaded: Cascaded) -> None:
+    root = str(cascaded.output)
+    manifest = read_manifest(root, run_ids(root, NO_OPTIONS)[-1], NO_OPTIONS)
+    assert manifest is not None
+    for incomplete in (0, 2):
+        tiers = (cascaded.tiers[0], replace(cascaded.tiers[1], incomplete=incomplete))
+        found = report(manifest, audit_now(root, NO_OPTIONS), 1.0, tiers)
+        console = Console(file=io.StringIO(), width=200)
+        with console.capture() as captured:
+            print_report(found, console)
+        said = f"tier 3 lacks images of 2 shards: the same command tries again, and causalprint inspect {found.tiers[1].output}"
+        assert (found.exit_code, said in captured.get()) == ((3, True) if incomplete else (0, False))
+
+
 def test_the_page_of_cascades_is_right_and_its_commands_compute_nothing_twice(
     cascaded: Cascaded, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -315,6 +333,7 @@ def test_a_tier_keeps_to_its_bundle(cascaded: Cascaded, tmp_path: Path, capsys: 
     out = shutil.copytree(cascaded.output, tmp_path / "OUT")
     code, found, _ = command(capsys, *asked(cascaded.crawl, out, first, third))
     assert code == 1
+    assert len([*out.glob("runs/*.json")]) == len([*cascaded.output.glob("runs/*.json")]), "before tier 1 is computed"
     assert f"is of bundle {load_bundle(second).bundle_id}, not {load_bundle(third).bundle_id}" in found["error"]
     words = asked(cascaded.crawl, tmp_path / "new", first, second)
     code, found, _ = command(capsys, *words, "--budget", "2gpu-hours", "--device", "cpu")

@@ -21,7 +21,7 @@ from causalprint.pipelines.open_bundle import ImageError, open_bundle
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Shard
 from causalprint.schemas.tables import ATTRIBUTIONS, EMBEDDINGS, FINGERPRINT_DIM, IMAGES, REJECTS
 from causalprint.transforms.attribute_sources import AttributeSources, attribute_slice, contained
-from causalprint.transforms.compute_fingerprints import fingerprint_slice
+from causalprint.transforms.compute_fingerprints import Computing, fingerprint_slice
 from causalprint.transforms.counting import Pool
 from tests.bundles import photograph
 
@@ -80,7 +80,7 @@ def test_a_damaged_image_abstains_and_says_why(bundle: Bundle) -> None:
     images = tuple(EncodedImage(f"{place}.jpg", 512 * place, data, None) for place, data in enumerate([whole, cut]))
     source = ImageSlice("0" * 32, Shard("file:///data/00000.tar", 1, "etag", "tar"), 0, images, last=True)
     with Pool(1) as pool:
-        found = fingerprint_slice(source, Fingerprinter(bundle, "cpu"), pool)
+        found = fingerprint_slice(source, Computing(Fingerprinter(bundle, "cpu"), pool).work())
     assert found.rejects.num_rows == 0
     sound, damaged = found.images.column("damage").to_pylist()
     assert (sound, "scans end" in damaged) == (None, True)

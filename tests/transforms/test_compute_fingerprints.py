@@ -63,7 +63,7 @@ def compute(
     images: tuple[EncodedImage, ...], fingerprinter: Fingerprinter, threads: int = 2, batch_size: int = 32
 ) -> FingerprintedSlice:
     with Pool(threads) as pool:
-        return fingerprint_slice(a_slice(images), fingerprinter, pool, batch_size)
+        return fingerprint_slice(a_slice(images), Computing(fingerprinter, pool, batch_size).work())
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_small_slices_fill_micro_batches_together(bundle: Bundle, images: tuple[
     slices = [a_slice(images[start : start + 2], start) for start in range(0, len(images), 2)]
     with Pool(2) as pool, Pool(1) as device:
         found = list(streamed(Stream(Computing(counted, pool, device=device)), slices))
-        whole = fingerprint_slice(a_slice(images), counted, pool)
+        whole = fingerprint_slice(a_slice(images), Computing(counted, pool).work())
     assert [item.source for item in found] == [item.without_bytes() for item in slices]
     assert counted.sizes == [4, 1, 4, 1], "five images have a fingerprint, in slices of two and in one of eight"
     rows = [row for item in found for row in item.embeddings.to_pylist()]
@@ -245,7 +245,7 @@ def test_a_gpu_is_told_of_beside_the_threads_and_what_it_holds_at_the_end_is_giv
 
 def test_an_empty_slice_has_empty_tables(fingerprinter: Fingerprinter) -> None:
     with Pool(1) as pool:
-        found = fingerprint_slice(ImageSlice("0" * 32, SHARD, 0, (), last=True), fingerprinter, pool)
+        found = fingerprint_slice(ImageSlice("0" * 32, SHARD, 0, (), last=True), Computing(fingerprinter, pool).work())
     assert (found.seen, len(found.images), len(found.embeddings), len(found.rejects)) == (0, 0, 0, 0)
     assert found.embeddings.schema.equals(EMBEDDINGS, check_metadata=True)
 
