@@ -53,13 +53,14 @@ class FeatureExtractor:
         """
         if device.type == "cpu":
             torch.set_num_threads(1)
-            _keep_freed_memory()
         self.device = device
         self._lenses = [self._lens(feature, where) for feature in features]
         looks = ((place, lens) for place, lens in enumerate(self._lenses) if features[place].reading == "image")
         self._apart = frozenset(place for place, lens in looks if lens.on_cpu and device.type != "cpu")
         self.features = tuple(features)
         self.residual = load_residual(residual, device)
+        if device.type == "cpu":
+            _keep_freed_memory()
 
     def reconstruct(self, crops: Crops) -> tuple[torch.Tensor, Reconstruction]:
         """Crops uint8 (N, C, C, 3) as images float32 (N, 3, C, C), 0 to 1, and what the residual makes of them."""
@@ -151,9 +152,19 @@ def _keep_freed_memory() -> None:
     By itself it gives memory of that size back to the system at once, and every page that comes anew costs a fault: a fifth
     of the processor's time of the residual that ships.
     """
-    library = ctypes.CDLL(None)
-    for parameter, size in MALLOC.items() if sys.platform == "linux" and hasattr(library, "mallopt") else ():
-        library.mallopt(parameter, size)
+    for parameter, size in MALLOC.items():
+        _glibc("mallopt", parameter, size)
+
+
+def give_back_memory() -> None:
+    """Has glibc give the system what is free now, such as what loading a model took, which is as much as the model itself."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(name: str, *numbers: int) -> None:
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, name):
+        getattr(library, name)(*numbers)
 
 
 def feature(lens: str, reading: Reading) -> Feature:

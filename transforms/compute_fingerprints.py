@@ -21,7 +21,7 @@ from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.models.features import candidates, chosen, pick_device
+from causalprint.models.features import candidates, chosen, give_back_memory, pick_device
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.config import BATCH_SIZE
@@ -177,6 +177,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         """What a worker computes with: the bundle on its device, a pool, and processes that decode."""
         fingerprinter = Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
         fingerprinter.keep_canary()
+        give_back_memory()
         pool, apart = Pool(self.threads), DecoderProcesses(anchors=self.anchors).decode
         device = None if fingerprinter.micro_batch == 1 else Pool(1)
         return partial(Stream, Computing(fingerprinter, pool, self.batch_size, apart, device))
