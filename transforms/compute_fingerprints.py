@@ -21,8 +21,9 @@ from apache_beam.pvalue import PCollection
 from typing_extensions import override
 
 from causalprint.models.bundles.bundle import load_bundle
-from causalprint.models.features import candidates, chosen, give_back_memory, pick_device
+from causalprint.models.features import candidates, chosen, pick_device
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.models.memory import give_back_memory
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
