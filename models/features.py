@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -13,6 +11,7 @@ import torch
 
 from causalprint.models.bundles.manifest import BundleError, Feature, Geometry
 from causalprint.models.lenses import LENSES, Lens, load_lens, read
+from causalprint.models.memory import keep_freed_memory
 from causalprint.models.residuals import load_residual
 from causalprint.models.residuals.base import Reconstruction
 from causalprint.schemas.arrays import Crops
@@ -25,9 +24,6 @@ OVERLAP = 0.25
 
 
 NOTHING: Mapping[int, torch.Tensor] = MappingProxyType({})
-MALLOC = {-3: 32 << 20, -1: 128 << 20, -2: 64 << 20}
-"""glibc's ``M_MMAP_THRESHOLD``, ``M_TRIM_THRESHOLD`` and ``M_TOP_PAD``, in bytes. The last is as large as a thread's heap can be,
-so that none is given back."""
 
 
 class GradientError(ValueError):
@@ -53,13 +49,14 @@ class FeatureExtractor:
         """
         if device.type == "cpu":
             torch.set_num_threads(1)
-            _keep_freed_memory()
         self.device = device
         self._lenses = [self._lens(feature, where) for feature in features]
         looks = ((place, lens) for place, lens in enumerate(self._lenses) if features[place].reading == "image")
         self._apart = frozenset(place for place, lens in looks if lens.on_cpu and device.type != "cpu")
         self.features = tuple(features)
         self.residual = load_residual(residual, device)
+        if device.type == "cpu":
+            keep_freed_memory()
 
     def reconstruct(self, crops: Crops) -> tuple[torch.Tensor, Reconstruction]:
         """Crops uint8 (N, C, C, 3) as images float32 (N, 3, C, C), 0 to 1, and what the residual makes of them."""
@@ -143,17 +140,6 @@ def _image(crops: Crops, device: torch.device) -> torch.Tensor:
     if device.type == "cuda":
         pixels = pixels.pin_memory()  # so that the copy overlaps with what the device computes
     return pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).to(torch.float32).div(255).contiguous()
-
-
-def _keep_freed_memory() -> None:
-    """Has glibc keep what tensors leave behind for the next ones; without glibc it does nothing.
-
-    By itself it gives memory of that size back to the system at once, and every page that comes anew costs a fault: a fifth
-    of the processor's time of the residual that ships.
-    """
-    library = ctypes.CDLL(None)
-    for parameter, size in MALLOC.items() if sys.platform == "linux" and hasattr(library, "mallopt") else ():
-        library.mallopt(parameter, size)
 
 
 def feature(lens: str, reading: Reading) -> Feature:

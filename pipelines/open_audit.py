@@ -98,6 +98,10 @@ class AuditTables:
         ):
             self._connection.execute(f"SET {name} = {value}")
 
+    def take_one_thread(self) -> None:
+        """From now on queries run in one thread: each holds memory of its own, however many cores a machine has."""
+        self._connection.execute("SET threads = 1")
+
     def sql(self, query: str) -> Table:
         """The rows of a query, in DuckDB's SQL over the views."""
         return Table(self._connection.sql(query))

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from causalprint.pipelines.importing import import_at_once
+
 WORKER = "causalprint.pipelines.worker"
 """This module, by which a process is known to be a worker."""
 CHECK_SECONDS = 0.25
@@ -29,6 +31,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Beam sends every record to the launcher; without a handler here they would be on the terminal twice.
     logging.getLogger().addHandler(logging.NullHandler())
+    import_at_once("apache_beam.runners.worker.sdk_worker_main")
     from apache_beam.runners.worker import sdk_worker_main
 
     try:

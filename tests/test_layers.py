@@ -54,7 +54,7 @@ def test_an_audit_and_a_training_load_what_they_use_and_nothing_of_the_laborator
     learns_without = HEAVY - {"onnxruntime"}  # the recipe's encoder needs it
     code = (
         "import sys\nfrom causalprint.__main__ import main\n"
-        f"for run, unused in (({audit}, {HEAVY | {'scipy', 'sklearn'}}), ({train}, {learns_without})):\n"
+        f"for run, unused in (({audit}, {HEAVY | {'boto3', 'pymongo', 'scipy', 'sklearn'}}), ({train}, {learns_without})):\n"
         "    assert main(run) == 0, run\n"
         "    found = unused & {'.'.join(name.split('.')[:2]) for name in sys.modules}\n"
         "    if found: sys.exit(f'{run[0]} imports {found}')\n"

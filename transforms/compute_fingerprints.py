@@ -23,6 +23,7 @@ from typing_extensions import override
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.features import candidates, chosen, pick_device
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
+from causalprint.models.memory import give_back_memory
 from causalprint.schemas.arrays import Crops
 from causalprint.schemas.config import BATCH_SIZE
 from causalprint.schemas.elements import EncodedImage, FingerprintedSlice, ImageSlice, Reject
@@ -171,6 +172,7 @@ class ComputeFingerprints(beam.PTransform[PCollection[ImageSlice], PCollection[F
         """What a worker computes with: the bundle on its device, a pool, and processes that decode."""
         fingerprinter = Fingerprinter(load_bundle(self.bundle, self.residual), self.device)
         fingerprinter.keep_canary()
+        give_back_memory()
         pool, apart = Pool(self.threads), DecoderProcesses(anchors=self.anchors).decode
         device = None if fingerprinter.micro_batch == 1 else Pool(1)
         return partial(Stream, Computing(fingerprinter, pool, self.batch_size, apart, device))

@@ -67,23 +67,24 @@ def load(spec: LensSpec, device: torch.device) -> Lens:
             graph, names = open_blocks()
         return run(graph, names, x, lambda states: torch.stack([pooled(_tokens(spec, state), "class") for state in states], 1))
 
-    blank = torch.zeros(1, 3, side or 64, side or 64)
-    if chosen or spec.text("pool", ""):
-        pool = spec.choice("pool", POOLS)
-        graph, names = open_blocks() if chosen else (session, outputs)
+    def blank() -> dict[str, Floats]:
+        return {name: prepare(torch.zeros(1, 3, side or 64, side or 64))[0]}
 
-        def features(x: Tensor) -> Tensor:
-            return run(graph, names, x, lambda states: torch.cat([pooled(_tokens(spec, state), pool) for state in states], 1))
+    pool = spec.choice("pool", POOLS) if chosen or spec.text("pool", "") else ""
+    graph, names = open_blocks() if chosen else (session, outputs)
+    states = dict(zip(names, _states(graph, blank), strict=True))
+    if not pool:
+        names = [next((end for end in names if states[end].ndim == 2), names[0])]
 
-    else:
-        ranks = [np.ndim(value) for value in session.run(outputs, {name: prepare(blank)[0]})]
-        end = [outputs[ranks.index(2)] if 2 in ranks else outputs[0]]
+    def take(states: list[Tensor]) -> Tensor:
+        return _features(spec, states, pool)
 
-        def features(x: Tensor) -> Tensor:
-            return run(session, end, x, lambda states: _pool(states[0]))
+    def features(x: Tensor) -> Tensor:
+        return run(graph, names, x, take)
 
     digests = take_digests(path.parent, (path, *path.parent.glob(f"{path.name}.data")))
-    return Lens(str(spec), features(blank).shape[1], features, digests=digests, show=magnified, on_cpu=True, blocks=blocks)
+    size = take([states[end] for end in names]).shape[1]
+    return Lens(str(spec), size, features, digests=digests, show=magnified, on_cpu=True, blocks=blocks)
 
 
 def residual_stream(graph: Any) -> list[str]:
@@ -136,6 +137,14 @@ def cut(spec: LensSpec, model: Any, chosen: Sequence[int] = ()) -> tuple[Any, li
     return Extractor(model).extract_model([model.graph.input[0].name], names), names
 
 
+def _states(graph: Any, blank: Callable[[], dict[str, Floats]]) -> list[Tensor]:
+    """Outputs of the shapes that a graph gives of one image: zeros where it says them, for a blank image costs what any does."""
+    shapes = [output.shape[1:] for output in graph.get_outputs()]
+    if all(shape and _fixed(shape) for shape in shapes):
+        return [torch.zeros(1, *shape) for shape in shapes]
+    return [torch.from_numpy(value) for value in graph.run(None, blank())]
+
+
 def _open_blocks(spec: LensSpec, path: Path, chosen: Sequence[int]) -> tuple[Any, list[str]]:
     try:
         import onnx  # noqa: PLC0415 - optional
@@ -165,5 +174,9 @@ def _fixed(sides: list[Any]) -> bool:
     return all(isinstance(side, int) for side in sides)
 
 
-def _pool(values: Tensor) -> Tensor:
+def _features(spec: LensSpec, states: list[Tensor], pool: str) -> Tensor:
+    """Features (1, D) of a graph's outputs: of all, pooled, or of the one that there is."""
+    if pool:
+        return torch.cat([pooled(_tokens(spec, state), pool) for state in states], 1)
+    (values,) = states
     return (values[:, 0] if values.ndim == 3 else values.mean(dim=(2, 3)) if values.ndim == 4 else values).float()

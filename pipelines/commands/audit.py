@@ -13,6 +13,7 @@ from causalprint.pipelines.console import new_table
 from causalprint.pipelines.dataflow import template_location
 from causalprint.pipelines.forecast import forecast
 from causalprint.pipelines.forecast import show as show_forecast
+from causalprint.pipelines.importing import import_at_once
 from causalprint.pipelines.outside import told_outside
 from causalprint.pipelines.progress import Elsewhere, display, follow, watched
 from causalprint.pipelines.report import AuditReport, print_report, report
@@ -47,6 +48,8 @@ def audit(config: AuditConfig, session: Session) -> int:
     The same command resumes an audit that was stopped, and reads only what is new in one that was finished. Options for Beam
     follow two dashes: causalprint audit … -- --direct_num_workers=4. An audit of fewer than 50 images prints a row an image.
     """
+    if RUNNERS[config.runner].local:
+        import_at_once("apache_beam", "causalprint.transforms.compute_fingerprints", "causalprint.transforms.process_shards")
     if config.dry_run:
         with session.log.status("computing a few images"):
             foreseen = forecast(plan(config))

@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 import causalprint
+from causalprint.models.memory import give_back_memory
 from causalprint.schemas.accounts import Counts, ShardAccount, spread
 from causalprint.schemas.attribute import AttributeConfig
 from causalprint.schemas.cascade import Tier
@@ -150,6 +151,7 @@ def _together(account: ShardAccount | None) -> tuple[None, ShardAccount | None]:
 
 
 def _write(together: tuple[None, Iterable[ShardAccount | None]], run: Run) -> RunManifest:
+    give_back_memory()  # of what is computed before
     totals = Totals()
 
     def counted() -> Iterator[ShardAccount]:
