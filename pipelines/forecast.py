@@ -236,7 +236,7 @@ def _sizes(shards: Sequence[Shard], known: dict[str, _Size]) -> list[_Size]:
 
     def guess(shard: Shard) -> _Size:
         if shard.drawn:
-            return _Size(shard.limit or 0, counted=True)
+            return _Size(shard.drawn.of if shard.limit is None else shard.limit, counted=True)
         return _Size(min(shard.size * a_byte, shard.limit or float("inf")), counted=False)
 
     return [known.get(shard.uri) or guess(shard) for shard in shards]
