@@ -46,8 +46,7 @@ class Clustered(NamedTuple):
     @property
     def half_width(self) -> Doubles:
         """Of a 95 % interval were nothing unknown but the shards."""
-        width: Doubles = stdtrit(self.freedom, 0.975) * np.sqrt(self.variance)
-        return width
+        return half_width(self.variance, self.freedom)
 
     def at(self, share: Doubles, found: Doubles, alone: Doubles) -> Doubles:
         """Variance of a share where it is ``share`` and not as ``found``: what was not seen may lie in whole shards.
@@ -63,6 +62,12 @@ class Clustered(NamedTuple):
         unseen = np.maximum(share * (1 - share) - found * (1 - found), 0)
         variance: Doubles = np.maximum(alone, self.variance + self.certain * alone + self.largest * unseen)
         return variance
+
+
+def half_width(variance: Doubles, freedom: Doubles | float = np.inf) -> Doubles:
+    """Of a 95 % interval by Student's distribution, (G,)."""
+    width: Doubles = stdtrit(freedom, 0.975) * np.sqrt(variance)
+    return width
 
 
 def clustered(cells: Cells, totals: Doubles, groups: int) -> Clustered:
