@@ -117,8 +117,7 @@ class Estimates(NamedTuple):
         origins: the fewest origins that what was said of a source rests on.
         weak: whether scores hardly tell the members from others: then every share is possible.
         outside: whether the scores are such as no mixture of the held-out images gives.
-        labels: images to label, drawn at random, for an interval of :data:`HALF_WIDTH` to each side; 0 where it is no wider, or
-            what shards differ is.
+        labels: images to label, drawn at random, for an interval of :data:`HALF_WIDTH` to each side.
     """
 
     share: Doubles
@@ -214,8 +213,6 @@ def estimate(
     share = np.clip(found, 0, 1)
     outside = np.abs(found - share) > 3 * spread(share).error
     labels = np.where(high - low > 2 * HALF_WIDTH, problem.labels(low, high), 0)
-    if shards is not None:
-        labels[shards.half_width > HALF_WIDTH] = 0
     unknown = audit.images == 0
     return Estimates(
         np.where(unknown, np.nan, share),

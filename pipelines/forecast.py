@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from causalprint.pipelines.console import new_table
 from causalprint.pipelines.forecast_files import written_alone, written_together
 from causalprint.pipelines.progress import duration
@@ -282,6 +280,8 @@ def _slices(shard: Shard, images: float, slicing: Slicing) -> int:
 
 def _sampled_to(shards: Sequence[Shard], images: int) -> tuple[float, float]:
     """See :class:`Forecast`; what the bundle errs comes on top."""
+    import numpy as np
+
     from causalprint.models.statistics.clusters import Cells, clustered, half_width
 
     alone = np.array([0.25 / images])

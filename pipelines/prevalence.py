@@ -157,12 +157,15 @@ def _counted(tables: AuditTables, groups: Groups, drawn: DrawnCells | None) -> _
                {"NULL" if drawn is None else "shard"} AS shard, count(*) AS images
         FROM {groups.rows} GROUP BY ALL
     """  # noqa: S608 - names of groups are quoted
-    for row in tables.sql(query).rows():
+    rows = tables.sql(query).rows()
+    cells = np.array([row["place"] for row in rows], np.int64)
+    if drawn is not None:
+        cells = drawn.of(cells, pa.array([row["shard"] for row in rows], pa.string()))
+    for row, cell in zip(rows, cells.tolist(), strict=True):
         place, number = row["place"], row["images"]
         (images if row["scored"] else unscored)[place] += number
         if not row["scored"]:
             continue
-        place = place if drawn is None else drawn.cell(place, row["shard"])
         verdict = row["verdict"]
         keys = [(What.SOURCE, verdict)] if verdict in (REAL, GRAPHIC) else []
         if verdict in (Verdict.KNOWN, Verdict.UNKNOWN) or row["reason"] == Abstention.NO_SOURCE:
@@ -170,7 +173,7 @@ def _counted(tables: AuditTables, groups: Groups, drawn: DrawnCells | None) -> _
         keys += [(What.SOURCE, row["source"])] if row["source"] else []
         keys += [(What.FAMILY, row["family"])] if row["family"] else []
         for key in keys:
-            said.setdefault(key, np.zeros(places))[place] += number
+            said.setdefault(key, np.zeros(places))[cell] += number
     return _Counts(images, unscored, said, drawn)
 
 
@@ -219,7 +222,7 @@ def _shares(
     labelled: LabelledRows | None,
 ) -> list[PrevalenceRow]:
     """A row a group."""
-    from causalprint.models.prevalence import FEW_IMAGES, FEW_ORIGINS, FEW_SHARDS, WIDE, estimate
+    from causalprint.models.prevalence import FEW_IMAGES, FEW_ORIGINS, FEW_SHARDS, HALF_WIDTH, WIDE, estimate
     from causalprint.models.statistics.intervals import unified_count
 
     said, base = counts.of(target), np.maximum(counts.images, 1)
@@ -263,6 +266,8 @@ def _shares(
         )
         if labelled is not None and scores is not None:
             row = _with_labels(row, target, place, labelled, scores, asked, counts.drawn)
+        if clustered is not None and clustered.half_width[place] > HALF_WIDTH:
+            row = row._replace(labels_needed=None)
         if row.why is None and row.images < FEW_IMAGES:
             row = row._replace(why=f"it has fewer than {FEW_IMAGES} images")
         if row.why is None and clustered is not None and clustered.largest[place] > 1 / FEW_SHARDS:

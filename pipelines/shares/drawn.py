@@ -36,10 +36,6 @@ class DrawnCells(NamedTuple):
         found: Labels = np.searchsorted(self.keys, place * len(self.names) + pc.index_in(shard, value_set=self.names).to_numpy())
         return found
 
-    def cell(self, place: int, shard: str) -> int:
-        """That of one image."""
-        return int(self.of(np.array([place]), pa.array([shard]))[0])
-
     def within(self, place: int) -> tuple[Cells, Labels]:
         """The cells of one group alone, and which of all they are."""
         kept = np.flatnonzero(self.cells.group == place)
