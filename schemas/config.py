@@ -308,7 +308,7 @@ class AuditConfig(Command):
             "count that images of one shard are alike.",
             "K",
             DATA,
-            least=2,
+            least=1,
             usual="all",
         ),
     ] = None
