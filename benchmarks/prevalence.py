@@ -3,6 +3,8 @@
 python benchmarks/prevalence.py                                    made-up datasets, whose origins have errors of their own
 python benchmarks/prevalence.py --evaluation DIR --bundle BUNDLE   images of an evaluation: half of the origins tell the bundle's
                                                                    errors, the datasets are drawn from the others
+python benchmarks/prevalence.py --shards 60 [--alike 0.5]          1,000 images of so many of 400 made-up shards: as if images had
+                                                                   been drawn one by one, and counting what shards differ by
 
 It prints a table for docs/results/prevalence.md: by the true share of generated images, how many of 100 intervals hold it, and
 how wide they are on average.
@@ -20,12 +22,14 @@ from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.bundles.manifest import are_generators
 from causalprint.models.evaluation import made_up
 from causalprint.models.prevalence import Calibration, Moments, estimate
+from causalprint.models.statistics.clusters import clustered
 from causalprint.models.statistics.intervals import unified_count
 from causalprint.models.statistics.prior_shift import likeliest_share
 from causalprint.pipelines.shares.bundle import evaluated_images
 from causalprint.schemas.arrays import Mask, Scores, Text
 from causalprint.schemas.config import Storage
 from causalprint.schemas.rendering import markdown_table
+from causalprint.transforms.formats.chosen import draw_shards, shares_alike
 
 SHARES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 1.0)
 IMAGES = 1000
@@ -120,6 +124,53 @@ def halved_case(sources: tuple[str, ...], images: Known, share: float, random: n
     return Case(sources, known, images.probabilities[np.concatenate(rows)], float((counts > 0).sum()))
 
 
+class OfShards(NamedTuple):
+    """Intervals of a share by a sample of shards: as if images had been drawn one by one, and counting the shards.
+
+    Each of true labels, which are counted, and of scores, as `causalprint prevalence` corrects them; and the true share.
+    """
+
+    labels: Interval
+    labels_by_shard: Interval
+    scores: Interval
+    scores_by_shard: Interval
+    truth: float
+
+
+def of_shards(share: float, shards: int, alike: float, number: int) -> OfShards:
+    """One made-up dataset, one sample of it."""
+    random = np.random.default_rng((number, int(share * 1000)))
+    known, data = made_up.calibration(random), made_up.sharded(random, share, alike)
+    drawn = draw_shards(shards, data.sizes.tolist(), number)
+    images, chance = data.images[[one.place for one in drawn]], [one.chance for one in drawn]
+    taken = shares_alike(IMAGES, images.sum(axis=1).tolist(), chance, number)
+    found = made_up.from_shards(random, images, np.array(taken))
+    by_shard = found.by_shard(np.array(chance))
+    made = found.drawn.source >= 2
+    counts = clustered(by_shard.cells, np.bincount(found.shard, made, shards)[np.array(taken) > 0], 1)
+    intervals = [unified_count(np.array([made.mean()]), np.array([float(len(made))]), one) for one in (None, counts)]
+    for one in (None, by_shard):
+        estimated = estimate(made_up.moments(found.drawn), known, None, np.array([100.0]), one)
+        intervals.append((estimated.low, estimated.high))
+    return OfShards(*((float(low[0]), float(high[0])) for low, high in intervals), data.generated)
+
+
+def shard_table(shards: int, alike: float, rounds: int) -> str:
+    """A row a share, as :func:`table`."""
+    rows = []
+    for share in SHARES:
+        several = [of_shards(share, shards, alike, number) for number in range(rounds)]
+        row = [f"{share:g}"]
+        for name in OfShards._fields[:-1]:
+            ends = [(*getattr(one, name), one.truth) for one in several]
+            row.append(f"{100 * np.mean([low - 1e-9 <= truth <= high + 1e-9 for low, high, truth in ends]):.0f}")
+            row.append(f"{np.mean([high - low for low, high, _ in ends]):.2f}")
+        rows.append(row)
+        print("|", " | ".join(row), "|", flush=True)
+    names = ("labels, images", "labels, shards", "prevalence, images", "prevalence, shards")
+    return markdown_table(rows, ["about", *(head for name in names for head in (f"{name}: hold", "width"))], words=0)
+
+
 def _said(probabilities: Scores, sources: tuple[str, ...]) -> Mask:
     said: Mask = probabilities[:, np.array(are_generators(sources))].sum(axis=1) >= 0.5
     return said
@@ -159,7 +210,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--evaluation", help="output of causalprint evaluate")
     parser.add_argument("--bundle", help="the bundle that it evaluated")
+    parser.add_argument("--shards", type=int, help="so many shards are drawn")
+    parser.add_argument("--alike", type=float, default=0.5, help="correlation of two images of one shard")
     given = parser.parse_args()
+    if given.shards is not None:
+        print(shard_table(given.shards, given.alike, given.rounds))
+        return
     if given.evaluation is None:
         print(table(made_up_case, given.rounds))
         return

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from causalprint.models.bundles.manifest import GRAPHIC, NOT_GENERATED, REAL, are_generators
+from causalprint.models.statistics.clusters import Cells, clustered
 from causalprint.models.statistics.intervals import Spread, lean_of, unified
 from causalprint.schemas.arrays import Doubles, Labels, Mask, Scores, Text
 from causalprint.schemas.prior import EVEN, Prior
@@ -23,6 +24,8 @@ LISTED = 5
 """Sources of which an audit stores the probability: see ``candidates``."""
 FEW_IMAGES = 50
 """Images of a group below which nothing is made of it."""
+FEW_SHARDS = 10
+"""Drawn shards, were they alike, below which nobody knows how much shards differ."""
 FEW_ORIGINS = 5
 """Origins of a source below which what differs between origins is taken from other generators."""
 WIDE = 0.5
@@ -99,6 +102,13 @@ class Calibration:
         return int(self.moments.images.sum())
 
 
+class ByShard(NamedTuple):
+    """Of images of a sample of shards, which ones are of one shard: P cells, and sums of their probabilities (P, K)."""
+
+    cells: Cells
+    total: Doubles
+
+
 class Estimates(NamedTuple):
     """Shares of G groups, each (G,); NaN where nothing is known.
 
@@ -148,7 +158,11 @@ def as_stored(
 
 
 def estimate(
-    audit: Moments, calibration: Calibration, members: Collection[str] | None, origins: Doubles | None = None
+    audit: Moments,
+    calibration: Calibration,
+    members: Collection[str] | None,
+    origins: Doubles | None = None,
+    by_shard: ByShard | None = None,
 ) -> Estimates:
     """Shares of images by ``members``, sources of the bundle, together.
 
@@ -157,6 +171,7 @@ def estimate(
         calibration: of images whose sources are known.
         members: one source or a family; ``None``: all generators, those that the bundle does not know too.
         origins: how many origins the images of each group are from, about, (G,); NaN: as many as of the calibration.
+        by_shard: where images are from that were drawn from a sample of shards.
     """
     problem = _Problem.of(calibration, members)
     groups = len(audit.images)
@@ -174,15 +189,18 @@ def estimate(
     rest /= rest.sum(axis=1, keepdims=True)
     sampled = np.maximum(np.einsum("k,gkl,l->g", score, audit.square, score) / images - found**2, 0) / images
     of_audit = np.full(groups, np.nan) if origins is None else origins
+    shards = None if by_shard is None else clustered(by_shard.cells, by_shard.total @ score, groups)
+    freedom_drawn = np.maximum(images - 1, 1) if shards is None else np.minimum(np.maximum(images - 1, 1), shards.freedom)
 
     def spread(share: Doubles) -> Spread:
         parts = share[:, None] * own + (1 - share)[:, None] * rest
         drawn = np.maximum(np.maximum(parts @ problem.square - share**2, 0) / images, sampled)
+        drawn = drawn if shards is None else shards.at(share, np.clip(found, 0, 1), drawn)
         asked = np.where(np.isnan(of_audit)[:, None], problem.many, np.maximum(parts * of_audit[:, None], 1))
         known = parts**2 * problem.spread / problem.many
         other = parts**2 * problem.between / asked
         variance = drawn + (known + other).sum(axis=1)
-        ended = drawn**2 / np.maximum(images - 1, 1) + ((known + other) ** 2 / problem.freedom).sum(axis=1)
+        ended = drawn**2 / freedom_drawn + ((known + other) ** 2 / problem.freedom).sum(axis=1)
         third = parts**3 * problem.third
         lean = lean_of(
             (third * (1 / asked**2 - 1 / problem.many**2)).sum(axis=1),

@@ -57,6 +57,8 @@ class Forecast:
         gpu_hours: hours that a device as of this machine is held; ``None`` without one.
         files, output_bytes: of the tables.
         requests: to the object stores of input and output; 0 where both are disks.
+        sampled_to: of a sample, how far from the truth a share of one half may be by sampling alone, at 95 %: where every shard
+            holds as much of everything as any other, and where each is all one thing; ``None`` where all is read.
     """
 
     output: str
@@ -79,6 +81,7 @@ class Forecast:
     files: int
     output_bytes: int
     requests: int
+    sampled_to: tuple[float, float] | None = None
 
 
 class _Size(NamedTuple):
@@ -150,6 +153,7 @@ def forecast(planned: Plan) -> Forecast:
         files=files,
         output_bytes=size,
         requests=_requests(to_do, per_slice, files, output),
+        sampled_to=None if config.sample is None else _sampled_to(planned.shards, min(config.sample, max(1, images))),
     )
 
 
@@ -179,6 +183,9 @@ def show(found: Forecast, out: Console) -> None:
     table.add_row("bytes of tables", f"{found.output_bytes:,}")
     if found.requests:
         table.add_row("requests to object stores", f"{found.requests:,}")
+    if found.sampled_to:
+        least, most = (f"{width:.3f}" for width in found.sampled_to)
+        table.add_row("a share of one half is known to, by sampling", least if least == most else f"{least} to {most}")
     out.print(table)
     out.print(
         f"measured on {found.sampled_images:,} images of {found.sampled_shards:,} shards; nothing was written", soft_wrap=True
@@ -236,7 +243,7 @@ def _sizes(shards: Sequence[Shard], known: dict[str, _Size]) -> list[_Size]:
 
     def guess(shard: Shard) -> _Size:
         if shard.drawn:
-            return _Size(shard.limit or 0, counted=True)
+            return _Size(shard.drawn.of if shard.limit is None else shard.limit, counted=True)
         return _Size(min(shard.size * a_byte, shard.limit or float("inf")), counted=False)
 
     return [known.get(shard.uri) or guess(shard) for shard in shards]
@@ -269,6 +276,22 @@ def measure(planned: Plan, heads: Sequence[ImageSlice], threads: int, seconds: f
 
 def _slices(shard: Shard, images: float, slicing: Slicing) -> int:
     return max(1, ceil(images / slicing.images), ceil(shard.size / slicing.bytes))
+
+
+def _sampled_to(shards: Sequence[Shard], images: int) -> tuple[float, float]:
+    """See :class:`Forecast`; what the bundle errs comes on top."""
+    import numpy as np
+
+    from causalprint.models.statistics.clusters import Cells, clustered, half_width
+
+    alone = np.array([0.25 / images])
+    drawn = [(shard.limit or shard.drawn.of, shard.drawn.chance) for shard in shards if shard.drawn and shard.drawn.chance]
+    least = float(half_width(alone)[0])
+    if not drawn:
+        return least, least
+    taken, chance = (np.array(values, np.float64) for values in zip(*drawn, strict=True))
+    mixed = clustered(Cells(np.zeros(len(taken), np.int64), taken, chance), np.zeros(len(taken)), 1)
+    return least, float(half_width(mixed.at(np.array([0.5]), np.zeros(1), alone), mixed.freedom)[0])
 
 
 def _requests(shards: Sequence[Shard], slices: Sequence[int], files: int, output: Output) -> int:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from causalprint.pipelines.shares.bundle import AuditBundle, audit_bundle
+from causalprint.pipelines.shares.drawn import DrawnCells, drawn_cells
 from causalprint.pipelines.shares.groups import Groups, find_groups
+from causalprint.pipelines.shares.labelled import LabelledRows, labelled_rows
 from causalprint.pipelines.shares.labels import Labels, read_labels
 from causalprint.pipelines.shares.scores import batches
 from causalprint.schemas.config import NO_OPTIONS, Storage
@@ -18,9 +21,10 @@ from causalprint.schemas.prevalence import ALL, FOLDER, PREVALENCE, Method, Prev
 from causalprint.schemas.reasons import Abstention, Verdict
 
 if TYPE_CHECKING:
-    from causalprint.models.prevalence import Calibration, Moments
+    from causalprint.models.prevalence import ByShard, Calibration, Moments
+    from causalprint.models.statistics.clusters import Clustered
     from causalprint.pipelines.open_audit import AuditTables
-    from causalprint.schemas.arrays import Doubles, Scores
+    from causalprint.schemas.arrays import Doubles
 
 GENERATED, REAL, GRAPHIC = "generated", "real", "graphic"
 NO_CALIBRATION = "nothing tells how often the bundle errs, so the interval counts sampling alone: give --evaluation, or --labels"
@@ -87,7 +91,6 @@ def prevalence_of(
 
 def write_prevalence(found: PrevalenceReport, root: str, storage: Storage = NO_OPTIONS) -> PrevalenceReport:
     """Puts the rows into ``prevalence/bundle=<id>/<by>.parquet`` below ``root``: the same bytes for the same rows."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from causalprint.transforms.tables.output import put
@@ -106,37 +109,59 @@ def write_prevalence(found: PrevalenceReport, root: str, storage: Storage = NO_O
 
 def _rows(tables: AuditTables, by: str, asked: AuditBundle, truth: Labels | None) -> Iterator[PrevalenceRow]:
     groups = find_groups(tables, by, asked.bundle_id)
-    counts = _counted(tables, groups)
+    drawn = drawn_cells(tables, groups)
+    counts = _counted(tables, groups, drawn)
     targets = _targets(asked, counts)
-    moments = _moments(tables, groups, asked)
-    labelled = None if truth is None else _labelled(tables, groups, asked, truth)
-    answers = [_shares(target, groups, counts, moments, asked, labelled) for target in targets]
+    scores = _scores(tables, groups, asked, drawn)
+    labelled = None if truth is None else labelled_rows(tables, groups, asked, truth)
+    answers = [_shares(target, groups, counts, scores, asked, labelled) for target in targets]
     for place in np.flatnonzero(counts.images).tolist():
         for rows in answers:
             yield rows[place]
 
 
 class _Counts(NamedTuple):
-    """Images of the groups, (G,): with scores, without, and by what a verdict says."""
+    """Images of the groups, (G,): with scores, without, and by what a verdict says.
+
+    ``said`` is of the cells, (P,), where shards were drawn.
+    """
 
     images: Doubles
     unscored: Doubles
     said: Mapping[tuple[str, str], Doubles]
+    drawn: DrawnCells | None
 
     def of(self, target: Target) -> Doubles:
         """Images of which a verdict says so."""
-        return self.said.get((target.what, target.name), np.zeros_like(self.images))
+        said = self.said.get((target.what, target.name))
+        if said is None:
+            return np.zeros_like(self.images)
+        return said if self.drawn is None else self.drawn.summed(said, len(self.images))
+
+    def clustered(self, target: Target) -> Clustered | None:
+        """How the share of those varies with the shards."""
+        from causalprint.models.statistics.clusters import clustered
+
+        if self.drawn is None:
+            return None
+        none = np.zeros_like(self.drawn.cells.images)
+        return clustered(self.drawn.cells, self.said.get((target.what, target.name), none), len(self.images))
 
 
-def _counted(tables: AuditTables, groups: Groups) -> _Counts:
+def _counted(tables: AuditTables, groups: Groups, drawn: DrawnCells | None) -> _Counts:
     size = len(groups.names)
+    places = size if drawn is None else len(drawn.keys)
     images, unscored, said = np.zeros(size), np.zeros(size), dict[tuple[str, str], "Doubles"]()
     query = f"""
         SELECT {groups.place} AS place, verdict, source, family, reason, log_likelihood_ratio IS NOT NULL AS scored,
-               count(*) AS images
+               {"NULL" if drawn is None else "shard"} AS shard, count(*) AS images
         FROM {groups.rows} GROUP BY ALL
     """  # noqa: S608 - names of groups are quoted
-    for row in tables.sql(query).rows():
+    rows = tables.sql(query).rows()
+    cells = np.array([row["place"] for row in rows], np.int64)
+    if drawn is not None:
+        cells = drawn.of(cells, pa.array([row["shard"] for row in rows], pa.string()))
+    for row, cell in zip(rows, cells.tolist(), strict=True):
         place, number = row["place"], row["images"]
         (images if row["scored"] else unscored)[place] += number
         if not row["scored"]:
@@ -148,8 +173,8 @@ def _counted(tables: AuditTables, groups: Groups) -> _Counts:
         keys += [(What.SOURCE, row["source"])] if row["source"] else []
         keys += [(What.FAMILY, row["family"])] if row["family"] else []
         for key in keys:
-            said.setdefault(key, np.zeros(size))[place] += number
-    return _Counts(images, unscored, said)
+            said.setdefault(key, np.zeros(places))[cell] += number
+    return _Counts(images, unscored, said, drawn)
 
 
 def _targets(asked: AuditBundle, counts: _Counts) -> list[Target]:
@@ -164,74 +189,53 @@ def _targets(asked: AuditBundle, counts: _Counts) -> list[Target]:
     return [*targets, *(Target(What.FAMILY, one.name, one.members) for one in manifest.families)]
 
 
-def _moments(tables: AuditTables, groups: Groups, asked: AuditBundle) -> Moments | None:
-    from causalprint.models.prevalence import Moments
+class _Scored(NamedTuple):
+    """What the bundle says of the groups' images, and of those of each shard where shards were drawn."""
+
+    moments: Moments
+    by_shard: ByShard | None
+
+
+def _scores(tables: AuditTables, groups: Groups, asked: AuditBundle, drawn: DrawnCells | None) -> _Scored | None:
+    from causalprint.models.prevalence import ByShard, Moments
 
     if asked.manifest is None:
         return None
     names = asked.manifest.sources
     found = Moments.none(len(groups.names), len(names))
-    query = f"SELECT {groups.place} AS place, log_likelihood_ratio, candidates FROM {groups.rows}"  # noqa: S608
+    by_shard = None if drawn is None else ByShard(drawn.cells, np.zeros((len(drawn.keys), len(names))))
+    query = f"SELECT {groups.place} AS place, shard, log_likelihood_ratio, candidates FROM {groups.rows}"  # noqa: S608
     for batch, probabilities, scored in batches(tables, query, names, asked.prior):
-        found.add(probabilities, batch.column("place").to_numpy(zero_copy_only=False)[scored].astype(np.int64))
-    return found
-
-
-class _LabelledRows(NamedTuple):
-    """Labelled images of the audit: group, probabilities (n, K), label, weight and stratum, each (n,)."""
-
-    place: np.ndarray
-    probabilities: Scores
-    label: np.ndarray
-    weight: Doubles
-    stratum: np.ndarray
-
-
-def _labelled(tables: AuditTables, groups: Groups, asked: AuditBundle, truth: Labels) -> _LabelledRows:
-    if asked.manifest is None:
-        raise PrevalenceError(f"labels need the scores of bundle {asked.bundle_id}; give --bundle, the folder that it is in")
-    names = asked.manifest.sources
-    digests = ", ".join(f"'{one}'" for one in truth.by_image)
-    query = f"""
-        SELECT image_id, shard, member, {groups.place} AS place, log_likelihood_ratio, candidates FROM {groups.rows}
-        WHERE image_id IN ({digests}) ORDER BY image_id, shard, member
-    """  # noqa: S608 - digests are hexadecimal
-    parts: list[tuple[int, Scores, str, float, str]] = []
-    met = set[str]()
-    for batch, probabilities, scored in batches(tables, query, names, asked.prior):
-        rows = batch.select(["image_id", "shard", "member", "place"]).filter(scored).to_pylist()
-        for row, chances in zip(rows, probabilities, strict=True):
-            label = truth.by_image[row["image_id"]]
-            if row["image_id"] in met or (label.shard and (label.shard, label.member) != (row["shard"], row["member"])):
-                continue
-            met.add(row["image_id"])
-            parts.append((row["place"], chances, label.label, label.weight, label.stratum))
-    strangers = set(truth.by_image) - met
-    if strangers:
-        raise PrevalenceError(
-            f"{len(strangers)} labelled images have no score in this audit, {min(strangers)} among them; label images of it"
-        )
-    return _LabelledRows(*(np.array(column) for column in zip(*parts, strict=True)))
+        place = batch.column("place").to_numpy(zero_copy_only=False)[scored].astype(np.int64)
+        found.add(probabilities, place)
+        if drawn is not None and by_shard is not None:
+            np.add.at(by_shard.total, drawn.of(place, batch.column("shard").filter(scored)), probabilities)
+    return _Scored(found, by_shard)
 
 
 def _shares(
     target: Target,
     groups: Groups,
     counts: _Counts,
-    moments: Moments | None,
+    scores: _Scored | None,
     asked: AuditBundle,
-    labelled: _LabelledRows | None,
+    labelled: LabelledRows | None,
 ) -> list[PrevalenceRow]:
     """A row a group."""
-    from causalprint.models.prevalence import FEW_IMAGES, FEW_ORIGINS, WIDE, estimate
+    from causalprint.models.prevalence import FEW_IMAGES, FEW_ORIGINS, FEW_SHARDS, HALF_WIDTH, WIDE, estimate
     from causalprint.models.statistics.intervals import unified_count
 
     said, base = counts.of(target), np.maximum(counts.images, 1)
     calibration: Calibration | None = asked.calibration
-    found = None if calibration is None or moments is None else estimate(moments, calibration, target.members, groups.origins)
+    found = (
+        None
+        if calibration is None or scores is None
+        else estimate(scores.moments, calibration, target.members, groups.origins, scores.by_shard)
+    )
+    clustered = counts.clustered(target)
     if found is None or not found.origins:
         share = said / base
-        low, high = unified_count(share, base)
+        low, high = unified_count(share, base, clustered)
         method, needed = Method.COUNTED, [0] * len(base)
         unknown = f"the held-out images do not tell how {target.name} scores, so verdicts are counted, false ones too"
         why = [NO_CALIBRATION if found is None else unknown] * len(base)
@@ -260,10 +264,14 @@ def _shares(
             why=why[place] or None,
             labels_needed=needed[place] or None,
         )
-        if labelled is not None and moments is not None:
-            row = _with_labels(row, target, place, labelled, moments, asked)
+        if labelled is not None and scores is not None:
+            row = _with_labels(row, target, place, labelled, scores, asked, counts.drawn)
+        if clustered is not None and clustered.half_width[place] > HALF_WIDTH:
+            row = row._replace(labels_needed=None)
         if row.why is None and row.images < FEW_IMAGES:
             row = row._replace(why=f"it has fewer than {FEW_IMAGES} images")
+        if row.why is None and clustered is not None and clustered.largest[place] > 1 / FEW_SHARDS:
+            row = row._replace(why=f"its images are of fewer than {FEW_SHARDS} drawn shards, were they alike")
         if row.why is None and row.high - row.low > WIDE:
             row = row._replace(why=f"the interval is wider than {WIDE}")
         rows.append(row._replace(useless=row.why is not None))
@@ -271,14 +279,21 @@ def _shares(
 
 
 def _with_labels(
-    row: PrevalenceRow, target: Target, place: int, labelled: _LabelledRows, moments: Moments, asked: AuditBundle
+    row: PrevalenceRow,
+    target: Target,
+    place: int,
+    labelled: LabelledRows,
+    scores: _Scored,
+    asked: AuditBundle,
+    drawn: DrawnCells | None,
 ) -> PrevalenceRow:
     """The row by labels, where its group has some and they say what is asked."""
     from causalprint.models.bundles.manifest import are_generators
     from causalprint.models.prevalence import HALF_WIDTH
-    from causalprint.models.statistics.prediction_powered import Labelled, labelled_share
+    from causalprint.models.statistics.prediction_powered import Labelled, LabelledShards, labelled_share
 
     assert asked.manifest is not None
+    moments = scores.moments
     names = np.array(asked.manifest.sources)
     mine = labelled.place == place
     label = labelled.label[mine]
@@ -295,7 +310,12 @@ def _with_labels(
         float(moments.total[place] @ members) / max(int(moments.images[place]), 1),
         int(moments.images[place]),
     )
-    found = labelled_share(sample)
+    shards = None
+    if drawn is not None and scores.by_shard is not None:
+        cells, kept = drawn.within(place)
+        of_all = drawn.of(labelled.place[mine], pa.array(labelled.shard[mine].tolist(), pa.string()))
+        shards = LabelledShards(cells, scores.by_shard.total[kept] @ members, np.searchsorted(kept, of_all))
+    found = labelled_share(sample, shards)
     width = (found.high - found.low) / 2
     more = None if width <= HALF_WIDTH else int(np.ceil(len(label) * (width / HALF_WIDTH) ** 2 / 10) * 10)
     return row._replace(

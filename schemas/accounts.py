@@ -223,7 +223,7 @@ class ShardAccount:
         complete: whether every member was read to the shard's own end mark and size, and every slice is committed.
         damage: what is missing, in one sentence; ``None`` where nothing is.
         retryable: whether another run may read more.
-        limit, drawn: see :class:`Shard` (columns ``image_limit`` and ``drawn_from``).
+        limit, drawn: see :class:`Shard` (columns ``image_limit``, ``drawn_from`` and ``shard_chance``).
         slice_ids: the slices that are committed, in order: ``len(slice_ids) == slices``.
         footprint: sum of the footprints of its slices, modulo 2 to the 128, as hex: which files must be there, and how large.
         seal: likewise of digests of each slice's id and its seal: what these files hold. Both are kept in the footer of the
@@ -270,3 +270,8 @@ class ShardAccount:
     def drawn_from(self) -> int | None:
         """From how many images those that were read were drawn; ``None`` where they were not drawn."""
         return self.drawn.of if self.drawn else None
+
+    @property
+    def shard_chance(self) -> float | None:
+        """By which chance the shard was drawn; ``None`` where all were read."""
+        return self.drawn.chance if self.drawn else None

@@ -57,10 +57,11 @@ class Slicing:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """So many images in all, drawn at random by a seed."""
+    """So many images in all, drawn at random by a seed: from all shards, or from so many of them that are drawn first."""
 
     images: int
     seed: int = 0
+    shards: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +307,17 @@ class AuditConfig(Command):
             least=1,
         ),
     ] = None
+    sample_shards: Annotated[
+        int | None,
+        Option(
+            "Draw so many shards first, and --sample from these alone: no other is read. Intervals of `causalprint prevalence` "
+            "count that images of one shard are alike.",
+            "K",
+            DATA,
+            least=1,
+            usual="all",
+        ),
+    ] = None
     seed: Annotated[Seed, Stated.IF_GIVEN] = 0
     image_column: ImageColumn = ()
     c2pa_trust: Annotated[
@@ -373,6 +385,13 @@ class AuditConfig(Command):
         Command.__post_init__(self)  # super() finds no class that slots were added to
         if self.limit is not None and self.sample is not None:
             raise OptionError("--limit reads the first images and --sample some of all: give one of them")
+        if self.sample_shards is not None and self.sample is None:
+            raise OptionError(f"--sample-shards {self.sample_shards} is of a sample: give --sample N, too")
+        if self.sample is not None and self.sample_shards is not None and self.sample < self.sample_shards:
+            raise OptionError(
+                f"--sample {self.sample} leaves some of --sample-shards {self.sample_shards} without an image: give at least one "
+                "image a shard, better 20"
+            )
         if self.control > 1:
             raise OptionError(f"--control is a share of all images, 0 to 1, not {self.control:g}")
         if self.budget is not None and not self.cascade:
@@ -381,7 +400,7 @@ class AuditConfig(Command):
     @property
     def sampling(self) -> Sample | None:
         """The images to draw; ``None`` reads all, or the first."""
-        return None if self.sample is None else Sample(self.sample, self.seed)
+        return None if self.sample is None else Sample(self.sample, self.seed, self.sample_shards)
 
     @property
     def slicing(self) -> Slicing | None:

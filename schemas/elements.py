@@ -36,10 +36,14 @@ class Version(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """That the images of a shard to be read were drawn at random: from ``of`` images, by ``seed`` (``--sample``)."""
+    """That the images of a shard to be read were drawn at random: from ``of`` images, by ``seed`` (``--sample``).
+
+    And by which ``chance`` the shard itself was drawn (``--sample-shards``); ``None``: all shards were read.
+    """
 
     of: int
     seed: int
+    chance: float | None = None
 
 
 def limit_damage(limit: int, drawn: Drawn | None = None) -> str:
@@ -59,7 +63,7 @@ class Shard:
         generation: what tells this version of the object from any other: etag, or size and modification time.
         format: a key of ``causalprint.transforms.formats.FORMATS``.
         limit: read no more than this many images (``--limit``, ``--sample``); ``None`` reads all.
-        drawn: which ones: the first where it is ``None``.
+        drawn: which ones: the first where it is ``None``. A shard that was drawn, and is read whole, has it without a limit.
         columns: read the images of these Parquet columns or TFRecord features alone (``--image-column``); of all where empty.
         apart: names of files of a folder that are shards of their own, and so no members of it; no part of what it is.
         opens: the URL with the secrets that open it, where ``uri`` lacks them; in memory only, and no part of what it is.
@@ -105,7 +109,8 @@ class Shard:
     def _part(self) -> tuple[object, ...]:
         """What tells slices of a part of the shard from those of the whole, and of other parts."""
         columns = ("columns", *sorted(set(self.columns))) if self.columns else ()
-        limits = ("limit", self.limit, *(self.drawn or ())) if self.limit is not None else ()
+        drawn = (each for each in self.drawn or () if each is not None)
+        limits = ("limit", self.limit, *drawn) if self.limit is not None or self.drawn else ()
         return (*columns, *limits)
 
 

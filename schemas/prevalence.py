@@ -100,7 +100,7 @@ PREVALENCE = pa.schema(
             "labels_needed",
             pa.int64(),
             "images of the group, drawn at random and labelled, that give an interval of at most 0.05 to each side; null where "
-            "it is no wider now",
+            "it is no wider now, or where no label mends it, for the drawn shards differ by more",
             "image",
             nullable=True,
         ),

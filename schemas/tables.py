@@ -6,7 +6,7 @@ import pyarrow as pa
 
 import causalprint
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
 RECORD = "causalprint_record"
@@ -230,6 +230,13 @@ SHARDS = _table(
         pa.int64(),
         "those were drawn from so many (--sample); null: the first",
         "image",
+        nullable=True,
+    ),
+    column(
+        "shard_chance",
+        pa.float64(),
+        "the chance by which the shard was drawn (--sample-shards); null: all shards were read",
+        "1 (0 to 1)",
         nullable=True,
     ),
     column("seen", pa.int64(), "images met", "image"),

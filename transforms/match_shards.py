@@ -87,12 +87,13 @@ def match_inputs(
         storage: fsspec options.
         limit: at most this many images in all. They are counted by reading; the shard in which the limit is reached is the last,
             with its share as :attr:`Shard.limit`.
-        sample: so many images in all, drawn at random. All shards are read to count them.
+        sample: so many images in all, drawn at random. All shards are read to count them, or those that are drawn first.
         options: of reading, for the retries and for the counting.
         columns: that hold the images of Parquet and TFRecord files; all that do where none is given.
 
     Raises:
-        InputError: an input is empty or matches nothing, or a file has images and none in one of ``columns``.
+        InputError: an input is empty or matches nothing, or a file has images and none in one of ``columns``; or more shards are
+            to be drawn than there are.
         ImportError: an input needs a package that is not installed.
     """
     found: dict[str, Shard] = {}
@@ -115,7 +116,9 @@ def match_inputs(
     if limit is not None:
         chosen = list(first_shards(limit, shards, storage, options))
     if sample is not None:
-        chosen = sampled_shards(sample.images, sample.seed, shards, storage, options)
+        if sample.shards is None and len(shards) > MANY_FILES:
+            logger.warning("all %d shards are read to count their images; --sample-shards K reads only K", len(shards))
+        chosen = sampled_shards(sample, shards, storage, options)
     if len(chosen) < len(shards):
         uris = {shard.uri for shard in chosen}
         beyond = [shard.uri for shard in shards if shard.uri not in uris]

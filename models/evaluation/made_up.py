@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from causalprint.models.prevalence import Calibration, Moments
-from causalprint.schemas.arrays import Labels, Scores
+from causalprint.models.prevalence import ByShard, Calibration, Moments
+from causalprint.models.statistics.clusters import Cells
+from causalprint.schemas.arrays import Doubles, Labels, Scores
 
 SOURCES = ("real", "graphic", "alpha", "beta")
 LOG_ODDS, BETWEEN = (-3.0, -4.0, 2.0, 1.0), (1.0, 0.8, 1.3, 1.3)
@@ -68,3 +69,60 @@ def moments(drawn: Drawn) -> Moments:
     found = Moments.none(1, len(SOURCES))
     found.add(drawn.probabilities, np.zeros(len(drawn.source), np.int64))
     return found
+
+
+class Sharded(NamedTuple):
+    """A dataset of S shards: images of each by source, int64 (S, 4), and its bytes, (S,)."""
+
+    images: Labels
+    sizes: Labels
+
+    @property
+    def generated(self) -> float:
+        """The share of all images."""
+        return float(self.images[:, 2:].sum() / self.images.sum())
+
+
+def sharded(random: np.random.Generator, generated: float, alike: float = 0.5, shards: int = 400) -> Sharded:
+    """About so much is ``generated``, and what is lies together: ``alike`` is the correlation of two images of one shard.
+
+    Shards hold very different numbers of images, and generated images take twice the bytes of others.
+    """
+    many = np.maximum(np.round(np.exp(4 + random.standard_normal(shards))), 1).astype(np.int64)
+    spread = 1 / alike - 1
+    inside = 0 < generated < 1
+    chance = random.beta(generated * spread, (1 - generated) * spread, shards) if inside else np.full(shards, generated)
+    made = random.binomial(many, chance)
+    graphics, beta = random.binomial(many - made, 0.2), random.binomial(made, 0.4)
+    images = np.stack([many - made - graphics, graphics, made - beta, beta], axis=1)
+    return Sharded(images, (images @ np.array([1e5, 1e5, 2e5, 2e5])).astype(np.int64))
+
+
+class OfShards(NamedTuple):
+    """Images of a sample of shards, and the shard of each, (N,)."""
+
+    drawn: Drawn
+    shard: Labels
+
+    def by_shard(self, chance: Doubles) -> ByShard:
+        """What is of one shard; each was drawn by a ``chance``, (S,)."""
+        number = np.bincount(self.shard, minlength=len(chance))
+        kept, total = number > 0, np.zeros((len(chance), len(SOURCES)))
+        np.add.at(total, self.shard, self.drawn.probabilities)
+        cells = Cells(np.zeros(int(kept.sum()), np.int64), number[kept].astype(np.float64), chance[kept])
+        return ByShard(cells, total[kept])
+
+
+def from_shards(random: np.random.Generator, images: Labels, taken: Labels, origins: int = 100) -> OfShards:
+    """So many images ``taken``, (S,), at random of shards with ``images`` (S, 4) by source.
+
+    Images of one source are of several origins, wherever they lie.
+    """
+    counts = np.stack([random.multivariate_hypergeometric(row, take) for row, take in zip(images, taken, strict=True)])
+    total = counts.sum(axis=0)
+    several = np.maximum(np.round(total / total.sum() * origins), 1).astype(np.int64)
+    source = np.repeat(np.arange(4), several)
+    of_origin = [random.multinomial(number, np.full(many, 1 / many)) for number, many in zip(total, several, strict=True)]
+    drawn = draw(random, np.concatenate(of_origin), source)
+    shard = [random.permutation(np.repeat(np.arange(len(images)), column)) for column in counts.T]
+    return OfShards(drawn, np.concatenate(shard))  # images come by source, as their shards do

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from causalprint.models.statistics.clusters import Clustered
 from causalprint.schemas.arrays import Doubles
 
 LEVEL = 0.95
@@ -101,10 +102,13 @@ def _reach(distance: Doubles, ratio: Doubles) -> Doubles:
     return reached
 
 
-def unified_count(share: Doubles, images: Doubles) -> tuple[Doubles, Doubles]:
-    """The interval of a share of images (G,) that was counted: sampling alone."""
+def unified_count(share: Doubles, images: Doubles, shards: Clustered | None = None) -> tuple[Doubles, Doubles]:
+    """The interval of a share of images (G,) that was counted: sampling alone, of a sample of shards where there is one."""
 
     def spread(at: Doubles) -> Spread:
-        return Spread(np.sqrt(at * (1 - at) / images), np.maximum(images - 1, 1), np.zeros_like(at))
+        alone, freedom = at * (1 - at) / images, np.maximum(images - 1, 1)
+        if shards is not None:
+            alone, freedom = shards.at(at, share, alone), np.minimum(freedom, shards.freedom)
+        return Spread(np.sqrt(alone), freedom, np.zeros_like(at))
 
     return unified(share, spread)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from causalprint.models.statistics.clusters import Cells, clustered
 from causalprint.models.statistics.intervals import Spread, unified
 from causalprint.schemas.arrays import Doubles, Mask, Text
 
@@ -32,6 +33,20 @@ class Labelled(NamedTuple):
     images: int
 
 
+class LabelledShards(NamedTuple):
+    """Where images are from that were drawn from a sample of shards.
+
+    Attributes:
+        cells: P shards, of one group.
+        scores: sums of the scores of all their images, (P,).
+        cell: the shard of each labelled image, (n,).
+    """
+
+    cells: Cells
+    scores: Doubles
+    cell: np.ndarray
+
+
 class Share(NamedTuple):
     """An estimate and its 95 % interval."""
 
@@ -40,12 +55,13 @@ class Share(NamedTuple):
     high: float
 
 
-def labelled_share(sample: Labelled) -> Share:
+def labelled_share(sample: Labelled, shards: LabelledShards | None = None) -> Share:
     """The share of what is true, unbiased whatever the score is worth; a score that is worth much narrows the interval.
 
     PPI++ (Angelopoulos, Duchi and Zrnic, 2023, equation 3 and section 6: the weight of the score that makes the interval
     narrowest), for strata by Horvitz and Thompson's weights. The interval is of shares that are not refuted, the images of each
-    stratum varying as they would at that share: so it does not shrink to nothing where all labels are alike.
+    stratum varying as they would at that share: so it does not shrink to nothing where all labels are alike. Where the set is
+    of a sample of ``shards``, what these differ by counts: sums over shards of what the estimate adds up.
     """
     truth, weight = sample.truth.astype(np.float64), sample.weight / sample.weight.sum()
     count = len(truth)
@@ -68,11 +84,20 @@ def labelled_share(sample: Labelled) -> Share:
     logit = np.log(smooth / (1 - smooth))
     of_shift = 1 / (1 + np.exp(-(logit + _SHIFTS[:, None]))) @ part
 
+    by_shard = None
+    if shards is not None:
+        left_over = weight * (truth - trust * sample.score)
+        totals = np.bincount(shards.cell, left_over - weight * left_over.sum(), len(shards.scores)) * sample.images
+        by_shard = clustered(shards.cells, totals + trust * (shards.scores - shards.cells.images * sample.mean), 1)
+
     def spread(share: Doubles) -> Spread:
         shift = np.interp(share, of_shift, _SHIFTS)  # strata are moved alike in their log odds until they make the share
         chances = 1 / (1 + np.exp(-(logit + shift[:, None])))
         variance = left * (part**2 / many * chances * (1 - chances)).sum(axis=1)
         freedom = np.full(len(share), max(count - len(names), 1), np.float64)
+        if by_shard is not None:
+            variance = by_shard.at(share, np.clip(found, 0, 1), variance)
+            freedom = np.minimum(freedom, by_shard.freedom)
         return Spread(np.sqrt(variance), freedom, np.zeros(len(share)))
 
     low, high = unified(np.array([found]), spread)

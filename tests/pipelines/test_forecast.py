@@ -61,11 +61,16 @@ def test_what_only_moved_is_read_and_costs_no_computing(crawl: Path, tmp_path: P
     assert (only["moved"], only["images"], only["seconds"], only["core_hours"]) == (1, 5, 0, 0)
 
 
-@pytest.mark.parametrize(("options", "images"), [(("--limit", 20), 20), (("--sample", 30), 30)])
+@pytest.mark.parametrize(
+    ("options", "images"), [(("--limit", 20), 20), (("--sample", 30), 30), (("--sample", 9, "--sample-shards", 2), 9)]
+)
 def test_what_is_asked_for_is_not_estimated(
     options: tuple[object, ...], images: int, crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture
 ) -> None:
-    assert foretell(capsys, crawl, tmp_path / "out", tiny, *options)["images"] == images
+    found = foretell(capsys, crawl, tmp_path / "out", tiny, *options)
+    assert found["images"] == images
+    known_to = pytest.approx(0.98 / images**0.5, rel=1e-3)
+    assert found["sampled_to"] == (None if options[0] == "--limit" else [known_to, known_to])  # no shard was left out
 
 
 def test_what_an_audit_would_refuse_is_refused(crawl: Path, tmp_path: Path, tiny: Path, capsys: Capture) -> None:

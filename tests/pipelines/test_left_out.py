@@ -103,7 +103,7 @@ def test_a_sample_is_drawn_once_and_is_no_failure(crawl: Path, tmp_path: Path, t
     code, refused, _ = command(capsys, *asked[:-1], 2)
     assert code == 1
     assert "give --sample 4 --seed 1" in refused["error"]
-    assert command(capsys, "inspect", out).found["sample"] == {"images": 4, "seed": 1}
+    assert command(capsys, "inspect", out).found["sample"] == {"images": 4, "seed": 1, "shards": None}
 
 
 def test_a_limit_and_a_sample_are_one_too_many(crawl: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -180,6 +180,36 @@ def test_an_evaluation_tells_the_errors_of_the_bundle_that_it_evaluated(
     assert "has no verdict" in other.found["error"]
 
 
+def test_of_a_sample_of_shards_intervals_count_the_shards(
+    audited: Audited, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(16):
+        tar(tmp_path / "shards" / f"{number:02}.tar", [(f"{n}.jpg", jpeg(4 * number + n)) for n in range(4)])
+    asked = ("audit", tmp_path / "shards", "-o", tmp_path / "out", "--bundle", audited.bundle, "--sample", 20)
+    answer = command(capsys, *asked, "--sample-shards", 10)
+    assert (answer.code, answer.found["seen"], answer.found["limited"]) == (0, 20, 10)
+    accounts = pq.read_table(tmp_path / "out" / "shards").to_pylist()
+    assert all(0 < row["image_limit"] < row["drawn_from"] == 4 for row in accounts)
+    assert all(row["shard_chance"] == pytest.approx(10 / 16, rel=0.1) for row in accounts)
+    assert command(capsys, *asked, "--sample-shards", 10).found["computed"] == 0
+    refused = command(capsys, *asked, "--sample-shards", 11)
+    assert "give --sample 20 --sample-shards 10 --seed 0" in refused.found["error"]
+    assert "leaves some" in command(capsys, *asked, "--sample-shards", 25).found["error"]
+    with open_audit(str(tmp_path / "out")) as tables:
+        found = tables.sql("SELECT image_id, shard FROM findings ORDER BY shard, member").rows()
+    labels = tmp_path / "labels.csv"
+    shards = sorted({row["shard"] for row in found})
+    lines = [f"{row['image_id']},{'generated' if shards.index(row['shard']) < 5 else 'real'}" for row in found]
+    labels.write_text("\n".join(["image_id,label", *lines]))
+    for given in ((), ("--labels", labels)):
+        (counting,) = rows_of(command(capsys, "prevalence", tmp_path / "out", *given), what="generated")
+        with monkeypatch.context() as patch:
+            patch.setattr("causalprint.pipelines.prevalence.drawn_cells", lambda *_: None)
+            (alone,) = rows_of(command(capsys, "prevalence", tmp_path / "out", *given), what="generated")
+        assert counting["share"] == alone["share"]
+        assert counting["high"] - counting["low"] > (1.1 if given else 1.0) * (alone["high"] - alone["low"])
+
+
 def test_a_sample_is_drawn_labelled_and_rested_on(audited: Audited, tmp_path: Path, capsys: Capture) -> None:
     drawn = command(capsys, "sample", audited.output, "--for-labels", 40, "--output", tmp_path / "a")
     assert (drawn.code, drawn.found["images"], drawn.found["drawn_from"], drawn.found["lost"]) == (0, 40, 64, [])

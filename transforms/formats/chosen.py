@@ -8,8 +8,9 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
-from causalprint.schemas.config import ReadOptions, Storage
+from causalprint.schemas.config import ReadOptions, Sample, Storage
 from causalprint.schemas.elements import (
     Drawn,
     EncodedImage,
@@ -25,6 +26,7 @@ from causalprint.schemas.elements import (
 from causalprint.transforms.faults import MachineFaultError
 from causalprint.transforms.formats import FORMATS
 from causalprint.transforms.formats.items import Item
+from causalprint.transforms.storage.lookup import InputError
 from causalprint.transforms.storage.storage import ShardSource
 
 logger = logging.getLogger(__name__)
@@ -41,14 +43,84 @@ def first_shards(limit: int, shards: Iterable[Shard], storage: Storage, options:
         left -= seen
 
 
-def sampled_shards(sample: int, seed: int, shards: Sequence[Shard], storage: Storage, options: ReadOptions) -> list[Shard]:
-    """The shards from which a uniform sample of ``sample`` images takes any, each with its share; all where there are no more.
+def sampled_shards(sample: Sample, shards: Sequence[Shard], storage: Storage, options: ReadOptions) -> list[Shard]:
+    """The shards from which a sample of images takes any, each with its share; all where there are no more.
 
-    Every image is as likely as any other, and a shard's share is in proportion to its images, rounded down or up (systematic
-    sampling over the shards, then simple random sampling in each). The images are counted by reading all shards.
+    Every image is as likely as any other: of all shards a share is in proportion to the shard's images, of shards that are drawn
+    first to these over the shard's chance; rounded down or up (systematic sampling over the shards, then simple random sampling
+    in each). The images are counted by reading those shards.
+
+    Raises:
+        InputError: more shards are to be drawn than there are.
     """
-    counts = [count_images(shard, storage, options) for shard in shards]
-    return [share for share in map(_share, shards, counts, share_out(sample, counts, seed), [seed] * len(counts)) if share]
+    if sample.shards is None:
+        counts = [count_images(shard, storage, options) for shard in shards]
+        shares = share_out(sample.images, counts, sample.seed)
+        parts = [_share(*each, Drawn(each[1], sample.seed)) for each in zip(shards, counts, shares, strict=True)]
+        return [part for part in parts if part]
+    if sample.shards > len(shards):
+        raise InputError(
+            f"--sample-shards {sample.shards} is more than the {len(shards)} shards that the inputs match: leave it out, and the "
+            "images are drawn from all"
+        )
+    drawn = draw_shards(sample.shards, [shard.size for shard in shards], sample.seed)
+    counts = [count_images(shards[each.place], storage, options) for each in drawn]
+    shares = shares_alike(sample.images, counts, [each.chance for each in drawn], sample.seed)
+    if sum(shares) < sample.images:
+        logger.warning(
+            "of %d shards %d images can be drawn alike, not %d: they hold too few; a larger --sample-shards draws from more",
+            *(len(drawn), sum(shares), sample.images),
+        )
+    parts = [
+        _share(shards[each.place], count, share, Drawn(count, sample.seed, each.chance))
+        for each, count, share in zip(drawn, counts, shares, strict=True)
+    ]
+    return [part for part in parts if part]
+
+
+class DrawnShard(NamedTuple):
+    """A shard that was drawn: its place among all, and by which chance, above 0 to 1."""
+
+    place: int
+    chance: float
+
+
+def draw_shards(count: int, sizes: Sequence[int], seed: int) -> list[DrawnShard]:
+    """``count`` shards of given ``sizes`` in bytes, no fewer: systematic sampling along their order, by which folders are strata.
+
+    Half of a shard's chance is by its bytes, and half is the same for all: so a shard that holds much of everything is hardly
+    missed, and one that holds little does not decide how many images can be drawn alike (Madow, Ann. Math. Statist. 20, 1949;
+    the mixture as of Hesterberg, Technometrics 37, 1995). What is so large that its chance would be 1 is drawn for sure.
+    """
+    every = max(1, sum(sizes))
+    weights = [every + size * len(sizes) for size in sizes]
+    total, certain = sum(weights), set[int]()
+    for place in sorted(range(len(sizes)), key=lambda place: (-weights[place], place)):
+        if weights[place] * (count - len(certain)) < total:
+            break
+        certain.add(place)
+        total -= weights[place]
+    left = count - len(certain)
+    hits = share_out(left, [0 if place in certain else weight for place, weight in enumerate(weights)], seed)
+    return [
+        DrawnShard(place, 1.0 if place in certain else weight * left / total)
+        for place, (weight, hit) in enumerate(zip(weights, hits, strict=True))
+        if hit or place in certain
+    ]
+
+
+def shares_alike(sample: int, counts: Sequence[int], chances: Sequence[float], seed: int) -> list[int]:
+    """How many images to draw of each drawn shard, so that an image of any has the same chance; fewer than asked where it must.
+
+    Args:
+        sample: how many in all.
+        counts: images of the shards.
+        chances: by which these were drawn.
+        seed: of the draw.
+    """
+    amounts = [round(2**32 * count / chance) for count, chance in zip(counts, chances, strict=True)]
+    most = (sum(amounts) * count // amount for count, amount in zip(counts, amounts, strict=True) if count)
+    return share_out(min((sample, *most)), amounts, seed)
 
 
 def share_out(sample: int, counts: Sequence[int], seed: int) -> list[int]:
@@ -137,7 +209,7 @@ def count_images(shard: Shard, storage: Storage, options: ReadOptions, most: int
     return seen
 
 
-def _share(shard: Shard, images: int, share: int, seed: int) -> Shard | None:
-    if share == images:
-        return shard  # all of it, or it has no images, so that its damage is told
-    return replace(shard, limit=share, drawn=Drawn(images, seed)) if share else None
+def _share(shard: Shard, images: int, share: int, drawn: Drawn) -> Shard | None:
+    if share == images:  # all of it, or it has no images, so that its damage is told
+        return shard if drawn.chance is None else replace(shard, drawn=drawn)
+    return replace(shard, limit=share, drawn=drawn) if share else None

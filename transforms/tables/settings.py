@@ -68,7 +68,7 @@ def agree(
     if found is None:
         found = _begun(root, storage, asked) if write else asked
     limit_option = "leave out --limit" if found.limit is None else f"give --limit {found.limit}"
-    sample_option = f"give --sample {found.sample.images} --seed {found.sample.seed}" if found.sample else "leave out --sample"
+    sample_option = f"give {_options(found.sample)}" if found.sample else "leave out --sample"
     trust_option = f"give the --c2pa-trust whose SHA-256 is {found.c2pa_trust}" if found.c2pa_trust else "leave out --c2pa-trust"
     for what, theirs, ours, remedy in (
         ("schema version", found.schema_version, asked.schema_version, "write to another output, or install the older version"),
@@ -111,7 +111,13 @@ def _begun(root: str, storage: Storage, asked: Settings) -> Settings:
 
 
 def _drawn(sample: Sample | None) -> str | None:
-    return f"{sample.images} by seed {sample.seed}" if sample else None
+    shards = f" from {sample.shards} shards" if sample and sample.shards else ""
+    return f"{sample.images}{shards} by seed {sample.seed}" if sample else None
+
+
+def _options(sample: Sample) -> str:
+    shards = f" --sample-shards {sample.shards}" if sample.shards else ""
+    return f"--sample {sample.images}{shards} --seed {sample.seed}"
 
 
 def read_settings(root: str, storage: Storage) -> Settings | None:

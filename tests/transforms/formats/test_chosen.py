@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causalprint.schemas.config import Sample, Slicing, Storage
+from causalprint.schemas.config import ReadOptions, Sample, Slicing, Storage
 from causalprint.schemas.elements import Drawn, EncodedImage, ImageSlice, Reject, Shard, ShardDamageError, Skipped, Unread
-from causalprint.transforms.formats.chosen import chosen_items, drawn_places, share_out
+from causalprint.transforms.formats.chosen import chosen_items, draw_shards, drawn_places, share_out, shares_alike
 from causalprint.transforms.formats.items import Item
 from causalprint.transforms.formats.slices import read_slices
 from causalprint.transforms.match_shards import match_inputs
+from causalprint.transforms.storage.lookup import InputError
+from causalprint.transforms.storage.storage import ShardSource
 from tests.shards import make_samples, tar_members, tar_of, write_shard
 
 SAMPLES = make_samples(40, metadata=False)
@@ -94,6 +96,59 @@ def test_what_no_image_is_drawn_from_is_named(crawl: Path) -> None:
     assert (beyond.kind, beyond.count, beyond.missing) == ("shard beyond --limit", 3, False)
 
 
+@given(
+    shards=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 400)), min_size=1, max_size=40),
+    share=st.floats(0, 1),
+    sample=st.integers(1, 2000),
+    seed=st.integers(0, 99),
+)
+def test_of_drawn_shards_every_image_is_as_likely_as_any_other(
+    shards: list[tuple[int, int]], share: float, sample: int, seed: int
+) -> None:
+    sizes, images = zip(*shards, strict=True)
+    count = max(1, round(share * len(sizes)))
+    drawn = draw_shards(count, sizes, seed)
+    assert len({each.place for each in drawn}) == len(drawn) == count
+    counts, chances = [images[each.place] for each in drawn], [each.chance for each in drawn]
+    assert all(0.49 * count / len(sizes) < chance <= 1 for chance in chances)
+    taken = shares_alike(sample, counts, chances, seed)
+    assert sum(taken) == min(sample, sum(counts)) or sum(taken) < sample
+    # By design an image's chance, that of its shard times its share there, is the same for all, but for rounding.
+    a_weight = sum(taken) / max(sum(count / chance for count, chance in zip(counts, chances, strict=True)), 1e-9)
+    for number, of, chance in zip(taken, counts, chances, strict=True):
+        assert 0 <= number <= of
+        assert abs(number - a_weight * of / chance) < 1 + 1e-6
+
+
+def test_shards_are_drawn_as_often_as_their_chance_says_and_folders_are_strata() -> None:
+    sizes = [1, 5, 0, 900, 40, 40, 40, 7, 300, 2] * 3
+    drawn = [draw_shards(9, sizes, seed) for seed in range(800)]
+    often = Counter(each.place for draw in drawn for each in draw)
+    chances = {each.place: each.chance for draw in drawn for each in draw}
+    assert sum(chances.values()) == pytest.approx(9)
+    for place, chance in chances.items():
+        assert often[place] / 800 == pytest.approx(chance, abs=4 * (chance * (1 - chance) / 800) ** 0.5 + 1e-9)
+    # Three folders of ten alike: three of each are drawn, whatever the seed.
+    assert all(sum(each.place // 10 == folder for each in draw) in (2, 3, 4) for draw in drawn for folder in range(3))
+
+
+def test_of_a_sample_of_shards_no_other_is_read(crawl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    opened = ShardSource.__init__
+
+    def opening(source: ShardSource, shard: Shard, storage: Storage, options: ReadOptions) -> None:
+        read.append(shard.uri)
+        opened(source, shard, storage, options)
+
+    monkeypatch.setattr(ShardSource, "__init__", opening)
+    parts = images_of(crawl, Sample(6, 5, 3))
+    assert len(set(read)) == 3
+    assert sum(part.seen for part in parts) == 6
+    assert all(part.shard.drawn and part.shard.drawn.chance for part in parts)
+    with pytest.raises(InputError, match="--sample-shards 6 is more than the 5 shards"):
+        match_inputs([str(crawl)], Storage(), None, Sample(6, 5, 6))
+
+
 KINDS = st.sampled_from(["image", "reject", "unread", "skipped"])
 
 
@@ -130,6 +185,7 @@ def test_slices_of_a_part_never_have_the_names_of_others() -> None:
         whole,
         *(replace(whole, limit=limit) for limit in (1, 2, 18)),
         *(replace(whole, limit=limit, drawn=Drawn(of, seed)) for limit in (1, 2) for of in (7, 18) for seed in (0, 1)),
+        *(replace(whole, limit=limit, drawn=Drawn(7, 0, chance)) for limit in (1, 2, None) for chance in (0.5, 1.0)),
     ]
     for names in ([part.shard_id("b") for part in parts], [part.slice_id("b", 1) for part in parts]):
         assert len(set(names)) == len(parts)
