@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from causalprint.models.bundles.manifest import GRAPHIC, UNREGISTERED, Decision, are_generators
-from causalprint.models.statistics.calibration import at_prior, balanced, fit_odds, fit_temperature
+from causalprint.models.statistics.calibration import balanced, fit_odds, fit_temperature
 from causalprint.models.statistics.origins import halved
 from causalprint.models.statistics.softmax import shared_out
 from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
@@ -76,8 +76,7 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     made = generators[truth]
     new = said.of_new_origin[known]
     asked = new if _both(made[new]) else np.ones(len(truth), np.bool_)
-    weights = halved(at_prior(truth[asked], even_shares(sources)), made[asked])
-    scale, offset = fit_odds(odds[asked], made[asked], weights) if _both(made) else (1.0, 0.0)
+    scale, offset = fit_odds(odds[asked], made[asked], halved(balanced(truth[asked]), made[asked])) if _both(made) else (1.0, 0.0)
     asked = new & made if (new & made).any() else made
     told = rows[asked][:, generators], _within(truth[asked], generators), balanced(truth[asked])
     temperature = fit_temperature(*told) if asked.any() else 1.0
