@@ -56,7 +56,7 @@ class Chosen:
     @classmethod
     def of(cls, shards: tuple[Shard, ...], places: pa.Table, output: Output, run_id: str) -> Chosen:
         """Writes the file; ``places`` has the columns of :data:`CHOSEN`, and its launcher calls :meth:`remove` at the end."""
-        path = f"runs/.{run_id}.chosen.part"
+        path = "runs/.chosen.part"  # one at a time: what a stopped launcher leaves, the next run replaces and removes
         sink = io.BytesIO()
         pq.write_table(places.cast(CHOSEN), sink, row_group_size=_AT_ONCE, compression="zstd")
         output.put(path, sink.getvalue())

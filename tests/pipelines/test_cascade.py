@@ -30,13 +30,14 @@ from causalprint.pipelines.report import print_report, report
 from causalprint.schemas.cascade import Budget, Tier, first_turns, parse_budget
 from causalprint.schemas.config import NO_OPTIONS, AuditConfig
 from causalprint.schemas.options import OptionError
+from causalprint.transforms.compute_chosen import CHOSEN, Chosen
 from causalprint.transforms.storage.storage import filesystem
 from causalprint.transforms.tables.committed import run_ids
 from causalprint.transforms.tables.manifests import read_manifest
 from causalprint.transforms.tables.verify import verify
 from tests.audits import command, jpeg, photographs_tar, tar
 from tests.bundles import tiny_bundle
-from tests.outputs import files_below, rows
+from tests.outputs import files_below, output_at, rows
 
 Capture = pytest.CaptureFixture[str]
 CONTROL = 0.4
@@ -340,6 +341,14 @@ def test_a_tier_keeps_to_its_bundle(cascaded: Cascaded, tmp_path: Path, capsys: 
     assert code == 1
     assert "give core-hours" in found["error"]
     assert not (tmp_path / "new").exists(), "before anything is computed"
+
+
+def test_the_next_run_removes_the_list_of_images_that_a_stopped_one_left(tmp_path: Path) -> None:
+    output = output_at(tmp_path)
+    stopped, ended = (Chosen.of((), CHOSEN.empty_table(), output, run_id) for run_id in ("first", "second"))
+    assert [*ended.portions(output)] == [*stopped.portions(output)] == []
+    ended.remove(output)
+    assert [*tmp_path.rglob("*.part")] == []
 
 
 @pytest.mark.parametrize("text", ["20core-hours", "1.5gpu-hours", "0.25core-hours"])
