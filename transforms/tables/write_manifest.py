@@ -151,7 +151,7 @@ def _together(account: ShardAccount | None) -> tuple[None, ShardAccount | None]:
 
 
 def _write(together: tuple[None, Iterable[ShardAccount | None]], run: Run) -> RunManifest:
-    give_back_memory()  # of what is computed before
+    give_back_memory()  # what many accounts took on their way here
     totals = Totals()
 
     def counted() -> Iterator[ShardAccount]:

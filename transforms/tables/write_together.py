@@ -18,6 +18,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from causalprint.models.memory import give_back_memory
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.elements import ImageSlice
 from causalprint.transforms.counting import count
@@ -116,6 +117,7 @@ def write_together(several: Sequence[Any], rows: Rows, output: Output) -> list[S
         accounts.append(account)
     places = list(write_packs(sorted(items, key=lambda item: item.order), output, NUMBER))
     unwritten.end()
+    give_back_memory()  # what hundreds of small pieces leave, few others fit into
     size = sum(account.size for account in accounts)
     count(write_ms=1000 * (time.perf_counter() - began), shards=len(accounts), shard_bytes=size)
     # More than one pack takes sidecars of 256 MiB, and then nobody asks which.
