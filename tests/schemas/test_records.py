@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.config import AuditConfig
+from causalprint.schemas.elements import Drawn
 from causalprint.schemas.records import from_data, from_json, to_json
 from causalprint.schemas.runs import Run, RunManifest, Totals
+
+st.register_type_strategy(Drawn, st.builds(Drawn, of=st.integers(), seed=st.integers(), chance=st.none() | st.floats(0, 1)))
 
 
 @given(st.from_type(SliceReceipt))
