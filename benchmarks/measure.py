@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -34,6 +33,8 @@ Times = NDArray[np.float64]
 def machine(device: str = "cpu") -> str:
     """What was measured on: the device's name, and how busy it was before."""
     if device.startswith("cuda"):
+        import torch  # noqa: PLC0415 - a child of a process counts its memory, until it is another program
+
         return f"{torch.cuda.get_device_name(device)}, {len(os.sched_getaffinity(0))} cores beside it"
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []

@@ -209,7 +209,7 @@ def summarise_output(root: str, settings: Settings, storage: Storage) -> OutputS
     now = None
     if bundles:
         with open_audit(root, storage_options=storage.options) as tables:
-            tables.take_one_thread()
+            tables.spare()
             found = {name: _by_bundle(tables, query) for name, query in _COUNTED.items()}
             partitions = tuple(_summarise_partition(found, Output(root, one, "", storage)) for one in bundles)
             now = _now(tables, root, storage)

@@ -98,9 +98,13 @@ class AuditTables:
         ):
             self._connection.execute(f"SET {name} = {value}")
 
-    def take_one_thread(self) -> None:
-        """From now on queries run in one thread: each holds memory of its own, however many cores a machine has."""
+    def spare(self) -> None:
+        """From now on queries run in one thread, for each holds memory of its own, and take no file to change meanwhile.
+
+        DuckDB else reads again what it has read of a file of an object store that was written some seconds ago.
+        """
         self._connection.execute("SET threads = 1")
+        self._connection.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
 
     def sql(self, query: str) -> Table:
         """The rows of a query, in DuckDB's SQL over the views."""
