@@ -14,6 +14,7 @@ from apache_beam.pvalue import PCollection
 from causalprint.schemas.accounts import ShardAccount, SliceReceipt
 from causalprint.schemas.records import to_json
 from causalprint.schemas.tables import SHARDS
+from causalprint.transforms.tables.committed import walk
 from causalprint.transforms.tables.ledger import Ledger
 from causalprint.transforms.tables.output import Output, unwritten
 from causalprint.transforms.tables.write_tables import encode, stored_table
@@ -55,8 +56,13 @@ def write_or_leave(account: ShardAccount, output: Output) -> ShardAccount:
 
 
 def close_ledger(ledger: Ledger, output: Output) -> ShardAccount:
-    """The account of the slices of one shard in ``output``."""
-    return ledger.close(output.bundle_id, output.slices_by)
+    """The account of the slices of one shard in ``output``.
+
+    Where an engine lost receipts on the way, as it may with a machine, the slices themselves are asked: they are committed.
+    """
+    account = ledger.close(output.bundle_id, output.slices_by)
+    is_lost = account.retryable and not ledger.retryable
+    return (walk(output, ledger.shard) if is_lost else None) or account
 
 
 @dataclass

@@ -174,7 +174,7 @@ def walk(output: Output, shard: Shard, stored: Stored | None = None) -> ShardAcc
     Costs one small read a committed slice.
     """
     ledger = reduce(Ledger.add, committed_from(output, shard, 0, stored), Ledger(shard))
-    return None if ledger.longest is None else ledger.close(output.bundle_id)
+    return None if ledger.longest is None else ledger.close(output.bundle_id, output.slices_by)
 
 
 def bundle_ids(root: str, storage: Storage) -> list[str]:

@@ -153,11 +153,14 @@ def _together(account: ShardAccount | None) -> tuple[None, ShardAccount | None]:
 def _write(together: tuple[None, Iterable[ShardAccount | None]], run: Run) -> RunManifest:
     give_back_memory()  # what many accounts took on their way here
     totals = Totals()
+    told = set[bytes]()
 
     def counted() -> Iterator[ShardAccount]:
         nonlocal totals
         for account in together[1]:
-            if account is not None:
+            # What an engine does again after a fault may find a shard whole whose account comes from elsewhere, too.
+            if account is not None and (key := bytes.fromhex(account.shard_id)) not in told:
+                told.add(key)
                 totals = totals.plus(totals_of(account))
                 yield account
 

@@ -29,7 +29,7 @@ from causalprint.transforms.tables.write_manifest import (
     write_run,
 )
 from causalprint.transforms.tables.write_tables import write_counted, write_slice
-from tests.outputs import BUNDLE_ID, audit, output_at, run_into, slices_of
+from tests.outputs import BUNDLE_ID, audit, files_below, output_at, run_into, slices_of
 from tests.samples import sample_shard
 
 LOCAL = Storage()
@@ -129,6 +129,23 @@ def test_a_run_leaves_one_manifest_that_says_what_was_done(tmp_path: Path) -> No
     assert manifest.platform
     newest = max((path for path in tmp_path.rglob("*") if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
     assert newest == tmp_path / "runs" / "r1.json", "the manifest is written last"
+
+
+def test_receipts_that_an_engine_loses_and_accounts_that_it_repeats_change_no_account(tmp_path: Path) -> None:
+    output = output_at(tmp_path / "out")
+    shards = [sample_shard(0), sample_shard(1)]
+    audit(shards, output_at(tmp_path / "whole"))
+    audit(shards[:1], output)
+    receipts = [write_slice(each, output) for each in slices_of(shards[1])]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        repeated = pipeline | "Shards" >> beam.Create([Portion((shards[0],))] * 2)
+        skipped = repeated | beam.FlatMap(pass_shard, output).with_outputs(DONE, main=TO_DO)
+        closed = pipeline | "Receipts" >> beam.Create(receipts[1:2]) | CloseAccounts(output)
+        _ = (skipped.done, closed) | beam.Flatten() | WriteManifest(run_into(output, "r1"))
+    manifest = read_manifest(output.root, "r1", LOCAL)
+    assert manifest is not None
+    assert (manifest.totals.shards, manifest.totals.complete, manifest.totals.slices, manifest.totals.seen) == (2, 2, 6, 42)
+    assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
 
 
 def test_a_run_that_found_no_shard_leaves_a_manifest_too(tmp_path: Path) -> None:
