@@ -11,7 +11,7 @@ from causalprint.pipelines.audit_views import create_views
 from causalprint.schemas.cascade import TIERS
 from causalprint.schemas.claims import conflict
 from causalprint.schemas.config import Storage
-from causalprint.schemas.reasons import UNDECIDED
+from causalprint.schemas.reasons import undecided
 from causalprint.transforms.tables.output import folder_names
 
 _SAID = (
@@ -21,7 +21,7 @@ _SAID = (
 """Columns of ``findings`` that are a bundle's word; the others tell of the image and of its place."""
 
 _FIRST = f"""
-    SELECT *, 1 AS tier, NULL::VARCHAR AS tier_reason, if({UNDECIDED}, NULL, 1) AS decided_by FROM findings
+    SELECT *, 1 AS tier, NULL::VARCHAR AS tier_reason, if({undecided()}, NULL, 1) AS decided_by FROM findings
 """  # noqa: S608 - words of ours
 _NEXT = f"""
     SELECT c.* REPLACE (
@@ -29,8 +29,7 @@ _NEXT = f"""
         {conflict("c.claim_kind", "if(t.image_id IS NULL, c.verdict, t.verdict)")} AS conflict,
         if(t.image_id IS NULL, c.tier, {{tier}}) AS tier,
         if(t.image_id IS NULL, c.tier_reason, if(c.decided_by IS NULL, 'undecided', 'control')) AS tier_reason,
-        coalesce(c.decided_by, if({UNDECIDED.replace("verdict", "t.verdict").replace("reason", "t.reason")}, NULL,
-                                  if(t.image_id IS NULL, NULL, {{tier}}))) AS decided_by
+        coalesce(c.decided_by, if(t.image_id IS NULL OR {undecided("t.verdict", "t.reason")}, NULL, {{tier}})) AS decided_by
     )
     FROM ({{before}}) c LEFT JOIN {{rows}} t ON c.image_id = t.image_id
 """  # noqa: S608 - words of ours

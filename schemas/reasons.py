@@ -57,7 +57,13 @@ class Verdict(StrEnum):
 TAKEN = f"(verdict IN ('{Verdict.KNOWN}', '{Verdict.UNKNOWN}') OR coalesce(reason = '{Abstention.NO_SOURCE}', false))"
 """The condition, in SQL, of an image that a bundle takes for generated, as its card counts the photographs that it accuses."""
 
-UNDECIDED = (
-    f"(verdict = '{Verdict.ABSTAIN}' AND reason NOT IN ('{Abstention.TOO_SMALL}', '{Abstention.DAMAGED}', '{Abstention.FLAT}'))"
-)
-"""The condition, in SQL, of an image that another bundle may decide: what the picture itself forbids, it forbids to all."""
+
+def undecided(verdict: str = "verdict", reason: str = "reason") -> str:
+    """The condition, in SQL, of an image that another bundle may decide: what the picture itself forbids, it forbids to all.
+
+    Args:
+        verdict: the column, as the query names it.
+        reason: the same.
+    """
+    own = f"'{Abstention.TOO_SMALL}', '{Abstention.DAMAGED}', '{Abstention.FLAT}'"
+    return f"({verdict} = '{Verdict.ABSTAIN}' AND {reason} NOT IN ({own}))"

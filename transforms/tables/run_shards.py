@@ -225,8 +225,8 @@ def _elsewhere(run: Run, key: str | None, lists: RunLists) -> _Elsewhere:
     """What runs over other inputs than ``key`` found below the old prefixes; nothing where no shard moved."""
     moves = run.config.same_as if isinstance(run.config, AuditConfig) else ()
     found: dict[str, str] = {}
-    others = {lists.newest(inputs) for inputs in lists.telling.values() if inputs not in (None, key)} - {None}
-    for earlier in sorted(filter(None, others), reverse=True) if moves else ():
+    others = {*lists.telling.values()} - {None, key} if moves else set[str]()
+    for earlier in sorted(filter(None, map(lists.newest, others)), reverse=True):
         rows = read_parquet(lists.data(earlier) or b"", ["uri", "state"])
         for uri, state in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             if state in _PRESENT and any(uri.startswith(move.old) for move in moves):
