@@ -12,7 +12,15 @@ from causalprint.schemas.urls import scrubbed
 _WHILE = re.compile(r"\s*\[while running [^\]]*\]")
 _LAST = re.compile(r"^(?:[\w]+\.)*(?P<kind>[A-Z]\w*): (?P<text>.+)$")
 _OF_A_FILE = re.compile(r"^(?:\w+: )*\[Errno (?P<number>\d+)\] (?P<what>[^:]+): (?P<file>'[^']*'|\"[^\"]*\")$")
-_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_ROOM = "make room there, and the same command resumes"
+_RIGHTS = "give this user the right to read and write there, or another path"
+_REMEDIES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "give another path",
+}
 _CREDENTIALS = ("botocore.exceptions", "google.auth.exceptions", "gcsfs.retry", "gcsfs.credentials")
 _PLAIN = (ValueError, OSError, ImportError)
 
@@ -58,8 +66,8 @@ def explain(error: BaseException) -> str:
         text = f"{type(error).__name__}: {text}"
     line = " ".join(text.split())
     if of_a_file := _OF_A_FILE.match(line):
-        line = f"{ast.literal_eval(of_a_file['file'])}: {of_a_file['what']}"
-        line += "; make room there, and the same command resumes" if int(of_a_file["number"]) in _ROOM else ""
+        remedy = _REMEDIES.get(int(of_a_file["number"]))
+        line = f"{ast.literal_eval(of_a_file['file'])}: {of_a_file['what']}{f'; {remedy}' if remedy else ''}"
     line = scrubbed(line)
     if type(error).__module__.startswith(_CREDENTIALS):
         line += "; set up the credentials that s3fs or gcsfs look for, or give --storage-options"

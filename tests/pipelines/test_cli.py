@@ -261,6 +261,11 @@ def test_a_workers_traceback_becomes_its_last_line() -> None:
         (FileNotFoundError(2, "No such file or directory", "x.tar"), "x.tar: No such file or directory"),
         (RuntimeError("IsADirectoryError: [Errno 21] Is a directory: '/o/x' [while running 'Write']"), "/o/x: Is a directory"),
         (OSError(28, "No space left", "/o/x"), "/o/x: No space left; make room there, and the same command resumes"),
+        (
+            PermissionError(13, "Permission denied", "/o"),
+            "/o: Permission denied; give this user the right to read and write there, or another path",
+        ),
+        (OSError(30, "Read-only file system", "/o/x"), "/o/x: Read-only file system; give another path"),
         (OSError(18, "Invalid cross-device link", "/a", None, "/b"), "[Errno 18] Invalid cross-device link: '/a' -> '/b'"),
         (KeyError("x"), "KeyError: 'x'"),
         (NotImplementedError(), "NotImplementedError"),
