@@ -59,6 +59,7 @@ class ForgetReport:
         removed: files that went as a whole: reports and tables that were made from the rows, and all of ``--bundle``.
         runs: what was written down of it, a run for each bundle.
         signed: whether runs were signed, those of tiers too, which have to be signed again.
+        elsewhere: further shards that hold some of the images of ``--shard`` as well: copies, or the same shard's old address.
         tiers: the same of each further tier of a cascade.
     """
 
@@ -70,6 +71,7 @@ class ForgetReport:
     removed: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     signed: bool = False
+    elsewhere: tuple[str, ...] = ()
     tiers: tuple[ForgetReport, ...] = ()
 
 
@@ -140,6 +142,7 @@ def _forget_images(config: ForgetConfig, *, check_shards: bool) -> ForgetReport:
         unknown=tuple(sorted(unwanted.image_ids - {place.image_id for place in places})),
         again=again,
         removed=derived,
+        elsewhere=tuple(sorted(_elsewhere(parts, unwanted, places))),
     )
     if config.dry_run:
         return report
@@ -228,6 +231,13 @@ def _check_shards(parts: Iterable[Partition], unmet: Collection[str]) -> None:
     known = {uri for part in parts if unmet for rows in read_columns(part.audit, "shards", "uri") for uri in rows[0].to_pylist()}
     for uri in sorted(set(unmet) - known):
         raise ForgetError(f"no shard of the output is called {uri}, but {', '.join(sorted(known)[:3]) or 'none is known'} …")
+
+
+def _elsewhere(parts: Iterable[Partition], unwanted: Unwanted, places: Iterable[Place]) -> set[str]:
+    """The other shards with images of unwanted ones, unless these are unwanted wherever they are."""
+    ids = {place.image_id for place in places if place.shard in unwanted.shards and place.image_id} - unwanted.image_ids
+    copies = replace(unwanted, image_ids=frozenset(ids), shards=frozenset())
+    return {place.shard for part in parts if ids for place in part.places(copies)} - unwanted.shards
 
 
 def _counted(several: Iterable[_Found]) -> Iterator[Forgotten]:

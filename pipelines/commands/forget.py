@@ -95,6 +95,11 @@ def told(found: ForgetReport) -> Iterator[str]:
     yield from (f"{went}: {path}" for path in found.removed[:SHOWN])
     if len(found.removed) > SHOWN:
         yield f"and {len(found.removed) - SHOWN:,} more files; --json names them all"
+    if found.elsewhere:
+        yield (
+            f"images of these shards lie in {len(found.elsewhere):,} more as well, {', '.join(found.elsewhere[:3])}"
+            f"{' …' if len(found.elsewhere) > 3 else ''}: they are left there; give these as --shard, too"
+        )
     if found.unknown:
         yield f"{len(found.unknown):,} of the digests are of no row"
     if found.again:

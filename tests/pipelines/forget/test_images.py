@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from causalprint.pipelines.commands.forget import told
 from causalprint.pipelines.forget import ForgetReport
 from causalprint.transforms.tables import output as writing
 from causalprint.transforms.tables.skip_committed import skip_shard
@@ -80,6 +81,7 @@ def test_a_shard_keeps_its_account(copy: Path, capsys: pytest.CaptureFixture[str
     assert rows(copy, "images") == before
     answer = command(capsys, "forget", copy, "--shard", uri)
     assert (answer.code, answer.found["dry_run"], answer.found["unknown"], answer.found["again"]) == (0, False, [], 0)
+    assert answer.found["elsewhere"] == [SHARDS[2].uri]
     (account,) = (account for account in accounts_in(output_at(copy)) if account.uri == uri)
     assert (account.seen, account.attributed, account.rejected, account.forgotten, account.complete) == (14, 0, 0, 14, True)
     for table in TABLES_OF_IMAGES:
@@ -91,6 +93,14 @@ def test_a_shard_keeps_its_account(copy: Path, capsys: pytest.CaptureFixture[str
     assert command(capsys, "forget", copy, "--shard", uri).found["bundles"] == []
     wrong = command(capsys, "forget", copy, "--shard", "s3://crawl/9.tar")
     assert (wrong.code, "no shard of the output is called s3://crawl/9.tar" in wrong.found["error"]) == (1, True)
+
+
+def test_shards_that_hold_the_same_images_are_named(copy: Path) -> None:
+    first, _, copies = (shard.uri for shard in SHARDS)
+    lines = list(told(forgotten(copy, shard=(first,), dry_run=True)))
+    assert any(line.startswith(f"images of these shards lie in 1 more as well, {copies}: they are left there") for line in lines)
+    assert forgotten(copy, shard=(first, copies)).elsewhere == ()
+    assert not set(rows(copy, "images")["shard"].to_pylist()) & {first, copies}
 
 
 def test_slices_that_were_not_committed_go_and_may_come_back(copy: Path) -> None:
