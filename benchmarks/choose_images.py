@@ -5,9 +5,9 @@
 IMAGES holds labelled WebDataset tars of photographs and generated images, PICTURES those of ``causalprint lab make-pictures``.
 Writes ``OUT/learn/NAME.tar`` and ``OUT/aside/NAME.tar``, NAME one of ``photographs``, ``generated``, ``graphics``, ``open`` (of
 generators that are not to be named; half of their kins are learned as ``unregistered``) and ``paintings``. An origin of a source
-is on one side only. Learned are photographs and graphics whose licence lets the bundle be used for anything, which the GPL does
-not clearly do; of an origin at most ``--most`` images, drawn by their digests. ``--any-licence`` learns from half of the other
-origins as well, drawn by their names: a bundle for research alone, which shows what the licence costs.
+is on one side only. Learned are photographs, graphics and paintings whose licence lets the bundle be used for anything, which the
+GPL does not clearly do; of an origin at most ``--most`` images, drawn by their digests. ``--any-licence`` learns from half of the
+other origins as well, drawn by their names: a bundle for research alone, which shows what the licence costs.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def where(source: str, origin: str, licence: str, tar: Path, any_licence: bool) 
     """The side and the tar that an image goes to; ``None`` where it goes nowhere: whole originals, whose crops are there too."""
     if tar.name == "originals.tar":
         return None
-    if source == "real-art":
-        return "aside", "paintings"
     free = "GPL" not in licence or "CC" in licence
+    if source == "real-art":
+        return ("learn" if free and origin in PACKAGES else "aside"), "paintings"
     drawn = any_licence and bool(int(digest(origin), 16) % 2)
     if source == "graphic":
         return ("learn" if free or drawn else "aside"), "graphics"

@@ -1,15 +1,17 @@
 """From a stored fingerprint to a verdict: numpy only, so that an analyst can recompute every row of ``attributions``.
 
-Whether an image is generated is a question of its own, with a detector of its own, whose score logistic regression makes a
-probability (Platt, 1999). By whom is asked given that it is: P(source) = P(generated) P(source | generated). There a linear
-classifier, or a small transformer over the fingerprint's parts, gives scores, and temperature scaling (Guo et al., ICML 2017)
-makes them probabilities. What no source's linear discriminant is large for is like none of them. These discriminants are of
-images as they are, while scores are learned to stay when an image is processed: what makes scores robust hides new sources.
-A source that was enrolled later has a discriminant and a limit of its own, which come first.
+Whether an image is generated is a question of its own, with a detector of its own: a score beside photographs, and one
+beside graphics and beside paintings where it has seen these; what is generated must look so beside each, so the least counts.
+Logistic regression makes it a probability (Platt, 1999). By whom is asked given that it is: P(source) = P(generated) P(source |
+generated). There a linear classifier, or a small transformer over the fingerprint's parts, gives scores, and temperature scaling
+(Guo et al., ICML 2017) makes them probabilities. What no source's linear discriminant is large for is like none of them. These
+discriminants are of images as they are, while scores are learned to stay when an image is processed: what makes scores robust
+hides new sources. A source that was enrolled later has a discriminant and a limit of its own, which come first.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +22,7 @@ from safetensors.numpy import load_file
 from causalprint.models.attention import attention_scores
 from causalprint.models.bundles.bundle import ATTRIBUTION_FILE, Bundle
 from causalprint.models.bundles.decision import FARTHEST
+from causalprint.models.bundles.held_out import p_values_of
 from causalprint.models.bundles.manifest import GRAPHIC, UNREGISTERED
 from causalprint.models.enrolled import EnrolledSources
 from causalprint.models.judged import NONE, REASONS, VERDICTS, Chances, Judged, Rules, nothing, reason
@@ -40,10 +43,11 @@ TOGETHER = 1024
 
 
 class Candidate(NamedTuple):
-    """A source and its calibrated probability."""
+    """A source, its calibrated probability, and how unusual the image would be among its own, where that is known."""
 
     source: str
     probability: float
+    p_value: float | None = None
 
 
 class Attribution(NamedTuple):
@@ -67,7 +71,7 @@ class Attribution(NamedTuple):
 
 
 class _Projected(NamedTuple):
-    """Of P fingerprints: the detector's scores (P,), each source's discriminant (K, P) and score (K, P), enrolled ones' odds."""
+    """Of P fingerprints: the detector's least score (P,), of each source discriminant and score (K, P), enrolled ones' odds."""
 
     detector: Doubles
     discriminants: Doubles
@@ -92,11 +96,12 @@ class Attributor:
         self._graphics = np.array([source == GRAPHIC for source in self._manifest.sources])
         self._prior = bundle.prior
         self.rules = Rules(self._manifest, bundle.least_probability)
+        self.p_values = p_values_of(bundle)
         self._enrolled = EnrolledSources(self._manifest, self.rules, bundle.prior) if self._manifest.enrolled else None
         nobody = np.zeros((0, FINGERPRINT_DIM), np.float32), np.zeros(0, np.float32)
         enrolled = tensors.pop("enrolled.weight", nobody[0]), tensors.pop("enrolled.bias", nobody[1])
         self._tensors = {key.removeprefix("attention."): value for key, value in tensors.items()}
-        linear = [(self._detector[0][None], self._detector[1]), self._discriminants, enrolled]
+        linear = [self._detector, self._discriminants, enrolled]
         if self._manifest.network.attributor == "linear":
             linear.append((self._tensors["weight"], self._tensors["bias"]))
         self._weight = np.concatenate([weight for weight, _ in linear]).astype(np.float64).T[..., None]
@@ -135,7 +140,7 @@ class Attributor:
         decision = self._manifest.decision
         tensors = {key: fingerprints.new_tensor(value) for key, value in self._tensors.items()}
         weight, bias = (fingerprints.new_tensor(part) for part in self._detector)
-        odds = decision.generated_scale * (fingerprints @ weight + bias) + decision.generated_offset
+        odds = decision.generated_scale * (fingerprints @ weight.T + bias).amin(dim=1) + decision.generated_offset
         scores: Tensor = self._scores(tensors, fingerprints, lambda values: values.exp()) / decision.temperature
         found = scores.clone()
         for members, log_share in ((self._generators, odds.sigmoid().log()), (~self._generators, (-odds).sigmoid().log())):
@@ -178,13 +183,13 @@ class Attributor:
             for weight, column in zip(self._weight, np.ascontiguousarray(rows.T), strict=True):
                 np.multiply(weight, column, out=part)
                 found += part
-        classes, enrolled = len(self._generators), len(self._manifest.enrolled)
-        scores = found[1 + classes + enrolled :]
+        ends = np.cumsum([len(self._detector[1]), len(self._generators), len(self._manifest.enrolled)])
+        detector, of_sources, enrolled, scores = np.split(found, ends)
         if not len(scores):
-            scores = np.zeros((classes, len(rows)))
+            scores = np.zeros((len(self._generators), len(rows)))
             for place, row in enumerate(fingerprints):
                 scores[:, place] = attention_scores(self._tensors, row, np.exp)
-        return _Projected(found[0], found[1 : 1 + classes], found[1 + classes : 1 + classes + enrolled], scores)
+        return _Projected(detector.min(axis=0), of_sources, enrolled, scores)
 
     def _chances(self, projected: _Projected, calibrated: bool, prior: Prior) -> Chances:
         """As of :meth:`chances`, of all P rows."""
@@ -217,14 +222,16 @@ class Attributor:
         why = np.where(flat, reason(Abstention.FLAT), reason(Abstention.UNDECIDED))
         chosen = rows[sound]
         of = [Chances(*(part[chosen] for part in chances)) for chances in (even, asked)]
-        judged = self.rules(of[0], of[1], novelty[chosen])
+        p_values = self.p_values(of[0].sources)
+        judged = self.rules(of[0], of[1], novelty[chosen], p_values)
         if self._enrolled is not None:
-            judged = self._enrolled(judged, of[1], projected.enrolled[:, chosen])
+            judged = self._enrolled(judged, of[1], projected.enrolled[:, chosen], p_values)
         return judged.placed(sound, why)
 
     def _attribution(self, *row: Any) -> Attribution:
-        verdict, source, family, why, computed, *numbers, candidates, chances = row
-        told = zip(map(self.rules.sources.__getitem__, candidates), chances, strict=True) if computed else ()
+        verdict, source, family, why, computed, *numbers, candidates, chances, p_values = row
+        seldom = (None if math.isnan(value) else value for value in p_values)
+        told = zip(map(self.rules.sources.__getitem__, candidates), chances, seldom, strict=True) if computed else ()
         words = (VERDICTS, verdict), (self.rules.sources, source), (self.rules.families, family), (REASONS, why)
         *named, reason_why = (None if place == NONE else names[place] for names, place in words)
         shares = numbers if computed else [None] * len(numbers)

@@ -50,6 +50,7 @@ class Judged(NamedTuple):
         probability, family_probability, generated_probability, log_likelihood_ratio, novelty: float32 (N,).
         candidates: (N, C), places of the likeliest sources, best first.
         chances: float32 (N, C), their probabilities.
+        p_values: float32 (N, C), of :class:`~causalprint.models.statistics.conformal.PValues`; NaN of a source that has none.
     """
 
     verdict: Labels
@@ -64,6 +65,7 @@ class Judged(NamedTuple):
     novelty: Floats
     candidates: Labels
     chances: Floats
+    p_values: Floats
 
     def placed(self, rows: Mask, others: Labels) -> Judged:
         """These at the ``rows`` (N,) that are true, in order; the others abstain for their reasons, ``others`` (N,)."""
@@ -83,8 +85,9 @@ def nothing(reasons: Labels, candidates: int) -> Judged:
     count = len(reasons)
     verdict, source, family = (np.full(count, place, np.int64) for place in (_VERDICT[Verdict.ABSTAIN], NONE, NONE))
     numbers = (np.full(count, np.nan, np.float32) for _ in NUMBERS)
-    told = np.full((count, candidates), NONE, np.int64), np.full((count, candidates), np.nan, np.float32)
-    return Judged._make([verdict, source, family, reasons.astype(np.int64), np.zeros(count, np.bool_), *numbers, *told])
+    told = (np.full((count, candidates), np.nan, np.float32) for _ in range(2))
+    places = np.full((count, candidates), NONE, np.int64)
+    return Judged._make([verdict, source, family, reasons.astype(np.int64), np.zeros(count, np.bool_), *numbers, places, *told])
 
 
 def reason(of: Abstention) -> int:
@@ -117,13 +120,14 @@ class Rules:
         self.sources = manifest.names
         self.candidates = min(CANDIDATES, len(manifest.sources))
 
-    def __call__(self, even: Chances, asked: Chances, novelty: Floats) -> Judged:
+    def __call__(self, even: Chances, asked: Chances, novelty: Floats, p_values: Floats) -> Judged:
         """The verdicts on N images whose probabilities are finite.
 
         Args:
             even: at the prior of the bundle's limits.
             asked: at the audit's.
             novelty: of the images, (N,).
+            p_values: of each source, (N, K).
         """
         decision, rows = self._decision, np.arange(len(novelty))
         candidates = self.candidates_of(asked.sources)
@@ -159,6 +163,7 @@ class Rules:
             novelty,
             candidates,
             np.take_along_axis(asked.sources, candidates, axis=1),
+            np.take_along_axis(p_values, candidates, axis=1),
         )
 
     def candidates_of(self, probabilities: Floats) -> Labels:

@@ -13,7 +13,7 @@ from causalprint.models.attribution import Attribution, Attributor, too_small
 from causalprint.models.bundles.bundle import Bundle
 from causalprint.models.bundles.manifest import UNREGISTERED
 from causalprint.models.fingerprint import Fingerprinter, Fingerprints
-from causalprint.schemas.arrays import Labels, Mask, Pixels, Scores
+from causalprint.schemas.arrays import Floats, Labels, Mask, Pixels, Scores
 
 
 class Verdicts(NamedTuple):
@@ -29,6 +29,7 @@ class Verdicts(NamedTuple):
         verdict: (N,), values of :class:`causalprint.schemas.reasons.Verdict`.
         accused: (N,), whether the image was taken for generated, and a generator named or not.
         named: (N,), the source, else the family, that a verdict ``known`` names, else empty.
+        p_values: (N, K), of :class:`~causalprint.models.statistics.conformal.PValues`; NaN of sources that have none.
     """
 
     fingerprint: npt.NDArray[np.float16]
@@ -40,6 +41,7 @@ class Verdicts(NamedTuple):
     verdict: npt.NDArray[np.str_]
     accused: Mask
     named: npt.NDArray[np.str_]
+    p_values: Floats
 
 
 class Judge:
@@ -110,4 +112,5 @@ class Judge:
             np.array([each.verdict for each in attributions]),
             np.array([each.accuses for each in attributions]),
             np.array([each.source or each.family or "" for each in attributions]),
+            self.attributor.p_values(chances.sources),
         )

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 import causalprint
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Changes when a column changes its name, type or meaning, or the layout of the output does."""
 
 RECORD = "causalprint_record"
@@ -162,7 +162,11 @@ EMBEDDINGS = _table(
     ),
 )
 
-_CANDIDATE = (("source", pa.string()), ("probability", pa.float32()))
+_CANDIDATE = (
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("probability", pa.float32(), nullable=False),
+    pa.field("p_value", pa.float32()),
+)
 
 ATTRIBUTIONS = _table(
     "The verdict: a row for every row of images. The file of a slice is written last and is its commit mark.",
@@ -191,8 +195,9 @@ ATTRIBUTIONS = _table(
     ),
     column(
         "candidates",
-        list_of(pa.struct([pa.field(name, kind, nullable=False) for name, kind in _CANDIDATE])),
-        "the five most probable sources, `real` among them, best first; empty where nothing was computed",
+        list_of(pa.struct(_CANDIDATE)),
+        "the five most probable sources, `real` among them, best first; empty where nothing was computed. `p_value`: the "
+        "share of the source's held-out images that look no more like it; null where they are fewer than 19, or it was enrolled",
     ),
     column(
         "reason",

@@ -117,7 +117,7 @@ def tiny_bundle(
         "bias": np.zeros(len(sources), np.float32),
         "centre": np.zeros((len(sources), FINGERPRINT_DIM), np.float32),
         "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
-        "generated.weight": np.zeros(FINGERPRINT_DIM, np.float32),
+        "generated.weight": np.zeros((1, FINGERPRINT_DIM), np.float32),
         "generated.bias": np.zeros(1, np.float32),
     }
     first = save_bundle(directory, manifest, fingerprint, attribution, {})
@@ -138,7 +138,7 @@ def tiny_bundle(
     attribution["weight"] = centre
     attribution["bias"] = -0.5 * np.square(centre).sum(axis=1)
     offset = centre[[name != "real" for name in sources]].mean(axis=0) - centre[sources.index("real")]
-    attribution["generated.weight"] = offset / np.square(offset).sum()
+    attribution["generated.weight"] = offset[None] / np.square(offset).sum()
     attribution["generated.bias"] = np.array([-(centre @ offset).mean() / np.square(offset).sum()], np.float32)
     distances = np.square(standardised[:, None] - centre).sum(axis=2).min(axis=1)
     temperature = float(distances.mean() / 20)

@@ -68,7 +68,9 @@ def _columns(judged: Judged, attributor: Attributor) -> dict[str, pa.Array]:
     nothing = ~judged.computed
     columns |= {name: pa.array(getattr(judged, name), mask=nothing) for name in NUMBERS}
     kind = ATTRIBUTIONS.field("candidates").type
-    told = [_words(sources, judged.candidates[judged.computed].ravel()), pa.array(judged.chances[judged.computed].ravel())]
+    chances, p_values = (part[judged.computed].ravel() for part in (judged.chances, judged.p_values))
+    told = [_words(sources, judged.candidates[judged.computed].ravel()), pa.array(chances)]
+    told.append(pa.array(p_values, mask=np.isnan(p_values)))
     ends = np.concatenate([[0], np.cumsum(judged.computed * judged.candidates.shape[1])]).astype(np.int32)
     structs = pa.StructArray.from_arrays(told, fields=list(kind.value_type))
     return columns | {"candidates": pa.ListArray.from_arrays(pa.array(ends), structs, type=kind)}

@@ -1,7 +1,7 @@
 """What the networks of a bundle's training said of images that they had not seen: how often, and how, the bundle errs.
 
 Each image was scored by a network that saw neither it nor, where its source has several, its origin; the bundle's own network saw
-them all. So the file speaks for the bundle as a cross-validation does. No verdict depends on it; the bundle's digest does.
+them all. So the file speaks for the bundle as a cross-validation does. P-values come of it; no verdict does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 from causalprint.models.bundles.bundle import HELD_OUT_FILE, Bundle
 from causalprint.models.bundles.manifest import Origin
+from causalprint.models.statistics.conformal import PValues
 from causalprint.schemas.arrays import Floats, Scores, Text
 
 
@@ -64,3 +65,11 @@ def read_held_out(bundle: Bundle) -> HeldOutScores | None:
     rows = np.array([(row.source, row.origin) for row in bundle.manifest.data])[tensors["place"]]
     probabilities, generated = (tensors[name].astype(np.float64) for name in ("probabilities", "generated"))
     return HeldOutScores(rows[:, 0], rows[:, 1], probabilities, generated)
+
+
+def p_values_of(bundle: Bundle) -> PValues:
+    """Comparing with a bundle's held-out images; with none, where it holds none."""
+    held_out, sources = read_held_out(bundle), bundle.manifest.sources
+    if held_out is None:
+        return PValues(sources, np.zeros(0, np.str_), np.zeros((0, len(sources)), np.float32))
+    return PValues(sources, held_out.source, held_out.probabilities.astype(np.float32))

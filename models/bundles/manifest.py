@@ -14,7 +14,7 @@ from causalprint.schemas.model_spec import Reading
 from causalprint.schemas.records import from_data
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
-SCHEMA = 2
+SCHEMA = 3
 SMALLEST_CROP = 16
 """Pixels: the least that ``train --crop`` takes."""
 REAL = "real"
@@ -66,11 +66,15 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the tensors of a bundle are of: fusion and attributor as of :class:`~causalprint.models.training.recipe.Recipe`."""
+    """What the tensors of a bundle are of: fusion and attributor as of :class:`~causalprint.models.training.recipe.Recipe`.
+
+    The detector has so many scores as ``rivals``: kinds of images that no generator made and that it was learned beside.
+    """
 
     fusion: Fusion = "f0"
     autoencoder: bool = False
     attributor: AttributorKind = "linear"
+    rivals: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Decision:
 
     Attributes:
         temperature: divides the scores before the softmax.
-        generated_scale, generated_offset: scale times the detector's score plus offset are the log odds of being generated.
+        generated_scale, generated_offset: scale times the detector's least score plus offset are the log odds of being generated.
         cleared_limit: the largest probability of being generated at which an image is called ``real`` or ``graphic``.
         generated_limit: the least at which it is called ``known`` or ``unknown``; between the two it abstains as ``undecided``.
         minimum_probability: of a generator, or of a family, to be named.
@@ -319,8 +323,8 @@ def attribution_shapes(sources: tuple[str, ...], network: Network, enrolled: int
     shapes: dict[str, tuple[int, ...]] = {
         "centre": (count, FINGERPRINT_DIM),
         "whitening": (FINGERPRINT_DIM, FINGERPRINT_DIM),
-        "generated.weight": (FINGERPRINT_DIM,),
-        "generated.bias": (1,),
+        "generated.weight": (network.rivals, FINGERPRINT_DIM),
+        "generated.bias": (network.rivals,),
     }
     if enrolled:
         shapes |= {"enrolled.weight": (enrolled, FINGERPRINT_DIM), "enrolled.bias": (enrolled,)}

@@ -38,7 +38,7 @@ def evaluate_head(head: Head, sources: Sequence[str], labels: Labels, origins: T
     answered = cleared | named
     answer = np.where(named, of_generator.argmax(axis=1), of_others.argmax(axis=1))
     new, about_new = of_new_origins(known, labels, origins), "held-out images of origins that were not learned from"
-    if known.all():  # in turn, whole origins where a source has several
+    if known[generators[labels]].all():  # in turn, whole origins where a source has several
         several = [label for label in np.unique(labels) if len(np.unique(origins[labels == label])) > 1]
         new, about_new = np.isin(labels, several), "sources with several origins, each origin held out"
     answers, detection = (truth, found), (made, generated)

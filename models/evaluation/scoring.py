@@ -44,6 +44,9 @@ CALLED = {REAL: "photographs", GRAPHIC: "graphics", ART: "paintings"}
 """What no generator made, by source."""
 ACCUSED = "share with a verdict known or unknown, or no-source: taken for generated"
 AT_PRIOR = "sources as frequent as the bundle is calibrated for"
+EXCLUDED = "true source excluded"
+SELDOM = 0.05
+"""P-value up to which a source counts as excluded."""
 SURE = 0.9
 """``generated_probability`` from which an image counts as surely generated."""
 
@@ -273,7 +276,25 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
     both = known & bool(truth.generated[known].any() and not truth.generated[known].all())
     detection = (verdicts.generated, truth.generated, halved(np.ones(len(known)), truth.generated & known))
     about = "ECE, 15 bins, of generated_probability; generated images weigh half"
-    return [*metrics, Metric("calibration error, generated", both, calibration_error, detection, about)]
+    metrics.append(Metric("calibration error, generated", both, calibration_error, detection, about))
+    own = np.where(known, verdicts.p_values[np.arange(len(known)), truth.label], np.nan)
+    compared = np.isfinite(own)
+    return [
+        *metrics,
+        Metric(EXCLUDED, compared, _mean_of_sources, (own <= SELDOM, truth.label), f"its p-value is {SELDOM} or less"),
+        Metric(
+            "sources not excluded",
+            compared,
+            np.mean,
+            ((verdicts.p_values > SELDOM).sum(axis=1),),
+            f"of {int(np.isfinite(verdicts.p_values).any(axis=0).sum())} with a p-value, those whose p-value is above {SELDOM}",
+        ),
+    ]
+
+
+def _mean_of_sources(hit: Mask, label: Labels) -> float:
+    """The mean over sources of the share of each one's images that are hit."""
+    return float(np.mean([hit[label == one].mean() for one in np.unique(label)]))
 
 
 def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:

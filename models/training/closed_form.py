@@ -4,10 +4,12 @@ min over W of sum_i w_i (sum_v |y_i - W z_iv|^2 + invariance sum_(u<v) |W z_iu -
 versions u, v: attributed rightly, and moved little by interventions. To it is added, for each source of several origins,
 between |W (z_o - z)|^2: the mean over its origins o of their means' distance to the mean of these, times versions and weight of
 its images. What tells a source's collections apart is their history and not what made them. The first K numbers of a fingerprint
-begin as its K scores. The next is another such regression's, onto whether a generator made the image: there generated images
-weigh half, and the sources of either half alike. The next K - 1 are the linear discriminants of the images as they are, without
-versions: processing an image wipes away the finest of what a generator leaves, scores do without it, and it is by this that an
-image is like no known source. The others are the leading principal components of all lenses.
+begin as its K scores. The next are those of other such regressions, onto whether a generator made the image: one of generated
+images and photographs, one of generated images and graphics, one of generated images and paintings, where there are any. There
+generated images weigh half, and an origin weighs the root of its images. A regression beside all of these at once would lose what
+lies between photographs and graphics, as cartoons do. The next K - 1 are the linear discriminants of the images as they are,
+without versions: processing an image wipes away the finest of what a generator leaves, scores do without it, and it is by this
+that an image is like no known source. The others are the leading principal components of all lenses.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ COMPONENT_GAIN = 0.5
 """Standard deviation of the discriminants and of the principal components in the fingerprint."""
 SHRINKAGE = 0.5
 """Share of the mean variance that is added to each, in the covariance about the sources."""
+DOUBT = 0.25
+"""Added to a score of the detector over the root of its rival's origins: learned beside few, it is less to be relied on."""
 
 
 class ClosedForm(NamedTuple):
@@ -39,18 +43,19 @@ class ClosedForm(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """Of a regression, as the text above has it."""
+    """Of the regressions, as the text above has it; ``detector`` is the ridge of the detector's, which have no ``between``."""
 
     ridge: float
     invariance: float = 0.0
     between: float = 0.0
+    detector: float = 0.1
 
 
 class _Origins(NamedTuple):
-    """Means of origins less the mean of their source's, (R, C), over the root of how many it has; their sources (R,)."""
+    """Means of origins less the mean of their source's, (R, C), over the root of how many it has; weights of its images, (R,)."""
 
     offsets: Tensor
-    source: Tensor
+    weights: Tensor
 
 
 def closed_form(sample: Sample, classes: int, penalty: Penalty, seed: int = 0) -> ClosedForm:
@@ -61,35 +66,45 @@ def closed_form(sample: Sample, classes: int, penalty: Penalty, seed: int = 0) -
     weights = sample.weights.float()
     targets = torch.nn.functional.one_hot(sample.labels, classes).float() - 1 / classes
     origins = _origins(joined.mean(dim=1), sample)
-    scores = _regression(joined, weights, targets, penalty, sample.labels, origins)
-    made = sample.generated.float()[:, None]
-    alike = halved(sample.weights.double().numpy(), sample.generated.numpy())
-    detection = _regression(joined, torch.from_numpy(alike).float(), made - 0.5, penalty, sample.labels, origins)
-    learned = torch.cat([scores, detection])
+    scores = _regression(joined, weights, targets, penalty, origins)
+    learned = torch.cat([scores, *(_detection(joined, sample, rival, penalty) for rival in range(sample.rivals))])
     plain = joined[:, 0] * strength.sqrt()
     middle = plain.mean(dim=0)
     apart = _discriminants(plain, sample.labels, weights, classes)
-    others = torch.cat([apart, _components(plain - middle, FINGERPRINT_DIM - classes - 1 - len(apart), seed)])
+    others = torch.cat([apart, _components(plain - middle, FINGERPRINT_DIM - len(learned) - len(apart), seed)])
     return ClosedForm(
         torch.cat([learned[:, :-1] / strength.sqrt() * SCORE_GAIN, others]),
         torch.cat([learned[:, -1] * SCORE_GAIN, -others @ middle]),
     )
 
 
+def _detection(joined: Tensor, sample: Sample, rival: int, penalty: Penalty) -> Tensor:
+    """The regression of generated images and those of the kind ``rival`` onto being generated."""
+    asked = sample.generated | (sample.rival == rival)
+    made = sample.generated[asked]
+    collections = torch.stack([sample.labels, sample.origins])[:, asked]
+    _, origin, images = collections.unique(dim=1, return_inverse=True, return_counts=True)
+    weights = halved(images[origin].double().rsqrt().numpy(), made.numpy())
+    strength = penalty._replace(ridge=penalty.detector)
+    found = _regression(joined[asked], torch.from_numpy(weights).float(), made.float()[:, None] - 0.5, strength)
+    found[:, -1] += DOUBT * len(origin[~made].unique()) ** -0.5
+    return found
+
+
 def _origins(values: Tensor, sample: Sample) -> _Origins:
     """Those of images' values (N, C)."""
-    offsets, source = [values.new_zeros(0, values.shape[1])], list[int]()
+    offsets, weights = [values.new_zeros(0, values.shape[1])], list[float]()
     for label in sample.labels.unique().tolist():
         here = sample.labels == label
         names = sample.origins[here].unique()
         if len(names) > 1:
             means = torch.stack([values[here & (sample.origins == name)].mean(dim=0) for name in names])
             offsets.append((means - means.mean(dim=0)) * len(means) ** -0.5)
-            source += [label] * len(means)
-    return _Origins(torch.cat(offsets), torch.tensor(source, dtype=torch.int64))
+            weights += [float(sample.weights[here].sum())] * len(means)
+    return _Origins(torch.cat(offsets), torch.tensor(weights))
 
 
-def _regression(joined: Tensor, weights: Tensor, targets: Tensor, penalty: Penalty, labels: Tensor, origins: _Origins) -> Tensor:
+def _regression(joined: Tensor, weights: Tensor, targets: Tensor, penalty: Penalty, origins: _Origins | None = None) -> Tensor:
     """Directions, and the intercept as their last column, (T, C + 1), of values (N, V, C) onto targets (N, T)."""
     _, versions, width = joined.shape
     rows = (joined * weights[:, None, None].sqrt()).flatten(0, 1)
@@ -97,9 +112,8 @@ def _regression(joined: Tensor, weights: Tensor, targets: Tensor, penalty: Penal
     if versions > 1 and penalty.invariance:
         offsets = ((joined - joined.mean(dim=1, keepdim=True)) * weights[:, None, None].sqrt()).flatten(0, 1)
         normal += penalty.invariance * versions * offsets.T @ offsets
-    if penalty.between and len(origins.source):
-        of_source = torch.zeros(int(labels.max()) + 1).index_add(0, labels, weights)
-        apart = origins.offsets * of_source[origins.source].sqrt()[:, None]
+    if penalty.between and origins is not None and len(origins.offsets):
+        apart = origins.offsets * origins.weights.sqrt()[:, None]
         normal += penalty.between * versions * apart.T @ apart
     total = joined.sum(dim=1) * weights[:, None]
     border = total.sum(dim=0)[:, None]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from causalprint.models.bundles.manifest import Feature, Geometry, are_generators
+from causalprint.models.bundles.manifest import ART, REAL, Feature, Geometry, are_generators
 from causalprint.models.labelled import LabelledImages
 from causalprint.models.training.interventions import Interventions
 from causalprint.schemas.arrays import Floats, Labels, Mask, Pixels
@@ -73,8 +73,9 @@ class Examples(NamedTuple):
         )
 
     def labelled(self, sources: Sequence[str], sizes: tuple[int, ...]) -> Labelled:
-        """As the trainer takes them; every one is of ``sources``, its features of lenses of ``sizes``."""
+        """As the trainer takes them; every one is of ``sources``, its features of lenses of ``sizes``. Paintings are ``real``."""
         labels = self.images.labels(sources)
+        labels[self.images.source == ART] = sources.index(REAL)
         return Labelled(self.images, self.features, self.style, self.thumbnail, labels, are_generators(sources), sizes)
 
 
@@ -97,6 +98,14 @@ class Labelled(NamedTuple):
     labels: Labels
     generators: tuple[bool, ...]
     sizes: tuple[int, ...]
+
+    @property
+    def rival(self) -> Labels:
+        """Of each image its kind among those that no generator made, int64 (N,), from 0; -1 where one did."""
+        others = ~np.array(self.generators)[self.labels]
+        found = np.full(len(others), -1, np.int64)
+        found[others] = np.unique(self.images.source[others], return_inverse=True)[1]
+        return found
 
     def take(self, rows: Mask) -> Labelled:
         """The images in ``rows``, a mask (N,)."""

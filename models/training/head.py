@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from causalprint.models.bundles.decision import HeldOut, set_limits
-from causalprint.models.bundles.manifest import UNREGISTERED, Decision, Feature, Network
+from causalprint.models.bundles.manifest import ART, UNREGISTERED, Decision, Feature, Network
 from causalprint.models.statistics.discriminant import WithinMetric, discriminants
 from causalprint.models.statistics.origins import of_new_origins, split_folds
 from causalprint.models.training.examples import Labelled
@@ -126,12 +126,13 @@ def fit_head(
                 ask(train(labelled.take(~fold), None, f"fold {number} of {len(folds)}"), fold)
         trained = train(labelled, None, "networks")
         metric = trained.metric(labelled)
+    scores[labelled.images.source == ART] = np.nan  # paintings are too few to have a say in limits
     limits = set_limits(HeldOut(scores, detection, familiarity, of_new_origin), labelled.labels, sources)
     places = {"centre": metric.centre.astype(np.float32), "whitening": metric.whitening.astype(np.float32)}
     return Head(
         fingerprint_tensors(trained, features),
         attribution_tensors(trained.attributor, limits.intercept) | detector_tensors(trained.detector) | places,
-        Network(recipe.fusion, recipe.autoencoder, recipe.attributor),
+        Network(recipe.fusion, recipe.autoencoder, recipe.attributor, len(trained.detector.bias)),
         limits.decision,
         limits.held_out,
         limits.generated,
@@ -181,6 +182,6 @@ def attribution_tensors(attributor: nn.Module, intercept: npt.NDArray[np.float32
 def detector_tensors(detector: nn.Linear) -> Tensors:
     """Its part of :func:`~causalprint.models.bundles.manifest.attribution_shapes`."""
     return {
-        "generated.weight": detector.weight.detach().numpy()[0].copy(),
+        "generated.weight": detector.weight.detach().numpy().copy(),
         "generated.bias": detector.bias.detach().numpy().copy(),
     }

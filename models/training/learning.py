@@ -54,9 +54,9 @@ class Trained(NamedTuple):
         return found
 
     def detection(self, fingerprints: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Larger for generated images, (M,), of fingerprints (M, 128)."""
+        """Larger for generated images, (M,), of fingerprints (M, 128): the least of the detector's scores."""
         with torch.inference_mode():
-            found: npt.NDArray[np.float32] = self.detector(torch.from_numpy(fingerprints))[:, 0].numpy()
+            found: npt.NDArray[np.float32] = self.detector(torch.from_numpy(fingerprints)).amin(dim=1).numpy()
         return found
 
     def metric(self, labelled: Labelled) -> WithinMetric:
@@ -101,7 +101,7 @@ def learn(
     sizes = [basis.shape[1] for basis in reduction.basis]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        networks = Networks(sizes, classes, int(sample.origins.max()) + 1, recipe)
+        networks = Networks(sizes, classes, sample.rivals, int(sample.origins.max()) + 1, recipe)
     if recipe.closed_form:
         _start(networks, sample, classes, recipe, sizes, seed)
     if recipe.fusion == "f1":
@@ -182,7 +182,8 @@ def _decay(networks: Networks, anchors: Mapping[str, Tensor], share: float) -> N
 
 def _start(networks: Networks, sample: Sample, classes: int, recipe: Recipe, sizes: list[int], seed: int) -> None:
     """Begins from the closed form: scores pass a linear attributor as they are."""
-    form = closed_form(sample, classes, Penalty(recipe.ridge, recipe.objective.invariance, recipe.between), seed)
+    penalty = Penalty(recipe.ridge, recipe.objective.invariance, recipe.between, recipe.detector_ridge)
+    form = closed_form(sample, classes, penalty, seed)
     start_from(networks.fingerprint, form, sizes)
     attributor = networks.attributor
     if isinstance(attributor, nn.Linear):
@@ -190,7 +191,7 @@ def _start(networks: Networks, sample: Sample, classes: int, recipe: Recipe, siz
             attributor.weight.copy_(torch.eye(classes, FINGERPRINT_DIM))
             attributor.bias.zero_()
     with torch.no_grad():
-        networks.detector.weight.copy_(torch.eye(classes + 1, FINGERPRINT_DIM)[classes:])
+        networks.detector.weight.copy_(torch.eye(FINGERPRINT_DIM)[classes : classes + sample.rivals])
         networks.detector.bias.zero_()
 
 

@@ -53,13 +53,14 @@ class Critics(nn.Module):
 class Networks(nn.Module):
     """Fingerprint network, attributor and critics of a recipe, for lenses of ``sizes`` components."""
 
-    def __init__(self, sizes: Sequence[int], classes: int, origins: int, recipe: Recipe) -> None:
+    def __init__(self, sizes: Sequence[int], classes: int, rivals: int, origins: int, recipe: Recipe) -> None:
+        """Networks of so many ``classes``, and ``rivals`` of what is generated, from images of so many ``origins``."""
         super().__init__()
         self.fingerprint = FingerprintNetwork(sizes, recipe.fusion, autoencoder=recipe.autoencoder)
         self.attributor = (
             AttentionAttributor(classes) if recipe.attributor == "attention" else nn.Linear(FINGERPRINT_DIM, classes)
         )
-        self.detector = nn.Linear(FINGERPRINT_DIM, 1)
+        self.detector = nn.Linear(FINGERPRINT_DIM, rivals)
         self.critics = Critics(sum(sizes), origins)
 
     def scores(self, lenses: Sequence[Tensor]) -> Tensor:

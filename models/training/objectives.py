@@ -120,7 +120,7 @@ def detection(networks: Networks, fingerprint: Tensor, batch: Sample, versions: 
 
     It moves the detector alone: ``fingerprint`` (M, 128) has no gradient.
     """
-    odds = networks.detector(fingerprint)[:, 0]
+    odds = networks.detector(fingerprint).amin(dim=1)
     made = batch.generated.repeat_interleave(versions)
     half = torch.where(made, made.sum(), (~made).sum()).clamp(min=1) * 2
     lost = binary_cross_entropy_with_logits(odds, made.to(odds.dtype), reduction="none")

@@ -116,6 +116,7 @@ class Recipe:
         components: each lens is reduced to at most so many principal components before anything is learned.
         closed_form: begin from the ridge regression of :mod:`causalprint.models.training.closed_form` instead of at random.
         ridge: its strength.
+        detector_ridge: that of the regressions that the detector begins from.
         between: how strongly it is kept from what tells origins of one source apart.
         fusion: ``f0`` equal weights, ``f1`` weights by each lens's accuracy on validation, ``f2`` cross-attention.
         autoencoder: whether the fused fingerprint passes the variational autoencoder 128 -> 64 -> 128.
@@ -133,6 +134,7 @@ class Recipe:
     components: int = 256
     closed_form: bool = True
     ridge: float = 0.1
+    detector_ridge: float = 0.1
     between: float = 0.0
     fusion: Fusion = "f0"
     autoencoder: bool = False

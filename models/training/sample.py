@@ -23,7 +23,7 @@ class Sample:
     Attributes:
         lenses: components (N, V, C_s) of each lens.
         labels, origins, contents: whole numbers (N,).
-        generated: bool (N,), whether a generator made each.
+        rival: of each, its kind among those that no generator made, (N,); -1 where one did.
         style: what each version went through, standardised, (N, V, S).
         content: principal components of the thumbnails, standardised, (N, 32): what an image shows, not how it was made.
         weights: (N,), of :func:`~causalprint.models.statistics.origins.balance`.
@@ -33,10 +33,20 @@ class Sample:
     labels: Tensor
     origins: Tensor
     contents: Tensor
-    generated: Tensor
+    rival: Tensor
     style: Tensor
     content: Tensor
     weights: Tensor
+
+    @property
+    def generated(self) -> Tensor:
+        """Whether a generator made each, bool (N,)."""
+        return self.rival < 0
+
+    @property
+    def rivals(self) -> int:
+        """How many kinds of images there are that no generator made."""
+        return int(self.rival.max()) + 1
 
     def take(self, rows: Tensor) -> Sample:
         """The images in ``rows``."""
@@ -47,7 +57,7 @@ class Sample:
         return self._each(lambda part: part.to(device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Sample:
-        parts = (self.labels, self.origins, self.contents, self.generated, self.style, self.content, self.weights)
+        parts = (self.labels, self.origins, self.contents, self.rival, self.style, self.content, self.weights)
         return Sample(tuple(map(change, self.lenses)), *map(change, parts))
 
 
@@ -82,7 +92,7 @@ def sample_of(lenses: Sequence[Tensor], labelled: Labelled) -> Sample:
         torch.from_numpy(labelled.labels),
         _numbers(labelled.images.origin),
         _numbers(labelled.images.content),
-        torch.from_numpy(np.array(labelled.generators)[labelled.labels]),
+        torch.from_numpy(labelled.rival),
         _standard(torch.from_numpy(labelled.style)),
         _content(torch.from_numpy(labelled.thumbnail)),
         torch.from_numpy(balance(labelled.labels, labelled.images.origin)),

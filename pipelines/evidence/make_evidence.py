@@ -236,7 +236,7 @@ def _seen(data: bytes) -> str | None:
 def _says(again: Attribution, row: Mapping[str, Any]) -> Agreement:
     """How far what the bundle says of the bytes now is what the row says."""
     now = _plain(again._asdict())
-    now["candidates"] = [dict(zip(("source", "probability"), one, strict=True)) for one in now["candidates"]]
+    now["candidates"] = [_plain(one._asdict()) for one in again.candidates]
     if all(row.get(name) == value for name, value in now.items()):
         return Agreement.EXACT
     told = ("verdict", "source", "family", "reason")

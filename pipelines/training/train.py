@@ -77,14 +77,16 @@ def train(config: TrainConfig, report: Report = lambda _: None) -> Bundle:
 def sources_of(examples: Examples, learned: int) -> tuple[str, ...]:
     """What is told apart, ``real`` first, then ``graphic``: sources of the first ``learned`` examples; others are of validation.
 
+    Paintings are no source: they are ``real``, and one kind more that what is generated is told from.
+
     Raises:
         TrainingError: they are too few, or their images are, or validation has others.
     """
-    from causalprint.models.bundles.manifest import GRAPHIC, REAL, are_generators
+    from causalprint.models.bundles.manifest import ART, GRAPHIC, REAL, are_generators
 
     found = examples.images.source.tolist()
     drawn = (GRAPHIC,) if GRAPHIC in found[:learned] else ()
-    sources = (REAL, *drawn, *sorted(set(found[:learned]) - {REAL, GRAPHIC}))
+    sources = (REAL, *drawn, *sorted(set(found[:learned]) - {REAL, GRAPHIC, ART}))
     counts = {source: found[:learned].count(source) for source in sources}
     scarce = {source: count for source, count in counts.items() if count < LEAST_IMAGES}
     if scarce or not any(are_generators(sources)):
@@ -92,7 +94,7 @@ def sources_of(examples: Examples, learned: int) -> tuple[str, ...]:
             f"training needs at least {LEAST_IMAGES} images of `real` and of each generator, as large as the crop at least; "
             f"found {counts}, and {examples.left_out} that are smaller, damaged or unlabelled"
         )
-    if strangers := set(found[learned:]) - set(sources):
+    if strangers := set(found[learned:]) - {*sources, ART}:
         raise TrainingError(f"validation has sources that training has not: {', '.join(sorted(strangers))}; leave them out")
     return sources
 

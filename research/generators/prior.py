@@ -32,7 +32,7 @@ class PriorConfig:
         low_noise_share: share of patches with noise drawn log-uniformly from ``low_noise``; the others take any timestep.
     """
 
-    channels: tuple[int, ...] = (16, 32, 64, 64)
+    channels: tuple[int, ...] = (8, 16, 32, 64)
     groups: int = 8
     low_noise: tuple[float, float] = (2 / 255, 64 / 255)
     low_noise_share: float = 0.75

@@ -28,6 +28,6 @@ class PicturesConfig(Command):
     ] = ()
     packages: Annotated[
         Path | None,
-        Option("Take the art and the photographs of the packages of Debian and npm in this folder, too.", "DIR", DATA),
+        Option("Take the art and the photographs of the packages of Debian, npm and PyPI in this folder, too.", "DIR", DATA),
     ] = None
     seed: Seed = 0

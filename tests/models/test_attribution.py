@@ -23,13 +23,13 @@ from causalprint.schemas.tables import FINGERPRINT_DIM
 from tests.bundles import UNDECIDED
 
 SOURCES = ("alpha", "beta", "real", "gamma", "delta", "epsilon", "zeta", "graphic")
-MADE = 50
-"""The axis along which generated images lie."""
+MADE, NO_GRAPHIC = 50, 51
+"""The axes along which generated images lie beside photographs and beside graphics."""
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Eight sources, the k-th centred on 10 along axis k, told apart by that axis; the detector reads axis ``MADE``."""
+    """Eight sources, the k-th centred on 10 along axis k and told apart by it; the detector reads two further axes."""
     centre = np.zeros((len(SOURCES), FINGERPRINT_DIM), np.float32)
     centre[np.arange(len(SOURCES)), np.arange(len(SOURCES))] = 10
     manifest = Manifest(
@@ -41,6 +41,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         residual="denoise:someone/some-model",
         features=(),
         families=(Family("greek", ("alpha", "beta")),),
+        network=Network(rivals=2),
         decision=replace(
             UNDECIDED,
             temperature=2.0,
@@ -57,8 +58,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         "bias": np.zeros(len(SOURCES), np.float32),
         "centre": centre,
         "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
-        "generated.weight": np.eye(FINGERPRINT_DIM, dtype=np.float32)[MADE],
-        "generated.bias": np.array([1], np.float32),
+        "generated.weight": np.eye(FINGERPRINT_DIM, dtype=np.float32)[[MADE, NO_GRAPHIC]],
+        "generated.bias": np.array([1, 100], np.float32),
     }
     return save_bundle(
         tmp_path_factory.mktemp("bundle"), manifest, {"bias": np.zeros(FINGERPRINT_DIM, np.float32)}, attribution, {}
@@ -89,6 +90,16 @@ def _familiarity(made: float = 0, **axes: float) -> float:
 def _one(bundle: Bundle, row: npt.NDArray[np.float16]) -> Attribution:
     (found,) = Attributor(bundle)(row[None])
     return found
+
+
+def test_what_looks_generated_beside_photographs_alone_is_not_taken_for_it(bundle: Bundle) -> None:
+    row = _at(made=10, graphic=10)
+    row[NO_GRAPHIC] = -110
+    found = _one(bundle, row)
+    assert found.verdict == "graphic"
+    assert found.generated_probability == pytest.approx(_generated(-11))
+    scores = Attributor(bundle).scores(torch.from_numpy(row[None].astype(np.float32)))
+    assert float(scores.exp()[0, bundle.manifest.generators].sum()) == pytest.approx(_generated(-11))
 
 
 def test_a_photograph_is_real_and_names_no_generator(bundle: Bundle) -> None:
@@ -270,7 +281,7 @@ def test_candidates_are_the_best_first_with_real_among_them(bundle: Bundle, valu
 def attentive(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The same with the other attributor, its weights drawn at random."""
     draw = np.random.default_rng(0)
-    manifest = replace(bundle.manifest, network=Network(attributor="attention"))
+    manifest = replace(bundle.manifest, network=Network(attributor="attention", rivals=2))
     stored = load_file(bundle.directory / ATTRIBUTION_FILE)
     tensors = {name: value for name, value in stored.items() if name not in ("weight", "bias")}
     shapes = attention_shapes(len(SOURCES)).items()
@@ -325,10 +336,10 @@ def test_with_few_sources_all_are_candidates(bundle: Bundle, tmp_path: Path) -> 
         "bias": np.zeros(2, np.float32),
         "centre": np.eye(2, FINGERPRINT_DIM, dtype=np.float32),
         "whitening": np.eye(FINGERPRINT_DIM, dtype=np.float32),
-        "generated.weight": np.zeros(FINGERPRINT_DIM, np.float32),
+        "generated.weight": np.zeros((1, FINGERPRINT_DIM), np.float32),
         "generated.bias": np.ones(1, np.float32),
     }
-    manifest = replace(bundle.manifest, sources=("real", "alpha"), families=())
+    manifest = replace(bundle.manifest, sources=("real", "alpha"), families=(), network=Network())
     small = save_bundle(
         tmp_path,
         manifest,

@@ -130,13 +130,15 @@ def test_enrolling_changes_the_verdicts_that_reach_its_limit_and_no_others(
     for row, one, was in zip(odds[named], np.array(after, object)[named], np.array(before, object)[named], strict=True):
         verdict, source, family_of, probability, of_family, generated, ratio, novelty, candidates, reason = one
         assert (verdict, source, family_of, reason) == ("known", "own", family or "own", None)
-        assert probability == candidates[0][1] <= generated + 1e-6
+        of = {one.source: one.probability for one in candidates}
+        assert next(one.p_value for one in candidates if one.source == "own") is None
+        assert probability == candidates[0].probability <= generated + 1e-6
         chance = 1 / (1 + np.exp(-row))
         assert generated == pytest.approx(chance + (1 - chance) * was[5], abs=1e-5)
-        assert dict(candidates)["own"] == pytest.approx(chance, abs=1e-5)
+        assert of["own"] == pytest.approx(chance, abs=1e-5)
         assert ratio == pytest.approx(np.log(generated / (1 - generated)), abs=0.01) or generated > 0.9999
-        assert sum(each for _, each in candidates) <= 1 + 1e-5
-        assert of_family >= dict(candidates)["own"] - 1e-6
+        assert sum(of.values()) <= 1 + 1e-5
+        assert of_family >= of["own"] - 1e-6
         assert novelty <= 1
 
 

@@ -11,7 +11,7 @@ from causalprint.models.bundles.held_out import HeldOutScores, read_held_out
 from causalprint.models.judged import NONE, Chances, Rules
 from causalprint.models.target_error import UnsupportedTargetError, least_probability
 
-TARGETS = (0.03, 0.05, 0.1, 0.2, 0.3)
+TARGETS = (0.04, 0.05, 0.1, 0.2, 0.3)
 
 
 def counted(bundle: Bundle, held_out: HeldOutScores, limit: float) -> tuple[int, int]:
@@ -20,7 +20,7 @@ def counted(bundle: Bundle, held_out: HeldOutScores, limit: float) -> tuple[int,
     rules = Rules(manifest, limit)
     generated = held_out.generated.astype(np.float32)
     chances = Chances(generated, held_out.probabilities.astype(np.float32), np.zeros_like(generated))
-    judged = rules(chances, chances, np.zeros_like(generated))
+    judged = rules(chances, chances, np.zeros_like(generated), chances.sources)
     names = wrong = 0
     for source, family, truth in zip(judged.source.tolist(), judged.family.tolist(), held_out.source.tolist(), strict=True):
         if family == NONE:

@@ -52,7 +52,7 @@ def test_a_file_says_what_made_it() -> None:
     assert metadata[b"bundle_id"] == b"default-abc"
     assert metadata[b"bundle_digest"] == b"d" * 64
     assert metadata[b"code_version"]
-    assert metadata[b"schema_version"] == b"6"
+    assert metadata[b"schema_version"] == b"7"
 
 
 def test_samples_are_valid_and_hold_every_verdict() -> None:

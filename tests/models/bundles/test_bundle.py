@@ -190,7 +190,7 @@ def test_bundles_of_the_package_have_names_where_no_bundle_here_is_called_so(
     [
         (_drop_the_manifest, "no bundle.json in .*; give the directory"),
         (_no_json, "is no JSON"),
-        (_set("schema", 1), "has schema 1, this version reads 2"),
+        (_set("schema", 1), "has schema 1, this version reads 3"),
         (_set("sources", ["alpha", "beta"]), "sources must be distinct and hold 'real'"),
         (_set("sources", ["real", "alpha", "beta"]), r"shape \(2, 128\), bundle.json implies \(3, 128\)|shape \(2,\)"),
         (_set("families", [{"name": "kin", "members": ["alpha", "real"]}]), "families must be of different generators"),

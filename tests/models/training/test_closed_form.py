@@ -11,8 +11,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from causalprint.models.network.fusion import FingerprintNetwork
-from causalprint.models.statistics.origins import halved
-from causalprint.models.training.closed_form import COMPONENT_GAIN, SCORE_GAIN, ClosedForm, Penalty, closed_form, start_from
+from causalprint.models.training.closed_form import (
+    COMPONENT_GAIN,
+    DOUBT,
+    SCORE_GAIN,
+    ClosedForm,
+    Penalty,
+    closed_form,
+    start_from,
+)
 from causalprint.models.training.sample import Sample
 from causalprint.schemas.tables import FINGERPRINT_DIM
 
@@ -25,7 +32,7 @@ def a_sample(values: Tensor, labels: Tensor, weights: Tensor, sizes: list[int]) 
     count, versions, _ = values.shape
     nothing = torch.zeros(count, dtype=torch.long)
     style, content = torch.zeros(count, versions, 9), torch.zeros(count, 32)
-    return Sample(values.split(sizes, dim=2), labels, nothing, nothing, labels > 0, style, content, weights)
+    return Sample(values.split(sizes, dim=2), labels, nothing, nothing, -(labels > 0).long(), style, content, weights)
 
 
 def some(versions: int, seed: int = 3) -> Sample:
@@ -83,8 +90,8 @@ def test_a_strong_penalty_between_origins_ignores_what_is_a_collections_history(
     reliance = []
     for strength in (0.0, 1000.0):
         form = closed_form(sample, 2, Penalty(0.1, between=strength))
-        reliance.append([float((row[0] / row[1]).abs()) for row in form.directions[:3]])
-    assert (np.array(reliance[1]) < 0.2 * np.array(reliance[0])).all()  # scores and detector alike
+        reliance.append([float((row[0] / row[1]).abs()) for row in form.directions[:2]])
+    assert (np.array(reliance[1]) < 0.2 * np.array(reliance[0])).all()
 
 
 def test_the_penalty_between_origins_is_the_one_that_is_written_down() -> None:
@@ -132,17 +139,22 @@ def test_discriminants_tell_by_images_as_they_are_what_scores_give_up_for_invari
     assert (torch.cdist(found, centres).argmin(dim=1).numpy() == labels).mean() > 0.9
 
 
-def test_the_detector_is_a_regression_in_which_generated_images_weigh_half() -> None:
-    sample = some(versions=1)
-    made = sample.generated
-    weights = torch.from_numpy(halved(sample.weights.double().numpy(), made.numpy())).float()
-    assert float(weights[made].sum()) == pytest.approx(float(weights[~made].sum()))
+def test_beside_each_rival_the_detector_is_a_regression_in_which_generated_images_weigh_half() -> None:
+    """An origin weighs the root of its images; the fewer origins a rival has, the larger is the score beside it."""
+    labels, origins = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2]), torch.tensor([0, 0, 1, 2, 2, 3, 3, 4])
+    sample = replace(some(versions=1), labels=labels, origins=origins, rival=torch.tensor([0, 0, 0, 1, 1, -1, -1, -1]))
+    form = closed_form(sample, CLASSES, Penalty(9.0, between=20.0, detector=0.3))
+    components = torch.cat(sample.lenses, dim=2)[:, 0]
     design = torch.cat([scaled(sample)[:, 0].double(), torch.ones(8, 1)], dim=1)
-    block = torch.diag(weights.double())
-    plain = torch.linalg.solve(design.T @ block @ design + 0.3 * torch.eye(6), design.T @ block @ (made.double() - 0.5))
-    form = closed_form(sample, CLASSES, Penalty(0.3))
-    found = torch.cat(sample.lenses, dim=2)[:, 0] @ form.directions[CLASSES] + form.offset[CLASSES]
-    torch.testing.assert_close(found / SCORE_GAIN, (design @ plain).float(), rtol=1e-4, atol=1e-5)
+    root = torch.tensor([2, 2, 1, 2, 2, 2, 2, 1]).double().rsqrt()
+    for rival, own in ((0, 2), (1, 1)):
+        asked = (labels == rival) | sample.generated
+        half = [root * part / (root * part).sum() for part in (labels == rival, sample.generated)]
+        rows, weights = design[asked], (half[0] + half[1])[asked] * asked.sum() / 2
+        right = rows.T @ (weights * (sample.generated[asked].double() - 0.5))
+        plain = torch.linalg.solve(rows.T @ torch.diag(weights) @ rows + 0.3 * torch.eye(6), right)
+        found = components @ form.directions[CLASSES + rival] + form.offset[CLASSES + rival]
+        torch.testing.assert_close(found / SCORE_GAIN, (design @ plain + DOUBT / own**0.5).float(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_that_begins_from_it_gives_it() -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from causalprint.models.bundles.manifest import Feature, Network, attribution_shapes, fingerprint_shapes
+from causalprint.models.bundles.manifest import ART, Feature, Network, attribution_shapes, fingerprint_shapes
 from causalprint.models.evaluation.bundle_figures import audit_shortcuts, evaluate_head
 from causalprint.models.network.fusion import load_network
 from causalprint.models.network.reduction import CLIP
@@ -64,6 +64,21 @@ def test_generated_images_are_told_from_others_on_origins_it_has_not_seen() -> N
     assert (head.generated[~made] >= decision.generated_limit).mean() <= 0.01 + 1 / (~made).sum()
     assert (head.generated[~made] <= decision.cleared_limit).mean() > 0.9
     np.testing.assert_allclose(head.held_out[:, 1:].sum(axis=1), head.generated, atol=1e-5)
+
+
+def test_paintings_are_a_rival_of_their_own_and_have_no_say_in_limits() -> None:
+    world = a_world(10.0)
+    painted = world.images.origin == "origin-1"
+    labelled = world._replace(images=replace(world.images, source=np.where(painted, ART, world.images.source)))
+    assert [set(labelled.rival[painted]), set(labelled.rival[labelled.labels > 0])] == [{1}, {-1}]
+    head = fit_head(labelled, FEATURES, SOURCES, OURS, TWO_FOLDS)
+    assert head.network.rivals == 2
+    np.testing.assert_array_equal(np.isnan(head.generated), painted)
+    rows = fingerprints(head, labelled.features[:, 0])
+    scores = rows @ head.attribution["generated.weight"].T + head.attribution["generated.bias"]
+    made = labelled.labels > 0
+    for rival in range(2):
+        assert scores[made, rival].min() > scores[labelled.rival == rival, rival].max()
 
 
 def test_the_tensors_give_the_scores_that_were_fitted() -> None:

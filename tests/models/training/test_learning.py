@@ -149,7 +149,7 @@ def test_the_decoder_learns_to_swap() -> None:
     recipe = replace(OURS, objective=Objective(swap=1.0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        networks = Networks([10], 2, 1, recipe)
+        networks = Networks([10], 2, 1, 1, recipe)
     optimizer = torch.optim.Adam(networks.parameters(), 3e-3)
     for _ in range(120):
         optimizer.zero_grad()
@@ -172,7 +172,7 @@ def test_the_adversary_takes_the_origin_out_of_the_fingerprint() -> None:
     sample = sample_of([lens], labelled)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        networks = Networks([lens.shape[2]], CLASSES, 6, OURS)
+        networks = Networks([lens.shape[2]], CLASSES, 1, 6, OURS)
     recipe = replace(OURS, objective=Objective(cross_entropy=0.0, detection=0.0, adversary=1.0))
     optimizer = torch.optim.Adam(networks.critics.adversary.parameters(), 1e-2)
     losses = []

@@ -117,7 +117,8 @@ def test_a_trained_bundle_attributes_what_it_has_not_seen(tmp_path: Path, prior:
     assert not (tmp_path / "bundle.features").exists()
     crops = np.stack([photograph(7001), a_checkerboard(7002), photograph(7003), a_checkerboard(7004)])
     verdicts = Attributor(bundle)(Fingerprinter(bundle, "cpu")(crops).fingerprint)
-    assert [verdict.candidates[0].source for verdict in verdicts] == ["real", "checkerboard"] * 2
+    probabilities = [verdict.generated_probability or 0.0 for verdict in verdicts]
+    assert max(probabilities[::2]) < min(probabilities[1::2])  # a few photographs and a strong ridge tell no more
     gallery = read_gallery(bundle)
     assert gallery is not None
     assert sorted(zip(gallery.source, gallery.origin, gallery.licence, strict=True)) == sorted(

