@@ -80,7 +80,7 @@ def generated(crops: Sequence[DemoImage]) -> Iterator[DemoImage]:
         decoded = reconstruct(Path(str(weights / name)), np.stack([crop.pixels for crop in crops]))
         for crop, pixels in zip(crops, decoded, strict=True):
             yield DemoImage(f"{crop.name}-{name}", pixels, name, f"{crop.url}&through={name}", crop.content)
-    prior = Path(str(weights / "default" / "residual"))
+    prior = Path(str(weights / "demo" / "residual"))
     for index, pixels in enumerate(sample(prior, SAMPLES, CROP, SAMPLING_STEPS, seed=0)):
         name = f"sample-{index:03d}"
         yield DemoImage(name, pixels, PRIOR, f"model://{PRIOR}/seed=0/{index}", name)

@@ -1,4 +1,4 @@
-"""A labelled shard of samples of the package's diffusion prior, for ``causalprint train``.
+"""A labelled shard of samples of the demo's diffusion prior, for ``causalprint train``.
 
 ``python -m causalprint.research.generators.sampled OUTPUT.tar``. What decoders make of photographs comes from ``make-aligned``.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from causalprint.models.bundles.bundle import DEFAULT, RESIDUAL_FOLDER
+from causalprint.models.bundles.bundle import PACKAGED, RESIDUAL_FOLDER
 from causalprint.models.encodings import encode_jpeg95
 from causalprint.models.sampling import sample
 from causalprint.pipelines.shards.demo import CROP, PRIOR
@@ -43,4 +43,4 @@ def write_sampled_shard(prior: Path, path: Path, samples: int = SAMPLES) -> None
 
 if __name__ == "__main__":
     _, tar = sys.argv
-    write_sampled_shard(DEFAULT / RESIDUAL_FOLDER, Path(tar))
+    write_sampled_shard(PACKAGED / "demo" / RESIDUAL_FOLDER, Path(tar))
