@@ -119,7 +119,8 @@ def _verdict(number: int, generator: np.random.Generator) -> tuple[object, ...]:
     probabilities = np.sort(generator.dirichlet(np.full(len(_SOURCES), 0.3)))[::-1].astype(np.float32)
     best = number % len(_SOURCES)
     sources = (_SOURCES[best], *(source for source in _SOURCES if source != _SOURCES[best]))
-    candidates = [{"source": source, "probability": p} for source, p in zip(sources, probabilities, strict=True)]
+    pairs = zip(sources, probabilities, strict=True)
+    candidates = [{"source": source, "probability": p, "p_value": p if source != "real" else None} for source, p in pairs]
     novelty = np.float32(generator.uniform(0, 1.2))
     made = [each["probability"] for each in candidates if each["source"] not in ("real", "graphic")]
     generated = np.float32(sum(made))
