@@ -222,10 +222,12 @@ class Attributor:
         why = np.where(flat, reason(Abstention.FLAT), reason(Abstention.UNDECIDED))
         chosen = rows[sound]
         of = [Chances(*(part[chosen] for part in chances)) for chances in (even, asked)]
-        p_values = self.p_values(of[0].sources)
-        judged = self.rules(of[0], of[1], novelty[chosen], p_values)
+        judged = self.rules(of[0], of[1], novelty[chosen])
         if self._enrolled is not None:
-            judged = self._enrolled(judged, of[1], projected.enrolled[:, chosen], p_values)
+            judged = self._enrolled(judged, of[1], projected.enrolled[:, chosen])
+        p_values = np.full((len(chosen), len(self.rules.sources)), np.nan, np.float32)  # an enrolled source has none
+        p_values[:, : len(self._generators)] = self.p_values(of[0].sources)
+        judged = judged._replace(p_values=np.take_along_axis(p_values, judged.candidates, axis=1))
         return judged.placed(sound, why)
 
     def _attribution(self, *row: Any) -> Attribution:

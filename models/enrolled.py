@@ -6,7 +6,7 @@ import numpy as np
 
 from causalprint.models.bundles.manifest import Manifest
 from causalprint.models.judged import NONE, VERDICTS, Chances, Judged, Rules
-from causalprint.schemas.arrays import Doubles, Floats
+from causalprint.schemas.arrays import Doubles
 from causalprint.schemas.prior import Prior
 from causalprint.schemas.reasons import Verdict
 
@@ -26,7 +26,7 @@ class EnrolledSources:
         self._generators = np.array(manifest.generators)
         self._rules, self._prior = rules, prior
 
-    def __call__(self, judged: Judged, asked: Chances, odds: Doubles, p_values: Floats) -> Judged:
+    def __call__(self, judged: Judged, asked: Chances, odds: Doubles) -> Judged:
         """Gives their names to images (N,) whose log odds reach the limit; of several, that of the largest odds over its limit.
 
         Of all that is generated the source has the part that these odds give it, and the others share the rest as before.
@@ -35,7 +35,6 @@ class EnrolledSources:
             judged: what the bundle says without them.
             asked: probabilities that this follows from.
             odds: that each source made the image, at the prior of the bundle's limits, (M, N).
-            p_values: of each other source, (N, K).
         """
         over = odds - self._limits[:, None]
         hit = np.flatnonzero((over >= 0).any(axis=0))
@@ -61,8 +60,6 @@ class EnrolledSources:
         source = scale.shape[1] + best
         chances[rows, source] = part * generated
         candidates = self._rules.candidates_of(chances)
-        seldom = np.full(chances.shape, np.nan, np.float32)  # an enrolled source has no held-out images
-        seldom[:, : scale.shape[1]] = p_values[hit]
         found = Judged._make(whole.copy() for whole in judged)
         found.verdict[hit] = VERDICTS.index(Verdict.KNOWN.value)
         found.source[hit], found.family[hit], found.reason[hit] = source, self._families[best], NONE
@@ -72,5 +69,4 @@ class EnrolledSources:
         found.log_likelihood_ratio[hit] = generated_odds
         found.novelty[hit] = np.minimum(judged.novelty[hit], np.exp(-over[best, hit]))
         found.candidates[hit], found.chances[hit] = candidates, np.take_along_axis(chances, candidates, axis=1)
-        found.p_values[hit] = np.take_along_axis(seldom, candidates, axis=1)
         return found

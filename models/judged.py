@@ -120,14 +120,13 @@ class Rules:
         self.sources = manifest.names
         self.candidates = min(CANDIDATES, len(manifest.sources))
 
-    def __call__(self, even: Chances, asked: Chances, novelty: Floats, p_values: Floats) -> Judged:
-        """The verdicts on N images whose probabilities are finite.
+    def __call__(self, even: Chances, asked: Chances, novelty: Floats) -> Judged:
+        """The verdicts on N images whose probabilities are finite, without p-values.
 
         Args:
             even: at the prior of the bundle's limits.
             asked: at the audit's.
             novelty: of the images, (N,).
-            p_values: of each source, (N, K).
         """
         decision, rows = self._decision, np.arange(len(novelty))
         candidates = self.candidates_of(asked.sources)
@@ -163,7 +162,7 @@ class Rules:
             novelty,
             candidates,
             np.take_along_axis(asked.sources, candidates, axis=1),
-            np.take_along_axis(p_values, candidates, axis=1),
+            np.full(candidates.shape, np.nan, np.float32),
         )
 
     def candidates_of(self, probabilities: Floats) -> Labels:

@@ -44,7 +44,6 @@ CALLED = {REAL: "photographs", GRAPHIC: "graphics", ART: "paintings"}
 """What no generator made, by source."""
 ACCUSED = "share with a verdict known or unknown, or no-source: taken for generated"
 AT_PRIOR = "sources as frequent as the bundle is calibrated for"
-EXCLUDED = "true source excluded"
 SELDOM = 0.05
 """P-value up to which a source counts as excluded."""
 SURE = 0.9
@@ -281,7 +280,13 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
     compared = np.isfinite(own)
     return [
         *metrics,
-        Metric(EXCLUDED, compared, _mean_of_sources, (own <= SELDOM, truth.label), f"its p-value is {SELDOM} or less"),
+        Metric(
+            "true source excluded",
+            compared,
+            macro_recall,
+            (truth.label, np.where(own <= SELDOM, truth.label, STRANGER)),
+            f"its p-value is {SELDOM} or less; mean over sources",
+        ),
         Metric(
             "sources not excluded",
             compared,
@@ -290,11 +295,6 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
             f"of {int(np.isfinite(verdicts.p_values).any(axis=0).sum())} with a p-value, those whose p-value is above {SELDOM}",
         ),
     ]
-
-
-def _mean_of_sources(hit: Mask, label: Labels) -> float:
-    """The mean over sources of the share of each one's images that are hit."""
-    return float(np.mean([hit[label == one].mean() for one in np.unique(label)]))
 
 
 def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -73,15 +72,14 @@ def drawn() -> Iterator[DemoImage]:
 
 def generated(crops: Sequence[DemoImage]) -> Iterator[DemoImage]:
     """The same crops through each autoencoder of the package, then samples of its prior."""
+    from causalprint.models.bundles.bundle import PACKAGED, RESIDUAL_FOLDER
     from causalprint.models.sampling import reconstruct, sample
 
-    weights = files("causalprint.models") / "weights"
     for name in AUTOENCODERS:
-        decoded = reconstruct(Path(str(weights / name)), np.stack([crop.pixels for crop in crops]))
+        decoded = reconstruct(PACKAGED / name, np.stack([crop.pixels for crop in crops]))
         for crop, pixels in zip(crops, decoded, strict=True):
             yield DemoImage(f"{crop.name}-{name}", pixels, name, f"{crop.url}&through={name}", crop.content)
-    prior = Path(str(weights / "demo" / "residual"))
-    for index, pixels in enumerate(sample(prior, SAMPLES, CROP, SAMPLING_STEPS, seed=0)):
+    for index, pixels in enumerate(sample(PACKAGED / "demo" / RESIDUAL_FOLDER, SAMPLES, CROP, SAMPLING_STEPS, seed=0)):
         name = f"sample-{index:03d}"
         yield DemoImage(name, pixels, PRIOR, f"model://{PRIOR}/seed=0/{index}", name)
 

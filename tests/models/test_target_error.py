@@ -20,7 +20,7 @@ def counted(bundle: Bundle, held_out: HeldOutScores, limit: float) -> tuple[int,
     rules = Rules(manifest, limit)
     generated = held_out.generated.astype(np.float32)
     chances = Chances(generated, held_out.probabilities.astype(np.float32), np.zeros_like(generated))
-    judged = rules(chances, chances, np.zeros_like(generated), chances.sources)
+    judged = rules(chances, chances, np.zeros_like(generated))
     names = wrong = 0
     for source, family, truth in zip(judged.source.tolist(), judged.family.tolist(), held_out.source.tolist(), strict=True):
         if family == NONE:
