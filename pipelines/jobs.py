@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +36,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._stopping = threading.Lock()
         self._submitting = 0
         self._running: list[Job] = []
         self._servers: list[JobServer] = []
@@ -45,21 +46,14 @@ class Jobs:
         self, submit: Callable[[], PipelineResult], cancel: Callable[[PipelineResult], None]
     ) -> Iterator[PipelineResult]:
         """The job that ``submit`` submits, known here until it has ended, with what cancels it."""
-        with self._lock:
-            self._submitting += 1
         try:
-            result = submit()
-            job = Job(job_name(result), partial(cancel, result))
-            with self._lock:
-                self._running.append(job)
+            job, result = self._submit(submit, cancel)
+            try:
+                yield result
+            finally:
+                with self._lock:
+                    self._running.remove(job)
         finally:
-            with self._lock:
-                self._submitting -= 1
-        try:
-            yield result
-        finally:
-            with self._lock:
-                self._running.remove(job)
             self._stop_servers()
 
     def serve(self, server: JobServer) -> None:
@@ -78,11 +72,28 @@ class Jobs:
         self._stop_servers()
         return told
 
-    def _stop_servers(self) -> None:
+    def _submit(
+        self, submit: Callable[[], PipelineResult], cancel: Callable[[PipelineResult], None]
+    ) -> tuple[Job, PipelineResult]:
         with self._lock:
-            servers, self._servers = self._servers, []
-        for server in servers:
-            server.stop()
+            self._submitting += 1
+        try:
+            result = submit()
+            job = Job(job_name(result), partial(cancel, result))
+            with self._lock:
+                self._running.append(job)
+            return job, result
+        finally:
+            with self._lock:
+                self._submitting -= 1
+
+    def _stop_servers(self) -> None:
+        with self._stopping:  # whoever ends the process next must wait here for the thread that is stopping them
+            with self._lock:
+                servers, self._servers = self._servers, []
+            for server in servers:
+                with suppress(AttributeError):  # Beam's own, where the server was never started
+                    server.stop()
 
 
 jobs = Jobs()

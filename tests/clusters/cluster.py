@@ -196,6 +196,14 @@ def processes_with(word: Path) -> list[int]:
     return [pid for pid, words in _processes() if str(word).encode() in words]
 
 
+def all_end(word: Path, seconds: float = 2) -> bool:
+    """Whether the processes that were started with this word end, within the time that a kill takes."""
+    deadline = time.monotonic() + seconds
+    while processes_with(word) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not processes_with(word)
+
+
 def executors_of(worker: int) -> list[int]:
     """Executors of a worker of Spark."""
     return [

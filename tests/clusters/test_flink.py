@@ -13,6 +13,7 @@ from tests.clusters.cluster import (
     SLICES,
     Cluster,
     Launcher,
+    all_end,
     audited_here,
     committed,
     kill,
@@ -77,10 +78,10 @@ def test_with_the_clusters_address_alone_a_job_server_is_started_here_and_ends_w
         assert processes_with(jar) != []
         assert launcher.stop() == 143, launcher.log
     assert launcher.log.splitlines()[-1].endswith(" is cancelled on the cluster; the same command resumes")
-    assert processes_with(jar) == []
+    assert all_end(jar)
     with Launcher(home, alone) as launcher:
         assert launcher.wait() == 0, launcher.log
-    assert processes_with(jar) == []
+    assert all_end(jar)
     assert files_below(home / "out") == audited_here(home)
 
 

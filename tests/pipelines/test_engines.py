@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, PortableOptions
 from apache_beam.portability.api import beam_provision_api_pb2, endpoints_pb2
+from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
+from apache_beam.runners.portability.job_server import JobServer
 from google.protobuf import text_format
 
 from causalprint.pipelines import jobs
@@ -210,6 +212,58 @@ def test_a_job_that_is_being_submitted_is_cancelled_too() -> None:
         canceller.join()
     assert told == ["the job mine is cancelled on the cluster"]
     assert running.cancel() == ""
+
+
+class Server(JobServer):
+    """A job server on this machine that takes a while to stop."""
+
+    def __init__(self) -> None:
+        self.told_to_stop, self.stopped = threading.Event(), False
+
+    def stop(self) -> None:
+        self.told_to_stop.set()
+        time.sleep(0.3)
+        self.stopped = True
+
+
+def test_whoever_cancels_waits_for_a_job_server_that_the_jobs_own_thread_is_stopping() -> None:
+    running, server = Jobs(), Server()
+    running.serve(server)
+
+    def run() -> None:
+        with running.submitted(Result, jobs.cancel_job):
+            pass
+
+    own = threading.Thread(target=run)
+    own.start()
+    assert server.told_to_stop.wait(10)
+    assert running.cancel() == ""
+    assert server.stopped
+    own.join()
+
+
+def test_a_job_server_whose_job_cannot_be_submitted_is_stopped() -> None:
+    running, server = Jobs(), Server()
+    running.serve(server)
+
+    def submit() -> Any:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"), running.submitted(submit, jobs.cancel_job):
+        pass
+    assert server.stopped
+
+
+def test_a_job_server_that_cannot_be_started_is_told_and_nothing_else() -> None:
+    running = Jobs()
+    server = FlinkJarJobServer(PipelineOptions(["--flink_job_server_jar=/nowhere.jar"]))
+    running.serve(server)
+
+    def submit() -> Any:
+        raise OSError("no such jar")
+
+    with pytest.raises(OSError, match="no such jar"), running.submitted(submit, jobs.cancel_job):
+        pass
 
 
 def test_a_cluster_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
