@@ -30,6 +30,10 @@ class Estimate(NamedTuple):
         low, high = (bound if math.isfinite(bound) else self.value for bound in (self.low, self.high))
         return Estimate(*(round(float(number), digits) for number in (self.value, low, high)))
 
+    def written(self) -> Estimate | None:
+        """Rounded; ``None`` where there was nothing to measure it on."""
+        return self.rounded() if math.isfinite(self.value) else None
+
     def show(self, digits: int = 3) -> str:
         """``0.441 [0.422, 0.459]``, or :data:`NOT_MEASURED`."""
         return (

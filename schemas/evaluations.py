@@ -67,6 +67,9 @@ class Robustness(NamedTuple):
         auc: generated against photographs, after it.
         accused: after it, the share of photographs and graphics that are given a generator or have a ``generated_probability`` of
             0.9 or more.
+        excluded: after it, how often the true source's ``p_value`` is 0.05 or less, the mean over sources that have one.
+
+    The last three are ``None`` where no image can tell them.
     """
 
     name: str
@@ -76,8 +79,9 @@ class Robustness(NamedTuple):
     lost: Estimate
     flips: Estimate
     answers: Estimate
-    auc: Estimate
-    accused: Estimate
+    auc: Estimate | None
+    accused: Estimate | None
+    excluded: Estimate | None
 
 
 class Shortcut(NamedTuple):

@@ -276,15 +276,14 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
     detection = (verdicts.generated, truth.generated, halved(np.ones(len(known)), truth.generated & known))
     about = "ECE, 15 bins, of generated_probability; generated images weigh half"
     metrics.append(Metric("calibration error, generated", both, calibration_error, detection, about))
-    own = np.where(known, verdicts.p_values[np.arange(len(known)), truth.label], np.nan)
-    compared = np.isfinite(own)
+    compared, excluded = exclusions(truth, verdicts)
     return [
         *metrics,
         Metric(
             "true source excluded",
             compared,
             macro_recall,
-            (truth.label, np.where(own <= SELDOM, truth.label, STRANGER)),
+            (truth.label, excluded),
             f"its p-value is {SELDOM} or less; mean over sources",
         ),
         Metric(
@@ -295,6 +294,12 @@ def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Me
             f"of {int(np.isfinite(verdicts.p_values).any(axis=0).sum())} with a p-value, those whose p-value is above {SELDOM}",
         ),
     ]
+
+
+def exclusions(truth: Truth, verdicts: Verdicts) -> tuple[Mask, Labels]:
+    """Of which images (N,) the true source has a p-value, and their labels (N,) where it is excluded, elsewhere ``STRANGER``."""
+    own = np.where(truth.label != STRANGER, verdicts.p_values[np.arange(len(truth.label)), truth.label], np.nan)
+    return np.isfinite(own), np.where(own <= SELDOM, truth.label, STRANGER)
 
 
 def open_set(truth: Truth, verdicts: Verdicts) -> list[Metric]:

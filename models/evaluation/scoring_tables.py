@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from causalprint.models.evaluation.perturbations import Perturbation
-from causalprint.models.evaluation.scoring import ACCURACY, AUC, SURE, Truth
+from causalprint.models.evaluation.scoring import ACCURACY, AUC, SURE, Truth, exclusions
 from causalprint.models.labelled import STRANGER
 from causalprint.models.statistics.metrics import (
     area_under_curve,
@@ -113,10 +113,14 @@ def robustness(
     chances = [each.generated for each in after]
     accused = np.mean([(each.verdict == Verdict.KNOWN.value) | (each.generated >= SURE) for each in after], axis=0)
 
+    compared = exclusions(truth, before)[0]
+    excluded = [exclusions(truth, each)[1] for each in after]
+
     def values(rows: Labels) -> list[float]:
         kept = rows[known[rows]]
         if not len(kept):
-            return [float("nan")] * 6
+            return [float("nan")] * 7
+        with_p = kept[compared[kept]]
         shown, others = kept[detected[kept]], kept[~truth.generated[kept]]
         accuracy = float(np.mean([macro_recall(label[kept], answer[kept]) for answer in answers]))
         return [
@@ -126,10 +130,13 @@ def robustness(
             float(changed[:, kept].mean()),
             float(np.mean([area_under_curve(truth.generated[shown], chance[shown]) for chance in chances])),
             float(accused[others].mean()) if len(others) else float("nan"),
+            float(np.mean([macro_recall(label[with_p], each[with_p]) for each in excluded])) if len(with_p) else float("nan"),
         ]
 
     estimates = bootstrap_each(values, truth.images.content.tolist(), *resampling)
-    return Robustness(name, perturbation.about, len(after), *(estimate.rounded() for estimate in estimates))
+    accuracy, lost, flips, answered = (estimate.rounded() for estimate in estimates[:4])
+    auc, falsely, without = (estimate.written() for estimate in estimates[4:])
+    return Robustness(name, perturbation.about, len(after), accuracy, lost, flips, answered, auc, falsely, without)
 
 
 def differences(

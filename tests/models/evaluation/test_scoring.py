@@ -38,7 +38,8 @@ from causalprint.models.evaluation.scoring_tables import (
 from causalprint.models.labelled import STRANGER, LabelledCrops, LabelledImages
 from causalprint.models.verdicts import Judge, Verdicts
 from causalprint.schemas.estimates import Estimate
-from causalprint.schemas.evaluations import Measure
+from causalprint.schemas.evaluations import Measure, Robustness
+from causalprint.schemas.records import from_json, to_json
 
 SOURCES = ("real", "alpha", "beta")
 SOME = Resampling(0, 60)
@@ -201,15 +202,28 @@ def test_a_perturbation_that_changes_nothing_flips_nothing() -> None:
     row = robustness("identity", nothing, truth, before, [before, before], SOME)
     assert row.flips == row.answers == row.lost == Estimate(0, 0, 0)
     assert row.accuracy == Estimate(1, 1, 1)
-    assert row.accused == Estimate(0, 0, 0)
-    other = verdicts_of([0] * len(truth.label))
+    assert row.accused == row.excluded == Estimate(0, 0, 0)
+    other = verdicts_of([0] * len(truth.label), sure=0.92)
     row = robustness("blind", nothing, truth, before, [before, other], SOME)
     assert row.accuracy.value == pytest.approx((1 + 1 / 3) / 2)
     assert row.lost.value == pytest.approx(1 / 3)
     assert row.flips.value == pytest.approx(1 / 3)
+    assert row.excluded is not None
+    assert row.excluded.value == pytest.approx(1 / 3)
     accusing = verdicts_of([1] * len(truth.label))
     row = robustness("accusing", nothing, truth, before, [before, accusing], SOME)
+    assert row.accused is not None
     assert row.accused.value == 0.5
+
+
+def test_what_a_perturbation_costs_is_left_open_where_no_image_can_tell_it() -> None:
+    truth = a_truth()
+    photographs = truth._replace(label=np.where(truth.label == 0, 0, STRANGER))
+    before = verdicts_of([0] * len(truth.label))
+    silent = before._replace(p_values=np.full_like(before.p_values, np.nan))
+    row = robustness("nothing", Perturbation("nothing", lambda pixels, _: pixels), photographs, silent, [silent], SOME)
+    assert (row.auc, row.accused, row.excluded) == (None, Estimate(0, 0, 0), None)
+    assert from_json(Robustness, to_json(row)) == row
 
 
 def test_a_difference_is_of_the_images_that_both_bundles_know() -> None:
