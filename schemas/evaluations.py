@@ -11,7 +11,7 @@ from causalprint.schemas.estimates import Estimate
 from causalprint.schemas.losses import Losses
 from causalprint.schemas.tables import FINGERPRINT_DIM, column, list_of
 
-EVALUATION_SCHEMA = 4
+EVALUATION_SCHEMA = 5
 """Changes when a field changes its name, type or meaning."""
 
 

@@ -112,7 +112,6 @@ def robustness(
     detected = truth.generated | (label == truth.real)
     chances = [each.generated for each in after]
     accused = np.mean([(each.verdict == Verdict.KNOWN.value) | (each.generated >= SURE) for each in after], axis=0)
-
     compared = exclusions(truth, before)[0]
     excluded = [exclusions(truth, each)[1] for each in after]
 

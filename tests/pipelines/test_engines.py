@@ -242,21 +242,9 @@ def test_whoever_cancels_waits_for_a_job_server_that_the_jobs_own_thread_is_stop
     own.join()
 
 
-def test_a_job_server_whose_job_cannot_be_submitted_is_stopped() -> None:
+def test_where_a_job_cannot_be_submitted_its_server_is_stopped_and_one_that_never_started_adds_no_error() -> None:
     running, server = Jobs(), Server()
-    running.serve(server)
-
-    def submit() -> Any:
-        raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"), running.submitted(submit, jobs.cancel_job):
-        pass
-    assert server.stopped
-
-
-def test_a_job_server_that_cannot_be_started_is_told_and_nothing_else() -> None:
-    running = Jobs()
-    server = FlinkJarJobServer(PipelineOptions(["--flink_job_server_jar=/nowhere.jar"]))
+    running.serve(FlinkJarJobServer(PipelineOptions(["--flink_job_server_jar=/nowhere.jar"])))
     running.serve(server)
 
     def submit() -> Any:
@@ -264,6 +252,7 @@ def test_a_job_server_that_cannot_be_started_is_told_and_nothing_else() -> None:
 
     with pytest.raises(OSError, match="no such jar"), running.submitted(submit, jobs.cancel_job):
         pass
+    assert server.stopped
 
 
 def test_a_cluster_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,7 +180,10 @@ def test_perturbations_are_measured_by_name(tmp_path: Path, images: str, tiny: P
     rows = answer.found["bundles"][0]["robustness"]
     assert [row["name"] for row in rows] == ["none", "webp-80", "jpeg-75"]
     assert all(0 <= row["accused"]["value"] <= 1 for row in rows)
-    assert "| falsely accused | true source excluded |" in (tmp_path / "out" / "RESULTS.md").read_text()
+    document = (tmp_path / "out" / "RESULTS.md").read_text()
+    assert "| falsely accused | true source excluded |" in document
+    assert [row["excluded"] for row in rows] == [None] * 3  # too few held-out images of each source
+    assert document.count("] | — |\n") == 3
 
 
 def test_what_cannot_be_evaluated_is_said_and_nothing_is_written(tmp_path: Path, images: str, tiny: Path) -> None:
