@@ -140,12 +140,19 @@ class Setting(NamedTuple):
         several = value
         if isinstance(value, str | os.PathLike):
             split = self.option is not None and self.option.commas
-            several = [part.strip() for part in str(value).split(",") if part.strip()] if split else [value]
+            several = [self._read(part.strip()) for part in str(value).split(",") if part.strip()] if split else [value]
         if not isinstance(several, list | tuple):
             raise OptionError(f"{self.spelling} takes a list, not {value!r}")
         if self.required and not several:
             raise OptionError(f"{self.spelling} is missing: give at least one")
         return tuple(self._one(one) for one in several)
+
+    def _read(self, text: str) -> object:
+        """One of several values that a text gives at once: the number that it writes, where numbers are wanted."""
+        try:
+            return self.kind(text) if self.kind in (int, float) else text
+        except ValueError:
+            return text
 
     def _one(self, value: object) -> object:
         option = self.option

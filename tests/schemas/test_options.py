@@ -33,12 +33,14 @@ class Brew(Command):
     device: Device = "auto"
     storage: StorageOptions = NO_OPTIONS
     threads: int | None = None
+    pours: Annotated[tuple[int, ...], Option("Fill up after so many minutes.", "N,N", least=1, commas=True)] = (4, 6)
 
 
 def test_lists_and_texts_become_what_the_fields_hold() -> None:
     made: Any = Brew
     brew = made(leaves=["assam", Path("ceylon")], output="tea", water="spring", spices="clove, cardamom", minutes=3)
     assert brew == Brew(("assam", "ceylon"), Path("tea"), ("spring",), ("clove", "cardamom"), 3.0)
+    assert made(leaves="assam", output="tea", pours="3, 12").pours == (3, 12)
     assert made(leaves="assam", output="tea", storage={"anon": True}).storage == Storage('{"anon": true}')
     assert made(leaves="assam", output="tea", storage='{"anon": true}').storage == Storage('{"anon": true}')
 
@@ -52,6 +54,8 @@ def test_lists_and_texts_become_what_the_fields_hold() -> None:
         ({"output": None}, "--output takes a path, not None"),
         ({"cups": 0}, "--cups must be at least 1, not 0"),
         ({"cups": "2"}, "--cups takes a whole number, not '2'"),
+        ({"pours": "3,soon"}, "--pours takes a whole number, not 'soon'"),
+        ({"pours": "3,0"}, "--pours must be at least 1, not 0"),
         ({"cups": True}, "--cups takes a whole number, not True"),
         ({"minutes": 0.25}, "--minutes must be at least 0.5, not 0.25"),
         ({"milk": 1}, "--milk takes True or False, not 1"),
