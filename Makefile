@@ -41,6 +41,7 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+	MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py
 
 layers: $(INSTALLED)
 	$(BIN)/lint-imports

@@ -120,13 +120,13 @@ def strips(width: int, height: int, lists: int) -> bytes:
     offsets, counts = struct.pack("<I", 8) * height, struct.pack("<I", width) * height if lists > 1 else b""
     where = {"t273": (4, height, at), "t279": (4, height, at + len(offsets) * (lists - 1))}
     sizes = {"t256": (4, 1, width), "t257": (4, 1, height), "t278": (4, 1, 1)}
-    return tiff(offsets + counts + bytes(width), **sizes, **where)
+    return tiff(offsets + counts + bytes(width), 0, **sizes, **where)
 
 
 def one_strip(side: int, compression: int, data: bytes) -> bytes:
     """A square TIFF of one compressed strip."""
     sizes = {"t256": (4, 1, side), "t257": (4, 1, side), "t278": (4, 1, side)}
-    return tiff(data, **sizes, t259=(3, 1, compression), t273=(4, 1, 122), t279=(4, 1, len(data)))
+    return tiff(data, 0, **sizes, t259=(3, 1, compression), t273=(4, 1, 122), t279=(4, 1, len(data)))
 
 
 def scans(of: Image.Image, number: int) -> bytes:

@@ -305,7 +305,7 @@ def claims(size: int) -> Bomb:
 
 ISSUE = {
     "TIFF of 65,535 tags over the same 200 kB": image(
-        "a.tif", lambda: tiff(bytes(200_000), **{f"t{tag}": (7, 200_000, 8) for tag in range(1000, 65_529)})
+        "a.tif", lambda: tiff(bytes(200_000), 0, **{f"t{tag}": (7, 200_000, 8) for tag in range(1000, 65_529)})
     ),
     "GIF of 1.5 M comments": image("a.gif", lambda: gif(b"!\xfe\x01a\0" * 1_500_000)),
     "GIF of 1 M extensions": image("a.gif", lambda: gif(b"!\xff\0" * 1_000_000)),

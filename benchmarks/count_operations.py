@@ -26,7 +26,6 @@ from typing_extensions import override
 UNMOVED = {"Constant", "Shape", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
 """ONNX operators that move nothing."""
 Sides = tuple[int, ...]
-_sessions = onnxruntime.InferenceSession
 
 
 class Work(NamedTuple):
@@ -45,13 +44,13 @@ def counted(work: Callable[[], object]) -> Work:
     """What ``work`` computes, in this thread; of ONNX what sessions compute that were opened since this module was imported."""
     fourier = torch.ops.aten
     formulas = {fourier._fft_r2c: _real, fourier._fft_c2r: _to_real, fourier._fft_c2c: _complex}  # noqa: SLF001 - their names
-    with FlopCounterMode(display=False, custom_mapping=formulas) as operations, _Bytes() as moved:
+    with FlopCounterMode(display=False, custom_mapping=formulas) as operations, _Bytes() as moved:  # type: ignore[no-untyped-call]
         before = CountedSession.done
         work()
     return Work(operations.get_total_flops(), 0, moved.total).plus(CountedSession.done).plus(before, -1)
 
 
-class CountedSession(_sessions):  # type: ignore[misc] # onnxruntime is untyped
+class CountedSession(onnxruntime.InferenceSession):
     """A session that counts what it has computed.
 
     Attributes:

@@ -50,7 +50,7 @@ def development(images: Path, cache: Path, bundle: str | None) -> Development:
         for tar in sorted(images.rglob("*.tar")):
             for _, _, data, sidecar in rows(tar):
                 source, origin = str(sidecar["source"]), str(sidecar["origin"])
-                place = where(source, origin, str(sidecar.get("licence", "")), tar)
+                place = where(source, origin, str(sidecar.get("licence", "")), tar, any_licence=False)
                 if place and (place[0] == "aside" or place[1] == "open"):
                     image_id = hashlib.sha256(data).hexdigest()
                     chosen[place[1]].append((place[1], source, origin, place[0], image_id, data))

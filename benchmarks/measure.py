@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from causalprint.models.encodings import encode_jpeg
+from causalprint.pipelines.audit import execute, plan
 from causalprint.pipelines.worker import WORKER
+from causalprint.schemas.config import AuditConfig
 
 TICKS = os.sysconf("SC_CLK_TCK")
 Times = NDArray[np.float64]
@@ -40,6 +42,11 @@ def machine(device: str = "cpu") -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
     return f"{name}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f} before"
+
+
+def audited(config: AuditConfig) -> None:
+    """One audit, planning included."""
+    execute(plan(config))
 
 
 def timed(work: Callable[[], object]) -> Times:

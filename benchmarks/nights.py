@@ -102,5 +102,5 @@ def _count(handler: Any, *_: object) -> None:
 
 
 if __name__ == "__main__":
-    WSGIRequestHandler.log_request = _count
+    WSGIRequestHandler.log_request = _count  # type: ignore[method-assign,assignment]
     main()

@@ -16,16 +16,16 @@ import io
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measure import Times, machine, make_shards, median, timed
+from measure import Times, audited, machine, make_shards, median, timed
 from PIL import Image
 
 from causalprint.models.attribution import Attributor
 from causalprint.models.bundles.bundle import Bundle, load_bundle
 from causalprint.models.fingerprint import Fingerprinter
-from causalprint.pipelines.audit import execute, plan
 from causalprint.schemas.config import AuditConfig, Slicing, Storage
 from causalprint.schemas.elements import AttributedSlice, ImageSlice
 from causalprint.transforms.attribute_sources import attribute_slice
@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> None:
         audits, bares, models = [], [], []
         for turn in range(arguments.rounds):
             config = AuditConfig(inputs, str(root / f"out-{turn}"), device=arguments.device)
-            audits.append(timed(lambda config=config: execute(plan(config))))
+            audits.append(timed(partial(audited, config)))
             bares.append(timed(loop.run))
             models.append(bares[-1][0] - loop.decoding)
         print(f"{len(encoded)} images, median of {arguments.rounds} rounds")

@@ -21,14 +21,15 @@ import argparse
 import io
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from measure import machine, make_shards, table, timed
+from measure import audited, machine, make_shards, table, timed
 from PIL import Image
 from readers import ours
 from torch import Tensor, nn
@@ -36,7 +37,6 @@ from torch import Tensor, nn
 from causalprint.models.bundles.bundle import load_bundle
 from causalprint.models.features import cut, pick_device
 from causalprint.models.residuals import load_residual
-from causalprint.pipelines.audit import execute, plan
 from causalprint.schemas.config import AuditConfig
 
 LEVELS = 256
@@ -77,11 +77,11 @@ class Procedures:
     def __init__(self, autoencoder: str, device: torch.device) -> None:
         self.device, self.residual = device, load_residual(autoencoder, device)
         self.layer, self.geometry = SecondLayer().to(device).eval(), load_bundle().manifest.geometry
-        self.spent, self._since = Counter[str](), 0.0
+        self.spent, self._since = defaultdict[str, float](float), 0.0
 
-    def run(self, encoded: list[bytes]) -> Counter[str]:
+    def run(self, encoded: list[bytes]) -> dict[str, float]:
         """Seconds of each part over all images."""
-        self.spent = Counter[str]()
+        self.spent = defaultdict[str, float](float)
         with torch.inference_mode():
             for data in encoded:
                 self._one(data)
@@ -130,7 +130,7 @@ def main(arguments: argparse.Namespace) -> None:
         found: list[dict[str, float]] = []
         for turn in range(arguments.rounds):
             config = AuditConfig(inputs, str(root / f"out-{turn}"), residual=arguments.autoencoder, device=arguments.device)
-            audit = timed(lambda config=config: execute(plan(config)))
+            audit = timed(partial(audited, config))
             spent = procedures.run(encoded)
             found.append({
                 OURS: audit[1 if device.type == "cuda" else 0],

@@ -147,12 +147,13 @@ def of_shards(share: float, shards: int, alike: float, number: int) -> OfShards:
     found = made_up.from_shards(random, images, np.array(taken))
     by_shard = found.by_shard(np.array(chance))
     made = found.drawn.source >= 2
-    counts = clustered(by_shard.cells, np.bincount(found.shard, made, shards)[np.array(taken) > 0], 1)
+    counts = clustered(by_shard.cells, np.bincount(found.shard, made, shards).astype(np.float64)[np.array(taken) > 0], 1)
     intervals = [unified_count(np.array([made.mean()]), np.array([float(len(made))]), one) for one in (None, counts)]
     for one in (None, by_shard):
         estimated = estimate(made_up.moments(found.drawn), known, None, np.array([100.0]), one)
         intervals.append((estimated.low, estimated.high))
-    return OfShards(*((float(low[0]), float(high[0])) for low, high in intervals), data.generated)
+    labels, labels_by_shard, scores, scores_by_shard = ((float(low[0]), float(high[0])) for low, high in intervals)
+    return OfShards(labels, labels_by_shard, scores, scores_by_shard, data.generated)
 
 
 def shard_table(shards: int, alike: float, rounds: int) -> str:

@@ -17,6 +17,7 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -31,7 +32,7 @@ from causalprint.transforms.images.decode import decode
 from causalprint.transforms.match_shards import match_shards
 
 try:
-    import webdataset
+    import webdataset  # type: ignore[import-not-found] # no package of the project's
 except ImportError:
     webdataset = None
 SHARD = 1000
@@ -98,9 +99,7 @@ def main(arguments: argparse.Namespace) -> None:
             if len(set(counts.values())) > 1:
                 raise RuntimeError(f"the loops saw different numbers of images: {counts}")
             images = counts["causalprint"]
-            rounds = [
-                {name: timed(lambda loop=loop: loop(paths))[0] for name, loop in there.items()} for _ in range(arguments.rounds)
-            ]
+            rounds = [{name: timed(partial(loop, paths))[0] for name, loop in there.items()} for _ in range(arguments.rounds)]
             for name in there:
                 each = median(1e6 * one[name] / images for one in rounds)
                 ratio = median(one[name] / one["causalprint"] for one in rounds)

@@ -16,6 +16,7 @@ import argparse
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ def measured(device: torch.device) -> Peaks:
     """Measures the peaks, and prints them."""
     side, width = (2048, 64) if device.type == "cpu" else (8192, 512)
     matrix, grains = torch.rand(side, side, device=device), torch.randint(-128, 127, (2048, 2048), dtype=torch.int8)
-    convolution = nn.Conv2d(256, 256, 3, padding=1, device=device).to(memory_format=torch.channels_last)
+    convolution = nn.Conv2d(256, 256, 3, padding=1, device=device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
     picture = torch.rand(1, 256, width, width, device=device).to(memory_format=torch.channels_last)
     block = torch.zeros(COPY, dtype=torch.uint8, device=device)
     target = torch.empty_like(block)
@@ -90,7 +91,7 @@ def stages(bundle: Bundle, device: torch.device, side: int) -> dict[str, Callabl
     for feature in bundle.features:
         lens = load_lens(feature.lens, device)
         name = feature.lens.rpartition("/")[2]
-        found[f"{name} of the {feature.reading}"] = lambda lens=lens, feature=feature: read(lens, feature.reading, x, made)
+        found[f"{name} of the {feature.reading}"] = partial(read, lens, feature.reading, x, made)
     found["fingerprint, all of it"] = lambda: fingerprinter(crops)
     return found
 

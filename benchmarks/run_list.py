@@ -22,8 +22,10 @@ from causalprint.schemas.runs import Run
 from causalprint.transforms.tables.run_shards import write_list
 from causalprint.transforms.tables.settings import agree
 
-VERDICTS = tuple(
-    VerdictCount(*words, 400) for words in (("abstain", None, "undecided"), ("known", "dalle-3", None), ("real", None, None))
+VERDICTS = (
+    VerdictCount("abstain", None, "undecided", 400),
+    VerdictCount("known", "dalle-3", None, 400),
+    VerdictCount("real", None, None, 400),
 )
 REJECTS = (RejectCount("decode", "truncated-image", 7),)
 

@@ -76,7 +76,8 @@ def _account(number: int, count: int, output: Output, sources: tuple[str, ...], 
     if done is not None:
         return done
     ledger = Ledger(shard)
-    for attributed in _slices(shard, count, output.slicing.images, output.bundle_id, sources, seed):
+    images = (output.slicing or Slicing()).images
+    for attributed in _slices(shard, count, images, output.bundle_id, sources, seed):
         ledger = ledger.add(write_slice(attributed, output))
     return write_account(ledger.close(output.bundle_id), output)
 

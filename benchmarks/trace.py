@@ -61,7 +61,7 @@ def equal(files: list[Path], found: Path, queries: list[str]) -> bool:
     table = pq.read_table(found)
     ids = table.column("image_id").to_pylist()
     best = [np.lexsort((names, -each))[:TOP] for each in every]
-    return ids == [names[place] for places in best for place in places]
+    return bool(ids == [names[place] for places in best for place in places])
 
 
 def _rows(table: object) -> np.ndarray:
