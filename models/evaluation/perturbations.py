@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 
 from causalprint.models.encodings import CHROMA_WHOLE, recompress
 from causalprint.models.features import GRID
-from causalprint.models.training.interventions import change_chroma
+from causalprint.models.training.interventions import change_chroma, mirrored
 from causalprint.schemas.arrays import Pixels
 
 
@@ -100,8 +100,7 @@ def _through(pixels: Pixels, form: str, quality: int) -> Pixels:
 
 def fit(pixels: Pixels, height: int, width: int) -> Pixels:
     """``pixels`` (H, W, 3) as (height, width, 3): mirrored at its lower and right edge where too small, cut where too large."""
-    more = [(0, max(0, wanted - side)) for wanted, side in zip((height, width), pixels.shape[:2], strict=True)]
-    filled = np.pad(pixels, [*more, (0, 0)], mode="symmetric")
+    filled = mirrored(pixels, height, width)
     top, left = ((side - wanted) // 2 // GRID * GRID for side, wanted in zip(filled.shape[:2], (height, width), strict=True))
     return np.ascontiguousarray(filled[top : top + height, left : left + width])
 

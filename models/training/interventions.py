@@ -70,7 +70,7 @@ class Interventions:
 
     Attributes:
         mirror: chance of left and right being exchanged (content).
-        scale, scales: chance and range of the factor by which the image is resized; never below what the crop needs.
+        scale, scales: chance and range of the factor by which the image is resized; what the crop then lacks is mirrored.
         blur, blurs: chance and range of a Gaussian's standard deviation, in pixels.
         gamma, gammas: chance and range of the exponent.
         contrast, contrasts: chance and range of the factor on the distance from the mean grey.
@@ -107,12 +107,13 @@ class Interventions:
         """Changes an image uint8 (H, W, 3), both sides at least ``crop``; the seed alone decides how."""
         draw = np.random.default_rng(seed)
         image = Image.fromarray(pixels)
-        style = self._draw(draw, crop / min(image.size))
+        style = self._draw(draw)
         if style.mirror:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if style.scale:
-            width, height = (max(crop, round(length * math.exp(style.scale))) for length in image.size)
+            width, height = (max(1, round(length * math.exp(style.scale))) for length in image.size)
             image = image.resize((width, height), _FILTERS[draw.integers(len(_FILTERS))])
+            image = Image.fromarray(mirrored(np.asarray(image), crop, crop))
         left, top = (int(draw.integers(0, length - crop + 1)) for length in image.size)
         image = _restyle(image.crop((left, top, left + crop, top + crop)), style, draw)
         if self.encoding:
@@ -120,7 +121,7 @@ class Interventions:
         changed: Pixels = np.asarray(image.convert("RGB"))
         return Intervened(changed, style.vector())
 
-    def _draw(self, draw: np.random.Generator, least_scale: float) -> Style:
+    def _draw(self, draw: np.random.Generator) -> Style:
         def some(chance: float, bounds: tuple[float, float]) -> float | None:
             value = float(draw.uniform(*bounds))
             return value if draw.random() < chance else None
@@ -129,7 +130,7 @@ class Interventions:
         quality = some(self.jpeg, (self.qualities[0], self.qualities[1] + 1))
         return Style(
             mirror=float(draw.random() < self.mirror),
-            scale=0.0 if scale is None else math.log(max(scale, least_scale)),
+            scale=math.log(scale or 1),
             blur=some(self.blur, self.blurs) or 0.0,
             gamma=math.log(some(self.gamma, self.gammas) or 1),
             contrast=math.log(some(self.contrast, self.contrasts) or 1),
@@ -140,6 +141,12 @@ class Interventions:
             chroma_noise=some(self.chroma_noise, self.chroma_noises) or 0.0,
             chroma_blur=some(self.chroma_blur, self.chroma_blurs) or 0.0,
         )
+
+
+def mirrored(pixels: Pixels, height: int, width: int) -> Pixels:
+    """An image uint8 (H, W, 3) filled up to at least (height, width, 3) at its lower and right edge, by mirroring."""
+    more = [(0, max(0, wanted - side)) for wanted, side in zip((height, width), pixels.shape[:2], strict=True)]
+    return np.pad(pixels, [*more, (0, 0)], mode="symmetric")
 
 
 def _restyle(image: Image.Image, style: Style, draw: np.random.Generator) -> Image.Image:

@@ -86,6 +86,21 @@ def test_the_style_tells_what_was_done_within_its_range(chance: str) -> None:
     assert len(set(found)) > 5
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from([0.2, 0.35, 0.5, 0.75]), st.integers(64, 90), st.integers(64, 90), st.integers(0, 10**6))
+def test_an_image_no_larger_than_its_crop_shrinks_like_any_other(factor: float, height: int, width: int, seed: int) -> None:
+    pixels = photograph(seed % 7, height, width)
+    shrink = replace(NONE, scale=1, scales=(factor, factor))
+    changed = shrink(pixels, 64, (seed,))
+    assert Style(*changed.style.tolist()).scale == pytest.approx(np.log(factor))
+    small = [round(side * factor) for side in (height, width)]
+    if max(small) <= 64:  # the crop begins where the image does, and goes on as its mirror image
+        columns = min(64 - small[1], small[1])
+        assert columns > 0
+        start = changed.pixels[:, small[1] : small[1] + columns]
+        np.testing.assert_array_equal(start, changed.pixels[:, small[1] - columns : small[1]][:, ::-1])
+
+
 @pytest.mark.parametrize("chance", ["chroma_noise", "chroma_blur"])
 def test_what_changes_chroma_leaves_luma(chance: str) -> None:
     pixels = photograph(2, 64, 64) // 8 + 112  # no colour leaves the range
