@@ -31,7 +31,7 @@ COMPONENT_GAIN = 0.5
 """Standard deviation of the discriminants and of the principal components in the fingerprint."""
 SHRINKAGE = 0.5
 """Share of the mean variance that is added to each, in the covariance about the sources."""
-DOUBT = 0.25
+DOUBT = 0.15
 """Added to a score of the detector over the root of its rival's origins: learned beside few, it is less to be relied on."""
 
 

@@ -80,4 +80,4 @@ class CutConfig(Command):
     blocks: Annotated[
         tuple[int, ...],
         Option("Read the tokens after these blocks, from 1.", "N,N,…", least=1, commas=True, stated=Stated.ALWAYS),
-    ] = (4, 6, 8)
+    ] = (5, 7, 9)

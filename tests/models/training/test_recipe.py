@@ -44,9 +44,12 @@ def test_the_papers_recipe_is_what_the_paper_says() -> None:
 
 def test_our_recipe_intervenes_and_asks_for_independence() -> None:
     recipe = load_recipe("default")
-    restyled, recompressed = recipe.interventions
+    restyled, recompressed, smaller, saved_again = recipe.interventions
     assert restyled.scale > recompressed.scale
-    assert recompressed.jpeg == 1
+    assert recompressed.jpeg == saved_again.jpeg == 1
+    assert saved_again.qualities[0] > recompressed.qualities[0]
+    assert smaller.scale == 1
+    assert smaller.scales[1] < 1
     assert recipe.objective.independence > 0
     assert recipe.objective.invariance > 0
 
