@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from causalprint.models.bundles.manifest import REAL
 from causalprint.models.evaluation.splits import Split
 from causalprint.models.network.reduction import Reduction, learn_reduction
 from causalprint.models.statistics.metrics import area_under_curve, macro_recall, tpr_at_fpr
@@ -238,9 +239,9 @@ def _validated(trained: Trained, labelled: Labelled, validation: Mask) -> float:
 
 
 def _detected(scores: Floats, tested: Labelled) -> Detected:
-    """By the detector's scores (N,); of what no generator made photographs alone count, whose label is 0."""
+    """By the detector's scores (N,); of what no generator made photographs alone count, and no paintings."""
     made = np.array(tested.generators)[tested.labels]
-    asked = made | (tested.labels == 0)
+    asked = made | (tested.images.source == REAL)
     of_asked = made[asked], scores[asked].astype(np.float64)
     return Detected(area_under_curve(*of_asked), tpr_at_fpr(*of_asked, fpr=0.01))
 

@@ -94,9 +94,8 @@ def test_an_image_no_larger_than_its_crop_shrinks_like_any_other(factor: float, 
     changed = shrink(pixels, 64, (seed,))
     assert Style(*changed.style.tolist()).scale == pytest.approx(np.log(factor))
     small = [round(side * factor) for side in (height, width)]
-    if max(small) <= 64:  # the crop begins where the image does, and goes on as its mirror image
+    if max(small) < 64:  # the crop begins where the image does, and goes on as its mirror image
         columns = min(64 - small[1], small[1])
-        assert columns > 0
         start = changed.pixels[:, small[1] : small[1] + columns]
         np.testing.assert_array_equal(start, changed.pixels[:, small[1] - columns : small[1]][:, ::-1])
 

@@ -10,7 +10,8 @@ from causalprint.models.training.interventions import Interventions, Style
 from causalprint.models.training.recipe import Objective, Optimiser, Recipe, Use
 
 SIZES = (20, 30)
-CLASSES = 3
+SOURCES = ("real", "one", "another")
+CLASSES = len(SOURCES)
 PER_ORIGIN = 20
 GENERATORS = (False, True, True)
 EVERYTHING = Objective(1.0, 1.0, 0.2, 2.0, 0.5, 0.5, 0.1, 0.1, 1.0, 0.1, 0.1)
@@ -40,7 +41,7 @@ def a_world(gap: float, seed: int = 0) -> Labelled:
     style[:, 0] = Style().vector()
     thumbnail = draw.integers(0, 256, (PER_ORIGIN, 768), np.uint8)
     images = LabelledImages.known(
-        labels.astype(str),
+        np.array(SOURCES)[labels],
         origin=np.array([f"origin-{place // PER_ORIGIN}" for place in range(len(labels))]),
         content=np.array([f"content-{place % PER_ORIGIN}" for place in range(len(labels))]),
     )

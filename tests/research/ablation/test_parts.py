@@ -85,6 +85,14 @@ def test_a_lens_that_tells_sources_is_told_from_one_that_does_not() -> None:
     assert max(detected[1]) < 0.7
 
 
+def test_paintings_are_no_photographs_that_generated_images_are_told_from() -> None:
+    labelled = another_content_each(a_world(gap=8))
+    painted = np.where(labelled.labels == 0, "real-art", labelled.images.source)
+    changed = labelled._replace(images=replace(labelled.images, source=painted))
+    _, _, _, detection = try_out(OURS, OURS, changed, CLASSES, a_split(labelled), 0)
+    assert all(np.isnan(value) for one in detection for value in one)
+
+
 def test_decoupling_is_measured_in_all_views_whatever_was_learned_from() -> None:
     labelled = another_content_each(a_world(gap=4))
     split = a_split(labelled)
