@@ -2,8 +2,8 @@
 
     python benchmarks/bands.py chosen/aside --evaluation RESULTS [--bundle BUNDLE]
 
-``chosen/aside`` holds WebDataset tars whose sidecars say of what file each crop was cut (``original_format``,
-``original_jpeg_quality``); RESULTS is what ``causalprint evaluate chosen/aside`` wrote of that bundle.
+``chosen/aside`` holds WebDataset tars whose sidecars say of what quality the file was that each crop was cut from
+(``original_jpeg_quality``); RESULTS is what ``causalprint evaluate chosen/aside`` wrote of that bundle.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from causalprint.schemas.reasons import Verdict
 
 SELDOM, SURE = 0.05, 0.9
 CLEARED = (Verdict.REAL.value, Verdict.GRAPHIC.value)
-BANDS = (("95 to 100", 95, 101), ("85 to 94", 85, 95), ("75 to 84", 75, 85), ("below 75", 1, 75))
+BANDS = (("95 to 100", 95), ("85 to 94", 85), ("75 to 84", 75), ("below 75", 0))
+"""Names, and the least quality; best first."""
+NO_JPEG = "no JPEG"
 
 
 def band_of(sidecar: Mapping[str, object]) -> str:
     """The band of the file that a crop was cut from."""
-    quality = sidecar.get("original_jpeg_quality")
-    if sidecar.get("original_format") != "JPEG" or quality in (None, ""):
-        return "no JPEG"
-    return next((name for name, low, high in BANDS if low <= abs(int(str(quality))) < high), "no JPEG")
+    quality = str(sidecar.get("original_jpeg_quality") or "")
+    return next(name for name, least in BANDS if abs(int(quality)) >= least) if quality else NO_JPEG
 
 
 def main(images: Path, evaluation: Path, directory: str | None) -> None:
@@ -43,25 +43,23 @@ def main(images: Path, evaluation: Path, directory: str | None) -> None:
     bands = {
         hashlib.sha256(data).hexdigest(): band_of(sidecar) for tar in images.glob("*.tar") for *_, data, sidecar in rows(tar)
     }
-    own = f"{bundle.manifest.name}-{bundle.own_digest[:12]}"
-    found = [
-        row for row in pq.read_table(evaluation / PREDICTIONS).to_pylist() if row["bundle"] == own and row["source"] in sources
-    ]
+    table = pq.read_table(evaluation / PREDICTIONS, filters=[("bundle", "=", bundle.bundle_id), ("source", "in", sources)])
+    found = table.to_pylist()
     fingerprints = np.stack([row["fingerprint"] for row in found]).astype(np.float16)
     truth = np.array([sources.index(row["source"]) for row in found])
-    excluded = (
-        attributor.p_values(attributor.chances(fingerprints.astype(np.float32)).sources)[range(len(truth)), truth] <= SELDOM
-    )
+    p_values = attributor.p_values(attributor.chances(fingerprints.astype(np.float32)).sources)
+    excluded = p_values[np.arange(len(truth)), truth] <= SELDOM
     verdicts = attributor(fingerprints)
-    accused, cleared = (np.array(said) for said in zip(*((one.accuses, one.verdict in CLEARED) for one in verdicts), strict=True))
+    accused = np.array([one.accuses for one in verdicts])
+    cleared = np.array([one.verdict in CLEARED for one in verdicts])
     sure = np.array([(one.generated_probability or 0) >= SURE for one in verdicts])
     kind = np.where(truth == sources.index(REAL), "photographs", "generated")
     kind[truth == sources.index(GRAPHIC)] = "graphics"
     band = np.array([bands[row["image_id"]] for row in found])
-    print("| of | quality of the file | images | excluded | accused | 0.9 or more | cleared |")
+    print("| of | JPEG quality of the file | images | true source excluded | accused | 0.9 or more | cleared |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for name in ("photographs", "graphics", "generated"):
-        for one in ("no JPEG", *(label for label, *_ in BANDS)):
+        for one in (NO_JPEG, *(label for label, _ in BANDS)):
             here = (kind == name) & (band == one)
             shares = (f"{100 * part[here].mean():.1f} %" for part in (excluded, accused, sure, cleared))
             if here.any():

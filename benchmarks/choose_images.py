@@ -62,21 +62,21 @@ def main(images: Path, pictures: Path, output: Path, most: int, any_licence: boo
     """Writes the tars and prints how many images of each source are where."""
     chosen: dict[tuple[str, str], dict[tuple[str, str], list[tuple[str, Row]]]] = defaultdict(lambda: defaultdict(list))
     for tar in (*sorted(images.rglob("*.tar")), *sorted(pictures.glob("*.tar"))):
-        for row in rows(tar):
-            source, origin = str(row[3]["source"]), str(row[3]["origin"])
-            place = where(source, origin, str(row[3].get("licence", "")), tar, any_licence)
+        for key, extension, data, sidecar in rows(tar):
+            source, origin = str(sidecar["source"]), str(sidecar["origin"])
+            place = where(source, origin, str(sidecar.get("licence", "")), tar, any_licence)
             if place:
                 told = {"source": UNREGISTERED, "origin": source} if place == ("learn", "open") else {}
-                kept = (row[0], row[1], row[2], {**row[3], **told})
-                chosen[place][source, origin].append((digest(hashlib.sha256(row[2]).hexdigest()), kept))
+                row = (key, extension, data, {**sidecar, **told})
+                chosen[place][source, origin].append((digest(hashlib.sha256(data).hexdigest()), row))
     for (side, name), kinds in sorted(chosen.items()):
         cap = MOST_GRAPHICS if name == "graphics" else most if side == "learn" else None
-        rows_kept = [row for kind in sorted(kinds) for _, row in sorted(kinds[kind], key=lambda one: one[0])[:cap]]
+        kept = [row for kind in sorted(kinds) for _, row in sorted(kinds[kind], key=lambda one: one[0])[:cap]]
         target = output / side / f"{name}.tar"
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_tar(target, ((f"{number:06d}", *row[1:]) for number, row in enumerate(rows_kept)))
-        counts = Counter(str(row[3]["source"]) for row in rows_kept)
-        print(f"{target}: {len(rows_kept)} images of {len(kinds)} origins: {dict(counts)}")
+        write_tar(target, ((f"{number:06d}", *row[1:]) for number, row in enumerate(kept)))
+        counts = Counter(str(row[3]["source"]) for row in kept)
+        print(f"{target}: {len(kept)} images of {len(kinds)} origins: {dict(counts)}")
 
 
 def where(source: str, origin: str, licence: str, tar: Path, any_licence: bool) -> tuple[str, str] | None:
