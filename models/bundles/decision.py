@@ -11,7 +11,7 @@ from causalprint.models.bundles.manifest import GRAPHIC, UNREGISTERED, Decision,
 from causalprint.models.statistics.calibration import balanced, fit_odds, fit_temperature
 from causalprint.models.statistics.origins import halved
 from causalprint.models.statistics.softmax import shared_out
-from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask
+from causalprint.schemas.arrays import Doubles, Floats, Labels, Mask, Text
 from causalprint.schemas.prior import EVEN
 
 FARTHEST = 80.0
@@ -23,7 +23,7 @@ ANSWERED_RIGHT = 0.9
 NAMED_LEAST = 0.35
 """Share of the held-out images found to be generated that must be named all the same."""
 ACCUSED_MOST = 0.01
-"""Share of held-out photographs, and of graphics, that may be taken for generated."""
+"""Share of held-out photographs, and of graphics, that may be taken for generated, where each of their origins weighs alike."""
 CLEARED_RIGHT = 0.95
 """Share of the held-out images called ``real`` or ``graphic`` that must be, where half of all images are generated."""
 NOVELTY_QUANTILE = 0.95
@@ -40,12 +40,14 @@ class HeldOut(NamedTuple):
         detection: (N,), larger for generated images.
         familiarity: (N,), the largest discriminant of a source that is not ``unregistered``.
         of_new_origin: (N,), whether the networks had seen no image of the same source and origin.
+        origins: (N,), of the images.
     """
 
     scores: Floats
     detection: Floats
     familiarity: Floats
     of_new_origin: Mask
+    origins: Text
 
 
 class Limits(NamedTuple):
@@ -68,13 +70,14 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     """Limits from what networks said of images with ``labels`` (N,), places in ``sources``.
 
     The calibration is that of images of origins that the networks had not seen either, where there are any to tell apart: of
-    other images they are surer than they will be of those that they are asked about.
+    other images they are surer than they will be of those that they are asked about. Few are accused of a collection that nobody
+    has seen: so every origin of photographs has the same say in that limit, however many images are of it.
     """
     generators = np.array(are_generators(sources))
     known = np.isfinite(said.scores[:, 0])
     rows, odds, truth = said.scores[known].astype(np.float64), said.detection[known].astype(np.float64), labels[known]
     made = generators[truth]
-    new = said.of_new_origin[known]
+    new, origins = said.of_new_origin[known], said.origins[known]
     asked = new if _both(made[new]) else np.ones(len(truth), np.bool_)
     scale, offset = fit_odds(odds[asked], made[asked], halved(balanced(truth[asked]), made[asked])) if _both(made) else (1.0, 0.0)
     asked = new & made if (new & made).any() else made
@@ -87,7 +90,8 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
     of_known = seen[np.array(sources)[truth] != UNREGISTERED]
     spread = max(float(of_known.std()), 1e-6)
     limit = float(np.quantile(of_known, 1 - NOVELTY_QUANTILE)) / spread
-    accuse = max((_quantile_above(generated[truth == label]) for label in np.unique(truth[~made])), default=0.5)
+    others = [truth == label for label in np.unique(truth[~made])]
+    accuse = max((_quantile_above(generated[one], balanced(origins[one])) for one in others), default=0.5)
     clear = min(_cleared(generated, made, halved(balanced(truth), made)), float(np.nextafter(np.float32(accuse), np.float32(0))))
     found = made & (generated >= accuse)
     least = _least_probability(np.where(generators, chances, 0)[found], truth[found])
@@ -120,11 +124,11 @@ def _within(labels: Labels, members: Mask) -> Labels:
     return np.asarray(places[labels], np.int64)
 
 
-def _quantile_above(generated: Floats) -> float:
-    """The least limit that at most :data:`ACCUSED_MOST` of these probabilities reach."""
-    ordered = np.sort(generated)
-    allowed = int(ACCUSED_MOST * len(ordered))
-    return float(np.nextafter(ordered[len(ordered) - 1 - allowed], np.float32(2)))
+def _quantile_above(generated: Floats, weights: Doubles) -> float:
+    """The least limit that at most :data:`ACCUSED_MOST` of these probabilities, by weight, reach."""
+    order = np.argsort(-generated, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return float(np.nextafter(generated[order][int((reached <= ACCUSED_MOST).sum())], np.float32(2)))
 
 
 def _cleared(generated: Floats, made: Mask, weights: Doubles) -> float:

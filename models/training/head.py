@@ -127,7 +127,8 @@ def fit_head(
         trained = train(labelled, None, "networks")
         metric = trained.metric(labelled)
     scores[labelled.images.source == ART] = np.nan  # paintings are too few to have a say in limits
-    limits = set_limits(HeldOut(scores, detection, familiarity, of_new_origin), labelled.labels, sources)
+    held_out = HeldOut(scores, detection, familiarity, of_new_origin, labelled.images.origin)
+    limits = set_limits(held_out, labelled.labels, sources)
     places = {"centre": metric.centre.astype(np.float32), "whitening": metric.whitening.astype(np.float32)}
     return Head(
         fingerprint_tensors(trained, features),

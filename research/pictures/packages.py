@@ -54,6 +54,7 @@ GRAPHICS: dict[str, Package] = {
         "GPL-2+", r"(alio|amplio2?|hexemplio|isotrident|isophex|trident|hex2t|cimpletoon|misc)/.*\.png$", r"fog|water"
     ),
     "freeorion-data": Package("CC-BY-SA-3.0", r"data/art/species/.*\.png$", source=ART),
+    "freewall": Package("MIT", r"/example/i/photo/\d+\.jpg$", source=ART),
     "gnome-backgrounds": Package("CC-BY-SA-3.0, GPL-2+ (package)", r"\.webp$", r"vnc|wood", screen=True),
     "gnome-cards-data": Package("GPL-3+", r"\.svgz$", sheet=False),
     "gnome-user-docs": Package("CC-BY-SA-3.0", r"help/C/.*\.svg$", r"symbolic"),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from causalprint.schemas.config import NO_OPTIONS, Device, LabelField, LabelledInputs, Resume, Seed, StorageOptions, Validation
 from causalprint.schemas.options import RUNS, Command, Option, Stated, argument, output
+from causalprint.schemas.places import Place
 
 RESIDUAL, IMAGE = READINGS = ("residual", "image")
 
@@ -81,3 +82,12 @@ class CutConfig(Command):
         tuple[int, ...],
         Option("Read the tokens after these blocks, from 1.", "N,N,…", least=1, commas=True, stated=Stated.ALWAYS),
     ] = (5, 7, 9)
+    images: Annotated[
+        tuple[str, ...],
+        Option(
+            "Even out the channels of an encoder in 8 bits by what these shards or folders show; may be given again.",
+            "INPUT",
+            place=Place.URL,
+            usual="as it is",
+        ),
+    ] = ()

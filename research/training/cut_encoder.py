@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import torch
 
 from causalprint.models.lenses import load_lens
+from causalprint.models.lenses.base import CLIP_MEAN, CLIP_STD, normalise
 from causalprint.models.lenses.onnx_encoder import ENCODER, cut
 from causalprint.models.residuals.weights import take_digests
+from causalprint.pipelines.labelled.reader import LabelledReader, central_crop
 from causalprint.research.training.config import CutConfig
+from causalprint.research.training.smooth import smooth
+from causalprint.research.training.stream_crops import SIDE_BY_SIDE
+from causalprint.schemas.arrays import Floats
+from causalprint.schemas.config import NO_OPTIONS
 from causalprint.schemas.model_spec import LensError, LensSpec
+from causalprint.transforms.match_shards import match_shards
+
+SHOWN = 160
+"""Images whose channels are looked at."""
+SIDE = 224
+"""Of the crops, where an encoder takes any."""
 
 
 class CutEncoder(NamedTuple):
@@ -39,7 +55,8 @@ def cut_encoder(config: CutConfig) -> CutEncoder:
 
     Raises:
         FileExistsError: the output is there.
-        LensError: the file holds no vision transformer, or it has fewer blocks.
+        InputError: no image is found.
+        LensError: the file holds no vision transformer, or it has fewer blocks, or images are given and nothing is in 8 bits.
         OSError: it cannot be read.
     """
     output = Path(config.output)
@@ -54,6 +71,8 @@ def cut_encoder(config: CutConfig) -> CutEncoder:
     except Exception as error:  # protobuf's own
         raise spec.error(f"it holds no ONNX model: {error}") from error
     shortened, _ = cut(spec, model, config.blocks)
+    if config.images:
+        shortened = smooth(spec, shortened, _shown(spec, shortened, config.images))
     part = output.with_name(f"{output.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -71,6 +90,15 @@ def cut_encoder(config: CutConfig) -> CutEncoder:
         sha256=take_digests(output, [file])[ENCODER],
         licences=tuple(sorted(licences)),
     )
+
+
+def _shown(spec: LensSpec, model: Any, inputs: Sequence[str]) -> Iterator[Floats]:
+    """Crops of images in ``inputs``, by turns, as a lens shows them to ``model``."""
+    reader = LabelledReader(list(match_shards(inputs, NO_OPTIONS)), None, side_by_side=SIDE_BY_SIDE)
+    side = model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value or SIDE
+    for crop in islice(reader.map(lambda image: central_crop(image.decode(), side)), SHOWN):
+        pixels = torch.from_numpy(crop).permute(2, 0, 1)[None] / 255
+        yield normalise(pixels, spec.colour("mean") or CLIP_MEAN, spec.colour("std") or CLIP_STD).numpy()
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, bytes]]:

@@ -71,11 +71,12 @@ def resnet(seed: int = 0) -> transformers.ResNetModel:
     )
 
 
-def save_onnx(file: Path, blocks: int = 3, seed: int = 0, *, quantised: bool = False) -> str:
+def save_onnx(file: Path, blocks: int = 3, seed: int = 0, *, quantised: bool = False, largest: float = 1.0) -> str:
     """A transformer in ONNX without attention: patches to tokens, ``blocks`` times two skipped layers, a projection of token 0.
 
     The layers have biases, a GELU by its tanh formula (which adds x to what is computed from x, as a block does), and, where
-    ``quantised``, products in 8 bits with one scale a batch.
+    ``quantised``, products in 8 bits with one scale a batch; weights are of 8 bits in any case. Channel 0 is ``largest`` times as
+    large as the others, and what reads it has weights that make up for it.
     """
     draw = np.random.default_rng(seed)
     width, nodes, constants = 6, [], []
@@ -89,16 +90,18 @@ def save_onnx(file: Path, blocks: int = 3, seed: int = 0, *, quantised: bool = F
         return out
 
     def linear(x: str, out: str, rows: int, columns: int) -> str:
-        weight = draw.normal(0, 0.5, (rows, columns)).astype(np.float32)
+        weight = draw.normal(0, 0.5, (rows, columns))
+        weight[0] /= largest if rows == width else 1
+        step = np.float32(np.abs(weight).max() / 127)
+        weight = np.round(weight / step).astype(np.int8)
         if quantised:
-            scale = constant(f"{out}.scale", np.float32(np.abs(weight).max() / 127))
-            whole = constant(f"{out}.weight", np.round(weight * 127 / np.abs(weight).max()).astype(np.int8))
+            scale, whole = constant(f"{out}.scale", step), constant(f"{out}.weight", weight)
             nodes.append(helper.make_node("DynamicQuantizeLinear", [x], [f"{out}.q", f"{out}.s", f"{out}.z"]))
             product = node("MatMulInteger", f"{out}.q", whole, f"{out}.z", out=f"{out}.i")
             x = node("Mul", node("Cast", product, out=f"{out}.f", to=TensorProto.FLOAT), f"{out}.s", out=f"{out}.fs")
             x = node("Mul", x, scale, out=f"{out}.m")
         else:
-            x = node("MatMul", x, constant(f"{out}.weight", weight), out=f"{out}.m")
+            x = node("MatMul", x, constant(f"{out}.weight", weight * step), out=f"{out}.m")
         return node("Add", constant(f"{out}.bias", draw.normal(size=columns).astype(np.float32)), x, out=out)
 
     def gelu(x: str, out: str) -> str:
@@ -108,7 +111,8 @@ def save_onnx(file: Path, blocks: int = 3, seed: int = 0, *, quantised: bool = F
     constant("three", np.float32(3))
     constant("cubic", np.float32(0.044715))
     constant("first", np.int64(0))
-    patch = constant("patch", draw.normal(0, 0.1, (width, 3, 8, 8)).astype(np.float32))
+    sizes = np.array([largest, *(1,) * (width - 1)])[:, None, None, None]
+    patch = constant("patch", (sizes * draw.normal(0, 0.1, (width, 3, 8, 8))).astype(np.float32))
     grid = node("Conv", "pixels", patch, out="grid", kernel_shape=[8, 8], strides=[8, 8])
     flat = node("Reshape", grid, constant("shape", np.array([0, width, -1])), out="flat")
     stream = node("Transpose", flat, out="embedded", perm=[0, 2, 1])

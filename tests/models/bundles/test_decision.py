@@ -26,7 +26,8 @@ def some(gap: float, seed: int = 0) -> tuple[Limits, Labels]:
     scores[np.arange(len(labels)), labels] += 3
     detection = (draw.normal(size=len(labels)) + gap * MADE[labels]).astype(np.float32)
     familiarity = draw.normal(size=len(labels)).astype(np.float32)
-    return set_limits(HeldOut(scores, detection, familiarity, np.ones(len(labels), np.bool_)), labels, SOURCES), labels
+    said = HeldOut(scores, detection, familiarity, np.ones(len(labels), np.bool_), np.full(len(labels), "one"))
+    return set_limits(said, labels, SOURCES), labels
 
 
 def kept(keep: Mask, new: Mask) -> Limits:
@@ -38,7 +39,7 @@ def kept(keep: Mask, new: Mask) -> Limits:
     scores[~keep] = np.nan
     detection = (draw.normal(size=len(labels)) + 2 * MADE[labels]).astype(np.float32)
     familiarity = draw.normal(size=len(labels)).astype(np.float32)
-    return set_limits(HeldOut(scores, detection, familiarity, new), labels, SOURCES)
+    return set_limits(HeldOut(scores, detection, familiarity, new, np.full(len(labels), "one")), labels, SOURCES)
 
 
 @pytest.mark.parametrize("gap", [0.5, 2.0, 5.0])
@@ -48,6 +49,24 @@ def test_few_photographs_and_few_graphics_reach_the_limit_that_accuses(gap: floa
     for kind in (0, 1):
         assert (limits.generated[labels == kind] >= limits.decision.generated_limit).mean() <= ACCUSED_MOST
     assert limits.decision.cleared_limit < limits.decision.generated_limit
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_of_a_small_collection_that_looks_generated_no_more_are_accused_than_of_large_ones_that_do_not(kind: int) -> None:
+    draw = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(SOURCES)), EACH)
+    origins = np.full(len(labels), "large")
+    of_kind = np.flatnonzero(labels == kind)
+    origins[of_kind] = np.repeat(["large", "small"], [EACH - 10, 10])
+    detection = (draw.normal(size=len(labels)) + 3 * MADE[labels]).astype(np.float32)
+    detection[of_kind[-10:]] += 3
+    scores = draw.normal(size=(len(labels), len(SOURCES))).astype(np.float32)
+    said = HeldOut(scores, detection, scores[:, 0], np.ones(len(labels), np.bool_), origins)
+    limits = set_limits(said, labels, SOURCES)
+    accused = limits.generated >= limits.decision.generated_limit
+    shares = [accused[(labels == kind) & (origins == name)].mean() for name in ("large", "small")]
+    assert np.mean(shares) <= ACCUSED_MOST
+    assert accused[MADE[labels]].any()
 
 
 @pytest.mark.parametrize("gap", [2.0, 5.0])
@@ -99,7 +118,8 @@ def test_images_that_were_not_held_out_have_no_numbers() -> None:
     scores = draw.normal(size=(len(labels), len(SOURCES))).astype(np.float32)
     scores[::2] = np.nan
     rest = draw.normal(size=(2, len(labels))).astype(np.float32)
-    limits = set_limits(HeldOut(scores, rest[0], rest[1], np.zeros(len(labels), np.bool_)), labels, SOURCES)
+    said = HeldOut(scores, rest[0], rest[1], np.zeros(len(labels), np.bool_), np.full(len(labels), "one"))
+    limits = set_limits(said, labels, SOURCES)
     for values in (limits.held_out[:, 0], limits.generated, limits.novelty):
         assert np.isnan(values[::2]).all()
         assert np.isfinite(values[1::2]).all()

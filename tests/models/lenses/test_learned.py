@@ -8,10 +8,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from causalprint.models.lenses import Lens, load_lens, parse_lens
@@ -20,6 +22,7 @@ from causalprint.models.lenses.onnx_encoder import residual_stream
 from causalprint.research.methods.loaded import installed_clip
 from causalprint.research.training.config import CutConfig
 from causalprint.research.training.cut_encoder import cut_encoder
+from causalprint.schemas.arrays import Pixels
 from causalprint.schemas.model_spec import LensError
 from tests.models.tiny_encoders import MEAN, SIDE, STD, clip, dinov3, resnet, save_encoder, save_onnx, siglip, vit
 
@@ -176,6 +179,30 @@ def test_an_encoder_cut_to_its_blocks_gives_what_the_whole_one_gives(tmp_path: P
     assert not (tmp_path / "other").exists()
 
 
+def test_a_large_channel_costs_an_encoder_in_8_bits_less_once_channels_are_evened(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for place in range(6):
+        Image.fromarray(_pixels(place)).save(images / f"{place}.png")
+    for quantised in (False, True):
+        save_onnx(_made(tmp_path / f"{quantised}") / "encoder.onnx", quantised=quantised, largest=20)
+    whole = tmp_path / "True" / "encoder.onnx"
+    plain, even = (
+        cut_encoder(CutConfig(whole, str(tmp_path / name), (1, 3), given))
+        for name, given in (("plain", ()), ("even", (str(images),)))
+    )
+    x = torch.from_numpy(np.stack([_pixels(10 + place) for place in range(8)])).permute(0, 3, 1, 2) / 255
+    exact = load_lens(f"onnx:{tmp_path / 'False' / 'encoder.onnx'}?blocks=1,3").apply(x)
+    error, evened = (float((load_lens(made.lens).apply(x) - exact).square().mean().sqrt()) for made in (plain, even))
+    assert evened < error / 2
+    with pytest.raises(LensError, match="none of its products is dynamically quantised; cut it without --images"):
+        cut_encoder(CutConfig(tmp_path / "False" / "encoder.onnx", str(tmp_path / "other"), (1,), (str(images),)))
+    Image.fromarray(_pixels(0)[:4]).save(_made(tmp_path / "small") / "one.png")
+    with pytest.raises(LensError, match="no image is as large as it takes them"):
+        cut_encoder(CutConfig(whole, str(tmp_path / "other"), (1,), (str(tmp_path / "small"),)))
+    assert not (tmp_path / "other").exists()
+
+
 def test_an_onnx_graph_without_blocks_says_so(tmp_path: Path) -> None:
     lens = load_lens(save_onnx(tmp_path / "encoder.onnx", blocks=0))
     assert lens.blocks is not None
@@ -289,6 +316,10 @@ def test_the_installed_clip_sees_and_opens_its_blocks() -> None:
 
 def _noise(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
     return torch.rand((count, 3, height, width), generator=torch.Generator().manual_seed(seed))
+
+
+def _pixels(seed: int) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
 
 
 def _made(folder: Path) -> Path:
