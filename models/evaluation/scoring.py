@@ -18,6 +18,7 @@ from causalprint.models.evaluation.neighbours import neighbours
 from causalprint.models.labelled import STRANGER, LabelledImages
 from causalprint.models.statistics.calibration import at_prior
 from causalprint.models.statistics.metrics import (
+    LEAST_PROBABILITY,
     area_under_curve,
     bootstrap_each,
     calibration_error,
@@ -256,21 +257,32 @@ def nearest(truth: Truth, verdicts: Verdicts) -> list[Metric]:
 
 
 def calibration(truth: Truth, verdicts: Verdicts, temperature: float) -> list[Metric]:
-    """How far probabilities of known sources' images can be believed, before calibration and after."""
+    """How far probabilities of known sources' images can be believed, before calibration and after.
+
+    A bundle says how probable each of its sources is where all of them may occur. Where it is known that some do not, the others
+    have their shares of what is left (Bayes' rule), and those are compared with what is true. Of one source nothing is told.
+    """
     known = truth.label != STRANGER
-    right = verdicts.found == truth.label
+    here = np.isin(np.arange(len(truth.shares)), truth.label[known])
+    several = known & bool(here.sum() > 1)
     weights = np.zeros(len(known))
     weights[known] = at_prior(truth.label[known], truth.shares)
     stages = (
-        ("before", verdicts.uncalibrated, "of the scores as they are"),
-        ("after", verdicts.probabilities, f"as calibrated, among generators at temperature {temperature:.4g}"),
+        ("before", verdicts.uncalibrated, "of these sources alone, of the scores as they are"),
+        (
+            "after",
+            verdicts.probabilities,
+            f"of these sources alone, as calibrated, among generators at temperature {temperature:.4g}",
+        ),
     )
     metrics = []
-    for stage, chances, note in stages:
-        sure = (chances[np.arange(len(known)), verdicts.found], right, weights)
+    for stage, every, note in stages:
+        chances = np.where(here, every, 0) / np.maximum(every[:, here].sum(axis=1, keepdims=True), LEAST_PROBABILITY)
+        found = np.where(truth.definite, chances, -1).argmax(axis=1)
+        sure = (chances[np.arange(len(known)), found], found == truth.label, weights)
         metrics += [
-            Metric(f"calibration error {stage}", known, calibration_error, sure, f"ECE, 15 bins, {AT_PRIOR}, {note}"),
-            Metric(f"log loss {stage}", known, nll, (chances, truth.label, weights), f"NLL, nats, {AT_PRIOR}, {note}"),
+            Metric(f"calibration error {stage}", several, calibration_error, sure, f"ECE, 15 bins, {AT_PRIOR}, {note}"),
+            Metric(f"log loss {stage}", several, nll, (chances, truth.label, weights), f"NLL, nats, {AT_PRIOR}, {note}"),
         ]
     both = known & bool(truth.generated[known].any() and not truth.generated[known].all())
     detection = (verdicts.generated, truth.generated, halved(np.ones(len(known)), truth.generated & known))

@@ -1,6 +1,6 @@
 """Less noise from an encoder's 8-bit products: large channels of what they multiply are divided, and their weights multiplied.
 
-One scale is found for a whole image's tokens, so a few channels that are far larger than the others leave these few of the 256
+One scale is found for a whole image's tokens, so channels that are far larger than the others leave the others few of the 256
 steps. Dividing channel j by s_j = max|x_j|^a / max|w_j|^(1 - a) and multiplying the weights that it meets by s_j changes no
 product and evens both out (SmoothQuant, Xiao et al., ICML 2023, equation 4). The weights are rounded to 8 bits once more.
 """
@@ -17,7 +17,7 @@ from causalprint.schemas.arrays import Floats
 from causalprint.schemas.model_spec import LensSpec
 
 STRENGTH = 0.7
-"""Of the equation's a, from 0.5 to 0.8 the one by which the encoder that ships came nearest to the same in 32 bits."""
+"""The equation's a; from 0.65 to 0.75 the encoder that ships comes equally near to the same in 32 bits."""
 LARGEST = 127
 
 

@@ -65,7 +65,7 @@ def test_a_card_says_what_the_bundle_was_learned_from() -> None:
 
 def test_the_card_in_the_package_is_true() -> None:
     bundle = load_bundle()
-    assert bundle.bundle_id == "default-4f0fdc07be24"
+    assert bundle.bundle_id == "default-753d46aee4a4"
     voiding = [audit.name.removeprefix(AUDIT) for audit in voiding_audits(bundle.manifest)]
     assert voiding[:2] == ["file size alone", "16x16 thumbnail"]
     written = (DEFAULT / "card.md").read_text(encoding="utf-8")

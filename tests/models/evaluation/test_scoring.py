@@ -119,6 +119,41 @@ def test_perfect_verdicts_have_perfect_figures() -> None:
     assert found["strangers called unknown"] == found["strangers named"] == 0  # all six are taken for photographs
 
 
+@pytest.mark.parametrize("missing", [(), (1,), (3, 4), (2, 4, 6)])
+def test_probabilities_that_are_true_have_no_calibration_error_whichever_sources_are_missing(missing: tuple[int, ...]) -> None:
+    sources = ("real", "graphic", "alpha", "beta", "gamma", "delta", "epsilon")
+    shares = even_shares(sources)
+    draw = np.random.default_rng(0)
+    label = draw.choice(len(sources), 60_000, p=shares)
+    seen = draw.normal(size=(len(label), len(sources))) + 1.5 * np.eye(len(sources))[label]
+    likelihood = np.exp(1.5 * seen)  # of a normal with mean 1.5 over one with mean 0, up to a factor that all share
+    probabilities = likelihood * shares
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    kept = ~np.isin(label, missing)
+    label, probabilities = label[kept], probabilities[kept]
+    source = np.array(sources)[label]
+    images = LabelledImages.known(source, origin=source, content=source)
+    nothing = Content(np.zeros(len(label)), sources, np.eye(len(sources))[label])
+    made, definite = ~np.isin(source, ("real", "graphic")), np.ones(len(sources), np.bool_)
+    truth = Truth(images, label, 0, made, made, np.array(sources), definite, shares, nothing, label)
+    some, none = np.zeros(len(label), np.float32), np.zeros(len(label), np.bool_)
+    fingerprints, generated = np.zeros((len(label), 128), np.float16), probabilities[:, 2:].sum(axis=1)
+    found = probabilities.argmax(axis=1)
+    said = Verdicts(
+        fingerprints, found, probabilities, probabilities, generated, some, source, none, source, probabilities.astype(np.float32)
+    )
+    by_name = {metric.name: metric for metric in calibration(truth, said, 1.0)}
+    assert by_name["calibration error after"](np.arange(len(label))) < 0.015
+
+
+def test_where_images_are_of_one_source_nothing_tells_whether_it_is_probable() -> None:
+    truth = a_truth(strangers=0)
+    alone = np.full(len(truth.label), 0)
+    said = verdicts_of(alone.tolist())
+    of_one = truth._replace(label=alone, generated=np.zeros(len(alone), np.bool_))
+    assert "calibration error after" not in named(measure(calibration(of_one, said, 1.0), truth.images.content, *SOME))
+
+
 def test_figures_without_images_are_left_out() -> None:
     truth = a_truth(strangers=0)
     said = verdicts_of([0] * len(truth.label))
