@@ -166,11 +166,11 @@ def test_figures_measured_elsewhere_are_those_of_their_pages() -> None:
     rows = re.findall(r"^\| ([^|]+) \| (0\.\d+) \[.*?\] \| [\d,]+ \|", evaluation, re.MULTILINE)
     of_100 = {name: round(100 * float(value)) for name, value in rows}
     said = " ".join(evaluation.split())
-    assert "Of 1,775 photographs of 31 origins it names a generator for 8, and takes 33 for generated at all" in said
-    assert "Of 1,775 photographs of 31 origins it takes 33 for generated, of 312 graphics of 13 origins none" in text
+    assert "Of 1,775 photographs of 31 origins it names a generator for 2, and takes 12 for generated at all" in said
+    assert "Of 1,775 photographs of 31 origins it takes 12 for generated, of 312 graphics of 13 origins none" in text
     assert of_100["graphics accused"] == 0
-    assert "of 80 paintings and portraits by people, 16 are taken for generated" in said
-    assert "of 80 paintings by people 16" in text
+    assert "of 80 paintings and portraits by people, 2 are taken for generated" in said
+    assert "of 80 paintings by people 2" in text
     answered, right = of_100["answered"], of_100["right where answered"]
     assert f"answers {answered} of 100 images of sources that it knows, and {right} of 100 of these answers are right" in text
     found, strangers = of_100["generated found, TPR at 1 % FPR"], of_100["strangers found, TPR at 1 % FPR"]

@@ -11,7 +11,7 @@ from causalprint.models.bundles.held_out import HeldOutScores, read_held_out
 from causalprint.models.judged import NONE, Chances, Rules
 from causalprint.models.target_error import UnsupportedTargetError, least_probability
 
-TARGETS = (0.05, 0.07, 0.1, 0.2, 0.3)
+TARGETS = (0.07, 0.08, 0.1, 0.2, 0.3)
 
 
 def counted(bundle: Bundle, held_out: HeldOutScores, limit: float) -> tuple[int, int]:
