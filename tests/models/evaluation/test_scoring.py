@@ -136,7 +136,7 @@ def test_probabilities_that_are_true_have_no_calibration_error_whichever_sources
     nothing = Content(np.zeros(len(label)), sources, np.eye(len(sources))[label])
     made, definite = ~np.isin(source, ("real", "graphic")), np.ones(len(sources), np.bool_)
     truth = Truth(images, label, 0, made, made, np.array(sources), definite, shares, nothing, label)
-    some, none = np.zeros(len(label), np.float32), np.zeros(len(label), np.bool_)
+    some, none = np.zeros(len(label)), np.zeros(len(label), np.bool_)
     fingerprints, generated = np.zeros((len(label), 128), np.float16), probabilities[:, 2:].sum(axis=1)
     found = probabilities.argmax(axis=1)
     said = Verdicts(
