@@ -23,7 +23,7 @@ ANSWERED_RIGHT = 0.9
 NAMED_LEAST = 0.35
 """Share of the held-out images found to be generated that must be named all the same."""
 ACCUSED_MOST = 0.01
-"""Share of held-out photographs, and of graphics, that may be taken for generated, where each of their origins weighs alike."""
+"""Share of held-out photographs, and of graphics, that may be taken for generated."""
 CLEARED_RIGHT = 0.95
 """Share of the held-out images called ``real`` or ``graphic`` that must be, where half of all images are generated."""
 NOVELTY_QUANTILE = 0.95
@@ -71,7 +71,7 @@ def set_limits(said: HeldOut, labels: Labels, sources: Sequence[str]) -> Limits:
 
     The calibration is that of images of origins that the networks had not seen either, where there are any to tell apart: of
     other images they are surer than they will be of those that they are asked about. Few are accused of a collection that nobody
-    has seen: so every origin of photographs has the same say in that limit, however many images are of it.
+    has seen: so every origin of photographs, and of graphics, has the same say in that limit, however many images are of it.
     """
     generators = np.array(are_generators(sources))
     known = np.isfinite(said.scores[:, 0])

@@ -72,7 +72,7 @@ def cut_encoder(config: CutConfig) -> CutEncoder:
         raise spec.error(f"it holds no ONNX model: {error}") from error
     shortened, _ = cut(spec, model, config.blocks)
     if config.images:
-        shortened = smooth(spec, shortened, _shown(spec, shortened, config.images))
+        shortened = smooth(spec, shortened, _shown(shortened, config.images))
     part = output.with_name(f"{output.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -92,13 +92,13 @@ def cut_encoder(config: CutConfig) -> CutEncoder:
     )
 
 
-def _shown(spec: LensSpec, model: Any, inputs: Sequence[str]) -> Iterator[Floats]:
-    """Crops of images in ``inputs``, by turns, as a lens shows them to ``model``."""
+def _shown(model: Any, inputs: Sequence[str]) -> Iterator[Floats]:
+    """Crops of images in ``inputs``, by turns, as a lens shows them to ``model`` whose spec says nothing of colours."""
     reader = LabelledReader(list(match_shards(inputs, NO_OPTIONS)), None, side_by_side=SIDE_BY_SIDE)
     side = model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value or SIDE
     for crop in islice(reader.map(lambda image: central_crop(image.decode(), side)), SHOWN):
         pixels = torch.from_numpy(crop).permute(2, 0, 1)[None] / 255
-        yield normalise(pixels, spec.colour("mean") or CLIP_MEAN, spec.colour("std") or CLIP_STD).numpy()
+        yield normalise(pixels, CLIP_MEAN, CLIP_STD).numpy()
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, bytes]]:

@@ -47,14 +47,14 @@ def smooth(spec: LensSpec, model: Any, images: Iterable[Floats]) -> Any:
     quantisers = [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"]
     if not quantisers:
         raise spec.error("none of its products is dynamically quantised; cut it without --images")
-    largest = _largest(spec, model, [node.input[0] for node in quantisers], images)
+    largest = _largest(spec, model, list(dict.fromkeys(node.input[0] for node in quantisers)), images)
 
     def constant(name: str, value: Any) -> str:
         graph.initializer.append(numpy_helper.from_array(value, name))
         return name
 
     for quantiser in quantisers:
-        products = [_product(spec, graph, constants, quantiser, node) for node in _users(graph, quantiser.output[0])]
+        products = [_product(spec, graph, constants, quantiser.output[1], node) for node in _users(graph, quantiser.output[0])]
         of_weights = np.max([np.abs(product.weights).max(axis=1) for product in products], axis=0)
         given = quantiser.input[0]
         divisor = np.maximum(largest[given], 1e-5) ** STRENGTH / np.maximum(of_weights, 1e-5) ** (1 - STRENGTH)
@@ -84,11 +84,11 @@ def _largest(spec: LensSpec, model: Any, names: list[str], images: Iterable[Floa
     shown = ModelProto()
     shown.CopyFrom(model)
     del shown.graph.output[:]
-    shown.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in dict.fromkeys(names))
+    shown.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = open_onnx(spec, shown.SerializeToString())
     found: dict[str, Floats] = {}
     for pixels in images:
-        for name, value in zip(dict.fromkeys(names), session.run(None, {session.get_inputs()[0].name: pixels}), strict=True):
+        for name, value in zip(names, session.run(names, {session.get_inputs()[0].name: pixels}), strict=True):
             size = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
             found[name] = np.maximum(found.get(name, size), size)
     if not found:
@@ -96,9 +96,8 @@ def _largest(spec: LensSpec, model: Any, names: list[str], images: Iterable[Floa
     return found
 
 
-def _product(spec: LensSpec, graph: Any, constants: dict[str, Any], quantiser: Any, node: Any) -> _Product:
-    """The product at ``node``; its result is multiplied by the scale of what is given and by that of the weights."""
-    of_given = quantiser.output[1]
+def _product(spec: LensSpec, graph: Any, constants: dict[str, Any], of_given: str, node: Any) -> _Product:
+    """The product at ``node``; its result is multiplied by the scale ``of_given`` and by that of the weights."""
     users = _users(graph, node.output[0]) if node.op_type == "MatMulInteger" else []
     while len(users) == 1 and users[0].op_type in ("Cast", "Mul"):
         for name in users[0].input:
